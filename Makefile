@@ -1,0 +1,124 @@
+# kubectl-intercept. `make help` lists the targets.
+
+GO      ?= go
+VERSION := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' manager/version/version.go)
+KUBE    := v1.36.3
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# Debian packages that the embedded cluster consists of.
+DEPS := containerd runc containernetworking-plugins nftables iptables conntrack iproute2
+# What the tests of netd run, and what of it must not be installed: Debian's
+# systemd-resolved would take the machine's /etc/resolv.conf.
+DEPS     += dbus-daemon libsystemd-shared
+UNPACKED := systemd-resolved libsystemd-shared
+# What the tests run on laptops and in pods, and the libraries of these.
+TOOLS := curl libcurl4 libbrotli1 librtmp1 libssh2-1 libpsl5 libnghttp2-14 \
+         bind9-dnsutils bind9-libs libuv1 libjemalloc2 libmaxminddb0 libfstrm0 liblmdb0 \
+         libprotobuf-c1 libjson-c5 libedit2 libbsd0 libmd0 libxml2 libicu72 \
+         iputils-ping libcap2 libidn2-0 libunistring2 iperf3 libiperf0 libsctp1 \
+         postgresql-15 postgresql-client-15 libpq5 libldap-2.5-0 libsasl2-2 libpam0g libaudit1 \
+         libcap-ng0 liblz4-1 libzstd1 libsystemd0 libgcrypt20 libgpg-error0 libreadline8 libtinfo6 \
+         libkrb5-3 libgssapi-krb5-2 libk5crypto3 libkrb5support0 libkeyutils1 libcom-err2 \
+         libgnutls30 libp11-kit0 libtasn1-6 libnettle8 libhogweed6 libgmp10 libffi8 \
+         libssl3 liblzma5 zlib1g libstdc++6 libgcc-s1
+
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
+KUBEVER := -X k8s.io/component-base/version.gitVersion=$(KUBE) \
+           -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 \
+           -X k8s.io/client-go/pkg/version.gitVersion=$(KUBE)
+IMAGE   := $(GO) run ./krew/image
+REPO    := kubectl-intercept.dev
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: deps
+deps: ## Install the Debian packages that demo and test need
+	@GO="$(GO)" test/deps.sh $(DEPS)
+	@test/unpack.sh bin/debian $(UNPACKED)
+	@test/unpack.sh bin/tools $(TOOLS)
+
+.PHONY: build
+build: bin/cluster bin/coredns bin/pause programs ## Build every binary into bin/
+
+.PHONY: programs
+programs:
+	$(BUILD) -ldflags '-s -w' -o bin/kubectl-intercept ./plugin
+	$(BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/intercept-netd ./netd
+	$(BUILD) -ldflags '-s -w' -o bin/traffic-manager ./manager
+	$(BUILD) -ldflags '-s -w' -o bin/traffic-agent ./agent
+	$(BUILD) -ldflags '-s -w' -o bin/quote ./test/quote
+	$(BUILD) -ldflags '-s -w' -o bin/mesh ./test/mesh
+	$(BUILD) -ldflags '-s -w' -o bin/health ./test/health
+
+# The whole of Kubernetes: four minutes the first time, cached afterwards.
+CLUSTER_FILES := $(shell find test/cluster -name '*.go' -o -name 'go.*' -o -name '*.yaml' 2>/dev/null)
+bin/cluster: $(CLUSTER_FILES)
+	cd test/cluster && $(BUILD) -ldflags '-s -w $(KUBEVER)' -o ../../bin/cluster .
+	ln -sf cluster bin/kubectl
+bin/coredns: $(CLUSTER_FILES)
+	cd test/cluster/coredns && $(BUILD) -ldflags '-s -w' -o ../../../bin/coredns .
+bin/pause: $(CLUSTER_FILES)
+	cd test/cluster && $(BUILD) -ldflags '-s -w' -o ../../bin/pause ./pause
+
+.PHONY: images
+images: build ## Make the container images as archives in bin/images/
+	@mkdir -p bin/images
+	$(IMAGE) -name $(REPO)/traffic-manager:$(VERSION) -binary bin/traffic-manager -o bin/images/traffic-manager.tar
+	$(IMAGE) -name $(REPO)/traffic-agent:$(VERSION) -binary bin/traffic-agent -user 0:0 -o bin/images/traffic-agent.tar
+	$(IMAGE) -name $(REPO)/test/quote:dev -binary bin/quote -o bin/images/quote.tar
+	$(IMAGE) -name $(REPO)/test/mesh:dev -binary bin/mesh -o bin/images/mesh.tar
+	$(IMAGE) -name $(REPO)/test/pause:dev -binary bin/pause -o bin/images/pause.tar
+	$(IMAGE) -name $(REPO)/test/coredns:dev -binary bin/coredns -user 0:0 -o bin/images/coredns.tar
+
+# Not in bin/images/, which every cluster loads: only one test wants it.
+bin/tools.tar: deps programs test/tools.sh
+	GO="$(GO)" test/tools.sh bin/tools bin/health $@
+
+.PHONY: chart
+chart: ## Package the Helm chart into bin/
+	$(GO) run ./chart/pack -o bin
+
+.PHONY: generate
+generate: ## Generate deepcopy functions, CRDs and the control protocol
+	$(GO) tool controller-gen object paths=./manager/api/...
+	$(GO) tool controller-gen crd paths=./manager/api/... output:crd:dir=chart/files/crds
+	cd manager/rpc && $(GO) run ./gen agent.proto
+
+.PHONY: lint
+lint: ## Check formatting, vet and the linters
+	@out=$$(gofmt -l agent chart krew manager netd plugin test); [ -z "$$out" ] || { echo "not formatted:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags rootful ./agent/... ./netd/... ./manager/relay ./plugin/session/nameserver
+	$(GO) tool staticcheck ./...
+
+.PHONY: unit
+unit: ## Unit tests and repo rules; run anywhere
+	$(GO) test -race ./...
+	cd test/cluster && CGO_ENABLED=0 $(GO) test -trimpath ./plan ./pki ./config
+
+.PHONY: e2e
+e2e: deps images bin/tools.tar ## End-to-end tests on the embedded cluster (Linux, root)
+	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m ./agent/... ./netd/... ./manager/relay ./plugin/session/nameserver
+	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
+	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 4 -timeout 30m ./test/e2e/...
+
+.PHONY: test
+test: lint unit e2e ## All tests (Linux, root)
+
+.PHONY: bench
+bench: deps images ## Measure against kubectl port-forward, in one run
+	$(SUDO) env "PATH=$$PATH" $(GO) run ./test/bench
+
+.PHONY: demo
+demo: deps images ## Show the main job on an embedded cluster
+	$(SUDO) env "PATH=$$PATH" test/demo.sh
+
+.PHONY: cluster-up
+cluster-up: deps images ## Start the embedded cluster "demo"
+	$(SUDO) bin/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and remove every trace
+	$(SUDO) bin/cluster down

@@ -1,0 +1,38 @@
+package capture
+
+import (
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The marks are compared as whole 32-bit values. Their low halves keep clear of
+// what others in a pod or on a node test for: 0x4000 and 0x8000 (kube-proxy)
+// and 0x539 under the mask 0xfff (Istio).
+const (
+	// MarkBypass is on the agent's own connections to the application; no rule
+	// redirects or refuses them.
+	MarkBypass = 0x6b692d62
+	// MarkProbe is on probes: redirected like anyone's connection, but refused
+	// rather than let through to the application.
+	MarkProbe = 0x6b692d70
+)
+
+// Control returns a function for net.Dialer.Control or net.ListenConfig.Control
+// that puts mark on the socket.
+func Control(mark int) func(network, address string, c syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark)
+		})
+		if err == nil {
+			err = failed
+		}
+		if err != nil {
+			return fmt.Errorf("mark socket (needs NET_ADMIN): %w", err)
+		}
+		return nil
+	}
+}

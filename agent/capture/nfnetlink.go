@@ -1,0 +1,148 @@
+package capture
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const answerTimeout = 5 // seconds until a silent kernel is an error
+
+// conn is a socket to the kernel's netfilter. It is made by hand because the
+// owner of a table is a socket and because a batch must be one transaction with
+// one answer.
+//
+// It should be opened before the sockets of any flow: the kernel closes the
+// descriptors of a dying process from the highest down, so the resets of the
+// flows still leave through the redirect, and their callers see them.
+type conn struct {
+	mu  sync.Mutex
+	fd  int
+	seq uint32
+}
+
+// message is one request without its header's length and sequence number.
+type message struct {
+	kind  uint16
+	flags uint16
+	// family and resource are those of nfgenmsg.
+	family   uint8
+	resource uint16
+	attrs    []byte
+}
+
+func dial() (*conn, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink socket: %w", err)
+	}
+	c := &conn{fd: fd}
+	timeout := unix.Timeval{Sec: answerTimeout}
+	err = errors.Join(
+		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
+	)
+	if err != nil {
+		c.close()
+		return nil, fmt.Errorf("set up netlink socket: %w", err)
+	}
+	return c, nil
+}
+
+func (c *conn) close() { unix.Close(c.fd) }
+
+func (m message) append(b []byte, seq uint32) []byte {
+	const headers = unix.NLMSG_HDRLEN + 4
+	b = binary.NativeEndian.AppendUint32(b, uint32(headers+len(m.attrs)))
+	b = binary.NativeEndian.AppendUint16(b, m.kind)
+	b = binary.NativeEndian.AppendUint16(b, m.flags|unix.NLM_F_REQUEST)
+	b = binary.NativeEndian.AppendUint32(b, seq)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	b = append(b, m.family, unix.NFNETLINK_V0)
+	b = binary.BigEndian.AppendUint16(b, m.resource)
+	b = append(b, m.attrs...)
+	return append(b, make([]byte, -len(b)&3)...)
+}
+
+// batch does all of the messages or none of them.
+func (c *conn) batch(messages []message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	frame := message{kind: unix.NFNL_MSG_BATCH_BEGIN, resource: unix.NFNL_SUBSYS_NFTABLES}
+	all := append([]message{frame}, messages...)
+	all[len(all)-1].flags |= unix.NLM_F_ACK
+	frame.kind = unix.NFNL_MSG_BATCH_END
+	all = append(all, frame)
+
+	first := c.seq + 1
+	var b []byte
+	for _, m := range all {
+		c.seq++
+		b = m.append(b, c.seq)
+	}
+	if err := unix.Sendto(c.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("send batch: %w", err)
+	}
+	// The last message is answered for certain, unless the whole batch is
+	// refused, which is told in the name of its first.
+	last := c.seq - 1
+	var failed error
+	err := c.receive(func(h header, body []byte) (bool, error) {
+		if h.seq < first || h.kind != unix.NLMSG_ERROR {
+			return false, nil
+		}
+		errno := errnoOf(body)
+		if errno != 0 && failed == nil {
+			failed = errno
+		}
+		return h.seq == last || (h.seq == first && errno != 0), nil
+	})
+	return errors.Join(failed, err)
+}
+
+// dump sends one request and gives each message of the answer to f.
+func (c *conn) dump(m message, f func(body []byte) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seq++
+	m.flags |= unix.NLM_F_DUMP
+	return c.request(m, f)
+}
+
+// do sends one request that is answered by success or failure.
+func (c *conn) do(m message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seq++
+	m.flags |= unix.NLM_F_ACK
+	return c.request(m, func([]byte) error { return nil })
+}
+
+func (c *conn) request(m message, f func(body []byte) error) error {
+	to := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
+	if err := unix.Sendto(c.fd, m.append(nil, c.seq), 0, to); err != nil {
+		return fmt.Errorf("send request: %w", err)
+	}
+	var failed error
+	err := c.receive(func(h header, body []byte) (bool, error) {
+		switch {
+		case h.seq != c.seq:
+			return false, nil
+		case h.kind == unix.NLMSG_DONE:
+			return true, nil
+		case h.kind == unix.NLMSG_ERROR:
+			if errno := errnoOf(body); errno != 0 {
+				return true, errno
+			}
+			return true, nil
+		}
+		if failed == nil {
+			failed = f(body)
+		}
+		return false, nil
+	})
+	return errors.Join(failed, err)
+}

@@ -1,0 +1,217 @@
+package capture
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// persistentName is the table of an init container. It belongs to nobody and
+// lasts as long as the pod; an agent that is attached later has a table of its
+// own beside it.
+const persistentName = "kubectl-intercept-sidecar"
+
+// SO_PRIORITY of packets by which a sidecar speaks to its rules: no other means
+// that needs no capability tells packets of one user apart.
+const (
+	// probePriority is a probe's. The agent's connections to the application
+	// have none.
+	probePriority = 6
+	// strictPriority is a knock's that also ends what was open before.
+	strictPriority = 5
+)
+
+// The sets of the table: ports of the agent for which redirects hold, and those
+// among them for which connections from before are reset. An agent enters its
+// ports by knocking, and they drop out when it does not any more.
+const (
+	activeSet = "active"
+	strictSet = "strict"
+	knockLife = 2 * time.Second
+	// knockEvery leaves room for a knock or two that come late.
+	knockEvery = 400 * time.Millisecond
+)
+
+// markOwn is the conntrack mark of a sidecar's connections to the application.
+const markOwn = 0x6b692d6f
+
+// Install writes rules that lead ports to an agent without privilege, which runs
+// as user uid. They stay for good. Those of TCP hold only while the agent
+// knocks; UDP has no connections that could be moved later, so it goes by way of
+// the agent always.
+func Install(ports []Port, uid uint32) error {
+	c, err := dial()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	b := &builder{}
+	// Made before it is deleted, so that there is one to delete: the container
+	// may run again.
+	b.add(newTable(persistentName, 0))
+	b.add(delTable(persistentName))
+	b.add(newTable(persistentName, 0))
+	b.add(newPortSet(persistentName, activeSet, 1))
+	b.add(newPortSet(persistentName, strictSet, 2))
+	for _, c := range baseChains() {
+		b.add(newChain(persistentName, c))
+	}
+	for _, p := range ports {
+		for _, r := range persistentRules(p, uid) {
+			b.add(newRule(persistentName, r))
+		}
+	}
+	if b.err != nil {
+		return b.err
+	}
+	if err := c.batch(b.messages); err != nil {
+		return explain(err, false)
+	}
+	return nil
+}
+
+// persistentRules are the rules of one port. What the agent itself sends to it
+// is for the application, except its probes.
+func persistentRules(p Port, uid uint32) []rule {
+	on := func(chain, why string) rule {
+		return rule{chain: chain, comment: p.String() + ": " + why}.protocol(p.Protocol)
+	}
+	while := func(r rule) rule { return r.contains(activeSet, p.Agent) }
+	direct := on("input", "only through the redirect").dport(p.Agent).ctNotRedirected()
+	if p.Protocol == UDP {
+		while = func(r rule) rule { return r }
+		direct = direct.drop()
+	} else {
+		direct = direct.reset()
+	}
+	rules := []rule{
+		while(on("wire", "redirect").notIn("lo").dport(p.Number)).redirect(p.Agent),
+		while(on("loopback", "redirect, the agent's probe").out("lo").dport(p.Number).user(uid).priority(probePriority)).redirect(p.Agent),
+		while(on("loopback", "redirect").out("lo").dport(p.Number).notUser(uid)).redirect(p.Agent),
+		direct,
+	}
+	if p.Protocol == UDP {
+		return rules
+	}
+	knock := func(why string) rule {
+		return rule{chain: "output", comment: p.String() + ": " + why}.protocol(UDP).out("lo").user(uid)
+	}
+	return append(rules,
+		knock("a knock that ends what was open").priority(strictPriority).dport(p.Agent).enter(strictSet),
+		knock("a knock").dport(p.Agent).enter(activeSet).drop(),
+		on("output", "the agent's own connection").out("lo").user(uid).dport(p.Number).ctSetMark(markOwn),
+		on("input", "the agent's own connection").dport(p.Number).ctMark(markOwn).accept(),
+		on("input", "answer to an own connection").dport(p.Number).ctReply().accept(),
+		on("input", "open before the intercept").dport(p.Number).tcpFlags(flagRST, 0).contains(strictSet, p.Agent).reset(),
+	)
+}
+
+// Knock keeps the redirect of a TCP port of Install in force until ctx ends; a
+// moment later it is not any more. Strict also resets connections from before.
+func Knock(ctx context.Context, agent uint16, strict bool) error {
+	priority := 0
+	if strict {
+		priority = strictPriority
+	}
+	d := net.Dialer{Control: prioritized(priority)}
+	c, err := d.DialContext(ctx, "udp", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), agent).String())
+	if err != nil {
+		return fmt.Errorf("knock: %w", err)
+	}
+	defer c.Close()
+	tick := time.NewTicker(knockEvery)
+	defer tick.Stop()
+	for {
+		c.Write([]byte{0}) // the rule that hears it drops it, which shows as an error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// ProveUnprivileged is Prove for a redirect that Install has set, from the user
+// that it was set for.
+func ProveUnprivileged(ctx context.Context, p Port, addrs []netip.Addr, book *ProbeBook) error {
+	return prove(ctx, p, addrs, book, prioritized(probePriority))
+}
+
+func prioritized(priority int) control {
+	return func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PRIORITY, priority)
+		})
+		if err == nil {
+			err = failed
+		}
+		if err != nil {
+			return fmt.Errorf("set priority of socket: %w", err)
+		}
+		return nil
+	}
+}
+
+// newPortSet is a set of ports whose elements time out.
+func newPortSet(table, name string, id uint32) (message, error) {
+	const inetService = 13 // nft's number for the type of a port
+	return request(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, func(e *netlink.AttributeEncoder) error {
+		e.String(unix.NFTA_SET_TABLE, table)
+		e.String(unix.NFTA_SET_NAME, name)
+		e.Uint32(unix.NFTA_SET_FLAGS, unix.NFT_SET_TIMEOUT|unix.NFT_SET_EVAL)
+		e.Uint32(unix.NFTA_SET_KEY_TYPE, inetService)
+		e.Uint32(unix.NFTA_SET_KEY_LEN, 2)
+		e.Uint32(unix.NFTA_SET_ID, id)
+		e.Uint64(unix.NFTA_SET_TIMEOUT, uint64(knockLife.Milliseconds()))
+		e.Nested(unix.NFTA_SET_DESC, func(e *netlink.AttributeEncoder) error {
+			e.Uint32(unix.NFTA_SET_DESC_SIZE, 1024)
+			return nil
+		})
+		return nil
+	})
+}
+
+// enter puts what the match before has loaded into a set, for knockLife.
+func (r rule) enter(set string) rule {
+	return r.add(&expr.Dynset{SrcRegKey: register, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: knockLife})
+}
+
+func (r rule) contains(set string, port uint16) rule {
+	return r.add(&expr.Immediate{Register: register, Data: bigEndian(port)}, &expr.Lookup{SourceRegister: register, SetName: set})
+}
+
+func (r rule) ctMark(m uint32) rule {
+	return r.add(&expr.Ct{Key: expr.CtKeyMARK, Register: register}).equal(native(m))
+}
+
+func (r rule) ctSetMark(m uint32) rule {
+	return r.add(&expr.Immediate{Register: register, Data: native(m)}, &expr.Ct{Key: expr.CtKeyMARK, Register: register, SourceRegister: true})
+}
+
+func (r rule) notIn(device string) rule {
+	name := make([]byte, unix.IFNAMSIZ)
+	copy(name, device)
+	return r.add(&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register}).unequal(name)
+}
+
+func (r rule) user(uid uint32) rule {
+	return r.add(&expr.Meta{Key: expr.MetaKeySKUID, Register: register}).equal(native(uid))
+}
+
+// notUser also fits packets of no socket's.
+func (r rule) notUser(uid uint32) rule {
+	return r.add(&expr.Meta{Key: expr.MetaKeySKUID, Register: register}).unequal(native(uid))
+}
+
+func (r rule) priority(p uint32) rule {
+	return r.add(&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: register}).equal(binary.NativeEndian.AppendUint32(nil, p))
+}

@@ -1,0 +1,37 @@
+package capture
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Protocol is the IP protocol number of a captured port.
+type Protocol uint8
+
+// The protocols that can be captured.
+const (
+	TCP Protocol = unix.IPPROTO_TCP
+	UDP Protocol = unix.IPPROTO_UDP
+)
+
+// String is the protocol's name as Kubernetes writes it.
+func (p Protocol) String() string {
+	if p == UDP {
+		return "UDP"
+	}
+	return "TCP"
+}
+
+// Port is one captured port of the pod.
+type Port struct {
+	Number   uint16
+	Protocol Protocol
+	// Agent is the port that the agent listens on for it, at every address.
+	Agent uint16
+	// KeepEstablished leaves TCP connections alone that were open before.
+	KeepEstablished bool
+}
+
+// String is the port as "80/TCP".
+func (p Port) String() string { return fmt.Sprintf("%d/%s", p.Number, p.Protocol) }

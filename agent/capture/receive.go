@@ -1,0 +1,50 @@
+package capture
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// header is what matters of a netlink message's header.
+type header struct {
+	kind uint16
+	seq  uint32
+}
+
+// receive gives message after message to f, without netlink's header, until f is
+// done or fails. The caller holds c.mu.
+func (c *conn) receive(f func(h header, body []byte) (done bool, err error)) error {
+	b := make([]byte, 32<<10)
+	for {
+		n, _, err := unix.Recvfrom(c.fd, b, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read the kernel's answer: %w", err)
+		}
+		for rest := b[:n]; len(rest) >= unix.NLMSG_HDRLEN; {
+			size := int(binary.NativeEndian.Uint32(rest))
+			if size < unix.NLMSG_HDRLEN || size > len(rest) {
+				return fmt.Errorf("read the kernel's answer: message of %d bytes in %d", size, len(rest))
+			}
+			h := header{binary.NativeEndian.Uint16(rest[4:]), binary.NativeEndian.Uint32(rest[8:])}
+			done, err := f(h, rest[unix.NLMSG_HDRLEN:size])
+			if done || err != nil {
+				return err
+			}
+			rest = rest[min((size+3)&^3, len(rest)):]
+		}
+	}
+}
+
+// errnoOf reads the body of NLMSG_ERROR; 0 is success.
+func errnoOf(body []byte) unix.Errno {
+	if len(body) < 4 {
+		return unix.EBADMSG
+	}
+	return unix.Errno(-int32(binary.NativeEndian.Uint32(body)))
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
+)
+
+const (
+	// The agent's heap is a megabyte or two at rest; collecting early keeps
+	// what the process holds near that.
+	collectAt = 100
+	softLimit = 128 << 20
+)
+
+// common is what ephemeral agents and sidecars have in common.
+type common struct {
+	settings *control.Settings
+	identity *control.Identity
+	log      *slog.Logger
+	opener   *relay.Opener
+	// serving is for what serves connections: it does not end with a signal, but
+	// by end, after that in order.
+	serving context.Context
+	end     context.CancelFunc
+}
+
+// begin reads the environment. The caller calls end when nothing is served
+// any more.
+func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*common, error) {
+	debug.SetGCPercent(collectAt)
+	debug.SetMemoryLimit(softLimit)
+	settings, err := control.SettingsFrom(getenv)
+	if err != nil {
+		return nil, fmt.Errorf("read environment: %w", err)
+	}
+	identity, err := control.NewIdentity(settings)
+	if err != nil {
+		return nil, err
+	}
+	a := &common{settings: settings, identity: identity,
+		log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: settings.LogLevel}))}
+	a.serving, a.end = context.WithCancel(context.WithoutCancel(ctx))
+	a.opener = relay.NewOpener(a.serving, dialRelay(identity))
+	return a, nil
+}
+
+// obey does what the manager says until it says that the agent is to end, it
+// refuses the agent, or ctx ends: only a refusal is an error.
+func (a *common) obey(ctx context.Context, set control.Ports) error {
+	go tunnel.ReleaseMemory(ctx)
+	client := control.NewClient(a.settings, a.identity, version.Version, a.log)
+	err := client.Enroll(ctx)
+	if err == nil {
+		err = client.Watch(ctx, set)
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil // a signal
+	}
+	return err
+}
+
+// close lets connections go on for a while, although ctx has ended.
+func (a *common) close(ctx context.Context, set interface{ Close(context.Context) }, last time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
+	defer cancel()
+	set.Close(ctx)
+}
+
+// dialRelay connects with a relay, or through it with a session.
+func dialRelay(identity *control.Identity) relay.Dial {
+	return func(ctx context.Context, w relay.Way) (tunnel.Stream, error) {
+		var c *tunnel.FlowConn
+		var err error
+		if w.Line.Session == "" {
+			c, err = tunnel.DialFlow(ctx, w.Relay, identity.TLS(tunnel.ALPNFlow))
+		} else {
+			c, err = tunnel.DialLine(ctx, w.Relay, identity.TLS(tunnel.ALPNLine), &w.Line)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+}

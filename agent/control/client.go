@@ -1,0 +1,111 @@
+package control
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+const (
+	firstPause = 200 * time.Millisecond
+	lastPause  = 5 * time.Second
+	// steady is how long a stream must have lasted for the pauses to begin
+	// anew.
+	steady     = 10 * time.Second
+	callTime   = 10 * time.Second
+	smallBytes = 4 << 10
+)
+
+// Client speaks to the manager.
+type Client struct {
+	settings *Settings
+	identity *Identity
+	version  string
+	log      *slog.Logger
+}
+
+// NewClient returns a Client that has not connected yet.
+func NewClient(s *Settings, i *Identity, version string, log *slog.Logger) *Client {
+	return &Client{settings: s, identity: i, version: version, log: log}
+}
+
+// connect makes one connection: there is no reconnecting inside of it, so that
+// each has the certificate and the roots of its time. Buffers are small because
+// the agent is idle nearly always and lives in other people's pods.
+func (c *Client) connect(ctx context.Context) (rpc.AgentsClient, func(), error) {
+	raw, err := c.dialTLS(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	given := make(chan net.Conn, 1)
+	given <- raw
+	conn, err := grpc.NewClient("passthrough:///manager",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			select {
+			case raw := <-given:
+				return raw, nil
+			default:
+				return nil, fmt.Errorf("dial manager: connection is gone: %w", net.ErrClosed)
+			}
+		}),
+		grpc.WithAuthority(c.settings.ServerName),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: 20 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true,
+		}),
+		grpc.WithReadBufferSize(smallBytes), grpc.WithWriteBufferSize(smallBytes),
+		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
+		grpc.WithIdleTimeout(0), grpc.WithNoProxy(),
+	)
+	if err != nil {
+		raw.Close()
+		return nil, nil, fmt.Errorf("dial manager: %w", err)
+	}
+	closeAll := func() { conn.Close(); raw.Close() }
+	return rpc.NewAgentsClient(conn), closeAll, nil
+}
+
+// dialTLS does TLS below gRPC, because gRPC insists on an ALPN of its own.
+func (c *Client) dialTLS(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	d := tls.Dialer{Config: c.identity.TLS(tunnel.ALPNAgent)}
+	conn, err := d.DialContext(ctx, "tcp", c.settings.Manager)
+	if err != nil {
+		return nil, fmt.Errorf("dial manager: %w", err)
+	}
+	return conn, nil
+}
+
+// backOff is the pause after the nth failure in a row, with jitter so that the
+// agents of a cluster do not come all at once.
+func backOff(n int) time.Duration {
+	d := lastPause
+	if n < 8 {
+		d = min(firstPause<<n, lastPause)
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// pause waits d; false when ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,73 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+// ErrRefused is why Enroll gives up: the manager does not take the token.
+var ErrRefused = errors.New("the manager refused the agent's token")
+
+// Enroll gets the agent's certificate. It tries until it succeeds, ctx ends or
+// a one-time token is refused. The proof of a sidecar may be taken later: it has
+// the pod's traffic and must not end.
+func (c *Client) Enroll(ctx context.Context) error {
+	request, err := c.identity.request(c.settings.Pod)
+	if err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		err := c.enrollOnce(ctx, request)
+		if err == nil {
+			return nil
+		}
+		var answer interface{ GRPCStatus() *status.Status }
+		if errors.As(err, &answer) {
+			switch s := answer.GRPCStatus(); s.Code() {
+			case codes.PermissionDenied, codes.Unauthenticated:
+				if c.settings.TokenFile != "" {
+					break
+				}
+				return fmt.Errorf("enroll: %w: %s", ErrRefused, s.Message())
+			}
+		}
+		c.log.Warn("cannot enroll yet", "error", err)
+		if !pause(ctx, backOff(n)) {
+			return fmt.Errorf("enroll: %w", ctx.Err())
+		}
+	}
+}
+
+func (c *Client) enrollOnce(ctx context.Context, request []byte) error {
+	agents, closeAll, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	proof := ""
+	if c.settings.TokenFile != "" {
+		text, err := os.ReadFile(c.settings.TokenFile)
+		if err != nil {
+			return fmt.Errorf("read token: %w", err)
+		}
+		proof = strings.TrimSpace(string(text))
+	}
+	answer, err := agents.Enroll(ctx, &rpc.EnrollRequest{
+		Namespace: c.settings.Namespace, Pod: c.settings.Pod, PodUid: c.settings.PodUID,
+		Token: c.settings.Token, ServiceAccountToken: proof, CertificateRequest: request,
+	})
+	if err != nil {
+		return fmt.Errorf("enroll: %w", err)
+	}
+	return c.identity.setCertificate(answer.Certificate)
+}

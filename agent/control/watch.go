@@ -1,0 +1,127 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+const (
+	// countersEvery is how often changed counters are reported.
+	countersEvery = 2 * time.Second
+	// countersLook is how often they are looked at.
+	countersLook = 250 * time.Millisecond
+)
+
+// Ports is what the manager's configurations are about.
+type Ports interface {
+	// Apply makes the ports those of the configuration, without waiting for
+	// their proofs.
+	Apply(*rpc.AgentConfig)
+	// Report is the state of all ports; Changed receives when it is worth a
+	// report at once.
+	Report() *rpc.AgentReport
+	Changed() <-chan struct{}
+}
+
+// Watch keeps a stream to the manager until ctx ends or the manager asks the
+// agent to exit, which it tells by nil. While there is no stream the last
+// configuration stays in force.
+func (c *Client) Watch(ctx context.Context, ports Ports) error {
+	for n := 0; ; n++ {
+		began := time.Now()
+		exit, err := c.watchOnce(ctx, ports)
+		if exit {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("watch: %w", ctx.Err())
+		}
+		if time.Since(began) > steady {
+			n = 0
+		}
+		c.log.Warn("no stream to the manager, what is captured stays so", "error", err)
+		if !pause(ctx, backOff(n)) {
+			return fmt.Errorf("watch: %w", ctx.Err())
+		}
+	}
+}
+
+func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	agents, closeAll, err := c.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer closeAll()
+	stream, err := agents.Watch(ctx)
+	if err != nil {
+		return false, fmt.Errorf("watch: %w", err)
+	}
+	first := ports.Report()
+	first.Version = c.version
+	if err := stream.Send(first); err != nil {
+		return false, fmt.Errorf("report: %w", err)
+	}
+	reporting := make(chan struct{})
+	go func() {
+		defer close(reporting)
+		defer cancel() // a stream that takes no reports is none
+		c.report(ctx, stream.Send, ports, first)
+	}()
+	defer func() { cancel(); <-reporting }()
+	c.log.Info("connected", "manager", c.settings.Manager)
+	for {
+		cfg, err := stream.Recv()
+		if err != nil {
+			return false, fmt.Errorf("watch: %w", err)
+		}
+		if len(cfg.CaBundle) > 0 {
+			if err := c.identity.setRoots(cfg.CaBundle); err != nil {
+				c.log.Error("keeping the old CA bundle", "error", err)
+			}
+		}
+		if cfg.Exit {
+			return true, nil
+		}
+		ports.Apply(cfg)
+	}
+}
+
+// report sends reports until ctx ends or one cannot be sent: at once when a
+// state changed; for counters soon after the first change, and no more often
+// than countersEvery while they go on changing.
+func (c *Client) report(ctx context.Context, send func(*rpc.AgentReport) error, ports Ports, last *rpc.AgentReport) {
+	tick := time.NewTicker(countersLook)
+	defer tick.Stop()
+	last = proto.CloneOf(last)
+	last.Version = ""
+	sent := time.Now()
+	for {
+		urgent := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-ports.Changed():
+			urgent = true
+		case <-tick.C:
+		}
+		if !urgent && time.Since(sent) < countersEvery {
+			continue
+		}
+		r := ports.Report()
+		if !urgent && proto.Equal(r, last) {
+			continue
+		}
+		if err := send(r); err != nil {
+			c.log.Debug("report was not sent", "error", err)
+			return
+		}
+		last, sent = r, time.Now()
+	}
+}

@@ -1,0 +1,150 @@
+//go:build rootful
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+)
+
+func TestOpenBefore(t *testing.T) {
+	l, m, _, _ := setup(t)
+	l.application(":80")
+	l.application(":81")
+	for _, host := range []string{podIP, "[" + podIP6 + "]"} {
+		before := l.caller.dial("tcp", host+":80")
+		fromInside := l.pod.dial("tcp", host+":80")
+		kept := l.caller.dial("tcp", host+":81")
+		for _, c := range []net.Conn{before, fromInside, kept} {
+			if got := ask(c, "one"); got != "app one" {
+				t.Fatal(got)
+			}
+		}
+		keep := tcpPort(81)
+		keep.KeepEstablished = true
+		m.capture(tcpPort(80), keep)
+		for name, c := range map[string]net.Conn{"wire": before, "loopback": fromInside} {
+			if got := ask(c, "two"); !strings.Contains(got, "reset by peer") {
+				t.Errorf("%s, %s: open connection goes on: %q", host, name, got)
+			}
+		}
+		if got := ask(kept, "two"); got != "app two" {
+			t.Errorf("%s: kept connection: %q", host, got)
+		}
+		l.caller.expect(host+":81", "laptop")
+		l.caller.expect(host+":80", "laptop")
+		m.leave()
+		if got := ask(kept, "three"); got != "app three" {
+			t.Errorf("%s: kept connection after leave: %q", host, got)
+		}
+	}
+}
+
+// The application pushes and the caller only listens; and conntrack is at work
+// already, because another port is captured.
+func TestOpenBeforeApplicationSpeaksFirst(t *testing.T) {
+	for _, tracked := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tracked=%v", tracked), func(t *testing.T) {
+			l, m, _, _ := setup(t)
+			ln := l.pod.listen(":80")
+			conns := make(chan net.Conn, 1)
+			go func() {
+				c, err := ln.Accept()
+				if err == nil {
+					conns <- c
+				}
+			}()
+			caller := l.caller.dial("tcp", podIP+":80")
+			application := <-conns
+			defer application.Close()
+			if tracked {
+				m.capture(tcpPort(81))
+			}
+			in := bufio.NewReader(caller)
+			fmt.Fprintln(application, "one")
+			if line, err := in.ReadString('\n'); line != "one\n" {
+				t.Fatal(line, err)
+			}
+			if tracked {
+				m.capture(tcpPort(81), tcpPort(80))
+			} else {
+				m.capture(tcpPort(80))
+			}
+			// Whoever speaks, both learn that it is over.
+			eventually(t, "the application's connection ends", func() bool {
+				_, err := fmt.Fprintln(application, "two")
+				return err != nil
+			})
+			fmt.Fprintln(caller, "three")
+			var err error
+			for err == nil {
+				_, err = in.ReadString('\n')
+			}
+			if !strings.Contains(err.Error(), "reset by peer") {
+				t.Errorf("the caller's connection ends with %v", err)
+			}
+		})
+	}
+}
+
+// Ports come and go without disturbing each other.
+func TestOtherPortsAreNotDisturbed(t *testing.T) {
+	l, m, _, _ := setup(t)
+	l.application(":80")
+	l.application(":81")
+	m.capture(tcpPort(80))
+	live := l.caller.dial("tcp", podIP+":80")
+	say := func(want string) {
+		t.Helper()
+		if got := ask(live, "x"); got != want+" x" {
+			t.Fatalf("live connection: %q", got)
+		}
+	}
+	say("laptop")
+	m.capture(tcpPort(80), tcpPort(81))
+	say("laptop")
+	l.caller.expect(podIP+":81", "laptop")
+	m.capture(tcpPort(80))
+	say("laptop")
+	l.caller.expect(podIP+":81", "app")
+	// Another relay, or none for a while, is no reason either.
+	p := tcpPort(80)
+	p.Route.Relays = nil
+	m.capture(p)
+	say("laptop")
+	l.caller.expect(podIP+":80", "app")
+	// Another session is.
+	p = tcpPort(80)
+	p.Route.Session = "bob"
+	m.capture(p)
+	if got := ask(live, "x"); !strings.Contains(got, "reset by peer") {
+		t.Errorf("the old session's connection: %q", got)
+	}
+	l.caller.expect(podIP+":80", "laptop")
+}
+
+// The agent's own port serves nobody.
+func TestAgentPortIsClosed(t *testing.T) {
+	l, m, r, a := setup(t)
+	l.application(":80")
+	m.capture(tcpPort(80))
+	ports := listeningPorts(t, a.cmd.Process.Pid)
+	if len(ports) == 0 {
+		t.Fatal("no listening port found")
+	}
+	for _, p := range ports {
+		if p == 80 {
+			continue
+		}
+		c, err := l.caller.tryDial("tcp", fmt.Sprintf("%s:%d", podIP, p))
+		if err == nil {
+			t.Errorf("port %d is open: %q", p, ask(c, "hello"))
+		}
+	}
+	if n := len(r.seen()); n != 0 {
+		t.Errorf("%d connections reached the laptop", n)
+	}
+}

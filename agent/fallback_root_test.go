@@ -1,0 +1,107 @@
+//go:build rootful
+
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+func TestFallback(t *testing.T) {
+	l, m, r, _ := setup(t)
+	l.application(podIP + ":80") // listens at the pod's address alone
+	verdict := func(v tunnel.Verdict) func(*rpc.Route) { return func(*rpc.Route) { r.say(v) } }
+	cases := []struct {
+		name  string
+		ready func(*rpc.Route)
+	}{
+		{"refused", verdict(tunnel.Refused)},
+		{"no session", verdict(tunnel.NoSession)},
+		{"denied", verdict(tunnel.Denied)},
+		{"relay is silent", func(*rpc.Route) {
+			r.set(func(*tunnel.Open) (tunnel.Verdict, bool) { return 0, false }, nil)
+		}},
+		{"relay is gone", func(r *rpc.Route) { r.Relays = []string{callerIP + ":8444"} }},
+		{"relay drops packets", func(r *rpc.Route) { r.Relays = []string{"10.77.0.9:8443"} }},
+		{"laptop is away", func(r *rpc.Route) { r.Relays = nil }},
+	}
+	fallbacks := uint64(0)
+	for _, c := range cases {
+		p := tcpPort(80)
+		c.ready(p.Route)
+		m.capture(p)
+		// The first bytes were read for the laptop: ask proves their replay.
+		l.caller.expect(podIP+":80", "app")
+		start := time.Now()
+		for range 5 {
+			l.caller.expect(podIP+":80", "app")
+		}
+		if d := time.Since(start); d > 2500*time.Millisecond {
+			t.Errorf("%s: five more connections took %v", c.name, d)
+		}
+		fallbacks += 6
+		m.reported(c.name+" is counted", func(r *rpc.AgentReport) bool {
+			return r.Ports[0].Fallbacks == fallbacks && r.Ports[0].Connections == fallbacks
+		})
+		if len(p.Route.Relays) == 0 {
+			continue
+		}
+		p.Route.NoFallback = true
+		m.capture(p)
+		if got := l.askOnce("hello"); !strings.Contains(got, "reset by peer") {
+			t.Errorf("%s, no fallback: %q", c.name, got)
+		}
+		m.leave() // begins the counters anew
+		fallbacks = 0
+	}
+	r.say(tunnel.Accepted)
+	m.capture(tcpPort(80))
+	eventually(t, "the laptop answers again", func() bool {
+		return ask(l.caller.dial("tcp", podIP+":80"), "x") == "laptop x"
+	})
+}
+
+// Where the application does not listen, the caller sees the same as without us.
+func TestNobodyListens(t *testing.T) {
+	l, m, r, _ := setup(t)
+	r.say(tunnel.Refused)
+	m.capture(tcpPort(80))
+	if got := l.askOnce("hello"); !strings.Contains(got, "reset by peer") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// askOnce is ask on a new connection, which may break at any time.
+func (l *lab) askOnce(line string) string {
+	c, err := l.caller.tryDial("tcp", podIP+":80")
+	if err != nil {
+		return err.Error()
+	}
+	return ask(c, line)
+}
+
+func TestHTTPProbes(t *testing.T) {
+	l, m, r, _ := setup(t)
+	l.application(":80")
+	p := tcpPort(80)
+	p.HttpProbes = true
+	m.capture(p)
+	probe := "GET /healthz HTTP/1.1\r\nHost: x\r\nUser-Agent: kube-probe/1.36\r\n\r\n"
+	if got := ask(l.caller.dial("tcp", podIP+":80"), probe); got != "app GET /healthz HTTP/1.1" {
+		t.Errorf("probe: %q", got)
+	}
+	other := strings.Replace(probe, "kube-probe/1.36", "curl/8", 1)
+	if got := ask(l.caller.dial("tcp", podIP+":80"), other); got != "laptop GET /healthz HTTP/1.1" {
+		t.Errorf("request: %q", got)
+	}
+	late := l.caller.dial("tcp", podIP+":80")
+	eventually(t, "a silent connection reaches the laptop", func() bool { return len(r.seen()) == 2 })
+	if got := ask(late, "SSH-2.0"); got != "laptop SSH-2.0" {
+		t.Errorf("silent connection: %q", got)
+	}
+	m.reported("two connections", func(r *rpc.AgentReport) bool { return r.Ports[0].Connections == 2 })
+}

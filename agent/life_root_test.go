@@ -1,0 +1,126 @@
+//go:build rootful
+
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+func TestKilled(t *testing.T) {
+	l, m, _, a := setup(t)
+	l.application(":80")
+	m.capture(tcpPort(80))
+	live := l.caller.dial("tcp", podIP+":80")
+	if got := ask(live, "x"); got != "laptop x" {
+		t.Fatal(got)
+	}
+	must(t, a.cmd.Process.Kill())
+	<-a.done
+	if _, err := live.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
+		t.Errorf("the caller of a killed agent sees %v", err)
+	}
+	l.caller.expect(podIP+":80", "app")
+	l.pod.expect(podIP+":80", "app")
+	eventually(t, "no table", func() bool { tables, _ := l.pod.rules(); return tables == 0 })
+}
+
+func TestEnds(t *testing.T) {
+	for name, end := range map[string]func(*manager, *agent){
+		"signal":  func(_ *manager, a *agent) { a.cmd.Process.Signal(syscall.SIGTERM) },
+		"manager": func(m *manager, _ *agent) { m.exit() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, m, _, a := setup(t)
+			l.application(":80")
+			m.capture(tcpPort(80))
+			l.caller.expect(podIP+":80", "laptop")
+			end(m, a)
+			if code := a.exited(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			l.caller.expect(podIP+":80", "app")
+			if tables, _ := l.pod.rules(); tables != 0 {
+				t.Errorf("%d tables are left", tables)
+			}
+		})
+	}
+}
+
+func (m *manager) exit() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.push(&rpc.AgentConfig{Generation: m.cfg.Generation + 1, Exit: true})
+}
+
+func TestManagerGoes(t *testing.T) {
+	l, m, _, _ := setup(t)
+	l.application(":80")
+	m.capture(tcpPort(80))
+	m.grpc.Stop()
+	l.caller.expect(podIP+":80", "laptop")
+	m.mu.Lock()
+	m.report, m.version = nil, ""
+	m.mu.Unlock()
+	m.serve()
+	m.reported("the agent is back", func(r *rpc.AgentReport) bool {
+		return m.version != "" && r.Ports[0].Connections == 1 && r.Ports[0].State == rpc.PortState_VERIFIED
+	})
+	m.leave()
+	l.caller.expect(podIP+":80", "app")
+}
+
+func TestTokenRefused(t *testing.T) {
+	l := newLab(t)
+	m := startManager(l)
+	a := startAgent(m, "AGENT_TOKEN=forged")
+	if code := a.exited(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if want := "traffic-agent: enroll: the manager refused the agent's token: the token is used up"; !strings.Contains(a.output(), want) {
+		t.Errorf("no %q in %s", want, a.output())
+	}
+}
+
+// Someone else's rule leads the loopback leg elsewhere: the port fails, says so,
+// and is verified once the way is free.
+func TestProofFails(t *testing.T) {
+	l, m, _, _ := setup(t, "AGENT_POD_IPS=10.77.0.99")
+	m.want(tcpPort(80))
+	r := m.reported("failed", func(r *rpc.AgentReport) bool {
+		return len(r.Ports) == 1 && r.Ports[0].State == rpc.PortState_FAILED
+	})
+	if got, want := r.Ports[0].Message, "the redirect of 80/TCP did not prove itself: a connection to 10.77.0.99:80: "; !strings.HasPrefix(got, want) {
+		t.Errorf("message %q", got)
+	}
+	l.pod.do(func() { configure(t, "10.77.0.99/24") })
+	m.reported("verified after all", func(r *rpc.AgentReport) bool {
+		return r.Ports[0].State == rpc.PortState_VERIFIED
+	})
+}
+
+// Without the pod's addresses the agent finds them itself.
+func TestNoPodAddresses(t *testing.T) {
+	l, m, _, _ := setup(t, "AGENT_POD_IPS=")
+	m.capture(tcpPort(80))
+	l.caller.expect(podIP+":80", "laptop")
+}
+
+// A second agent cannot take the table of the first, and says so.
+func TestTwoAgents(t *testing.T) {
+	l, m, r, _ := setup(t)
+	l.application(":80")
+	m.capture(tcpPort(80))
+	a2 := startAgent(m)
+	eventually(t, "the second agent complains", func() bool {
+		return strings.Contains(a2.output(), "agent") && strings.Contains(a2.output(), "holds table kubectl-intercept") ||
+			strings.Contains(a2.output(), "no other agent may hold table kubectl-intercept")
+	})
+	l.caller.expect(podIP+":80", "laptop")
+	r.say(tunnel.Refused)
+	l.caller.expect(podIP+":80", "app")
+}

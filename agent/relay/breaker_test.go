@@ -1,0 +1,48 @@
+package relay
+
+import (
+	"testing"
+	"time"
+)
+
+func TestBreaker(t *testing.T) {
+	var b breaker
+	now := time.Now()
+	check := func(when string, at time.Time, ok, trial bool) {
+		t.Helper()
+		if gotOK, gotTrial := b.allow("a", at); gotOK != ok || gotTrial != trial {
+			t.Errorf("%s: allow = %v, %v, want %v, %v", when, gotOK, gotTrial, ok, trial)
+		}
+	}
+	check("new", now, true, false)
+	b.fail("a", now)
+	check("just failed", now, false, false)
+	if ok, _ := b.allow("b", now); !ok || b.broken("b") || !b.broken("a") {
+		t.Error("the failure of one is another's")
+	}
+	later := now.Add(trialEvery)
+	check("a while later", later, true, true)
+	check("during the trial", later, false, false)
+	b.succeed("a")
+	check("after success", later, true, false)
+	b.fail("a", now)
+	b.retain(func(key string) bool { return key != "a" })
+	check("forgotten", now, true, false)
+}
+
+func TestSameOwner(t *testing.T) {
+	a := &Route{UID: "1", Session: "s", Relays: []string{"x"}}
+	for _, c := range []struct {
+		other *Route
+		want  bool
+	}{
+		{&Route{UID: "1", Session: "s"}, true},
+		{&Route{UID: "2", Session: "s"}, false},
+		{&Route{UID: "1", Session: "t"}, false},
+		{nil, false},
+	} {
+		if got := a.SameOwner(c.other); got != c.want {
+			t.Errorf("SameOwner(%+v) = %v", c.other, got)
+		}
+	}
+}

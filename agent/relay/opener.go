@@ -1,0 +1,179 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+const (
+	// patience is how long a caller may wait for the laptop's verdict before
+	// the application is asked instead.
+	patience = 2 * time.Second
+)
+
+// VerdictError is a relay's answer other than tunnel.Accepted.
+type VerdictError struct {
+	Relay   string
+	Verdict tunnel.Verdict
+}
+
+// Error says who answered what.
+func (e *VerdictError) Error() string {
+	return fmt.Sprintf("relay %s: %s", e.Relay, e.Verdict)
+}
+
+// Way is what a pooled connection leads to: a relay, or through it, by a line,
+// a session.
+type Way struct {
+	Relay string
+	// Line is zero for a connection on which the relay takes flows of any
+	// session.
+	Line tunnel.LineRequest
+}
+
+// lineTo is the way of an intercept's flows through a relay.
+func lineTo(addr string, r *Route) Way {
+	return Way{addr, tunnel.LineRequest{Session: r.Session, Intercept: r.Intercept, InterceptUID: r.UID}}
+}
+
+// Dial makes one connection, ready for an Open frame.
+type Dial func(context.Context, Way) (tunnel.Stream, error)
+
+// session is the breaker's key.
+func (w Way) session() string { return w.Relay + " " + w.Line.Session }
+
+// Opener opens flows. Its methods may be called concurrently.
+type Opener struct {
+	dial    Dial
+	ctx     context.Context
+	breaker breaker
+	turns   chan struct{} // one element per handshake under way
+
+	mu    sync.Mutex
+	pools map[Way]*tunnel.WarmPool
+}
+
+// NewOpener returns an Opener whose background work ends with ctx.
+func NewOpener(ctx context.Context, dial Dial) *Opener {
+	return &Opener{ctx: ctx, dial: dial, pools: map[Way]*tunnel.WarmPool{}, turns: make(chan struct{}, handshakes)}
+}
+
+// Keep holds warm connections for these routes and for no other.
+func (o *Opener) Keep(routes []*Route) {
+	wanted := map[Way]bool{}
+	for _, r := range routes {
+		for _, addr := range r.Relays {
+			wanted[Way{Relay: addr}] = true
+			wanted[lineTo(addr, r)] = true
+		}
+	}
+	var gone []*tunnel.WarmPool
+	o.mu.Lock()
+	for w, p := range o.pools {
+		if !wanted[w] {
+			gone = append(gone, p)
+			delete(o.pools, w)
+		}
+	}
+	for w := range wanted {
+		if o.pools[w] == nil {
+			o.pools[w] = tunnel.NewWarmPool(o.ctx, func(ctx context.Context) (tunnel.Stream, error) { return o.fresh(ctx, w) })
+		}
+	}
+	o.mu.Unlock()
+	o.breaker.retain(func(key string) bool {
+		addr, _, _ := strings.Cut(key, " ")
+		return wanted[Way{Relay: addr}]
+	})
+	for _, p := range gone {
+		p.Close()
+	}
+}
+
+// Open asks the route's relays, one after the other, to take the flow, and
+// returns the stream once one accepted. The answer Refused is final: the laptop
+// was reached.
+func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.Stream, error) {
+	open.Intercept, open.InterceptUID, open.Session = r.Intercept, r.UID, r.Session
+	failed := ErrNoRelay
+	for _, addr := range r.Relays {
+		line := lineTo(addr, r)
+		ok, trial := o.breaker.allow(addr, time.Now())
+		if !ok {
+			continue
+		}
+		if ok, _ := o.breaker.allow(line.session(), time.Now()); !ok {
+			continue
+		}
+		s, err := o.ask(ctx, line, trial, open)
+		if err == nil {
+			return s, nil
+		}
+		failed = err
+		var v *VerdictError
+		if ctx.Err() != nil || errors.As(err, &v) && v.Verdict == tunnel.Refused {
+			break
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			break // the caller has waited long enough
+		}
+	}
+	return nil, failed
+}
+
+// ask opens the flow at one relay and keeps the breaker's books.
+func (o *Opener) ask(ctx context.Context, line Way, trial bool, open *tunnel.Open) (tunnel.Stream, error) {
+	addr, session := line.Relay, line.session()
+	for {
+		s, way, warm, err := o.connect(ctx, line, trial)
+		if err != nil {
+			return nil, err
+		}
+		limited, cancel := context.WithTimeout(ctx, patience)
+		v, _, err := tunnel.Ask(limited, s, open)
+		cancel()
+		if err == nil {
+			o.breaker.succeed(addr)
+			o.breaker.succeed(session)
+			o.reuse(way, s)
+			if v == tunnel.Accepted {
+				return s, nil
+			}
+			if f, ok := s.(*tunnel.FlowConn); ok && way.Line.Session != "" {
+				f.Refused()
+			}
+			s.Close()
+			return nil, &VerdictError{addr, v}
+		}
+		s.Reset()
+		if warm && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+			continue // it was stale; a fresh one tells
+		}
+		if ctx.Err() == nil {
+			o.breaker.fail(session, time.Now())
+		}
+		return nil, fmt.Errorf("relay %s: %w", addr, err)
+	}
+}
+
+// reuse makes the pool take the connection back once the flow has ended well.
+func (o *Opener) reuse(w Way, s tunnel.Stream) {
+	f, ok := s.(interface{ OnIdle(func(tunnel.Stream)) })
+	if !ok {
+		return
+	}
+	f.OnIdle(func(s tunnel.Stream) {
+		o.mu.Lock()
+		p := o.pools[w]
+		o.mu.Unlock()
+		if p == nil || !p.Put(s) {
+			s.Close()
+		}
+	})
+}

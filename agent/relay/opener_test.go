@@ -1,0 +1,193 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// replica is a relay without TLS.
+type replica struct {
+	ln     net.Listener
+	dials  atomic.Int32
+	answer func(*net.TCPConn)
+}
+
+func newReplica(t *testing.T, answer func(*net.TCPConn)) *replica {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &replica{ln: ln, answer: answer}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go r.answer(c.(*net.TCPConn))
+		}
+	}()
+	return r
+}
+
+func (r *replica) addr() string { return r.ln.Addr().String() }
+
+func (r *replica) dial(ctx context.Context, w Way) (tunnel.Stream, error) {
+	r.dials.Add(1)
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", w.Relay)
+	if err != nil {
+		return nil, err
+	}
+	return tunnel.NewTCP(c.(*net.TCPConn)), nil
+}
+
+func saying(v tunnel.Verdict) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		if _, err := tunnel.ReadOpen(c); err == nil {
+			tunnel.WriteVerdict(c, v)
+		}
+	}
+}
+
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !cond(); {
+		if time.Now().After(deadline) {
+			t.Fatal("never: " + what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (o *Opener) warm(addr string) int {
+	o.mu.Lock()
+	p := o.pools[Way{Relay: addr, Line: tunnel.LineRequest{Session: "s"}}]
+	o.mu.Unlock()
+	return p.Idle()
+}
+
+func TestOpenTakesWarmConnections(t *testing.T) {
+	r := newReplica(t, saying(tunnel.Accepted))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	o := NewOpener(ctx, r.dial)
+	o.Keep([]*Route{{Relays: []string{r.addr()}, Session: "s"}})
+	defer o.Keep(nil)
+	eventually(t, "pool is full", func() bool { return o.warm(r.addr()) == tunnel.WarmEach })
+	before := r.dials.Load()
+	s, err := o.Open(ctx, &Route{Relays: []string{r.addr()}, Session: "s"}, &tunnel.Open{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	eventually(t, "pool is filled again", func() bool { return o.warm(r.addr()) == tunnel.WarmEach })
+	if n := r.dials.Load() - before; n != 1 {
+		t.Errorf("%d dials for one flow, want 1 to fill up", n)
+	}
+}
+
+func TestOpenAfterStaleConnections(t *testing.T) {
+	var conns atomic.Int32
+	r := newReplica(t, func(c *net.TCPConn) {
+		if conns.Add(1) <= tunnel.WarmEach {
+			tunnel.ReadOpen(c) // the relay was replaced: the open gets lost
+			c.Close()
+			return
+		}
+		saying(tunnel.Accepted)(c)
+	})
+	o := NewOpener(t.Context(), r.dial)
+	o.Keep([]*Route{{Relays: []string{r.addr()}, Session: "s"}})
+	defer o.Keep(nil)
+	eventually(t, "pool is full", func() bool { return o.warm(r.addr()) == tunnel.WarmEach })
+	s, err := o.Open(t.Context(), &Route{Relays: []string{r.addr()}, Session: "s"}, &tunnel.Open{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+}
+
+func TestOpenGoesOnToTheNextRelay(t *testing.T) {
+	none, good := newReplica(t, saying(tunnel.NoSession)), newReplica(t, saying(tunnel.Accepted))
+	refusing := newReplica(t, saying(tunnel.Refused))
+	o := NewOpener(t.Context(), good.dial)
+	s, err := o.Open(t.Context(), &Route{Relays: []string{"127.0.0.1:1", none.addr(), good.addr()}}, &tunnel.Open{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	_, err = o.Open(t.Context(), &Route{Relays: []string{refusing.addr(), good.addr()}}, &tunnel.Open{})
+	var v *VerdictError
+	if !errors.As(err, &v) || v.Verdict != tunnel.Refused {
+		t.Errorf("a refusal is final, got %v", err)
+	}
+}
+
+// A session that hangs costs one flow its patience, not each.
+func TestOpenPassesByWhatHangs(t *testing.T) {
+	hold := make(chan struct{})
+	defer close(hold)
+	silent := newReplica(t, func(*net.TCPConn) { <-hold })
+	o := NewOpener(t.Context(), silent.dial)
+	route := &Route{Relays: []string{silent.addr()}, Session: "s"}
+	start := time.Now()
+	if _, err := o.Open(t.Context(), route, &tunnel.Open{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if d := time.Since(start); d < patience || d > 2*patience {
+		t.Errorf("the first flow waited %v", d)
+	}
+	start = time.Now()
+	if _, err := o.Open(t.Context(), route, &tunnel.Open{}); !errors.Is(err, ErrNoRelay) {
+		t.Error(err)
+	}
+	if d := time.Since(start); d > patience/2 {
+		t.Errorf("the second flow waited %v", d)
+	}
+}
+
+// A line is taken if there is one at once; else the relay is asked.
+func TestOpenPrefersLines(t *testing.T) {
+	r := newReplica(t, saying(tunnel.Accepted))
+	route := &Route{Relays: []string{r.addr()}, Session: "s", Intercept: "shop/quote", UID: "i"}
+	var lines, relays atomic.Int32
+	var refuse atomic.Bool
+	o := NewOpener(t.Context(), func(ctx context.Context, w Way) (tunnel.Stream, error) {
+		if w == (Way{Relay: r.addr()}) {
+			relays.Add(1)
+			return r.dial(ctx, w)
+		}
+		if w.Line != (tunnel.LineRequest{Session: "s", Intercept: "shop/quote", InterceptUID: "i"}) {
+			t.Errorf("a line to %+v", w.Line)
+		}
+		if refuse.Load() {
+			return nil, &tunnel.NoLineError{Verdict: tunnel.NoLine}
+		}
+		lines.Add(1)
+		return r.dial(ctx, w)
+	})
+	o.Keep([]*Route{route})
+	defer o.Keep(nil)
+	eventually(t, "lines and connections are warm", func() bool { return lines.Load() == tunnel.WarmEach && relays.Load() == tunnel.WarmEach })
+	refuse.Store(true)
+	for range tunnel.WarmEach + 1 {
+		s, err := o.Open(t.Context(), route, &tunnel.Open{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+	}
+	// The last one found no line and took a connection; the pool makes another.
+	eventually(t, "one more connection", func() bool { return relays.Load() == tunnel.WarmEach+1 })
+	if n := lines.Load(); n != tunnel.WarmEach {
+		t.Errorf("%d lines", n)
+	}
+}

@@ -1,0 +1,112 @@
+package tcp
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// serve leads one connection to its end.
+func (l *Listener) serve(c *net.TCPConn) {
+	source := capture.Unmap(c.RemoteAddr().(*net.TCPAddr).AddrPort())
+	if nonce, ok := l.book.Answer(source); ok {
+		c.Write(nonce) // the prober sees what goes wrong
+		c.Close()
+		return
+	}
+	caller := tunnel.NewTCP(c)
+	dialled, ok := l.cfg.Dialled(c)
+	if !ok {
+		caller.Reset()
+		return
+	}
+	f := l.connect(c, source, dialled)
+	if f == nil {
+		caller.Reset()
+		return
+	}
+	f.caller = caller
+	if !l.adopt(f) {
+		caller.Reset()
+		f.other.Reset()
+		return
+	}
+	defer l.release(f)
+	if err := tunnel.Pipe(caller, f.other, f.count); err != nil {
+		l.log.Debug("connection broke", "source", source, "error", err)
+	}
+}
+
+// connect finds the other end of a connection: the laptop or the application,
+// which has got what was read already. Nil means that there is none.
+func (l *Listener) connect(c *net.TCPConn, source, dialled netip.AddrPort) *flow {
+	t := l.target.Load()
+	if t.route == nil {
+		return l.application(dialled, nil)
+	}
+	buf := l.firsts.Get().(*[maxFirst]byte)
+	defer l.firsts.Put(buf) // not held while the connection lives
+	first, err := firstBytes(c, buf[:])
+	if err != nil {
+		return nil
+	}
+	if t.route.HTTPProbes {
+		var probe bool
+		if first, probe = awaitProbe(c, buf[:], len(first)); probe {
+			return l.application(dialled, first)
+		}
+	}
+	t.counters.Arrived()
+	if len(t.route.Relays) == 0 { // the laptop is away
+		t.counters.Fallbacks.Add(1)
+		return l.application(dialled, first)
+	}
+	open := &tunnel.Open{Protocol: tunnel.TCP, Port: l.cfg.Port, Source: source, First: first}
+	laptop, err := l.opener.Open(t.ctx, t.route, open)
+	if err != nil {
+		return l.fallBack(dialled, first, t, err)
+	}
+	t.counters.Moved(len(first), 0)
+	return &flow{other: laptop, route: t.route, count: t.counters.Moved}
+}
+
+// fallBack gives a connection that the laptop did not take to the application,
+// unless the route forbids it. Where the port is somebody else's by now, the
+// caller is to come anew.
+func (l *Listener) fallBack(to netip.AddrPort, first []byte, t *target, why error) *flow {
+	if t.ctx.Err() != nil { // the intercept has just ended
+		if now := l.target.Load().route; now != nil && !now.SameOwner(t.route) {
+			return nil
+		}
+		return l.application(to, first)
+	}
+	t.counters.Fallbacks.Add(1)
+	if t.route.NoFallback {
+		l.log.Debug("laptop did not take the connection, closed", "error", why)
+		return nil
+	}
+	l.log.Debug("laptop did not take the connection, the application does", "error", why)
+	return l.application(to, first)
+}
+
+// application connects with the application, which gets first before everything
+// else.
+func (l *Listener) application(to netip.AddrPort, first []byte) *flow {
+	conn, err := l.cfg.Dial(context.WithoutCancel(l.ctx), to)
+	if err != nil {
+		// Without the agent the caller would have been refused, too.
+		l.log.Debug("application did not take the connection", "error", err)
+		return nil
+	}
+	application := tunnel.NewTCP(conn)
+	if len(first) > 0 {
+		if _, err := application.Write(first); err != nil {
+			application.Reset()
+			return nil
+		}
+	}
+	return &flow{other: application}
+}

@@ -1,0 +1,67 @@
+package udp
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+func TestReadDatagram(t *testing.T) {
+	var w bytes.Buffer
+	large := bytes.Repeat([]byte("x"), tunnel.MaxDatagram)
+	for _, p := range [][]byte{[]byte("one"), {}, large, []byte("two")} {
+		if err := tunnel.WriteDatagram(&w, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	buf := make([]byte, 4)
+	for _, want := range [][]byte{[]byte("one"), {}, large, []byte("two")} {
+		var err error
+		if buf, err = readDatagram(&w, buf); err != nil || !bytes.Equal(buf, want) {
+			t.Fatalf("%d bytes, %v, want %d", len(buf), err, len(want))
+		}
+	}
+	if _, err := readDatagram(&w, buf); err == nil {
+		t.Error("no error at the end")
+	}
+}
+
+// The address that a datagram came to is the one that its answer comes from.
+func TestLocalAddress(t *testing.T) {
+	for _, host := range []string{"127.0.0.7", "::1"} {
+		lc := net.ListenConfig{Control: tellLocalAddress}
+		pc, err := lc.ListenPacket(context.Background(), "udp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pc.Close()
+		c := pc.(*net.UDPConn)
+		port := c.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+		to := netip.AddrPortFrom(netip.MustParseAddr(host), port)
+		caller, err := net.Dial("udp", to.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer caller.Close()
+		caller.Write([]byte("x"))
+		buf, oob := make([]byte, 10), make([]byte, 128)
+		_, n, _, from, err := c.ReadMsgUDPAddrPort(buf, oob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		local := localAddress(oob[:n])
+		if local != to.Addr() {
+			t.Fatalf("came to %v, want %v", local, to.Addr())
+		}
+		if _, _, err := c.WriteMsgUDPAddrPort([]byte("y"), fromAddress(local), from); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := caller.Read(buf); err != nil { // a connected socket takes no other's
+			t.Fatal(err)
+		}
+	}
+}

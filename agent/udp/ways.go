@@ -1,0 +1,126 @@
+package udp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// toLaptop moves datagrams both ways until the flow ends. First is the one that
+// began it; sent says that it travelled with the open.
+func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bool) {
+	stop := context.AfterFunc(f.ctx, laptop.Reset)
+	defer stop()
+	defer laptop.Close()
+	l.wg.Go(func() {
+		defer f.end()
+		buf := make([]byte, 2<<10)
+		for {
+			var err error
+			if buf, err = readDatagram(laptop, buf); err != nil {
+				return
+			}
+			f.moved(0, len(buf))
+			l.send(f.key, buf)
+		}
+	})
+	if sent {
+		f.moved(len(first), 0)
+	} else if !f.write(laptop, first) {
+		return
+	}
+	for {
+		p, ok := l.next(f)
+		if !ok || !f.write(laptop, p) {
+			return
+		}
+	}
+}
+
+func (f *flow) write(laptop tunnel.Stream, p []byte) bool {
+	if err := tunnel.WriteDatagram(laptop, p); err != nil {
+		return false
+	}
+	f.moved(len(p), 0)
+	return true
+}
+
+// toApplication is the way when the laptop is away. A port that was closed says
+// so by errors of the socket; the source learns nothing, as behind any NAT.
+func (l *Listener) toApplication(f *flow, first []byte) {
+	c, err := l.dial(f.ctx, l.pod, f.key.source.Addr(), l.port)
+	if err != nil {
+		l.log.Debug("application is not reached", "error", err)
+		return
+	}
+	stop := context.AfterFunc(f.ctx, func() { c.Close() })
+	defer stop()
+	defer c.Close()
+	if r := f.target.route; r != nil && len(r.Relays) > 0 {
+		// The laptop refused, but may listen in a moment.
+		limit := time.AfterFunc(away, f.end)
+		defer limit.Stop()
+	}
+	l.wg.Go(func() {
+		for f.ctx.Err() == nil {
+			l.answer(f, c)
+		}
+	})
+	c.Write(first)
+	for p, ok := l.next(f); ok; p, ok = l.next(f) {
+		f.idle.Reset(idleTime)
+		c.Write(p)
+	}
+}
+
+// answer passes on one datagram of the application. The buffer is taken once
+// one is there: thousands of quiet flows must not hold 64 KiB each.
+func (l *Listener) answer(f *flow, c *net.UDPConn) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		f.end()
+		return
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		buf := l.buffers.Get().(*[]byte)
+		defer l.buffers.Put(buf)
+		n, err := unix.Read(int(fd), *buf)
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+			return false
+		}
+		if err == nil { // else the application's port is closed
+			f.idle.Reset(idleTime)
+			l.send(f.key, (*buf)[:n])
+		}
+		return true
+	})
+	if err != nil {
+		f.end() // the socket was closed
+	}
+}
+
+// readDatagram reads what tunnel.WriteDatagram wrote into buf, or into a larger
+// one where it must: most flows have small datagrams, and there may be many.
+func readDatagram(r io.Reader, buf []byte) ([]byte, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, fmt.Errorf("read datagram: %w", err)
+	}
+	n := int(binary.BigEndian.Uint16(head[:]))
+	if n > cap(buf) {
+		buf = make([]byte, n)
+	}
+	buf = buf[:n]
+	if _, err := io.ReadFull(r, buf); err != nil {
+		return nil, fmt.Errorf("read datagram: %w", err)
+	}
+	return buf, nil
+}

@@ -1,0 +1,93 @@
+package agents
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+// What the API server says of a token that is bound to a pod (KEP-1205).
+const (
+	podNameKey           = "authentication.kubernetes.io/pod-name"
+	podUIDKey            = "authentication.kubernetes.io/pod-uid"
+	serviceAccountPrefix = "system:serviceaccount:"
+)
+
+// prove asks the API server whether a sidecar's token is of the pod that it
+// says it is, and made for this manager: the pod's other containers have tokens
+// too, for another audience. The error is a gRPC status.
+func (s *Server) prove(ctx context.Context, who pki.Pod, token string) error {
+	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{s.audience}}}
+	if err := s.reviewer.Create(ctx, review); err != nil {
+		return status.Errorf(codes.Unavailable, "pod %s: review token: %v", who, err)
+	}
+	if err := belongs(review.Status, who, s.audience); err != nil {
+		return status.Errorf(codes.PermissionDenied, "pod %s: %v", who, err)
+	}
+	return nil
+}
+
+func belongs(r authenticationv1.TokenReviewStatus, who pki.Pod, audience string) error {
+	is := func(key, want string) bool {
+		v := r.User.Extra[key]
+		return want != "" && len(v) == 1 && v[0] == want
+	}
+	switch {
+	case !r.Authenticated:
+		return fmt.Errorf("service account token: %s", firstOf(r.Error, "not authenticated"))
+	case !slices.Contains(r.Audiences, audience):
+		return fmt.Errorf("service account token: not made for %s", audience)
+	case !strings.HasPrefix(r.User.Username, serviceAccountPrefix+who.Namespace+":"),
+		!is(podNameKey, who.Name), !is(podUIDKey, who.UID):
+		return fmt.Errorf("service account token: of another pod")
+	}
+	return nil
+}
+
+// lookForLeave is how often an idle agent is thought about.
+const lookForLeave = 2 * time.Second
+
+// leaves says whether an ephemeral agent that has nothing to do is to end.
+func (s *Server) leaves(ctx context.Context, who pki.Pod, idle time.Duration) bool {
+	if s.maxIdle > 0 && idle >= s.maxIdle {
+		return true
+	}
+	var pod corev1.Pod
+	err := s.reader.Get(ctx, client.ObjectKey{Namespace: who.Namespace, Name: who.Name}, &pod)
+	return err == nil && pod.Annotations[sidecar.LeaveAnnotation] != ""
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// share keeps the ports of a plan that are this agent's: a sidecar's are those
+// it stands in front of, and an ephemeral agent beside it has the rest.
+func (s *Server) share(ctx context.Context, who pki.Pod, ports []*rpc.CapturePort, isSidecar bool) ([]*rpc.CapturePort, error) {
+	if len(ports) == 0 {
+		return nil, nil
+	}
+	var pod corev1.Pod
+	if err := s.reader.Get(ctx, client.ObjectKey{Namespace: who.Namespace, Name: who.Name}, &pod); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	layout := sidecar.Of(&pod)
+	return slices.DeleteFunc(slices.Clone(ports), func(p *rpc.CapturePort) bool {
+		return sidecar.Covers(layout, int32(p.Port), corev1.Protocol(p.Protocol.String())) != isSidecar
+	}), nil
+}

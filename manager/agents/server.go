@@ -1,0 +1,210 @@
+// Package agents is the manager's end of the agents' control stream: it
+// enrols them, sends each its plan whenever that changes, and writes what
+// they report into the status of the Intercepts.
+package agents
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+// Server serves rpc.Agents. It is safe for concurrent use.
+type Server struct {
+	rpc.UnimplementedAgentsServer
+
+	log       *slog.Logger
+	authority *pki.Authority
+	planner   *plan.Planner
+	reader    client.Reader
+	status    *statusWriter
+	reviewer  Reviewer
+	audience  string
+	maxIdle   time.Duration
+
+	mu   sync.Mutex
+	used map[string]time.Time // enrolment tokens, until they expire
+}
+
+// Reviewer creates TokenReviews.
+type Reviewer interface {
+	Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error
+}
+
+// New returns a Server. Reader is a cache, writer goes to the API server;
+// audience is what the tokens of sidecars are made for, and reviewer checks them.
+// An ephemeral agent without a port ends after maxIdle; 0 for never.
+func New(log *slog.Logger, a *pki.Authority, p *plan.Planner, reader client.Reader, writer client.StatusClient, reviewer Reviewer, audience string, maxIdle time.Duration) *Server {
+	return &Server{log: log, authority: a, planner: p, reader: reader, reviewer: reviewer, audience: audience, maxIdle: maxIdle,
+		status: newStatusWriter(log, reader, writer), used: map[string]time.Time{}}
+}
+
+// Start writes reports into statuses until ctx ends.
+func (s *Server) Start(ctx context.Context) error { return s.status.run(ctx) }
+
+// NeedLeaderElection says that every replica does this.
+func (s *Server) NeedLeaderElection() bool { return false }
+
+// TokenLife is how long an enrolment token waits for its agent: an image may
+// have to be pulled first.
+const TokenLife = 30 * time.Minute
+
+// Enroll turns the proof of which pod an agent is in into a client certificate:
+// a one-time token or, for sidecars, a token of the pod's service account.
+func (s *Server) Enroll(ctx context.Context, r *rpc.EnrollRequest) (*rpc.EnrollResponse, error) {
+	who := pki.Pod{Namespace: r.Namespace, Name: r.Pod, UID: r.PodUid}
+	check := s.checkToken
+	if r.ServiceAccountToken != "" {
+		check = func(ctx context.Context, who pki.Pod, r *rpc.EnrollRequest) error {
+			return s.prove(ctx, who, r.ServiceAccountToken)
+		}
+	}
+	if err := check(ctx, who, r); err != nil {
+		return nil, err
+	}
+	cert, err := s.authority.SignAgent(who, r.CertificateRequest, time.Now())
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "pod %s: %v", who, err)
+	}
+	s.log.Info("agent enrolled", "pod", who, "sidecar", r.ServiceAccountToken != "")
+	return &rpc.EnrollResponse{Certificate: cert}, nil
+}
+
+// checkToken checks a one-time token. The caller must come from the pod's own
+// address, so a token read off the pod's spec is of no use elsewhere.
+func (s *Server) checkToken(ctx context.Context, who pki.Pod, r *rpc.EnrollRequest) error {
+	now := time.Now()
+	if err := s.authority.CheckToken(who, r.Token, now); err != nil {
+		return status.Errorf(codes.PermissionDenied, "pod %s: %v", who, err)
+	}
+	var pod corev1.Pod
+	if err := s.reader.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Pod}, &pod); err != nil {
+		return status.Errorf(codes.Unavailable, "read pod %s: %v", who, err)
+	}
+	from := peerHost(ctx)
+	isOwn := func(ip corev1.PodIP) bool { return ip.IP == from }
+	if string(pod.UID) != r.PodUid || !slices.ContainsFunc(pod.Status.PodIPs, isOwn) {
+		return status.Errorf(codes.PermissionDenied, "pod %s: enrolment from %s, which is not its address", who, from)
+	}
+	if !s.useToken(r.Token, now) {
+		return status.Errorf(codes.PermissionDenied, "pod %s: enrolment token was used before", who)
+	}
+	return nil
+}
+
+func (s *Server) useToken(token string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for t, at := range s.used {
+		if now.Sub(at) > TokenLife {
+			delete(s.used, t)
+		}
+	}
+	if _, used := s.used[token]; used {
+		return false
+	}
+	s.used[token] = now
+	return true
+}
+
+// Watch keeps one agent up to date until its stream breaks.
+func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
+	pod, ok := peerPod(stream.Context())
+	if !ok {
+		return status.Error(codes.Unauthenticated, "no agent certificate")
+	}
+	log := s.log.With("pod", pod)
+	first, err := stream.Recv()
+	if err != nil {
+		return nil
+	}
+	log.Info("agent connected", "version", first.Version, "sidecar", first.Sidecar)
+	changed, stop := s.planner.Subscribe()
+	defer stop()
+	a := s.status.connect(pod)
+	defer s.status.disconnect(a)
+	s.status.report(a, first)
+	received := make(chan error, 1)
+	go func() {
+		for {
+			r, err := stream.Recv()
+			if err != nil {
+				received <- err
+				return
+			}
+			s.status.report(a, r)
+		}
+	}()
+	door := peerDoor(stream.Context())
+	config := &rpc.AgentConfig{CaBundle: s.authority.Bundle()}
+	look := time.NewTicker(lookForLeave)
+	defer look.Stop()
+	idle := time.Now()
+	for {
+		ports, err := s.planner.Pod(stream.Context(), pod.Namespace, pod.Name, types.UID(pod.UID))
+		if err != nil {
+			return status.Errorf(codes.Unavailable, "plan: %v", err)
+		}
+		if ports, err = s.share(stream.Context(), pod, ports, first.Sidecar); err != nil {
+			return status.Errorf(codes.Unavailable, "plan: %v", err)
+		}
+		throughDoor(ports, door)
+		if config.Generation == 0 || !equal(config.Ports, ports) {
+			config.Generation++
+			config.Ports = ports
+			s.status.planned(a, ports)
+			if err := stream.Send(config); err != nil {
+				return err
+			}
+			log.Debug("plan sent", "generation", config.Generation, "ports", len(ports))
+			config.CaBundle = nil
+		}
+		if len(ports) > 0 {
+			idle = time.Now()
+		}
+		select {
+		case <-changed:
+		case <-look.C:
+			if !first.Sidecar && len(ports) == 0 && s.leaves(stream.Context(), pod, time.Since(idle)) {
+				log.Info("agent is asked to end")
+				return stream.Send(&rpc.AgentConfig{Generation: config.Generation + 1, Exit: true})
+			}
+		case err := <-received:
+			log.Info("agent disconnected", "reason", err)
+			return nil
+		case <-stream.Context().Done():
+			return nil
+		}
+	}
+}
+
+func equal(a, b []*rpc.CapturePort) bool {
+	return slices.EqualFunc(a, b, func(x, y *rpc.CapturePort) bool { return proto.Equal(x, y) })
+}
+
+func peerPod(ctx context.Context) (pki.Pod, bool) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return pki.Pod{}, false
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		return pki.Pod{}, false
+	}
+	return pki.PeerPod(info.State)
+}

@@ -1,0 +1,40 @@
+package resolve
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// From is Get for an object that is at hand: a Deployment, StatefulSet,
+// ReplicaSet or Pod.
+func From(obj client.Object) (*Workload, error) {
+	w := &Workload{Namespace: obj.GetNamespace(), Replicas: -1}
+	name := func(gv schema.GroupVersion, kind string) {
+		w.Ref = v1alpha1.WorkloadReference{APIVersion: gv.String(), Kind: kind, Name: obj.GetName()}
+	}
+	switch o := obj.(type) {
+	case *appsv1.Deployment:
+		name(appsv1.SchemeGroupVersion, "Deployment")
+		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Replicas)
+	case *appsv1.StatefulSet:
+		name(appsv1.SchemeGroupVersion, "StatefulSet")
+		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Replicas)
+	case *appsv1.ReplicaSet:
+		name(appsv1.SchemeGroupVersion, "ReplicaSet")
+		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Replicas)
+	case *corev1.Pod:
+		name(corev1.SchemeGroupVersion, "Pod")
+		w.UID, w.Labels, w.Annotations, w.Spec, w.Replicas = o.UID, o.Labels, o.Annotations, *sidecar.Application(o), 1
+		w.names = sets.New(o.Name)
+		return w, nil
+	}
+	return nil, fmt.Errorf("%T is no workload", obj)
+}

@@ -1,0 +1,275 @@
+package resolve
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// Services lists, by name, the Services of the namespace that select the
+// workload's pods; for a workload that is a Service, that one.
+func Services(ctx context.Context, r client.Reader, w *Workload) ([]corev1.Service, error) {
+	var list corev1.ServiceList
+	if err := r.List(ctx, &list, client.InNamespace(w.Namespace)); err != nil {
+		return nil, err
+	}
+	return Selecting(list.Items, w), nil
+}
+
+// Selecting keeps the Services that select the workload's pods, by name.
+func Selecting(all []corev1.Service, w *Workload) []corev1.Service {
+	var found []corev1.Service
+	for _, s := range all {
+		if w.Ref.Kind == "Service" {
+			if s.Name == w.Ref.Name {
+				found = append(found, s)
+			}
+			continue
+		}
+		if len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(w.Labels)) {
+			found = append(found, s)
+		}
+	}
+	slices.SortFunc(found, func(a, b corev1.Service) int { return cmp.Compare(a.Name, b.Name) })
+	return found
+}
+
+// PortError says that a port identifier does not lead to exactly one port.
+type PortError struct {
+	// Port is the identifier as given; empty when none was.
+	Port string
+	// Reason is a sentence about the workload.
+	Reason string
+	// Choices are the identifiers that would do, for people.
+	Choices []string
+}
+
+// Error names what was asked, why it fails and what can be chosen.
+func (e *PortError) Error() string {
+	if len(e.Choices) == 0 {
+		return e.Reason
+	}
+	return e.Reason + "; choose one of: " + strings.Join(e.Choices, ", ")
+}
+
+// Ports resolves the asked ports against Services and the pod template. An
+// empty Protocol in an ask means whichever the port has; a number that no
+// Service knows is a container port.
+func Ports(w *Workload, services []corev1.Service, service string, asks []v1alpha1.InterceptPort) ([]v1alpha1.ResolvedPort, error) {
+	if service != "" {
+		i := slices.IndexFunc(services, func(s corev1.Service) bool { return s.Name == service })
+		if i < 0 {
+			e := &PortError{Reason: fmt.Sprintf("service/%s does not select the pods of %s", service, w)}
+			for _, s := range services {
+				e.Choices = append(e.Choices, s.Name)
+			}
+			return nil, e
+		}
+		services = services[i : i+1]
+	}
+	known := candidates(w, services)
+	var out []v1alpha1.ResolvedPort
+	for _, ask := range asks {
+		p, err := pick(w, known, ask)
+		if err != nil {
+			return nil, err
+		}
+		p.LocalHost, p.LocalPort = ask.LocalHost, ask.LocalPort
+		for _, other := range out {
+			if other.ContainerPort == p.ContainerPort && other.Protocol == p.Protocol {
+				return nil, &PortError{Port: ask.Port, Reason: fmt.Sprintf("two --port flags lead to port %d of %s", p.ContainerPort, w)}
+			}
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// candidates are all ports that can be named: those of the Services first,
+// then those the containers declare.
+func candidates(w *Workload, services []corev1.Service) []v1alpha1.ResolvedPort {
+	var all []v1alpha1.ResolvedPort
+	for _, s := range services {
+		for _, sp := range s.Spec.Ports {
+			p := v1alpha1.ResolvedPort{Service: s.Name, ServicePort: sp.Port, ServicePortName: sp.Name,
+				Headless: s.Spec.ClusterIP == corev1.ClusterIPNone, Protocol: cmp.Or(sp.Protocol, corev1.ProtocolTCP), ContainerPort: sp.Port}
+			switch {
+			case sp.TargetPort.Type == intstr.String:
+				p.ContainerPortName = sp.TargetPort.StrVal
+				p.ContainerPort = namedPort(&w.Spec, sp.TargetPort.StrVal, p.Protocol)
+				if p.ContainerPort == 0 {
+					continue // no container has it: this Service leads nowhere
+				}
+			case sp.TargetPort.IntVal != 0:
+				p.ContainerPort = sp.TargetPort.IntVal
+			}
+			all = append(all, p)
+		}
+	}
+	for _, c := range containers(&w.Spec) {
+		for _, cp := range c.Ports {
+			all = append(all, v1alpha1.ResolvedPort{ContainerPort: cp.ContainerPort, ContainerPortName: cp.Name,
+				Protocol: cmp.Or(cp.Protocol, corev1.ProtocolTCP)})
+		}
+	}
+	return all
+}
+
+func pick(w *Workload, known []v1alpha1.ResolvedPort, ask v1alpha1.InterceptPort) (v1alpha1.ResolvedPort, error) {
+	fits := func(match func(v1alpha1.ResolvedPort) bool) []v1alpha1.ResolvedPort {
+		var found []v1alpha1.ResolvedPort
+		for _, p := range known {
+			if (ask.Protocol == "" || p.Protocol == ask.Protocol) && match(p) {
+				found = append(found, p)
+			}
+		}
+		return found
+	}
+	number, _ := strconv.Atoi(ask.Port)
+	steps := []func(v1alpha1.ResolvedPort) bool{
+		func(p v1alpha1.ResolvedPort) bool {
+			return p.Service != "" && (p.ServicePortName == ask.Port || int(p.ServicePort) == number)
+		},
+		func(p v1alpha1.ResolvedPort) bool {
+			return p.ContainerPortName == ask.Port || int(p.ContainerPort) == number
+		},
+	}
+	if ask.Port == "" {
+		steps = []func(v1alpha1.ResolvedPort) bool{
+			func(p v1alpha1.ResolvedPort) bool { return p.Service != "" },
+			func(p v1alpha1.ResolvedPort) bool { return true },
+		}
+	}
+	for _, step := range steps {
+		found := fits(step)
+		if len(found) == 0 {
+			continue
+		}
+		for _, p := range found[1:] {
+			if p.ContainerPort != found[0].ContainerPort || p.Protocol != found[0].Protocol {
+				return found[0], ambiguous(w, ask, found)
+			}
+		}
+		return found[0], nil
+	}
+	return undeclared(w, known, ask, number)
+}
+
+// undeclared decides about an identifier that matches nothing: a number is
+// taken for a container port if no container declares any.
+func undeclared(w *Workload, known []v1alpha1.ResolvedPort, ask v1alpha1.InterceptPort, number int) (v1alpha1.ResolvedPort, error) {
+	declared := slices.ContainsFunc(known, func(p v1alpha1.ResolvedPort) bool { return p.Service == "" })
+	if number > 0 && number < 65536 && !declared {
+		return v1alpha1.ResolvedPort{ContainerPort: int32(number), Protocol: cmp.Or(ask.Protocol, corev1.ProtocolTCP)}, nil
+	}
+	e := &PortError{Port: ask.Port, Choices: choices(known)}
+	switch {
+	case len(known) == 0:
+		e.Reason = fmt.Sprintf("%s has no Service and declares no container port: name the port its application listens on with --port LOCAL:PORT", w)
+	default:
+		e.Reason = fmt.Sprintf("%s has no port %q", w, portName(ask))
+	}
+	return v1alpha1.ResolvedPort{}, e
+}
+
+func ambiguous(w *Workload, ask v1alpha1.InterceptPort, found []v1alpha1.ResolvedPort) error {
+	reason := fmt.Sprintf("%s has several ports", w)
+	sameNumber := !slices.ContainsFunc(found, func(p v1alpha1.ResolvedPort) bool { return p.ContainerPort != found[0].ContainerPort })
+	switch {
+	case ask.Port == "":
+	case sameNumber:
+		reason = fmt.Sprintf("port %q of %s exists for TCP and for UDP: say %s/tcp or %s/udp", ask.Port, w, ask.Port, ask.Port)
+	default:
+		reason = fmt.Sprintf("port %q of %s is ambiguous: pick the Service with --service", portName(ask), w)
+	}
+	return &PortError{Port: ask.Port, Reason: reason, Choices: choices(found)}
+}
+
+func choices(ports []v1alpha1.ResolvedPort) []string {
+	var out []string
+	for _, p := range ports {
+		if s := Describe(p); !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Describe is how a port is offered to a person: "http (80, service/quote)".
+func Describe(p v1alpha1.ResolvedPort) string {
+	name, number, where := p.ContainerPortName, p.ContainerPort, "container port"
+	if p.Service != "" {
+		name, number, where = p.ServicePortName, p.ServicePort, "service/"+p.Service
+	}
+	if p.Protocol == corev1.ProtocolUDP {
+		where += ", UDP"
+	}
+	if name == "" {
+		return fmt.Sprintf("%d (%s)", number, where)
+	}
+	return fmt.Sprintf("%s (%d, %s)", name, number, where)
+}
+
+// Identifier is the short name of a resolved port: the name or number of the
+// Service port, else of the container port.
+func Identifier(p v1alpha1.ResolvedPort) string {
+	switch {
+	case p.ServicePortName != "":
+		return p.ServicePortName
+	case p.ServicePort != 0:
+		return strconv.Itoa(int(p.ServicePort))
+	case p.ContainerPortName != "":
+		return p.ContainerPortName
+	}
+	return strconv.Itoa(int(p.ContainerPort))
+}
+
+// PortIn is the number a resolved port has in one pod, which may name its
+// ports otherwise than the template; 0 when the pod does not have it. It is the
+// application's, also where an agent has taken over the name.
+func PortIn(p *corev1.Pod, r v1alpha1.ResolvedPort) int32 {
+	if r.ContainerPortName == "" {
+		return r.ContainerPort
+	}
+	return namedPort(sidecar.Application(p), r.ContainerPortName, r.Protocol)
+}
+
+func portName(ask v1alpha1.InterceptPort) string {
+	if ask.Protocol == corev1.ProtocolUDP {
+		return ask.Port + "/UDP"
+	}
+	return ask.Port
+}
+
+func namedPort(spec *corev1.PodSpec, name string, protocol corev1.Protocol) int32 {
+	for _, c := range containers(spec) {
+		for _, p := range c.Ports {
+			if p.Name == name && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol {
+				return p.ContainerPort
+			}
+		}
+	}
+	return 0
+}
+
+// containers are those that serve while the pod runs: native sidecars too.
+func containers(spec *corev1.PodSpec) []corev1.Container {
+	all := slices.Clone(spec.Containers)
+	for _, c := range spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			all = append(all, c)
+		}
+	}
+	return all
+}

@@ -1,0 +1,168 @@
+package resolve
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// fixtures: a workload whose container declares web (8080), metrics (9090)
+// and dns (5353, UDP), and a bare one.
+func declared() *Workload {
+	return &Workload{
+		Ref: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote"},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{
+			{Name: "web", ContainerPort: 8080}, {Name: "metrics", ContainerPort: 9090},
+			{Name: "dns", ContainerPort: 5353, Protocol: corev1.ProtocolUDP},
+		}}}},
+	}
+}
+
+func bare() *Workload {
+	return &Workload{Ref: declared().Ref, Spec: corev1.PodSpec{Containers: []corev1.Container{{}}}}
+}
+
+func service(name string, ports ...corev1.ServicePort) corev1.Service {
+	s := corev1.Service{Spec: corev1.ServiceSpec{Ports: ports}}
+	s.Name = name
+	return s
+}
+
+func port(name string, number int32, target any) corev1.ServicePort {
+	p := corev1.ServicePort{Name: name, Port: number}
+	switch t := target.(type) {
+	case int:
+		p.TargetPort = intstr.FromInt(t)
+	case string:
+		p.TargetPort = intstr.FromString(t)
+	}
+	return p
+}
+
+func udp(p corev1.ServicePort) corev1.ServicePort {
+	p.Protocol = corev1.ProtocolUDP
+	return p
+}
+
+// want is the short form of a ResolvedPort.
+type want struct {
+	service   string
+	port      int32
+	name      string
+	container int32
+	target    string
+	protocol  corev1.Protocol
+}
+
+func TestPorts(t *testing.T) {
+	http := service("quote", port("http", 80, "web"))
+	two := service("quote", port("http", 80, "web"), port("metrics", 9100, 9090))
+	dns := service("dns", port("dns-tcp", 53, 5353), udp(port("dns", 53, 5353)))
+	for name, test := range map[string]struct {
+		workload *Workload
+		services []corev1.Service
+		service  string
+		ask      string
+		protocol corev1.Protocol
+		want     want
+		err      string
+	}{
+		"the only port": {declared(), []corev1.Service{http}, "", "", "",
+			want{"quote", 80, "http", 8080, "web", "TCP"}, ""},
+		"service port by name": {declared(), []corev1.Service{two}, "", "metrics", "",
+			want{"quote", 9100, "metrics", 9090, "", "TCP"}, ""},
+		"service port by number": {declared(), []corev1.Service{two}, "", "80", "",
+			want{"quote", 80, "http", 8080, "web", "TCP"}, ""},
+		"container port by name": {declared(), []corev1.Service{http}, "", "metrics", "",
+			want{"", 0, "", 9090, "metrics", "TCP"}, ""},
+		"container port by number": {declared(), []corev1.Service{http}, "", "9090", "",
+			want{"", 0, "", 9090, "metrics", "TCP"}, ""},
+		"a service port before a container port": {declared(), []corev1.Service{service("odd", port("odd", 9090, 8080))}, "", "9090", "",
+			want{"odd", 9090, "odd", 8080, "", "TCP"}, ""},
+		"no target port means the same number": {bare(), []corev1.Service{service("quote", port("", 80, nil))}, "", "80", "",
+			want{"quote", 80, "", 80, "", "TCP"}, ""},
+		"undeclared container port": {bare(), nil, "", "8080", "",
+			want{"", 0, "", 8080, "", "TCP"}, ""},
+		"undeclared UDP port": {bare(), nil, "", "5353", "UDP",
+			want{"", 0, "", 5353, "", "UDP"}, ""},
+		"several services, one port": {declared(), []corev1.Service{service("canary", port("http", 80, 8080)), service("stable", port("http", 80, "web"))}, "", "", "",
+			want{"canary", 80, "http", 8080, "", "TCP"}, ""},
+		"one of several services": {declared(), []corev1.Service{service("canary", port("http", 80, 8080)), service("stable", port("http", 80, 9090))}, "stable", "http", "",
+			want{"stable", 80, "http", 9090, "", "TCP"}, ""},
+		"protocol decides": {declared(), []corev1.Service{dns}, "", "53", "UDP",
+			want{"dns", 53, "dns", 5353, "", "UDP"}, ""},
+		"a service that leads nowhere": {declared(), []corev1.Service{service("gone", port("http", 80, "nowhere"))}, "", "web", "",
+			want{"", 0, "", 8080, "web", "TCP"}, ""},
+		"headless without ports": {declared(), []corev1.Service{service("headless")}, "", "web", "",
+			want{"", 0, "", 8080, "web", "TCP"}, ""},
+
+		"several ports": {workload: declared(), services: []corev1.Service{two},
+			err: "deployment/quote has several ports; choose one of: http (80, service/quote), metrics (9100, service/quote)"},
+		"several container ports": {workload: declared(),
+			err: "deployment/quote has several ports; choose one of: web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)"},
+		"unknown name": {workload: declared(), services: []corev1.Service{http}, ask: "grpc",
+			err: `deployment/quote has no port "grpc"; choose one of: http (80, service/quote), web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)`},
+		"unknown number": {workload: declared(), ask: "7", err: `deployment/quote has no port "7"; choose one of: web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)`},
+		"wrong protocol": {workload: declared(), ask: "web", protocol: "UDP",
+			err: `deployment/quote has no port "web/UDP"; choose one of: web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)`},
+		"nothing to choose from": {workload: bare(),
+			err: "deployment/quote has no Service and declares no container port: name the port its application listens on with --port LOCAL:PORT"},
+		"TCP and UDP": {workload: declared(), services: []corev1.Service{dns}, ask: "53",
+			err: `port "53" of deployment/quote exists for TCP and for UDP: say 53/tcp or 53/udp; choose one of: dns-tcp (53, service/dns), dns (53, service/dns, UDP)`},
+		"several services, several ports": {workload: declared(), services: []corev1.Service{service("a", port("http", 80, 8080)), service("b", port("http", 80, 9090))}, ask: "http",
+			err: `port "http" of deployment/quote is ambiguous: pick the Service with --service; choose one of: http (80, service/a), http (80, service/b)`},
+		"a service of another workload": {workload: declared(), services: []corev1.Service{http}, service: "other",
+			err: "service/other does not select the pods of deployment/quote; choose one of: quote"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Ports(test.workload, test.services, test.service,
+				[]v1alpha1.InterceptPort{{Port: test.ask, Protocol: test.protocol, LocalHost: "127.0.0.1", LocalPort: 1}})
+			if test.err != "" {
+				if err == nil || err.Error() != test.err {
+					t.Fatalf("got %v, error\n%v\nwant\n%s", got, err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := got[0]
+			short := want{p.Service, p.ServicePort, p.ServicePortName, p.ContainerPort, p.ContainerPortName, p.Protocol}
+			if d := cmp.Diff(test.want, short, cmp.AllowUnexported(want{})); d != "" {
+				t.Error(d)
+			}
+			if p.LocalHost != "127.0.0.1" || p.LocalPort != 1 {
+				t.Errorf("local side is %s:%d", p.LocalHost, p.LocalPort)
+			}
+		})
+	}
+}
+
+func TestPortsTwice(t *testing.T) {
+	_, err := Ports(declared(), []corev1.Service{service("quote", port("http", 80, "web"))}, "", []v1alpha1.InterceptPort{
+		{Port: "http", LocalPort: 1}, {Port: "8080", LocalPort: 2}})
+	if err == nil || err.Error() != "two --port flags lead to port 8080 of deployment/quote" {
+		t.Error(err)
+	}
+}
+
+func TestIdentifierResolvesToItself(t *testing.T) {
+	services := []corev1.Service{service("quote", port("http", 80, "web"), port("", 9100, 9090))}
+	for _, ask := range []string{"http", "80", "9100", "web", "metrics", "9090"} {
+		first, err := Ports(declared(), services, "", []v1alpha1.InterceptPort{{Port: ask}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Ports(declared(), services, "", []v1alpha1.InterceptPort{{Port: Identifier(first[0]), Protocol: first[0].Protocol}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(first, again); d != "" {
+			t.Errorf("%s: %s", ask, d)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+// Package resolve finds out what an intercept is about: the pods of a
+// workload, the Services in front of them and the port on which the
+// application listens. Plugin and traffic-manager share it, so that what the
+// plugin refuses at once and what the manager reports later is the same.
+package resolve
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// Workload is what an intercept needs to know of the object it names.
+type Workload struct {
+	Ref       v1alpha1.WorkloadReference
+	Namespace string
+	UID       types.UID
+	// Labels, Annotations and Spec are those of its pods: the template's, or the pod's.
+	Labels      map[string]string
+	Annotations map[string]string
+	Spec        corev1.PodSpec
+	// Replicas is the number of pods it wants; -1 when it does not say.
+	Replicas int32
+
+	selector labels.Selector
+	names    sets.Set[string] // pods by name, when there is no selector
+}
+
+// Get reads the workload. A missing one is the reader's NotFound error.
+func Get(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.WorkloadReference) (*Workload, error) {
+	w := &Workload{Ref: ref, Namespace: namespace, Replicas: -1}
+	key := client.ObjectKey{Namespace: namespace, Name: ref.Name}
+	var obj client.Object
+	switch ref.Kind {
+	case "Deployment":
+		obj = &appsv1.Deployment{}
+	case "StatefulSet":
+		obj = &appsv1.StatefulSet{}
+	case "ReplicaSet":
+		obj = &appsv1.ReplicaSet{}
+	case "Pod":
+		obj = &corev1.Pod{}
+	case "Rollout":
+		return w.fromRollout(ctx, r, key)
+	case "Service":
+		return w.fromService(ctx, r, key)
+	default:
+		return nil, fmt.Errorf("kind %q cannot be intercepted: use a Deployment, StatefulSet, ReplicaSet, Rollout, Pod or Service", ref.Kind)
+	}
+	if err := r.Get(ctx, key, obj); err != nil {
+		return nil, err
+	}
+	found, err := From(obj)
+	if err != nil {
+		return nil, err
+	}
+	found.Ref, found.Namespace = ref, namespace // as asked for
+	return found, nil
+}
+
+func (w *Workload) fromTemplate(uid types.UID, sel *metav1.LabelSelector, t *corev1.PodTemplateSpec, replicas *int32) (*Workload, error) {
+	s, err := metav1.LabelSelectorAsSelector(sel)
+	if err != nil {
+		return nil, fmt.Errorf("selector of %s: %w", w, err)
+	}
+	w.UID, w.Labels, w.Annotations, w.Spec, w.selector, w.Replicas = uid, t.Labels, t.Annotations, t.Spec, s, 1
+	if replicas != nil {
+		w.Replicas = *replicas
+	}
+	return w, nil
+}
+
+// fromRollout reads an Argo Rollout, whose spec has a Deployment's shape, or
+// refers to a Deployment.
+func (w *Workload) fromRollout(ctx context.Context, r client.Reader, key client.ObjectKey) (*Workload, error) {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(schema.FromAPIVersionAndKind(w.Ref.APIVersion, w.Ref.Kind))
+	if err := r.Get(ctx, key, u); err != nil {
+		return nil, err
+	}
+	if name, ok, _ := unstructured.NestedString(u.Object, "spec", "workloadRef", "name"); ok {
+		var d appsv1.Deployment
+		if err := r.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: name}, &d); err != nil {
+			return nil, err
+		}
+		return w.fromTemplate(u.GetUID(), d.Spec.Selector, &d.Spec.Template, d.Spec.Replicas)
+	}
+	var shape struct {
+		Spec appsv1.DeploymentSpec `json:"spec"`
+	}
+	part := map[string]any{"spec": map[string]any{}}
+	if spec, ok := u.Object["spec"].(map[string]any); ok {
+		for _, k := range []string{"selector", "template", "replicas"} {
+			if v, ok := spec[k]; ok {
+				part["spec"].(map[string]any)[k] = v
+			}
+		}
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(part, &shape); err != nil {
+		return nil, fmt.Errorf("read %s: %w", w, err)
+	}
+	return w.fromTemplate(u.GetUID(), shape.Spec.Selector, &shape.Spec.Template, shape.Spec.Replicas)
+}
+
+// fromService takes the pods a Service selects or, without a selector, those
+// its EndpointSlices point at.
+func (w *Workload) fromService(ctx context.Context, r client.Reader, key client.ObjectKey) (*Workload, error) {
+	var s corev1.Service
+	if err := r.Get(ctx, key, &s); err != nil {
+		return nil, err
+	}
+	w.UID = s.UID
+	if len(s.Spec.Selector) > 0 {
+		w.selector = labels.SelectorFromSet(s.Spec.Selector)
+	} else {
+		var slices discoveryv1.EndpointSliceList
+		if err := r.List(ctx, &slices, client.InNamespace(key.Namespace),
+			client.MatchingLabels{discoveryv1.LabelServiceName: key.Name}); err != nil {
+			return nil, err
+		}
+		w.names = sets.New[string]()
+		for _, slice := range slices.Items {
+			for _, e := range slice.Endpoints {
+				if e.TargetRef != nil && e.TargetRef.Kind == "Pod" {
+					w.names.Insert(e.TargetRef.Name)
+				}
+			}
+		}
+	}
+	pods, err := w.Pods(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(pods) == 0 {
+		return nil, fmt.Errorf("service/%s has no pods: intercept the workload behind it, or start it", key.Name)
+	}
+	w.Labels, w.Annotations, w.Spec = pods[0].Labels, pods[0].Annotations, *sidecar.Application(&pods[0])
+	return w, nil
+}
+
+// Matches says whether a pod belongs to the workload. Like the Service in
+// front, it goes by labels.
+func (w *Workload) Matches(p *corev1.Pod) bool {
+	if w.names != nil {
+		return w.names.Has(p.Name)
+	}
+	return w.selector != nil && w.selector.Matches(labels.Set(p.Labels))
+}
+
+// SelectorLabels are the labels that the selector asks for, as far as it asks
+// for one value each.
+func (w *Workload) SelectorLabels() map[string]string {
+	out := map[string]string{}
+	if w.selector == nil {
+		return out
+	}
+	all, _ := w.selector.Requirements()
+	for _, q := range all {
+		if v, ok := w.selector.RequiresExactMatch(q.Key()); ok {
+			out[q.Key()] = v
+		}
+	}
+	return out
+}
+
+// Pods lists the workload's pods that are neither finished nor going away.
+func (w *Workload) Pods(ctx context.Context, r client.Reader) ([]corev1.Pod, error) {
+	opts := []client.ListOption{client.InNamespace(w.Namespace)}
+	if w.selector != nil {
+		opts = append(opts, client.MatchingLabelsSelector{Selector: w.selector})
+	}
+	var list corev1.PodList
+	if err := r.List(ctx, &list, opts...); err != nil {
+		return nil, err
+	}
+	var pods []corev1.Pod
+	for _, p := range list.Items {
+		if p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded &&
+			p.Status.Phase != corev1.PodFailed && w.Matches(&p) {
+			pods = append(pods, p)
+		}
+	}
+	return pods, nil
+}
+
+// String is "deployment/quote".
+func (w *Workload) String() string { return RefString(w.Ref) }

@@ -1,0 +1,159 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Intercept routes the traffic of one workload's ports to a Session.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=icept,categories=all
+// +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.status.workload`
+// +kubebuilder:printcolumn:name="Port",type=string,JSONPath=`.status.port`
+// +kubebuilder:printcolumn:name="User",type=string,JSONPath=`.spec.user`
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Connections",type=integer,priority=1,JSONPath=`.status.connections`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
+type Intercept struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   InterceptSpec   `json:"spec"`
+	Status InterceptStatus `json:"status,omitempty"`
+}
+
+// InterceptList is a list of Intercepts.
+//
+// +kubebuilder:object:root=true
+type InterceptList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []Intercept `json:"items"`
+}
+
+// InterceptSpec is what the user asks for.
+//
+// +kubebuilder:validation:XValidation:rule="self.user == oldSelf.user",message="spec.user is immutable"
+// +kubebuilder:validation:XValidation:rule="self.workload == oldSelf.workload",message="spec.workload is immutable: leave, then add again"
+// +kubebuilder:validation:XValidation:rule="self.ports.all(p, self.ports.exists_one(q, q.localPort == p.localPort && q.protocol == p.protocol && q.localHost == p.localHost))",message="two ports go to the same local port"
+type InterceptSpec struct {
+	// User is the Kubernetes user name of the owner. The admission policy of
+	// the chart admits only the name of the user who makes the request.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	User string `json:"user"`
+
+	// Session is the name of the Session, in the namespace of the
+	// traffic-manager, that receives the traffic. It must belong to User.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Session string `json:"session"`
+
+	// Workload is the object whose pods are intercepted.
+	Workload WorkloadReference `json:"workload"`
+
+	// Service picks one of several Services that select the workload. Empty
+	// means the only one, or none when the ports are container ports.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Service string `json:"service,omitempty"`
+
+	// Ports are the intercepted ports.
+	//
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Ports []InterceptPort `json:"ports"`
+
+	// Mode says what happens to the traffic. Global takes all of it.
+	//
+	// +kubebuilder:default=Global
+	Mode InterceptMode `json:"mode,omitempty"`
+
+	// Inject says how the agent enters the pods.
+	//
+	// +kubebuilder:default=auto
+	Inject InjectMode `json:"inject,omitempty"`
+
+	// KeepEstablished leaves connections alone that were open before the
+	// intercept became active; they bypass it until they close.
+	//
+	// +optional
+	KeepEstablished bool `json:"keepEstablished,omitempty"`
+
+	// NoFallback closes connections that the local port refuses. Without it
+	// the application answers them.
+	//
+	// +optional
+	NoFallback bool `json:"noFallback,omitempty"`
+}
+
+// WorkloadReference names an object in the Intercept's namespace.
+type WorkloadReference struct {
+	// APIVersion is the group and version, "apps/v1".
+	//
+	// +kubebuilder:validation:MaxLength=128
+	APIVersion string `json:"apiVersion"`
+	// Kind is Deployment, StatefulSet, ReplicaSet, Rollout, Pod or Service.
+	//
+	// +kubebuilder:validation:Enum=Deployment;StatefulSet;ReplicaSet;Rollout;Pod;Service
+	Kind string `json:"kind"`
+	// Name is the object's name.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// InterceptPort maps one port of the workload to one on the laptop.
+type InterceptPort struct {
+	// Port identifies the intercepted port: name or number of a Service port,
+	// or name or number of a container port. Empty is allowed when there is
+	// only one.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Port string `json:"port,omitempty"`
+	// Protocol is TCP or UDP.
+	//
+	// +kubebuilder:default=TCP
+	// +kubebuilder:validation:Enum=TCP;UDP
+	Protocol corev1.Protocol `json:"protocol,omitempty"`
+	// LocalPort is the port on the laptop.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	LocalPort int32 `json:"localPort"`
+	// LocalHost is the laptop's address that is dialled.
+	//
+	// +kubebuilder:default="127.0.0.1"
+	// +kubebuilder:validation:MaxLength=253
+	LocalHost string `json:"localHost,omitempty"`
+}
+
+// InterceptMode says what happens to captured traffic.
+//
+// +kubebuilder:validation:Enum=Global
+type InterceptMode string
+
+// ModeGlobal sends every connection to the laptop.
+const ModeGlobal InterceptMode = "Global"
+
+// InjectMode says how the agent enters a pod.
+//
+// +kubebuilder:validation:Enum=auto;ephemeral;sidecar
+type InjectMode string
+
+// The ways an agent enters a pod.
+const (
+	InjectAuto      InjectMode = "auto"
+	InjectEphemeral InjectMode = "ephemeral"
+	InjectSidecar   InjectMode = "sidecar"
+)

@@ -1,0 +1,205 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// InterceptStatus is what the traffic-manager observed.
+type InterceptStatus struct {
+	// ObservedGeneration is the generation the status speaks of.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// State is one word for people: Waiting, Active, Disconnected or Error.
+	//
+	// +optional
+	State InterceptState `json:"state,omitempty"`
+	// Message says why State is not Active, in one sentence.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Workload is "deployment/quote", for the printer.
+	//
+	// +optional
+	Workload string `json:"workload,omitempty"`
+	// Port is the list of intercepted ports, for the printer.
+	//
+	// +optional
+	Port string `json:"port,omitempty"`
+	// Connections is the number of connections that arrived, over all pods.
+	//
+	// +optional
+	Connections int64 `json:"connections,omitempty"`
+
+	// Injection is how the agent enters the pods: ephemeral or sidecar.
+	//
+	// +optional
+	Injection InjectMode `json:"injection,omitempty"`
+	// InjectionReason says why it is that one, in half a sentence.
+	//
+	// +optional
+	InjectionReason string `json:"injectionReason,omitempty"`
+
+	// Conditions are Resolved, AgentsReady and Active.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Ports are the spec's ports, resolved.
+	//
+	// +optional
+	// +listType=atomic
+	Ports []ResolvedPort `json:"ports,omitempty"`
+	// Pods is the state in each pod.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Pods []PodStatus `json:"pods,omitempty"`
+}
+
+// InterceptState is the state in one word.
+type InterceptState string
+
+// The states of an Intercept.
+const (
+	// StateWaiting: something is still to happen; Message says what.
+	StateWaiting InterceptState = "Waiting"
+	// StateActive: every ready pod sends its traffic to the laptop.
+	StateActive InterceptState = "Active"
+	// StateDisconnected: the laptop is away, the application answers.
+	StateDisconnected InterceptState = "Disconnected"
+	// StateError: it cannot become active as things are.
+	StateError InterceptState = "Error"
+)
+
+// Condition types of an Intercept.
+const (
+	// ConditionResolved: workload, Service and ports exist and are free.
+	ConditionResolved = "Resolved"
+	// ConditionAgentsReady: an agent serves every ready pod.
+	ConditionAgentsReady = "AgentsReady"
+	// ConditionActive: traffic reaches the laptop.
+	ConditionActive = "Active"
+)
+
+// Reasons of conditions.
+const (
+	ReasonResolved         = "Resolved"
+	ReasonSessionNotFound  = "SessionNotFound"
+	ReasonSessionForeign   = "SessionOfAnotherUser"
+	ReasonWorkloadNotFound = "WorkloadNotFound"
+	ReasonPortNotFound     = "PortNotFound"
+	ReasonPortTaken        = "PortTaken"
+	ReasonNotSupported     = "NotSupported"
+
+	ReasonAttached    = "Attached"
+	ReasonAttaching   = "Attaching"
+	ReasonNoPods      = "NoPods"
+	ReasonPodSecurity = "PodSecurity"
+	ReasonForbidden   = "Forbidden"
+	ReasonAgentFailed = "AgentFailed"
+	ReasonAgentsEnded = "AgentsEnded"
+	ReasonHostNetwork = "HostNetwork"
+
+	ReasonReplacing          = "Replacing"
+	ReasonInjectionDisabled  = "InjectionDisabled"
+	ReasonQuotaExceeded      = "QuotaExceeded"
+	ReasonImagePull          = "ImagePull"
+	ReasonUnschedulable      = "Unschedulable"
+	ReasonWebhookUnreachable = "WebhookUnreachable"
+	ReasonPodNotReady        = "PodNotReady"
+	ReasonCreateFailed       = "PodCreationFailed"
+	ReasonDisruptionBudget   = "DisruptionBudget"
+	ReasonSidecarConflict    = "SidecarConflict"
+
+	ReasonActive       = "Active"
+	ReasonVerifying    = "Verifying"
+	ReasonDisconnected = "LaptopDisconnected"
+	ReasonNotResolved  = "NotResolved"
+)
+
+// ResolvedPort is one intercepted port after resolution.
+type ResolvedPort struct {
+	// Service is the Service's name; empty for a plain container port.
+	//
+	// +optional
+	Service string `json:"service,omitempty"`
+	// ServicePort is the number of the Service port; 0 for a container port.
+	//
+	// +optional
+	ServicePort int32 `json:"servicePort,omitempty"`
+	// ServicePortName is its name, if it has one.
+	//
+	// +optional
+	ServicePortName string `json:"servicePortName,omitempty"`
+	// ContainerPort is where the application listens. Named target ports may
+	// differ between pods; this is the one in the pod template.
+	ContainerPort int32 `json:"containerPort"`
+	// ContainerPortName is the name of the target port, if it is named.
+	//
+	// +optional
+	ContainerPortName string `json:"containerPortName,omitempty"`
+	// Headless says that the Service has no address of its own: callers know
+	// the pods'.
+	//
+	// +optional
+	Headless bool `json:"headless,omitempty"`
+	// Protocol is TCP or UDP.
+	Protocol corev1.Protocol `json:"protocol"`
+	// LocalHost and LocalPort are the laptop's side.
+	LocalHost string `json:"localHost"`
+	LocalPort int32  `json:"localPort"`
+}
+
+// PodState is the state of an intercept in one pod.
+type PodState string
+
+// The states in a pod.
+const (
+	// PodAttaching: the agent is not connected yet.
+	PodAttaching PodState = "Attaching"
+	// PodVerifying: the redirect is set and not proven yet.
+	PodVerifying PodState = "Verifying"
+	// PodActive: a probe went through the redirect.
+	PodActive PodState = "Active"
+	// PodIdle: an agent is attached, nothing is redirected.
+	PodIdle PodState = "Idle"
+	// PodError: Message says what is wrong.
+	PodError PodState = "Error"
+)
+
+// PodStatus is the intercept's state in one pod.
+type PodStatus struct {
+	// Name is the pod's name.
+	Name string `json:"name"`
+	// State in this pod.
+	//
+	// +optional
+	State PodState `json:"state,omitempty"`
+	// Message explains State.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Connections that the agent took since it began, UDP flows included.
+	//
+	// +optional
+	Connections int64 `json:"connections,omitempty"`
+	// Fallbacks is how many of them the application answered because the
+	// laptop did not.
+	//
+	// +optional
+	Fallbacks int64 `json:"fallbacks,omitempty"`
+	// BytesIn is what callers sent, BytesOut what they received.
+	//
+	// +optional
+	BytesIn int64 `json:"bytesIn,omitempty"`
+	// +optional
+	BytesOut int64 `json:"bytesOut,omitempty"`
+	// LastRequest is when the last connection arrived.
+	//
+	// +optional
+	LastRequest *metav1.Time `json:"lastRequest,omitempty"`
+}

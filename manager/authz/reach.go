@@ -1,0 +1,142 @@
+// Package authz decides what the user of a session may reach in the cluster:
+// what he might forward ports to anyway. Who may create pods/portforward in a
+// namespace may dial the pods and the Services there, and what is outside of
+// the cluster and an EndpointSlice there gives to a Service, at its ports.
+// Beyond that the operator may open subnets to everybody who is connected, or
+// all of the network.
+package authz
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// remember is how long an answer of the API server is believed.
+const remember = time.Minute
+
+// Subject is a user as the API server knew him when his session began.
+type Subject struct {
+	User   string
+	Groups []string
+}
+
+// DeniedError says that an address is not to be reached, and what permission
+// would allow it.
+type DeniedError struct {
+	User, Address string
+	// Namespaces are those that lead to the address; none if it is no
+	// Service's and no pod's.
+	Namespaces []string
+}
+
+// Error names the missing permission.
+func (e *DeniedError) Error() string {
+	switch len(e.Namespaces) {
+	case 0:
+		return fmt.Sprintf("%s is not the address of a Service or pod, and the operator has not opened it (client.routing.alsoProxySubnets)", e.Address)
+	case 1:
+		return fmt.Sprintf("user %q may not dial %s: that needs \"create pods/portforward\" in namespace %q", e.User, e.Address, e.Namespaces[0])
+	}
+	return fmt.Sprintf("user %q may not dial %s: that needs \"create pods/portforward\" in one of the namespaces %q", e.User, e.Address, e.Namespaces)
+}
+
+// Policy is what the operator opens.
+type Policy struct {
+	// Everything: every address may be dialled.
+	Everything bool
+	// Subnets are open to everybody who is connected, except for Services and
+	// pods in them.
+	Subnets []netip.Prefix
+}
+
+// Reach asks the API server and remembers its answers. It is safe for
+// concurrent use.
+type Reach struct {
+	reader client.Reader // a cache with Index
+	writer client.Writer // of SubjectAccessReviews
+	policy Policy
+	now    func() time.Time
+
+	mu      sync.Mutex
+	answers map[string]answer
+}
+
+type answer struct {
+	allowed bool
+	until   time.Time
+}
+
+// New looks addresses up with a reader that Index has prepared.
+func New(r client.Reader, w client.Writer, p Policy) *Reach {
+	return &Reach{reader: r, writer: w, policy: p, now: time.Now, answers: map[string]answer{}}
+}
+
+// Check returns a DeniedError if the user may not dial the address, or the
+// error that kept it from finding out. Port 0 is for an echo.
+func (r *Reach) Check(ctx context.Context, s Subject, to netip.AddrPort) error {
+	a := to.Addr().Unmap()
+	denied := &DeniedError{User: s.User, Address: a.String()}
+	if a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.Zone() != "" {
+		return denied // the traffic-manager's own
+	}
+	opened := slices.ContainsFunc(r.policy.Subnets, func(p netip.Prefix) bool { return p.Contains(a) })
+	if a.IsLinkLocalUnicast() && !opened {
+		return denied // the node's own, such as the cloud's credentials
+	}
+	if r.policy.Everything {
+		return nil
+	}
+	at, err := find(ctx, r.reader, to)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", a, err)
+	}
+	if at.public {
+		return nil
+	}
+	for _, namespace := range at.namespaces {
+		allowed, err := r.mayForward(ctx, s, namespace)
+		if err != nil || allowed {
+			return err
+		}
+	}
+	if opened && (len(at.namespaces) == 0 || at.outside) {
+		return nil
+	}
+	denied.Namespaces = at.namespaces
+	return denied
+}
+
+func (r *Reach) mayForward(ctx context.Context, s Subject, namespace string) (bool, error) {
+	key := strings.Join(slices.Concat([]string{namespace, s.User}, s.Groups), "\x00")
+	now := r.now()
+	r.mu.Lock()
+	known, ok := r.answers[key]
+	r.mu.Unlock()
+	if ok && now.Before(known.until) {
+		return known.allowed, nil
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: s.User, Groups: s.Groups,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Resource: "pods", Subresource: "portforward"},
+	}}
+	if err := r.writer.Create(ctx, review); err != nil {
+		return false, fmt.Errorf("ask the API server what user %q may: %w", s.User, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for k, a := range r.answers { // few, and gone within a minute
+		if !now.Before(a.until) {
+			delete(r.answers, k)
+		}
+	}
+	r.answers[key] = answer{review.Status.Allowed, now.Add(remember)}
+	return review.Status.Allowed, nil
+}

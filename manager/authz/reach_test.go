@@ -1,0 +1,155 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+)
+
+func service(ns, name string, ips ...string) *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: corev1.ServiceSpec{ClusterIPs: ips}}
+}
+
+func pod(ns, name, ip string, phase corev1.PodPhase, hostNetwork bool) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: corev1.PodSpec{HostNetwork: hostNetwork},
+		Status: corev1.PodStatus{Phase: phase, PodIPs: []corev1.PodIP{{IP: ip}}}}
+}
+
+// slice gives addresses outside of the cluster to a Service, at a port, or at all.
+func slice(ns, name string, port int32, addrs ...string) *discoveryv1.EndpointSlice {
+	e := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: name}},
+		Endpoints: []discoveryv1.Endpoint{{Addresses: addrs}, {Addresses: []string{"10.244.0.9"}, TargetRef: &corev1.ObjectReference{Kind: "Pod"}}}}
+	if port != 0 {
+		e.Ports = []discoveryv1.EndpointPort{{Port: &port}}
+	}
+	return e
+}
+
+// newReach knows that members of "shop-team" may forward ports in shop.
+func newReach(t *testing.T, p Policy) (r *Reach, asked *int) {
+	t.Helper()
+	asked = new(int)
+	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).
+		WithIndex(&corev1.Service{}, addressField, serviceAddresses).WithIndex(&corev1.Pod{}, addressField, podAddresses).
+		WithIndex(&discoveryv1.EndpointSlice{}, addressField, outsideAddresses).
+		WithObjects(service("default", "kubernetes", "10.96.0.1"), service("shop", "quote", "10.96.1.1", "fd00::1"),
+			service("shop", "headless", "None"), service("bank", "vault", "10.96.2.1"),
+			pod("shop", "quote-1", "10.244.0.1", corev1.PodRunning, false),
+			pod("bank", "ended", "10.244.0.2", corev1.PodSucceeded, false), pod("shop", "heir", "10.244.0.2", corev1.PodRunning, false),
+			pod("shop", "on-node", "192.168.0.1", corev1.PodRunning, true),
+			slice("default", "kubernetes", 6443, "192.168.0.1"), slice("shop", "database", 5432, "172.16.0.5", "fd11::5"),
+			slice("bank", "ledger", 5432, "172.16.0.6"), slice("bank", "database", 5432, "172.16.0.5"), slice("blog", "ledger", 0, "172.16.0.6"),
+			slice("shop", "thief", 80, "10.96.2.1", "10.244.0.3", "169.254.169.254"), pod("bank", "vault-1", "10.244.0.3", corev1.PodRunning, false)).
+		WithInterceptorFuncs(interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
+			*asked++
+			sar := o.(*authorizationv1.SubjectAccessReview)
+			a := sar.Spec.ResourceAttributes
+			if sar.Spec.User == "broken" {
+				return errors.New("the API server is away")
+			}
+			sar.Status.Allowed = a.Namespace == "shop" && a.Verb == "create" && a.Resource == "pods" && a.Subresource == "portforward" &&
+				len(sar.Spec.Groups) == 1 && sar.Spec.Groups[0] == "shop-team"
+			return nil
+		}}).Build()
+	return New(c, c, p), asked
+}
+
+func TestCheck(t *testing.T) {
+	alice, bob := Subject{"alice", []string{"shop-team"}}, Subject{"bob", []string{"others"}}
+	opened := Policy{Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/16"), netip.MustParsePrefix("169.254.7.0/24")}}
+	const nobodys = " is not the address of a Service or pod, and the operator has not opened it (client.routing.alsoProxySubnets)"
+	missing := func(user, addr, namespace string) string {
+		return fmt.Sprintf("user %q may not dial %s: that needs \"create pods/portforward\" in namespace %q", user, addr, namespace)
+	}
+	for _, c := range []struct {
+		name, to string
+		who      Subject
+		policy   Policy
+		denied   string
+	}{
+		{"service", "10.96.1.1:80", alice, Policy{}, ""},
+		{"service, IPv6", "[fd00::1]:80", alice, Policy{}, ""},
+		{"service, IPv4 in IPv6", "[::ffff:10.96.1.1]:80", alice, Policy{}, ""},
+		{"pod", "10.244.0.1:80", alice, Policy{}, ""},
+		{"echo to a pod", "10.244.0.1:0", alice, Policy{}, ""},
+		{"address that a pod left to another", "10.244.0.2:80", alice, Policy{}, ""},
+		{"another namespace", "10.96.2.1:80", alice, Policy{}, missing("alice", "10.96.2.1", "bank")},
+		{"another group", "10.96.1.1:80", bob, Policy{}, missing("bob", "10.96.1.1", "shop")},
+		{"API server", "10.96.0.1:443", bob, Policy{}, ""},
+		{"API server, its endpoint", "192.168.0.1:6443", bob, Policy{}, ""},
+		{"node", "192.168.0.1:10250", alice, Policy{}, "192.168.0.1" + nobodys},
+		{"cloud metadata", "169.254.169.253:80", alice, Policy{}, "169.254.169.253" + nobodys},
+		{"cloud metadata, claimed", "169.254.169.254:80", alice, Policy{}, "169.254.169.254" + nobodys},
+		{"outside, behind a Service", "172.16.0.5:5432", alice, Policy{}, ""},
+		{"the same, IPv6", "[fd11::5]:5432", alice, Policy{}, ""},
+		{"the same, an echo", "172.16.0.5:0", alice, Policy{}, ""},
+		{"the same, another port", "172.16.0.5:22", alice, Policy{}, "172.16.0.5" + nobodys},
+		{"the same, another user", "172.16.0.5:5432", bob, Policy{},
+			`user "bob" may not dial 172.16.0.5: that needs "create pods/portforward" in one of the namespaces ["bank" "shop"]`},
+		{"outside, without ports", "172.16.0.6:22", alice, Policy{}, missing("alice", "172.16.0.6", "blog")},
+		{"a Service of others, claimed", "10.96.2.1:80", alice, Policy{}, missing("alice", "10.96.2.1", "bank")},
+		{"a pod of others, claimed", "10.244.0.3:80", alice, Policy{}, missing("alice", "10.244.0.3", "bank")},
+		{"an endpoint that was a pod", "10.244.0.9:80", alice, Policy{}, "10.244.0.9" + nobodys},
+		{"opened", "10.20.0.1:80", bob, opened, ""},
+		{"opened, and behind a Service", "172.16.0.6:5432", bob, opened, ""},
+		{"opened, but a Service", "10.96.2.1:80", bob, opened, missing("bob", "10.96.2.1", "bank")},
+		{"opened, but a pod", "10.244.0.3:80", bob, opened, missing("bob", "10.244.0.3", "bank")},
+		{"opened by name only", "169.254.7.1:80", bob, opened, ""},
+		{"all open, a pod", "10.244.0.3:80", bob, Policy{Everything: true}, ""},
+		{"all open, a node", "192.168.0.1:22", bob, Policy{Everything: true}, ""},
+		{"all open, cloud metadata", "169.254.169.253:80", bob, Policy{Everything: true}, "169.254.169.253" + nobodys},
+		{"all open, the traffic-manager itself", "127.0.0.1:8080", bob, Policy{Everything: true}, "127.0.0.1" + nobodys},
+		{"all open, itself by no address", "0.0.0.0:8080", bob, Policy{Everything: true}, "0.0.0.0" + nobodys},
+	} {
+		r, _ := newReach(t, c.policy)
+		err := r.Check(t.Context(), c.who, netip.MustParseAddrPort(c.to))
+		var denied *DeniedError
+		switch {
+		case c.denied == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.denied != "" && (!errors.As(err, &denied) || err.Error() != c.denied):
+			t.Errorf("%s: %v, want %q", c.name, err, c.denied)
+		}
+	}
+}
+
+func TestTrimSlice(t *testing.T) {
+	o, err := TrimSlice(slice("shop", "database", 5432, "172.16.0.5"))
+	if e, ok := o.(*discoveryv1.EndpointSlice); err != nil || !ok || len(e.Endpoints) != 1 || e.Endpoints[0].Addresses[0] != "172.16.0.5" || len(e.Ports) != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+func TestAnswersAreRememberedForAMinute(t *testing.T) {
+	r, asked := newReach(t, Policy{})
+	now := time.Now()
+	r.now = func() time.Time { return now }
+	alice := Subject{"alice", []string{"shop-team"}}
+	for range 3 {
+		if err := r.Check(t.Context(), alice, netip.MustParseAddrPort("10.96.1.1:80")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if *asked != 1 {
+		t.Errorf("asked %d times", *asked)
+	}
+	now = now.Add(remember)
+	if err := r.Check(t.Context(), alice, netip.MustParseAddrPort("10.244.0.1:80")); err != nil || *asked != 2 {
+		t.Errorf("asked %d times after a minute, %v", *asked, err)
+	}
+	if err := r.Check(t.Context(), Subject{User: "broken"}, netip.MustParseAddrPort("10.96.1.1:80")); err == nil {
+		t.Error("what cannot be checked is allowed")
+	}
+}

@@ -1,0 +1,234 @@
+// Package config is the file in which the chart tells the traffic-manager what
+// people chose: /etc/traffic-manager/config.yaml, from the ConfigMap
+// traffic-manager-config. A change of it is a new pod. What concerns this one
+// process, its addresses and its own log level, are flags.
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
+)
+
+// Config is the whole file.
+type Config struct {
+	Agent         Agent         `json:"agent"`
+	AgentInjector AgentInjector `json:"agentInjector"`
+	ServiceMesh   ServiceMesh   `json:"serviceMesh"`
+	Intercept     Intercept     `json:"intercept"`
+	Client        Client        `json:"client"`
+}
+
+// Client is about the network of connected machines.
+type Client struct {
+	Routing v1alpha1.SessionRouting `json:"routing"`
+	DNS     v1alpha1.SessionDNS     `json:"dns"`
+	// OpenNetwork lets every machine dial any address.
+	OpenNetwork bool `json:"openNetwork"`
+}
+
+// Agent is what every agent is made with.
+type Agent struct {
+	Image           string            `json:"image"`
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy"`
+	// ImagePullSecrets are names of Secrets in the namespaces of the pods.
+	ImagePullSecrets []string `json:"imagePullSecrets,omitempty"`
+	// LogLevel is debug, info, warn or error.
+	LogLevel string `json:"logLevel"`
+	// Resources are a sidecar's, InitResources its init container's. The API
+	// server takes none for an ephemeral container.
+	Resources     corev1.ResourceRequirements `json:"resources,omitempty"`
+	InitResources corev1.ResourceRequirements `json:"initResources,omitempty"`
+	// AppProtocolStrategy finds the protocol of a port without appProtocol.
+	AppProtocolStrategy ProtocolStrategy `json:"appProtocolStrategy"`
+	// MaxIdleTime is how long an agent without an intercept stays; 0 is for ever.
+	MaxIdleTime metav1.Duration `json:"maxIdleTime"`
+}
+
+// ProtocolStrategy is a way to find out a port's protocol.
+type ProtocolStrategy string
+
+// The strategies.
+const (
+	HTTP2Probe ProtocolStrategy = "http2Probe"
+	PortName   ProtocolStrategy = "portName"
+	HTTP       ProtocolStrategy = "http"
+	HTTP2      ProtocolStrategy = "http2"
+)
+
+// AgentInjector is about agents as sidecars.
+type AgentInjector struct {
+	Enabled      bool         `json:"enabled"`
+	InjectPolicy InjectPolicy `json:"injectPolicy"`
+	// SchedulingGrace is how long a pod with a sidecar may look for a node before
+	// that is a failure; without it only a node that an autoscaler announces is
+	// waited for.
+	SchedulingGrace metav1.Duration `json:"schedulingGrace"`
+}
+
+// InjectPolicy says which pods may get a sidecar.
+type InjectPolicy string
+
+// The policies: unless the annotation says no, or only if it says yes.
+const (
+	OnDemand    InjectPolicy = "OnDemand"
+	WhenEnabled InjectPolicy = "WhenEnabled"
+)
+
+// ServiceMesh is the mesh of the cluster.
+type ServiceMesh struct {
+	Type MeshType `json:"type"`
+}
+
+// MeshType names a mesh.
+type MeshType string
+
+// The meshes.
+const (
+	NoMesh  MeshType = "none"
+	Istio   MeshType = "istio"
+	Linkerd MeshType = "linkerd"
+)
+
+// Intercept is what intercepts may do.
+type Intercept struct {
+	Environment          Environment          `json:"environment"`
+	ExpiredNotifications ExpiredNotifications `json:"expiredNotifications"`
+}
+
+// Environment is about the variables of intercepted containers.
+type Environment struct {
+	// Excluded are names of variables that never leave the pod.
+	Excluded []string `json:"excluded,omitempty"`
+}
+
+// ExpiredNotifications is about requests for personal intercepts that ended.
+type ExpiredNotifications struct {
+	Enabled  bool            `json:"enabled"`
+	Deadline metav1.Duration `json:"deadline"`
+}
+
+// Default is the configuration of a chart without values.
+func Default() *Config {
+	return &Config{
+		Agent: Agent{Image: "kubectl-intercept.dev/traffic-agent:" + version.Version, ImagePullPolicy: corev1.PullIfNotPresent,
+			LogLevel: "info", AppProtocolStrategy: HTTP2Probe},
+		AgentInjector: AgentInjector{Enabled: true, InjectPolicy: OnDemand},
+		ServiceMesh:   ServiceMesh{Type: NoMesh},
+		Intercept:     Intercept{ExpiredNotifications: ExpiredNotifications{Deadline: metav1.Duration{Duration: time.Hour}}},
+	}
+}
+
+// Load reads a file over the defaults. For "" it is the defaults.
+func Load(path string) (*Config, error) {
+	if path == "" {
+		return Default(), nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	c, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Parse is Load of a file's content. A key that it does not know is an error:
+// the chart and the program are not of one version.
+func Parse(data []byte) (*Config, error) {
+	c := Default()
+	if err := yaml.UnmarshalStrict(data, c); err != nil {
+		return nil, err
+	}
+	return c, c.check()
+}
+
+func (c *Config) check() error {
+	for _, f := range []struct {
+		name, value string
+		allowed     []string
+	}{
+		{"agent.imagePullPolicy", string(c.Agent.ImagePullPolicy), []string{"Always", "IfNotPresent", "Never"}},
+		{"agent.logLevel", c.Agent.LogLevel, []string{"debug", "info", "warn", "error"}},
+		{"agent.appProtocolStrategy", string(c.Agent.AppProtocolStrategy), []string{"http2Probe", "portName", "http", "http2"}},
+		{"agentInjector.injectPolicy", string(c.AgentInjector.InjectPolicy), []string{"OnDemand", "WhenEnabled"}},
+		{"serviceMesh.type", string(c.ServiceMesh.Type), []string{"none", "istio", "linkerd"}},
+	} {
+		if !slices.Contains(f.allowed, f.value) {
+			return fmt.Errorf("%s is %q: use one of %q", f.name, f.value, f.allowed)
+		}
+	}
+	if c.Agent.Image == "" {
+		return fmt.Errorf("agent.image is empty")
+	}
+	if c.Agent.MaxIdleTime.Duration < 0 {
+		return fmt.Errorf("agent.maxIdleTime is %s: use 0s for no limit", c.Agent.MaxIdleTime.Duration)
+	}
+	if err := c.Client.check(); err != nil {
+		return err
+	}
+	if c.AgentInjector.SchedulingGrace.Duration < 0 {
+		return fmt.Errorf("agentInjector.schedulingGrace is %s: use 0s for none", c.AgentInjector.SchedulingGrace.Duration)
+	}
+	for _, name := range c.Intercept.Environment.Excluded {
+		if problems := validation.IsEnvVarName(name); len(problems) > 0 {
+			return fmt.Errorf("intercept.environment.excluded: %q is no name of a variable: %s", name, problems[0])
+		}
+	}
+	return nil
+}
+
+func (c *Client) check() error {
+	r := &c.Routing
+	for _, f := range []struct {
+		name    string
+		subnets []string
+	}{
+		{"alsoProxySubnets", r.AlsoProxySubnets}, {"neverProxySubnets", r.NeverProxySubnets},
+		{"allowConflictingSubnets", r.AllowConflictingSubnets},
+	} {
+		if _, err := Subnets(f.subnets); err != nil {
+			return fmt.Errorf("client.routing.%s: %w", f.name, err)
+		}
+	}
+	if r.VirtualSubnet != "" {
+		if _, err := Subnets([]string{r.VirtualSubnet}); err != nil {
+			return fmt.Errorf("client.routing.virtualSubnet: %w", err)
+		}
+	}
+	for _, m := range c.DNS.Mappings {
+		if m.Name == "" || m.AliasFor == "" {
+			return fmt.Errorf("client.dns.mappings: %q for %q: both names are needed", m.Name, m.AliasFor)
+		}
+	}
+	return nil
+}
+
+// Subnets reads subnets such as "10.20.0.0/16". Bits of the host are refused:
+// who writes them means something else.
+func Subnets(list []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range list {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no subnet: write it as 10.20.0.0/16", s)
+		}
+		if p.Masked() != p {
+			return nil, fmt.Errorf("%q is no subnet: write %s", s, p.Masked())
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}

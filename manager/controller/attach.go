@@ -1,0 +1,222 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+)
+
+// attached counts the pods of a workload by how far their agents are.
+type attached struct {
+	pods    int // that run
+	serving int // whose agent reports on this intercept
+	active  int // whose redirect is proven
+	problem *problem
+}
+
+// attach sees to an agent in every running pod, and counts.
+func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod) (attached, time.Duration, error) {
+	before := ic.Status.Injection
+	choose(ic, pods)
+	var a attached
+	again := time.Duration(0)
+	var bare []*corev1.Pod
+	for i := range pods {
+		pod := &pods[i]
+		if pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" {
+			continue // its change to Running brings us back
+		}
+		if pod.Spec.HostNetwork {
+			a.problem = &problem{v1alpha1.ReasonHostNetwork, "pod " + pod.Name + " uses the node's network and cannot be intercepted"}
+			continue
+		}
+		a.pods++
+		done := covered(ic, pod)
+		if !done && ic.Status.Injection == v1alpha1.InjectSidecar {
+			bare = append(bare, pod)
+			continue
+		}
+		if r.reports(ic, pod, &a) {
+			continue
+		}
+		again = 5 * time.Second
+		if done {
+			continue // its sidecar is on its way; what keeps it shows below
+		}
+		if aside(ic, pod) {
+			a.problem = &problem{v1alpha1.ReasonNotSupported, "pod " + pod.Name + " has a sidecar, beside which an ephemeral agent can do nothing: use --inject auto or sidecar"}
+			continue
+		}
+		switch p := r.bring(ctx, pod); {
+		case p == nil:
+		case ic.Spec.Inject == v1alpha1.InjectEphemeral || p.reason != v1alpha1.ReasonPodSecurity && p.reason != v1alpha1.ReasonForbidden:
+			a.problem = p
+		default:
+			obstacle, err := r.sidecarObstacle(ctx, ic, w, pods)
+			if err != nil {
+				return a, 0, err
+			}
+			if obstacle != nil {
+				a.problem = &problem{p.reason, p.message + "; and " + obstacle.message}
+				continue
+			}
+			ic.Status.Injection, ic.Status.InjectionReason = v1alpha1.InjectSidecar, why(p)
+			bare = append(bare, pod)
+		}
+	}
+	if ic.Status.Injection != v1alpha1.InjectSidecar || a.problem != nil {
+		return a, again, nil
+	}
+	p, err := r.sidecars(ctx, ic, w, pods, bare, before)
+	if p != nil {
+		a.problem, again = p, time.Second
+	}
+	return a, again, err
+}
+
+// why is a refusal of an ephemeral container in half a sentence.
+func why(p *problem) string {
+	if p.reason == v1alpha1.ReasonPodSecurity {
+		return "the pod security level of the namespace refuses an ephemeral container"
+	}
+	return "the API server refuses an ephemeral container"
+}
+
+// sidecars sees to sidecars where pods have none; it says what is to be waited
+// for, or wrong.
+func (r *Intercepts) sidecars(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod, bare []*corev1.Pod, before v1alpha1.InjectMode) (*problem, error) {
+	if p, err := r.lead(ctx, w, pods); p != nil || err != nil {
+		return p, err
+	}
+	if len(bare) > 0 {
+		p, err := r.sidecarObstacle(ctx, ic, w, pods)
+		if p != nil || err != nil {
+			return p, err
+		}
+	}
+	if before != v1alpha1.InjectSidecar {
+		if len(bare) == 0 {
+			return nil, nil
+		}
+		return wait("replacing pods by ones with a sidecar"), nil // once the webhook can know
+	}
+	return r.replace(ctx, ic, w, pods, bare), nil
+}
+
+// reports counts a pod whose agent reports on the intercept; false when none
+// does.
+func (r *Intercepts) reports(ic *v1alpha1.Intercept, pod *corev1.Pod, a *attached) bool {
+	k := slices.IndexFunc(ic.Status.Pods, func(s v1alpha1.PodStatus) bool { return s.Name == pod.Name })
+	if k < 0 {
+		return false
+	}
+	a.serving++
+	switch ic.Status.Pods[k].State {
+	case v1alpha1.PodActive:
+		a.active++
+	case v1alpha1.PodError:
+		a.problem = &problem{v1alpha1.ReasonAgentFailed, "pod " + pod.Name + ": " + ic.Status.Pods[k].Message}
+	}
+	return true
+}
+
+// bring sees to an agent in one pod; it returns why that cannot be.
+func (r *Intercepts) bring(ctx context.Context, pod *corev1.Pod) *problem {
+	s := inject.Observe(pod)
+	if s.Running && r.silent(pod) && s.Next != "" {
+		// It may have been left behind by a traffic-manager that is gone, and
+		// know neither this one's address nor its authority.
+		r.Log.Info("agent does not report, attaching another", "pod", pod.Name, "namespace", pod.Namespace)
+		s.Running = false
+	}
+	if s.Running {
+		if s.Problem != "" {
+			return &problem{v1alpha1.ReasonAgentFailed, "pod " + pod.Name + ": " + s.Problem}
+		}
+		return nil // on its way
+	}
+	if s.Next == "" {
+		return &problem{v1alpha1.ReasonAgentsEnded, fmt.Sprintf("pod %s: every agent in it has ended; delete the pod to start afresh. The last one said: %s", pod.Name, s.Problem)}
+	}
+	who := pki.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
+	token := r.Authority.Token(who, time.Now().Add(agents.TokenLife))
+	fresh := pod.DeepCopy()
+	fresh.Spec.EphemeralContainers = append(fresh.Spec.EphemeralContainers, inject.Ephemeral(pod, r.Agent(), s.Next, token))
+	err := r.Client.SubResource("ephemeralcontainers").Patch(ctx, fresh, client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{}))
+	switch {
+	case err == nil:
+		r.Log.Info("agent attached", "pod", who, "container", s.Next)
+		return nil
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return nil // the pod has changed: its event brings us back
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "PodSecurity"):
+		return &problem{v1alpha1.ReasonPodSecurity, fmt.Sprintf(
+			"the pod security level of namespace %q refuses an ephemeral container with NET_ADMIN; allow it there with: kubectl label namespace %s --overwrite pod-security.kubernetes.io/enforce=privileged",
+			pod.Namespace, pod.Namespace)}
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
+		return &problem{v1alpha1.ReasonForbidden, fmt.Sprintf("pod %s: the API server refuses the agent: %v", pod.Name, err)}
+	}
+	return &problem{v1alpha1.ReasonAttaching, fmt.Sprintf("pod %s: %v", pod.Name, err)}
+}
+
+// patience is how long a running agent may say nothing before it is given up.
+const patience = 15 * time.Second
+
+// silent says that this replica has waited in vain for the pod's agent. It is
+// asked only about pods whose agents do not report.
+func (r *Intercepts) silent(pod *corev1.Pod) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for uid, w := range r.waiting {
+		if now.Sub(w.asked) > patience {
+			delete(r.waiting, uid) // it reported, or is gone
+		}
+	}
+	agents := len(pod.Spec.EphemeralContainers)
+	w, ok := r.waiting[pod.UID]
+	if !ok || w.agents != agents {
+		w = silence{since: now, agents: agents}
+	}
+	w.asked = now
+	if r.waiting == nil {
+		r.waiting = map[types.UID]silence{}
+	}
+	r.waiting[pod.UID] = w
+	return now.Sub(w.since) > patience && started(pod)
+}
+
+// silence is how long a pod's agent has been waited for.
+type silence struct {
+	since, asked time.Time
+	agents       int
+}
+
+// started says that the pod's newest ephemeral container runs: one that still
+// pulls its image is not silent.
+func started(pod *corev1.Pod) bool {
+	n := len(pod.Spec.EphemeralContainers)
+	return n > 0 && slices.ContainsFunc(pod.Status.EphemeralContainerStatuses, func(c corev1.ContainerStatus) bool {
+		return c.Name == pod.Spec.EphemeralContainers[n-1].Name && c.State.Running != nil
+	})
+}
+
+// prune forgets pods that are gone: their agents cannot report any more.
+func prune(ic *v1alpha1.Intercept, pods []corev1.Pod) {
+	ic.Status.Pods = slices.DeleteFunc(ic.Status.Pods, func(s v1alpha1.PodStatus) bool {
+		return !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Name == s.Name && p.DeletionTimestamp == nil })
+	})
+}

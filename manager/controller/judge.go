@@ -1,0 +1,110 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// set writes a condition that speaks of the present generation.
+func set(ic *v1alpha1.Intercept, kind string, s metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&ic.Status.Conditions, metav1.Condition{Type: kind, Status: s, Reason: reason,
+		Message: message, ObservedGeneration: ic.Generation})
+}
+
+// unresolved says that nothing can be done until somebody changes something.
+func unresolved(ic *v1alpha1.Intercept, p *problem) {
+	set(ic, v1alpha1.ConditionResolved, metav1.ConditionFalse, p.reason, p.message)
+	set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionUnknown, v1alpha1.ReasonNotResolved, "")
+	set(ic, v1alpha1.ConditionActive, metav1.ConditionFalse, v1alpha1.ReasonNotResolved, p.message)
+	ic.Status.State, ic.Status.Message = v1alpha1.StateError, p.message
+}
+
+// judge sets AgentsReady, Active and the state in a word.
+func judge(ic *v1alpha1.Intercept, s *v1alpha1.Session, a attached) {
+	connected := meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionConnected)
+	state, message := v1alpha1.StateWaiting, ""
+	switch {
+	case a.problem != nil:
+		message = a.problem.message
+		set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionFalse, a.problem.reason, message)
+		switch a.problem.reason {
+		case v1alpha1.ReasonAttaching, v1alpha1.ReasonReplacing, v1alpha1.ReasonDisruptionBudget:
+		default:
+			state = v1alpha1.StateError
+		}
+	case a.pods == 0:
+		message = "no pod is running; the intercept begins with the first"
+		set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionFalse, v1alpha1.ReasonNoPods, message)
+	case a.serving < a.pods:
+		message = fmt.Sprintf("attached to %d of %d pods", a.serving, a.pods)
+		set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionFalse, v1alpha1.ReasonAttaching, message)
+	case a.active < a.pods:
+		message = fmt.Sprintf("verified in %d of %d pods", a.active, a.pods)
+		set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionFalse, v1alpha1.ReasonVerifying, message)
+	default:
+		set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionTrue, v1alpha1.ReasonAttached,
+			fmt.Sprintf("attached to %d of %d pods", a.pods, a.pods))
+	}
+	switch {
+	case !connected:
+		away := "the laptop is not connected; the application answers"
+		set(ic, v1alpha1.ConditionActive, metav1.ConditionFalse, v1alpha1.ReasonDisconnected, away)
+		if message == "" {
+			state, message = v1alpha1.StateDisconnected, away
+		}
+	case a.active > 0:
+		set(ic, v1alpha1.ConditionActive, metav1.ConditionTrue, v1alpha1.ReasonActive,
+			fmt.Sprintf("%d of %d pods send their traffic to the laptop", a.active, a.pods))
+		if state != v1alpha1.StateError && a.active == a.pods {
+			state = v1alpha1.StateActive
+		}
+	default:
+		set(ic, v1alpha1.ConditionActive, metav1.ConditionFalse, v1alpha1.ReasonVerifying, message)
+	}
+	ic.Status.State, ic.Status.Message = state, message
+}
+
+// announce tells the workload's Events what has changed.
+func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) {
+	if active(ic) && !active(old) {
+		r.event(ctx, ic, corev1.EventTypeNormal, "Intercepted", "Intercept", "%s intercepts port %s: %s",
+			ic.Spec.User, ic.Status.Port, meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionActive).Message)
+	}
+	now := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionAgentsReady)
+	before := meta.FindStatusCondition(old.Status.Conditions, v1alpha1.ConditionAgentsReady)
+	if now == nil || before != nil && before.Reason == now.Reason {
+		return
+	}
+	switch now.Reason {
+	case v1alpha1.ReasonPodSecurity, v1alpha1.ReasonForbidden, v1alpha1.ReasonAgentFailed, v1alpha1.ReasonAgentsEnded,
+		v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonImagePull, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonWebhookUnreachable,
+		v1alpha1.ReasonPodNotReady, v1alpha1.ReasonCreateFailed, v1alpha1.ReasonInjectionDisabled:
+		r.event(ctx, ic, corev1.EventTypeWarning, "AgentInjectionFailed", "Inject", "%s", now.Message)
+	}
+}
+
+// event writes an Event on the workload. It is lost quietly if the workload
+// is gone.
+func (r *Intercepts) event(ctx context.Context, ic *v1alpha1.Intercept, kind, reason, action, format string, args ...any) {
+	w, err := resolve.Get(ctx, r.Client, ic.Namespace, ic.Spec.Workload)
+	if err != nil {
+		return
+	}
+	r.Events.Eventf(workloadObject(w), nil, kind, reason, action, format, args...)
+}
+
+func workloadObject(w *resolve.Workload) runtime.Object {
+	return &metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: w.Ref.APIVersion, Kind: w.Ref.Kind},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Ref.Name, UID: types.UID(w.UID)},
+	}
+}

@@ -1,0 +1,394 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+const (
+	// releasedLabel is on a pod whose ReplicaSet was made to let go of it: a new
+	// one is being made while this one still serves. Its value is the UID of the
+	// Intercept that wants a sidecar, or leaving.
+	releasedLabel = v1alpha1.Group + "/released"
+	// releasedAnnotation holds a released in JSON.
+	releasedAnnotation = v1alpha1.Group + "/released"
+	// settleDown is how long caches may be behind what was done last.
+	settleDown = time.Second
+	// drainTime is how long it takes until no node leads callers to a pod that
+	// no Service selects.
+	drainTime = 2 * time.Second
+	// failureLife is how long a failed injection is not tried again.
+	failureLife = time.Minute
+)
+
+// released is what to give back to a pod that was let go.
+type released struct {
+	Labels map[string]string `json:"labels"`
+	At     metav1.Time       `json:"at"`
+	// Drained is since when no Service leads to the pod any more.
+	Drained *metav1.Time `json:"drained,omitempty"`
+}
+
+// want is since when pods are to have a sidecar for a spec.
+type want struct {
+	generation int64
+	at         time.Time
+}
+
+// failure is an injection that did not work.
+type failure struct {
+	generation int64
+	until      time.Time
+	problem    *problem
+}
+
+// replace brings the sidecar into the workload's pods, one at a time and
+// without touching the workload: it returns how far things are, or what is
+// wrong. Bare are the pods that have none.
+func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod, bare []*corev1.Pod) *problem {
+	r.replacing.Lock()
+	defer r.replacing.Unlock()
+	r.prepare()
+	if f, ok := r.failed[string(ic.UID)]; ok {
+		if f.generation == ic.Generation && time.Now().Before(f.until) {
+			return f.problem
+		}
+		delete(r.failed, string(ic.UID))
+	}
+	old := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Labels[releasedLabel] != "" })
+	if since := time.Since(r.acted[w.UID]); since < settleDown {
+		return wait(cmp.Or(r.said[w.UID], "replacing pods by ones with a sidecar"))
+	}
+	var p *problem
+	var err error
+	if old >= 0 {
+		p, err = r.follow(ctx, ic, w, &pods[old], pods)
+	} else {
+		p, err = r.begin(ctx, ic, w, pods, bare)
+	}
+	if p == nil && err == nil {
+		p, err = r.draining(ctx, ic)
+	}
+	switch {
+	case err != nil:
+		return wait(fmt.Sprintf("replacing pods by ones with a sidecar: %v", err))
+	case p != nil && p.reason == v1alpha1.ReasonReplacing:
+		r.said[w.UID] = p.message
+	case p != nil && p.reason != v1alpha1.ReasonDisruptionBudget:
+		r.failed[string(ic.UID)] = failure{ic.Generation, time.Now().Add(failureLife), p}
+	}
+	return p
+}
+
+// prepare makes the maps; the caller holds r.replacing.
+func (r *Intercepts) prepare() {
+	if r.failed == nil {
+		r.failed, r.wanted = map[string]failure{}, map[string]want{}
+		r.acted, r.said = map[types.UID]time.Time{}, map[types.UID]string{}
+	}
+}
+
+// giveUp forgets what was being done for an intercept that ends: a pod that was
+// let go comes back, and what was made in its place goes if it is one too many.
+func (r *Intercepts) giveUp(ctx context.Context, ic *v1alpha1.Intercept) error {
+	r.replacing.Lock()
+	defer r.replacing.Unlock()
+	delete(r.failed, string(ic.UID))
+	delete(r.wanted, string(ic.UID))
+	var list corev1.PodList
+	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{releasedLabel: string(ic.UID)}); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		p := &list.Items[i]
+		how, ok := readReleased(p)
+		if !ok || p.DeletionTimestamp != nil || how.Drained != nil {
+			continue
+		}
+		if err := r.takeBack(ctx, nil, p, how); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func wait(message string) *problem { return &problem{v1alpha1.ReasonReplacing, message} }
+
+// begin takes the next pod. A pod that a ReplicaSet can be made to let go of
+// stays until the new one is ready; others are evicted.
+func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod, bare []*corev1.Pod) (*problem, error) {
+	since, known := r.wanted[string(ic.UID)]
+	if !known || since.generation != ic.Generation {
+		since = want{ic.Generation, time.Now()}
+		r.wanted[string(ic.UID)] = since
+	}
+	for i := range pods {
+		p := &pods[i]
+		if covered(ic, p) {
+			if problem, err := r.hindrance(ctx, p, time.Now()); problem != nil || err != nil {
+				return problem, err
+			}
+		}
+		if !covered(ic, p) && p.CreationTimestamp.After(since.at.Truncate(time.Second).Add(time.Second)) {
+			return unreached(p), nil
+		}
+	}
+	if len(bare) == 0 && time.Since(r.acted[w.UID]) > failureLife {
+		return nil, nil
+	}
+	if len(pods) < int(w.Replicas) {
+		if p, err := r.refusedCreation(ctx, w.Namespace, maker(w, pods), cmp.Or(r.acted[w.UID], time.Now())); p != nil || err != nil {
+			return p, err
+		}
+		return wait("replacing pods by ones with a sidecar: waiting for the new pod"), nil
+	}
+	if len(bare) > 0 && !ready(bare[0]) {
+		return r.evict(ctx, w, bare[0], "replacing pod "+bare[0].Name+" by one with a sidecar")
+	}
+	for i := range pods {
+		if !ready(&pods[i]) {
+			return wait(fmt.Sprintf("replacing pods by ones with a sidecar: waiting for pod %s to be ready", pods[i].Name)), nil
+		}
+	}
+	if len(bare) == 0 {
+		return nil, nil
+	}
+	victim := bare[0]
+	labels, err := r.hold(ctx, w, victim)
+	if err != nil {
+		return nil, err
+	}
+	if len(labels) == 0 {
+		return r.evict(ctx, w, victim, "replacing pod "+victim.Name+" by one with a sidecar")
+	}
+	return wait("replacing pod " + victim.Name + " by one with a sidecar"), r.letGo(ctx, string(ic.UID), w, victim, labels)
+}
+
+// maker is who makes the workload's pods; nil when there is no telling.
+func maker(w *resolve.Workload, pods []corev1.Pod) *metav1.OwnerReference {
+	if w.Ref.Kind == "StatefulSet" || w.Ref.Kind == "ReplicaSet" {
+		return &metav1.OwnerReference{Kind: w.Ref.Kind, Name: w.Ref.Name, UID: w.UID}
+	}
+	for i := range pods {
+		if owner := metav1.GetControllerOf(&pods[i]); owner != nil {
+			return owner
+		}
+	}
+	return nil
+}
+
+// hold are the labels by which nobody but the ReplicaSet holds the pod; none
+// when there is none such, or two pods at a time are not wanted.
+func (r *Intercepts) hold(ctx context.Context, w *resolve.Workload, p *corev1.Pod) (map[string]string, error) {
+	owner := metav1.GetControllerOf(p)
+	if owner == nil || owner.Kind != "ReplicaSet" || w.Ref.Kind == "ReplicaSet" {
+		return nil, nil
+	}
+	if w.Ref.Kind == "Deployment" {
+		var d appsv1.Deployment
+		if err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: w.Ref.Name}, &d); err != nil {
+			return nil, err
+		}
+		if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+			return nil, nil
+		}
+	}
+	var rs appsv1.ReplicaSet
+	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: owner.Name}, &rs); err != nil {
+		return nil, err
+	}
+	var services corev1.ServiceList
+	if err := r.Client.List(ctx, &services, client.InNamespace(p.Namespace)); err != nil {
+		return nil, err
+	}
+	labels := map[string]string{}
+	for k, v := range rs.Spec.Selector.MatchLabels {
+		without := p.DeepCopy()
+		delete(without.Labels, k)
+		used := slices.ContainsFunc(services.Items, func(s corev1.Service) bool { _, ok := s.Spec.Selector[k]; return ok })
+		if !used && w.Matches(without) {
+			labels[k] = v
+		}
+	}
+	return labels, nil
+}
+
+// letGo takes labels off a pod, so that its ReplicaSet makes a new one while
+// this one serves on.
+func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload, p *corev1.Pod, labels map[string]string) error {
+	text, err := json.Marshal(released{Labels: labels, At: metav1.Now()})
+	if err != nil {
+		return err
+	}
+	fresh := p.DeepCopy()
+	for k := range labels {
+		delete(fresh.Labels, k)
+	}
+	fresh.Labels[releasedLabel] = why
+	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, releasedAnnotation, string(text))
+	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
+		return err
+	}
+	r.Log.Info("pod is being replaced", "namespace", p.Namespace, "pod", p.Name)
+	r.acted[w.UID] = time.Now()
+	return nil
+}
+
+// follow looks after a pod that was let go: it goes when the new one is ready,
+// and comes back when there will be none.
+func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, old *corev1.Pod, pods []corev1.Pod) (*problem, error) {
+	how, ok := readReleased(old)
+	if !ok {
+		return r.evict(ctx, w, old, "replacing pod "+old.Name+" by one with a sidecar")
+	}
+	var fresh *corev1.Pod
+	var owner *metav1.OwnerReference
+	for i := range pods {
+		p := &pods[i]
+		if p.Labels[releasedLabel] != "" {
+			continue
+		}
+		if owner == nil {
+			owner = metav1.GetControllerOf(p)
+		}
+		if !p.CreationTimestamp.Time.Before(how.At.Truncate(time.Second)) && (fresh == nil || p.CreationTimestamp.After(fresh.CreationTimestamp.Time)) {
+			fresh = p
+		}
+	}
+	doing := "replacing pod " + old.Name + " by one with a sidecar"
+	switch {
+	case fresh == nil:
+		p, err := r.refusedCreation(ctx, w.Namespace, r.ownerBefore(ctx, old, how, owner), how.At.Time)
+		if p != nil {
+			return p, r.takeBack(ctx, w, old, how)
+		}
+		return wait(doing), err
+	case !covered(ic, fresh):
+		return unreached(fresh), r.takeBack(ctx, w, old, how)
+	case ready(fresh):
+		return r.drain(ctx, w, old, how, doing)
+	}
+	switch p, err := r.hindrance(ctx, fresh, time.Now()); {
+	case err != nil:
+		return nil, err
+	case p != nil && p.reason == v1alpha1.ReasonReplacing:
+		return wait(doing + ": " + p.message), nil
+	case p != nil:
+		return p, r.takeBack(ctx, w, old, how)
+	}
+	return wait(fmt.Sprintf("%s: waiting for pod %s to be ready", doing, fresh.Name)), nil
+}
+
+// ownerBefore is the ReplicaSet that had the pod: of the other pods, or found
+// by the labels that were taken off.
+func (r *Intercepts) ownerBefore(ctx context.Context, p *corev1.Pod, how released, other *metav1.OwnerReference) *metav1.OwnerReference {
+	if other != nil {
+		return other
+	}
+	var list appsv1.ReplicaSetList
+	if err := r.Live.List(ctx, &list, client.InNamespace(p.Namespace), client.MatchingLabels(how.Labels)); err != nil || len(list.Items) == 0 {
+		return nil
+	}
+	return &metav1.OwnerReference{Kind: "ReplicaSet", Name: list.Items[0].Name, UID: list.Items[0].UID}
+}
+
+func readReleased(p *corev1.Pod) (released, bool) {
+	var how released
+	err := json.Unmarshal([]byte(p.Annotations[releasedAnnotation]), &how)
+	return how, err == nil && len(how.Labels) > 0
+}
+
+// takeBack gives a pod to its ReplicaSet again, which then removes the one too
+// many: that which is not ready.
+func (r *Intercepts) takeBack(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how released) error {
+	fresh := p.DeepCopy()
+	delete(fresh.Labels, releasedLabel)
+	delete(fresh.Annotations, releasedAnnotation)
+	maps.Copy(fresh.Labels, how.Labels)
+	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	r.Log.Info("pod stays", "namespace", p.Namespace, "pod", p.Name)
+	if w != nil {
+		r.acted[w.UID] = time.Now()
+	}
+	return nil
+}
+
+// drain takes a pod whose successor is ready out of its Services, if its going
+// is allowed; the Janitor evicts it when callers have gone elsewhere.
+func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how released, doing string) (*problem, error) {
+	if problem, err := r.evict(ctx, w, p, doing, client.DryRunAll); err != nil || problem.reason == v1alpha1.ReasonDisruptionBudget {
+		return problem, err
+	}
+	how.Drained = ptr.To(metav1.Now())
+	text, err := json.Marshal(how)
+	if err != nil {
+		return nil, err
+	}
+	fresh := p.DeepCopy()
+	fresh.Labels = map[string]string{releasedLabel: p.Labels[releasedLabel]}
+	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, releasedAnnotation, string(text))
+	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
+		return nil, err
+	}
+	if w != nil {
+		r.acted[w.UID] = time.Now()
+	}
+	return wait(doing), nil
+}
+
+// draining says that callers may still be led to a pod without a sidecar; nil
+// when there is none left. The Janitor sees to its going.
+func (r *Intercepts) draining(ctx context.Context, ic *v1alpha1.Intercept) (*problem, error) {
+	var list corev1.PodList
+	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{releasedLabel: string(ic.UID)}); err != nil {
+		return nil, err
+	}
+	for _, p := range list.Items {
+		if p.DeletionTimestamp == nil {
+			return wait("replacing pods by ones with a sidecar: waiting until the last callers have left pod " + p.Name), nil
+		}
+	}
+	return nil, nil
+}
+
+// evict removes a pod as far as the PodDisruptionBudgets allow.
+func (r *Intercepts) evict(ctx context.Context, w *resolve.Workload, p *corev1.Pod, doing string, opts ...client.SubResourceCreateOption) (*problem, error) {
+	err := r.Client.SubResource("eviction").Create(ctx, p, &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(p.UID)}},
+	}, opts...)
+	switch {
+	case err == nil && len(opts) > 0:
+		return wait(doing), nil
+	case err == nil:
+		r.Log.Info("pod evicted", "namespace", p.Namespace, "pod", p.Name)
+		if w != nil {
+			r.acted[w.UID] = time.Now()
+		}
+		return wait(doing), nil
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		return wait(doing), nil
+	case apierrors.IsTooManyRequests(err):
+		return &problem{v1alpha1.ReasonDisruptionBudget, fmt.Sprintf("%s: a PodDisruptionBudget does not let it go yet: %v", doing, err)}, nil
+	}
+	return nil, err
+}

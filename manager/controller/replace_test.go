@@ -1,0 +1,357 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
+)
+
+const layout = `{"uid":65431,"ports":[{"name":"http","number":8080,"protocol":"TCP","agent":9900}],"onDemand":true}`
+
+// withReplicaSet makes the world's pod one of a ReplicaSet, ready, and adds its
+// namespace.
+func withReplicaSet(t *testing.T, more ...client.Object) *world {
+	t.Helper()
+	rs := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-a", UID: "rs", Labels: map[string]string{"app": "quote", "hash": "a"},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote", UID: "d", Controller: ptr.To(true)}}},
+		Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "quote", "hash": "a"}}}}
+	// Events are asked for by a field, which a fake client needs an index for.
+	w := newWorld(t, interceptor.Funcs{}, append(more, rs, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}})...)
+	w.ics.Live = liveEvents{w}
+	var p corev1.Pod
+	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: "quote-1"}, &p))
+	p.Labels["hash"] = "a"
+	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "quote-a", UID: "rs", Controller: ptr.To(true)}}
+	w.must(w.Update(context.Background(), &p))
+	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	w.must(w.Status().Update(context.Background(), &p))
+	return w
+}
+
+// liveEvents answers every question for Events with all of them.
+type liveEvents struct{ *world }
+
+func (l liveEvents) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if _, ok := list.(*corev1.EventList); ok {
+		opts = nil
+	}
+	return l.world.List(ctx, list, opts...)
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// step reconciles as if the last step were long ago.
+func (w *world) step() *v1alpha1.Intercept {
+	w.t.Helper()
+	clear(w.ics.acted)
+	return w.reconcile("alice")
+}
+
+func (w *world) pod(name string) *corev1.Pod {
+	w.t.Helper()
+	var p corev1.Pod
+	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: name}, &p))
+	return &p
+}
+
+// successor is what the ReplicaSet makes.
+func (w *world) successor(change func(*corev1.Pod)) {
+	w.t.Helper()
+	old := w.pod("quote-1")
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-2", UID: "p2", Labels: map[string]string{"app": "quote", "hash": "a"},
+		Annotations: map[string]string{sidecar.Annotation: layout}, CreationTimestamp: metav1.NewTime(time.Now().Add(2 * time.Second)),
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "quote-a", UID: "rs", Controller: ptr.To(true)}}},
+		Spec: *old.Spec.DeepCopy()}
+	p.Spec.Containers[0].Ports[0].Name = ""
+	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: sidecar.Container, Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 9900}}})
+	change(p)
+	status := p.Status
+	w.must(w.Create(context.Background(), p))
+	p.Status = status
+	w.must(w.Status().Update(context.Background(), p))
+}
+
+// asked is an Intercept that wants a sidecar, let go of the old pod already.
+func asked(t *testing.T, more ...client.Object) *world {
+	t.Helper()
+	ic := intercept("alice", time.Now())
+	ic.Spec.Inject = v1alpha1.InjectSidecar
+	w := withReplicaSet(t, append(more, ic)...)
+	if got := condition(w.step(), v1alpha1.ConditionAgentsReady); got.Reason != v1alpha1.ReasonReplacing {
+		t.Fatalf("first %s: %s", got.Reason, got.Message)
+	}
+	if l := w.pod("quote-1").Labels; l["hash"] != "a" {
+		t.Fatalf("the pod was let go of before the webhook could know: %v", l)
+	}
+	w.step()
+	if l := w.pod("quote-1").Labels; l["hash"] != "" || l["app"] != "quote" || l[releasedLabel] != "alice" {
+		t.Fatalf("labels of a pod that was let go of: %v", l)
+	}
+	return w
+}
+
+func TestReplaceDrains(t *testing.T) {
+	w := asked(t)
+	w.successor(func(p *corev1.Pod) {})
+	if got := condition(w.step(), v1alpha1.ConditionAgentsReady); !strings.Contains(got.Message, "waiting for pod quote-2 to be ready") {
+		t.Errorf("%s: %s", got.Reason, got.Message)
+	}
+	fresh := w.pod("quote-2")
+	fresh.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.2", Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}
+	w.must(w.Status().Update(context.Background(), fresh))
+	// The fake client evicts on a dry run too, so the pod is gone instead of
+	// drained: what matters is that it goes now and not before.
+	w.step()
+	var left corev1.PodList
+	w.must(w.List(context.Background(), &left, client.InNamespace("shop"), client.MatchingLabels{"app": "quote"}))
+	if len(left.Items) != 1 || left.Items[0].Name != "quote-2" {
+		t.Errorf("%d pods are left to callers", len(left.Items))
+	}
+	if got := w.step(); got.Status.Injection != v1alpha1.InjectSidecar || got.Status.InjectionReason != "as asked for" {
+		t.Errorf("%s (%s)", got.Status.Injection, got.Status.InjectionReason)
+	}
+}
+
+// TestReplaceTakesBack: what keeps the new pod from being is named, and the old
+// one is what it was.
+func TestReplaceTakesBack(t *testing.T) {
+	waiting := func(reason string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "traffic-agent", Image: "agent:x",
+				State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "because"}}}}
+		}
+	}
+	event := func(message string) *corev1.Event {
+		return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "e"}, Reason: "FailedCreate", Message: message,
+			InvolvedObject: corev1.ObjectReference{UID: "rs"}, LastTimestamp: metav1.NewTime(time.Now().Add(time.Minute))}
+	}
+	for _, tt := range []struct {
+		name         string
+		pod          func(*corev1.Pod)
+		event        *corev1.Event
+		reason, says string
+	}{
+		{"quota", nil, event(`pods "quote-2" is forbidden: exceeded quota: small`), v1alpha1.ReasonQuotaExceeded, "exceeded quota: small"},
+		{"pod security", nil, event(`pods "quote-2" is forbidden: violates PodSecurity "restricted:latest"`), v1alpha1.ReasonPodSecurity, "pod security forbids it"},
+		{"something else", nil, event("admission webhook denied the request"), v1alpha1.ReasonCreateFailed, "admission webhook denied"},
+		{"image", waiting("ErrImagePull"), nil, v1alpha1.ReasonImagePull, "container traffic-agent: the image agent:x cannot be pulled: because"},
+		{"configuration", waiting("CreateContainerConfigError"), nil, v1alpha1.ReasonPodNotReady, "CreateContainerConfigError: because"},
+		{"unschedulable", func(p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "Insufficient cpu"}}
+		}, nil, v1alpha1.ReasonUnschedulable, "Insufficient cpu"},
+		{"webhook", func(p *corev1.Pod) { p.Annotations, p.Spec.Containers = nil, p.Spec.Containers[:1] }, nil, v1alpha1.ReasonWebhookUnreachable, "does not reach the webhook"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := asked(t)
+			if tt.pod != nil {
+				w.successor(tt.pod)
+			}
+			if tt.event != nil {
+				w.must(w.Create(context.Background(), tt.event))
+			}
+			ic := w.step()
+			got := condition(ic, v1alpha1.ConditionAgentsReady)
+			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) || ic.Status.State != v1alpha1.StateError {
+				t.Errorf("%s, %s: %s", ic.Status.State, got.Reason, got.Message)
+			}
+			old := w.pod("quote-1")
+			if old.Labels["hash"] != "a" || old.Labels[releasedLabel] != "" || old.Annotations[releasedAnnotation] != "" {
+				t.Errorf("the old pod has labels %v, annotations %v", old.Labels, old.Annotations)
+			}
+			if again := condition(w.step(), v1alpha1.ConditionAgentsReady); again.Reason != tt.reason || w.pod("quote-1").Labels[releasedLabel] != "" {
+				t.Errorf("it is tried again at once: %s", again.Message)
+			}
+		})
+	}
+}
+
+// TestReplaceAwaitsNode: a pod without a node is waited for when an autoscaler
+// says that one comes, or a grace is configured.
+func TestReplaceAwaitsNode(t *testing.T) {
+	now := time.Now()
+	event := func(reason, message string, at time.Time) *corev1.Event {
+		return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: reason}, Reason: reason, Message: message,
+			InvolvedObject: corev1.ObjectReference{UID: "p2"}, LastTimestamp: metav1.NewTime(at)}
+	}
+	up := event("TriggeredScaleUp", "pod triggered scale-up: [{workers 1->2}]", now)
+	for _, tt := range []struct {
+		name         string
+		events       []*corev1.Event
+		grace        time.Duration
+		reason, says string
+	}{
+		{"announced", []*corev1.Event{up}, 0, v1alpha1.ReasonReplacing, "the autoscaler has announced: pod triggered scale-up: [{workers 1->2}]"},
+		{"Karpenter", []*corev1.Event{event("Nominated", "Pod should schedule on: nodeclaim/a", now)}, 0, v1alpha1.ReasonReplacing, "Pod should schedule on: nodeclaim/a"},
+		{"announced too long ago", []*corev1.Event{event("TriggeredScaleUp", "", now.Add(-time.Hour))}, 0, v1alpha1.ReasonUnschedulable, "Insufficient cpu"},
+		{"not announced after all", []*corev1.Event{up, event("NotTriggerScaleUp", "max node group size reached", now.Add(time.Second))}, 0,
+			v1alpha1.ReasonUnschedulable, "Insufficient cpu; the autoscaler: max node group size reached"},
+		{"after all", []*corev1.Event{up, event("NotTriggerScaleUp", "", now.Add(-time.Second))}, 0, v1alpha1.ReasonReplacing, "announced"},
+		{"something else", []*corev1.Event{event("FailedScheduling", "Insufficient cpu", now)}, 0, v1alpha1.ReasonUnschedulable, "Insufficient cpu"},
+		{"grace", nil, 2 * time.Minute, v1alpha1.ReasonReplacing, "waiting up to 2m0s for a node for pod quote-2 with the sidecar: Insufficient cpu"},
+		{"grace is over", nil, 30 * time.Second, v1alpha1.ReasonUnschedulable, "Insufficient cpu"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := asked(t)
+			w.ics.SchedulingGrace = tt.grace
+			w.successor(func(p *corev1.Pod) {
+				p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable",
+					Message: "Insufficient cpu", LastTransitionTime: metav1.NewTime(now.Add(-time.Minute))}}
+			})
+			for _, e := range tt.events {
+				w.must(w.Create(context.Background(), e.DeepCopy()))
+			}
+			got := condition(w.step(), v1alpha1.ConditionAgentsReady)
+			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) {
+				t.Errorf("%s: %s", got.Reason, got.Message)
+			}
+			if waits := w.pod("quote-1").Labels[releasedLabel] != ""; waits != (tt.reason == v1alpha1.ReasonReplacing) {
+				t.Errorf("the old pod has labels %v", w.pod("quote-1").Labels)
+			}
+		})
+	}
+}
+
+// TestReplaceGivesUp: an intercept that ends takes back what was begun.
+func TestReplaceGivesUp(t *testing.T) {
+	w := asked(t)
+	w.must(w.Delete(context.Background(), intercept("alice", time.Now())))
+	_, err := w.ics.Reconcile(context.Background(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "shop", Name: "quote-alice"}})
+	w.must(err)
+	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[releasedLabel] != "" {
+		t.Errorf("labels %v", l)
+	}
+}
+
+func TestSidecarObstacles(t *testing.T) {
+	for _, tt := range []struct {
+		name, reason, says string
+		change             func(*world)
+	}{
+		{"no webhook", v1alpha1.ReasonInjectionDisabled, "agentInjector.enabled=false", func(w *world) { w.ics.HasWebhook = false }},
+		{"policy", v1alpha1.ReasonInjectionDisabled, "agentInjector.injectPolicy is WhenEnabled", func(w *world) { w.ics.Policy = webhook.WhenEnabled }},
+		{"bare pod", v1alpha1.ReasonNotSupported, "pod quote-1 belongs to no Deployment", func(w *world) {
+			p := w.pod("quote-1")
+			p.OwnerReferences = nil
+			w.must(w.Update(context.Background(), p))
+		}},
+		{"disabled", v1alpha1.ReasonInjectionDisabled, "the annotation of its pod template says that injection is disabled", func(w *world) {
+			w.template(func(s *corev1.PodTemplateSpec) {
+				s.Annotations = map[string]string{"telepresence.io/inject-traffic-agent": "disabled"}
+			})
+		}},
+		{"never restarted", v1alpha1.ReasonNotSupported, "its pods run to an end", func(w *world) {
+			w.template(func(s *corev1.PodTemplateSpec) { s.Spec.RestartPolicy = corev1.RestartPolicyOnFailure })
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ic := intercept("alice", time.Now())
+			ic.Spec.Inject = v1alpha1.InjectSidecar
+			w := withReplicaSet(t, ic)
+			tt.change(w)
+			got := condition(w.step(), v1alpha1.ConditionAgentsReady)
+			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) {
+				t.Errorf("%s: %s", got.Reason, got.Message)
+			}
+			if w.step(); w.pod("quote-1").Labels[releasedLabel] != "" {
+				t.Error("the pod was touched")
+			}
+		})
+	}
+}
+
+func (w *world) template(change func(*corev1.PodTemplateSpec)) {
+	w.t.Helper()
+	var d appsv1.Deployment
+	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &d))
+	change(&d.Spec.Template)
+	w.must(w.Update(context.Background(), &d))
+}
+
+// TestChoose holds which way auto takes, and what it says about it.
+func TestChoose(t *testing.T) {
+	with := func(text string) corev1.Pod {
+		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{sidecar.Annotation: text}},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "quote", Ports: []corev1.ContainerPort{{ContainerPort: 8080}}}, {Name: sidecar.Container}}}}
+	}
+	named := v1alpha1.ResolvedPort{Service: "quote", ContainerPort: 8080, ContainerPortName: "http", Protocol: "TCP"}
+	numeric := v1alpha1.ResolvedPort{Service: "quote", ContainerPort: 8080, Protocol: "TCP"}
+	headless := named
+	headless.Headless = true
+	for _, tt := range []struct {
+		name   string
+		inject v1alpha1.InjectMode
+		before v1alpha1.InjectMode
+		port   v1alpha1.ResolvedPort
+		pods   []corev1.Pod
+		want   v1alpha1.InjectMode
+		why    string
+	}{
+		{"nothing there", "auto", "", named, []corev1.Pod{{}}, "ephemeral", "the namespace admits it, and no pod has to be replaced"},
+		{"no pods", "auto", "", named, nil, "ephemeral", "the namespace admits it, and no pod has to be replaced"},
+		{"all there", "auto", "", named, []corev1.Pod{with(layout), with(layout)}, "sidecar", "the pods have one already"},
+		{"some there", "auto", "", named, []corev1.Pod{with(layout), {}}, "ephemeral", "the namespace admits it, and no pod has to be replaced"},
+		{"there, not for callers by number", "auto", "", numeric, []corev1.Pod{with(layout)}, "sidecar", "the pods have one, which has to learn of the Service"},
+		{"there, not for a headless Service", "auto", "", headless, []corev1.Pod{with(layout)}, "sidecar", "the pods have one, which has to learn of the Service"},
+		{"turned to before", "auto", "sidecar", named, []corev1.Pod{{}}, "sidecar", "because"},
+		{"asked for", "sidecar", "", named, []corev1.Pod{{}}, "sidecar", "as asked for"},
+		{"ephemeral", "ephemeral", "sidecar", named, []corev1.Pod{with(layout)}, "ephemeral", "as asked for"},
+	} {
+		ic := &v1alpha1.Intercept{Spec: v1alpha1.InterceptSpec{Inject: tt.inject},
+			Status: v1alpha1.InterceptStatus{Injection: tt.before, InjectionReason: "because", Ports: []v1alpha1.ResolvedPort{tt.port}}}
+		choose(ic, tt.pods)
+		if ic.Status.Injection != tt.want || ic.Status.InjectionReason != tt.why {
+			t.Errorf("%s: %s (%s)", tt.name, ic.Status.Injection, ic.Status.InjectionReason)
+		}
+	}
+}
+
+// TestFallsBack: an ephemeral container is refused, so auto turns to a sidecar.
+func TestFallsBack(t *testing.T) {
+	w := withReplicaSet(t, intercept("alice", time.Now()))
+	w.ics.Client = refusing{w}
+	ic := w.step()
+	if ic.Status.Injection != v1alpha1.InjectSidecar || ic.Status.InjectionReason != "the pod security level of the namespace refuses an ephemeral container" {
+		t.Errorf("%s (%s)", ic.Status.Injection, ic.Status.InjectionReason)
+	}
+	w.ics.HasWebhook = false
+	w2 := withReplicaSet(t, intercept("alice", time.Now()))
+	w2.ics.Client, w2.ics.HasWebhook = refusing{w2}, false
+	got := condition(w2.step(), v1alpha1.ConditionAgentsReady)
+	if got.Reason != v1alpha1.ReasonPodSecurity || !strings.Contains(got.Message, "refuses an ephemeral container") || !strings.Contains(got.Message, "agentInjector.enabled=false") {
+		t.Errorf("%s: %s", got.Reason, got.Message)
+	}
+}
+
+// refusing is a cluster whose pod security admits no ephemeral container.
+type refusing struct{ *world }
+
+func (r refusing) SubResource(name string) client.SubResourceClient {
+	return refusingSub{r.world.SubResource(name)}
+}
+
+type refusingSub struct{ client.SubResourceClient }
+
+func (refusingSub) Patch(context.Context, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+	return apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "quote-1", errors.New(`violates PodSecurity "restricted:latest"`))
+}

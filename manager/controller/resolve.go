@@ -1,0 +1,134 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
+)
+
+// resolve finds workload and ports and notes them in the status.
+func (r *Intercepts) resolve(ctx context.Context, ic *v1alpha1.Intercept) (*resolve.Workload, *problem, error) {
+	name := resolve.RefString(ic.Spec.Workload)
+	ic.Status.Workload = name
+	w, err := resolve.Get(ctx, r.Client, ic.Namespace, ic.Spec.Workload)
+	switch {
+	case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
+		return nil, &problem{v1alpha1.ReasonWorkloadNotFound, fmt.Sprintf("%s does not exist in namespace %q", name, ic.Namespace)}, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	if reason := resolve.Obstacle(w); reason != "" {
+		return nil, &problem{v1alpha1.ReasonNotSupported, name + " cannot be intercepted: " + reason}, nil
+	}
+	services, err := resolve.Services(ctx, r.Client, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	ports, err := resolve.Ports(w, services, ic.Spec.Service, ic.Spec.Ports)
+	var pe *resolve.PortError
+	if errors.As(err, &pe) {
+		return nil, &problem{v1alpha1.ReasonPortNotFound, pe.Error()}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if !slices.Equal(ic.Status.Ports, ports) {
+		ic.Status.Ports = ports
+		for i := range ic.Status.Pods { // what they have proven were other ports
+			ic.Status.Pods[i].State = v1alpha1.PodVerifying
+		}
+	}
+	var names []string
+	for _, p := range ports {
+		names = append(names, resolve.Identifier(p))
+	}
+	ic.Status.Port = strings.Join(names, ",")
+	return w, nil, nil
+}
+
+// conflict finds an older Intercept that has one of the ports in one of the
+// pods. A laptop that has been away for a while does not count.
+func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload) (*problem, error) {
+	var list v1alpha1.InterceptList
+	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace)); err != nil {
+		return nil, err
+	}
+	mine, err := w.Pods(ctx, r.Client)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		other := &list.Items[i]
+		if other.UID == ic.UID || !plan.Accepted(other) || !r.precedes(ctx, other, ic) {
+			continue
+		}
+		ow, err := resolve.Get(ctx, r.Client, other.Namespace, other.Spec.Workload)
+		if err != nil {
+			continue // its workload is gone
+		}
+		if p := shared(ic, other); p != "" && overlaps(w, ow, mine) {
+			return &problem{v1alpha1.ReasonPortTaken, fmt.Sprintf("port %s of %s is intercepted by %s since %s (intercept %s)",
+				p, resolve.RefString(ic.Spec.Workload), other.Spec.User,
+				other.CreationTimestamp.UTC().Format("2006-01-02 15:04:05 UTC"), other.Name)}, nil
+		}
+	}
+	return nil, nil
+}
+
+// precedes says that other's claim is older, and that its laptop is there or
+// was a short time ago. Who has waited out an absence keeps the port.
+func (r *Intercepts) precedes(ctx context.Context, other, ic *v1alpha1.Intercept) bool {
+	if r.absent(ctx, other) {
+		return false
+	}
+	if plan.Accepted(ic) && !r.absent(ctx, ic) && active(ic) {
+		return false
+	}
+	if !other.CreationTimestamp.Equal(&ic.CreationTimestamp) {
+		return other.CreationTimestamp.Before(&ic.CreationTimestamp)
+	}
+	return other.UID < ic.UID
+}
+
+func (r *Intercepts) absent(ctx context.Context, ic *v1alpha1.Intercept) bool {
+	var s v1alpha1.Session
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: ic.Spec.Session}, &s); err != nil {
+		return apierrors.IsNotFound(err)
+	}
+	c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionConnected)
+	return c != nil && c.Status != metav1.ConditionTrue && time.Since(c.LastTransitionTime.Time) > absence
+}
+
+func active(ic *v1alpha1.Intercept) bool {
+	return meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionActive)
+}
+
+// shared is the first port both have; empty for none.
+func shared(a, b *v1alpha1.Intercept) string {
+	for _, p := range a.Status.Ports {
+		if slices.ContainsFunc(b.Status.Ports, func(q v1alpha1.ResolvedPort) bool {
+			return p.ContainerPort == q.ContainerPort && p.Protocol == q.Protocol
+		}) {
+			return resolve.Identifier(p)
+		}
+	}
+	return ""
+}
+
+// overlaps says whether two workloads have pods in common, or are the same.
+func overlaps(a, b *resolve.Workload, pods []corev1.Pod) bool {
+	return a.Ref == b.Ref || slices.ContainsFunc(pods, func(p corev1.Pod) bool { return b.Matches(&p) })
+}

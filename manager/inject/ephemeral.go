@@ -1,0 +1,137 @@
+// Package inject decides how an agent enters a pod, as pure functions of the
+// pod and the configuration.
+package inject
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+)
+
+// ContainerName is the agent's ephemeral container; later ones in the same pod have a
+// number behind it, since an ephemeral container cannot be removed.
+const ContainerName = sidecar.Container
+
+// maxAgents is how many agents a pod is given before the manager stops.
+const maxAgents = 10
+
+// agentGroup is the group of agents in running pods. Nobody else has it, so an
+// agent can tell its connections from the application's.
+const agentGroup = 65431
+
+// Config is what every agent is started with.
+type Config struct {
+	Image      string
+	PullPolicy corev1.PullPolicy
+	LogLevel   string
+	// Manager is "host:port" as pods reach it, ServerName the name in its
+	// certificate, CA the bundle it is checked against, in PEM.
+	Manager    string
+	ServerName string
+	CA         string
+	// Resources are a sidecar's, InitResources those of its init container.
+	Resources, InitResources corev1.ResourceRequirements
+	// PullSecrets are added to pods that get a sidecar; they must exist in the
+	// pods' namespaces.
+	PullSecrets []string
+}
+
+// State is the agent's state in a pod, read off its status.
+type State struct {
+	// Running: the agent's container runs or is being started.
+	Running bool
+	// Problem is why it does not start, as the kubelet tells.
+	Problem string
+	// Next is the name for another ephemeral container; empty when the pod
+	// has had too many.
+	Next string
+}
+
+// Observe reads the agent's state off the pod.
+func Observe(p *corev1.Pod) State {
+	names := map[string]bool{}
+	for _, c := range p.Spec.EphemeralContainers {
+		if isAgent(c.Name) {
+			names[c.Name] = true
+		}
+	}
+	var s State
+	seen := 0
+	for _, c := range p.Status.EphemeralContainerStatuses {
+		if !names[c.Name] {
+			continue
+		}
+		seen++
+		switch {
+		case c.State.Terminated != nil:
+			t := c.State.Terminated
+			s.Problem = fmt.Sprintf("the agent ended with exit code %d: %s", t.ExitCode, firstOf(strings.TrimSpace(t.Message), t.Reason))
+		case c.State.Waiting != nil && stuck(c.State.Waiting.Reason):
+			s.Running = true
+			s.Problem = fmt.Sprintf("%s: %s", c.State.Waiting.Reason, c.State.Waiting.Message)
+		default:
+			s.Running, s.Problem = true, ""
+		}
+	}
+	if seen < len(names) {
+		s.Running, s.Problem = true, "" // just added, no status yet
+	}
+	n := len(names)
+	if sidecar.Of(p) != nil {
+		n++ // it has the first name
+	}
+	if n == 0 {
+		s.Next = ContainerName
+	} else if n < maxAgents {
+		s.Next = fmt.Sprintf("%s-%d", ContainerName, n+1)
+	}
+	return s
+}
+
+func isAgent(name string) bool {
+	return name == ContainerName || strings.HasPrefix(name, ContainerName+"-")
+}
+
+func stuck(reason string) bool {
+	return strings.HasPrefix(reason, "Err") || strings.HasSuffix(reason, "BackOff") ||
+		strings.HasSuffix(reason, "Error") || reason == "InvalidImageName"
+}
+
+func firstOf(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// Ephemeral is the container that brings an agent into a running pod.
+func Ephemeral(p *corev1.Pod, cfg Config, name, token string) corev1.EphemeralContainer {
+	var ips []string
+	for _, ip := range p.Status.PodIPs {
+		ips = append(ips, ip.IP)
+	}
+	env := []corev1.EnvVar{
+		{Name: "AGENT_MANAGER", Value: cfg.Manager},
+		{Name: "AGENT_SERVER_NAME", Value: cfg.ServerName},
+		{Name: "AGENT_CA", Value: cfg.CA},
+		{Name: "AGENT_TOKEN", Value: token},
+		{Name: "AGENT_NAMESPACE", Value: p.Namespace},
+		{Name: "AGENT_POD", Value: p.Name},
+		{Name: "AGENT_POD_UID", Value: string(p.UID)},
+		{Name: "AGENT_POD_IPS", Value: strings.Join(ips, ",")},
+		{Name: "AGENT_LOG_LEVEL", Value: cfg.LogLevel},
+	}
+	security := *netAdmin()
+	security.RunAsGroup = ptr.To[int64](agentGroup)
+	return corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		Name: name, Image: cfg.Image, ImagePullPolicy: cfg.PullPolicy, Env: env,
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+		SecurityContext:          &security,
+	}}
+}

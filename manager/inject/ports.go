@@ -1,0 +1,196 @@
+package inject
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+// firstPort is where free ports for the agent are looked for.
+const firstPort = 9900
+
+// target is a port of the application that callers reach.
+type target struct {
+	name     string // of the container port, if it has one
+	number   int32
+	protocol corev1.Protocol
+	byNumber bool // somebody calls the number itself
+}
+
+// targets are the ports to stand in front of, ordered, each one once.
+func targets(pod *corev1.Pod, w Wishes, q Request) ([]target, error) {
+	var found []target
+	add := func(t target) {
+		for i := range found {
+			if found[i].number == t.number && found[i].protocol == t.protocol {
+				found[i].byNumber = found[i].byNumber || t.byNumber
+				found[i].name = cmp.Or(found[i].name, t.name)
+				return
+			}
+		}
+		found = append(found, t)
+	}
+	for _, s := range q.Services {
+		if len(s.Spec.Selector) == 0 || !labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(pod.Labels)) {
+			continue
+		}
+		for _, sp := range s.Spec.Ports {
+			t, ok := serviceTarget(pod, &s, sp)
+			if ok && (w.Inject == WishEnabled && chosen(w, &s, sp) || intercepted(q, t)) {
+				add(t)
+			}
+		}
+	}
+	for _, text := range w.ContainerPorts {
+		t, err := containerTarget(pod, text)
+		if err != nil {
+			return nil, err
+		}
+		add(t)
+	}
+	for _, p := range q.Intercepted {
+		// Without a Service callers know the pod's port by its number.
+		t := target{name: p.ContainerPortName, number: numberOf(pod, p), protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), byNumber: p.Service == ""}
+		if t.number != 0 && (t.byNumber || !slices.ContainsFunc(found, func(f target) bool { return f.number == t.number && f.protocol == t.protocol })) {
+			t.byNumber = true
+			add(t)
+		}
+	}
+	if len(found) == 0 && w.Inject == WishEnabled && w.Service == "" && len(w.Ports) == 0 {
+		found = ownPorts(pod)
+	}
+	for i := range found {
+		if declared(pod, found[i]) == "" {
+			found[i].byNumber = true
+		}
+	}
+	slices.SortFunc(found, func(a, b target) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.protocol, b.protocol))
+	})
+	return found, nil
+}
+
+// ownPorts are those that the containers declare by name. A pod may be made
+// before its Service.
+func ownPorts(pod *corev1.Pod) []target {
+	var found []target
+	for _, c := range pod.Spec.Containers {
+		for _, p := range c.Ports {
+			t := target{name: p.Name, number: p.ContainerPort, protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP)}
+			if p.Name != "" && p.Protocol != corev1.ProtocolSCTP && !slices.ContainsFunc(found, func(f target) bool { return f.number == t.number && f.protocol == t.protocol }) {
+				found = append(found, t)
+			}
+		}
+	}
+	return found
+}
+
+// serviceTarget is where a Service's port leads to in the pod. Callers of a
+// headless Service know the pod's address and call the number.
+func serviceTarget(pod *corev1.Pod, s *corev1.Service, sp corev1.ServicePort) (target, bool) {
+	t := target{protocol: cmp.Or(sp.Protocol, corev1.ProtocolTCP), byNumber: s.Spec.ClusterIP == corev1.ClusterIPNone}
+	switch {
+	case sp.TargetPort.Type == intstr.String:
+		t.name = sp.TargetPort.StrVal
+		t.number = named(pod, t.name, t.protocol)
+	case sp.TargetPort.IntVal != 0:
+		t.number, t.byNumber = sp.TargetPort.IntVal, true
+	default:
+		t.number, t.byNumber = sp.Port, true
+	}
+	return t, t.number != 0 && (t.protocol == corev1.ProtocolTCP || t.protocol == corev1.ProtocolUDP)
+}
+
+func chosen(w Wishes, s *corev1.Service, sp corev1.ServicePort) bool {
+	return (w.Service == "" || w.Service == s.Name) &&
+		(len(w.Ports) == 0 || slices.Contains(w.Ports, sp.Name) || slices.Contains(w.Ports, strconv.Itoa(int(sp.Port))))
+}
+
+func intercepted(q Request, t target) bool {
+	return slices.ContainsFunc(q.Intercepted, func(p v1alpha1.ResolvedPort) bool {
+		return cmp.Or(p.Protocol, corev1.ProtocolTCP) == t.protocol &&
+			(p.ContainerPortName != "" && p.ContainerPortName == t.name || p.ContainerPort == t.number)
+	})
+}
+
+func containerTarget(pod *corev1.Pod, text string) (target, error) {
+	name, protocol, _ := strings.Cut(text, "/")
+	t := target{protocol: corev1.Protocol(strings.ToUpper(cmp.Or(protocol, "TCP"))), byNumber: true}
+	n, err := strconv.ParseUint(name, 10, 16)
+	if err != nil {
+		t.name, t.number = name, named(pod, name, t.protocol)
+	} else {
+		t.number = int32(n)
+	}
+	if t.number == 0 || t.protocol != corev1.ProtocolTCP && t.protocol != corev1.ProtocolUDP {
+		return t, fmt.Errorf("annotation container-ports: the pod has no port %q", text)
+	}
+	return t, nil
+}
+
+func numberOf(pod *corev1.Pod, p v1alpha1.ResolvedPort) int32 {
+	if p.ContainerPortName != "" {
+		return named(pod, p.ContainerPortName, cmp.Or(p.Protocol, corev1.ProtocolTCP))
+	}
+	return p.ContainerPort
+}
+
+func named(pod *corev1.Pod, name string, protocol corev1.Protocol) int32 {
+	for _, c := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
+		for _, p := range c.Ports {
+			if p.Name == name && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol {
+				return p.ContainerPort
+			}
+		}
+	}
+	return 0
+}
+
+// declared is the name that a container gives to a target; empty for none.
+func declared(pod *corev1.Pod, t target) string {
+	for _, c := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
+		for _, p := range c.Ports {
+			if p.ContainerPort == t.number && cmp.Or(p.Protocol, corev1.ProtocolTCP) == t.protocol && (t.name == "" || p.Name == t.name) {
+				return p.Name
+			}
+		}
+	}
+	return ""
+}
+
+// assign gives each target a port of the agent that nobody in the pod declares
+// or is called at. ByMesh are those targets whose numbers a mesh can lead there.
+func assign(pod *corev1.Pod, all []target, byMesh func(target) bool) []rpc.SidecarPort {
+	used := map[int32]bool{}
+	for _, c := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
+		for _, p := range c.Ports {
+			used[p.ContainerPort] = true
+		}
+		sidecar.Handlers(&c, func(p *intstr.IntOrString) { used[p.IntVal] = true })
+	}
+	for _, t := range all {
+		used[t.number] = true
+	}
+	var out []rpc.SidecarPort
+	next := int32(firstPort)
+	for _, t := range all {
+		for used[next] {
+			next++
+		}
+		used[next] = true
+		meshed := t.byNumber && byMesh(t)
+		out = append(out, rpc.SidecarPort{Name: cmp.Or(t.name, declared(pod, t)), Number: uint16(t.number),
+			Protocol: string(t.protocol), Agent: uint16(next), Redirect: t.byNumber && !meshed, Mesh: meshed})
+	}
+	return out
+}

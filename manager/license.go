@@ -1,0 +1,24 @@
+package main
+
+import (
+	"log/slog"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/license"
+)
+
+// keepLicense makes every replica know the licence and the leader tell of it.
+func keepLicense(mgr ctrl.Manager, direct client.Client, log *slog.Logger, o *options) error {
+	k := license.NewKeeper(o.license, direct, log)
+	if err := metrics.Registry.Register(license.NewMetrics(k)); err != nil {
+		return err
+	}
+	if err := mgr.Add(k); err != nil {
+		return err
+	}
+	return mgr.Add(&license.Publisher{Keeper: k, Client: direct, Namespace: o.namespace, Name: o.service,
+		Events: mgr.GetEventRecorder("traffic-manager"), Log: log})
+}

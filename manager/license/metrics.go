@@ -1,0 +1,47 @@
+package license
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
+)
+
+// Metrics are what the licence is at the moment somebody asks:
+//
+//	traffic_manager_license_state{state="…"}           1 for the state that it is in, 0 for others
+//	traffic_manager_license_expiry_timestamp_seconds   when it ends, in Unix time; absent without one
+type Metrics struct {
+	keeper        *Keeper
+	state, expiry *prometheus.Desc
+}
+
+// NewMetrics returns the collector of a Keeper's licence.
+func NewMetrics(k *Keeper) *Metrics {
+	return &Metrics{keeper: k,
+		state: prometheus.NewDesc("traffic_manager_license_state",
+			"1 for the state that the license is in.", []string{"state"}, nil),
+		expiry: prometheus.NewDesc("traffic_manager_license_expiry_timestamp_seconds",
+			"When the license ends, in Unix time.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
+	c <- m.state
+	c <- m.expiry
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(c chan<- prometheus.Metric) {
+	r := m.keeper.Report()
+	for _, s := range api.States() {
+		is := 0.0
+		if s == r.State {
+			is = 1
+		}
+		c <- prometheus.MustNewConstMetric(m.state, prometheus.GaugeValue, is, string(s))
+	}
+	if r.ValidUntil != nil {
+		c <- prometheus.MustNewConstMetric(m.expiry, prometheus.GaugeValue, float64(r.ValidUntil.Unix()))
+	}
+}

@@ -1,0 +1,21 @@
+package license
+
+import "flag"
+
+// Options is what the chart says about the licence. The zero value means that
+// there is none and none is needed.
+type Options struct {
+	// File holds the licence; a mounted Secret. It need not exist.
+	File string
+	// PublicKey is the key itself; see ParsePublicKey.
+	PublicKey string
+	// Required says that personal intercepts need a licence.
+	Required bool
+}
+
+// AddFlags adds the flags of the traffic-manager.
+func (o *Options) AddFlags(f *flag.FlagSet) {
+	f.StringVar(&o.File, "license-file", "", "file with the license, a signed JWT; read again when it changes")
+	f.StringVar(&o.PublicKey, "license-public-key", "", "key that licenses are checked with: PEM, or base64 of DER")
+	f.BoolVar(&o.Required, "license-required", false, "personal intercepts need a license")
+}

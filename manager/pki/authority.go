@@ -1,0 +1,195 @@
+// Package pki is the traffic-manager's own certificate authority. It is made
+// at run time, kept in one Secret that all replicas share and never rendered
+// into a template. It signs the replicas' serving certificates and the client
+// certificates by which agents prove which pod they are.
+package pki
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// SecretName is the Secret, in the manager's namespace, that holds the
+// authority.
+const SecretName = "traffic-manager-tls"
+
+// Lifetimes. An authority is replaced when a third of its life is left; its
+// certificate stays in the bundle until then, so that nothing breaks.
+const (
+	authorityLife = 3 * 365 * 24 * time.Hour
+	servingLife   = 30 * 24 * time.Hour
+	agentLife     = 365 * 24 * time.Hour
+)
+
+const (
+	keyBundle = "ca.crt"
+	keyCert   = "tls.crt"
+	keyKey    = "tls.key"
+	keyEnroll = "enroll.key"
+)
+
+// Authority signs certificates and enrolment tokens. It is safe for concurrent
+// use; a Keeper replaces what it signs with.
+type Authority struct{ now atomic.Pointer[material] }
+
+// material is one authority as its Secret holds it.
+type material struct {
+	cert   *x509.Certificate
+	key    crypto.Signer
+	bundle []byte // PEM: this authority and the one before
+	enroll []byte
+}
+
+// Load reads the authority from its Secret; it makes or replaces it when that
+// is due. Replicas that race agree on one.
+func Load(ctx context.Context, c client.Client, namespace string, now time.Time) (*Authority, error) {
+	a := &Authority{}
+	return a, a.Renew(ctx, c, namespace, now)
+}
+
+// Renew is Load for an authority that is in use.
+func (a *Authority) Renew(ctx context.Context, c client.Client, namespace string, now time.Time) error {
+	m, err := read(ctx, c, namespace, now)
+	if err == nil {
+		a.now.Store(m)
+	}
+	return err
+}
+
+func read(ctx context.Context, c client.Client, namespace string, now time.Time) (*material, error) {
+	key := client.ObjectKey{Namespace: namespace, Name: SecretName}
+	for range 5 {
+		var s corev1.Secret
+		err := c.Get(ctx, key, &s)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("read secret %s: %w", key, err)
+		}
+		missing := err != nil
+		if !missing {
+			a, err := parse(s.Data)
+			if err == nil && now.Before(a.cert.NotAfter.Add(-authorityLife/3)) {
+				return a, nil
+			}
+		}
+		data, err := generate(s.Data, now)
+		if err != nil {
+			return nil, fmt.Errorf("make authority: %w", err)
+		}
+		s.Name, s.Namespace, s.Data, s.Type = key.Name, key.Namespace, data, corev1.SecretTypeOpaque
+		metav1.SetMetaDataLabel(&s.ObjectMeta, "app.kubernetes.io/managed-by", "traffic-manager")
+		if missing {
+			err = c.Create(ctx, &s)
+		} else {
+			err = c.Update(ctx, &s)
+		}
+		if err == nil {
+			return parse(data)
+		}
+		if !apierrors.IsAlreadyExists(err) && !apierrors.IsConflict(err) {
+			return nil, fmt.Errorf("write secret %s: %w", key, err)
+		}
+	}
+	return nil, fmt.Errorf("secret %s keeps changing", key)
+}
+
+func generate(old map[string][]byte, now time.Time) (map[string][]byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	t := &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "traffic-manager authority"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(authorityLife),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	enroll := old[keyEnroll]
+	if len(enroll) < 32 {
+		enroll = make([]byte, 32)
+		rand.Read(enroll)
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return map[string][]byte{
+		keyCert: cert, keyEnroll: enroll,
+		keyKey:    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+		keyBundle: bytes.Join([][]byte{cert, old[keyCert]}, nil),
+	}, nil
+}
+
+func parse(data map[string][]byte) (*material, error) {
+	pair, err := tls.X509KeyPair(data[keyCert], data[keyKey])
+	if err != nil {
+		return nil, err
+	}
+	key, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok || len(data[keyEnroll]) < 32 || len(data[keyBundle]) == 0 {
+		return nil, errors.New("incomplete authority")
+	}
+	return &material{cert: pair.Leaf, key: key, bundle: data[keyBundle], enroll: data[keyEnroll]}, nil
+}
+
+// Bundle is what agents check manager certificates against, in PEM.
+func (a *Authority) Bundle() []byte { return a.now.Load().bundle }
+
+// Pool is the bundle as a pool.
+func (a *Authority) Pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AppendCertsFromPEM(a.Bundle())
+	return p
+}
+
+// Serving makes a certificate for a replica.
+func (a *Authority) Serving(names []string, ips []net.IP, now time.Time) (*tls.Certificate, error) {
+	m := a.now.Load()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, IPAddresses: ips,
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(servingLife),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, m.cert, key.Public(), m.key)
+	if err != nil {
+		return nil, fmt.Errorf("sign serving certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+func serial() *big.Int {
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		panic(err) // the system has no randomness: nothing here can be safe
+	}
+	return n
+}

@@ -1,0 +1,207 @@
+// Package plan works out what the agent of a pod has to do, from the objects
+// in the API alone. Every replica of the traffic-manager comes to the same
+// plan, so nothing has to be shared between them.
+package plan
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+// Planner makes plans out of cached objects and remembers them until
+// something changed. It is safe for concurrent use.
+type Planner struct {
+	reader    client.Reader
+	namespace string // of Sessions
+
+	mu      sync.Mutex
+	version uint64
+	plans   map[types.UID][]*rpc.CapturePort
+	wake    map[chan struct{}]bool
+}
+
+// New returns a Planner that reads from a cache.
+func New(reader client.Reader, sessionNamespace string) *Planner {
+	return &Planner{reader: reader, namespace: sessionNamespace,
+		plans: map[types.UID][]*rpc.CapturePort{}, wake: map[chan struct{}]bool{}}
+}
+
+// Changed forgets every plan: an Intercept, a Session or a workload is not
+// what it was. It wakes all subscribers.
+func (p *Planner) Changed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.version++
+	clear(p.plans)
+	for ch := range p.wake {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Subscribe returns a channel that receives after every change; several
+// changes may become one. Stop ends it.
+func (p *Planner) Subscribe() (ch chan struct{}, stop func()) {
+	ch = make(chan struct{}, 1)
+	p.mu.Lock()
+	p.wake[ch] = true
+	p.mu.Unlock()
+	return ch, func() {
+		p.mu.Lock()
+		delete(p.wake, ch)
+		p.mu.Unlock()
+	}
+}
+
+// Pod returns the ports to capture in a pod, ordered. The caller must not
+// change them. A pod that is gone, or has another UID, has none.
+func (p *Planner) Pod(ctx context.Context, namespace, name string, uid types.UID) ([]*rpc.CapturePort, error) {
+	p.mu.Lock()
+	version := p.version
+	plan, ok := p.plans[uid]
+	p.mu.Unlock()
+	if ok {
+		return plan, nil
+	}
+	var pod corev1.Pod
+	if err := p.reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &pod); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if pod.UID != uid {
+		return nil, nil
+	}
+	plan, err := p.make(ctx, &pod)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	if p.version == version {
+		p.plans[uid] = plan
+	}
+	p.mu.Unlock()
+	return plan, nil
+}
+
+func (p *Planner) make(ctx context.Context, pod *corev1.Pod) ([]*rpc.CapturePort, error) {
+	var list v1alpha1.InterceptList
+	if err := p.reader.List(ctx, &list, client.InNamespace(pod.Namespace)); err != nil {
+		return nil, err
+	}
+	var ports []*rpc.CapturePort
+	for i := range list.Items {
+		ic := &list.Items[i]
+		if !inForce(ic) {
+			continue
+		}
+		w, err := resolve.Get(ctx, p.reader, ic.Namespace, ic.Spec.Workload)
+		if err != nil || !w.Matches(pod) {
+			continue // gone since it was accepted: nothing to capture
+		}
+		relays, err := p.relays(ctx, ic)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range ic.Status.Ports {
+			number := resolve.PortIn(pod, r)
+			if number == 0 || taken(ports, number, r.Protocol) {
+				continue
+			}
+			ports = append(ports, &rpc.CapturePort{
+				Port: uint32(number), Protocol: protocol(r.Protocol),
+				KeepEstablished: ic.Spec.KeepEstablished, HttpProbes: probed(pod, number) && !sidecar.TakenOver(sidecar.Of(pod), number),
+				Route: &rpc.Route{Intercept: ic.Namespace + "/" + ic.Name, InterceptUid: string(ic.UID),
+					Session: ic.Spec.Session, Relays: relays, NoFallback: ic.Spec.NoFallback},
+			})
+		}
+	}
+	slices.SortFunc(ports, func(a, b *rpc.CapturePort) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return ports, nil
+}
+
+// relays are the addresses that hold the session; none when it belongs to
+// somebody else.
+func (p *Planner) relays(ctx context.Context, ic *v1alpha1.Intercept) ([]string, error) {
+	var s v1alpha1.Session
+	if err := p.reader.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: ic.Spec.Session}, &s); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if s.Spec.User != ic.Spec.User {
+		return nil, nil
+	}
+	var out []string
+	for _, r := range s.Status.Relays {
+		out = append(out, r.Address)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Accepted says that the controller has resolved this very spec and that the
+// intercept is not on its way out.
+func Accepted(ic *v1alpha1.Intercept) bool {
+	c := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionResolved)
+	return inForce(ic) && c.ObservedGeneration == ic.Generation
+}
+
+// inForce says that status.ports are to be captured: of this spec, or of the
+// one before while this one is being resolved.
+func inForce(ic *v1alpha1.Intercept) bool {
+	return ic.DeletionTimestamp == nil && meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionResolved)
+}
+
+func taken(ports []*rpc.CapturePort, number int32, p corev1.Protocol) bool {
+	return slices.ContainsFunc(ports, func(c *rpc.CapturePort) bool {
+		return c.Port == uint32(number) && c.Protocol == protocol(p)
+	})
+}
+
+func protocol(p corev1.Protocol) rpc.Protocol {
+	if p == corev1.ProtocolUDP {
+		return rpc.Protocol_UDP
+	}
+	return rpc.Protocol_TCP
+}
+
+// probed says that the kubelet asks this port by HTTP for its health.
+func probed(pod *corev1.Pod, number int32) bool {
+	for _, c := range pod.Spec.Containers {
+		for _, probe := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+			if probe == nil || probe.HTTPGet == nil {
+				continue
+			}
+			if port := probe.HTTPGet.Port; port.Type == intstr.Int && port.IntVal == number ||
+				port.Type == intstr.String && named(&c, port.StrVal) == number {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func named(c *corev1.Container, name string) int32 {
+	for _, p := range c.Ports {
+		if p.Name == name {
+			return p.ContainerPort
+		}
+	}
+	n, _ := strconv.ParseInt(name, 10, 32)
+	return int32(n)
+}

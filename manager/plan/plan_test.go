@@ -1,0 +1,147 @@
+package plan
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+const system = "intercept-system"
+
+var labels = map[string]string{"app": "quote"}
+
+func quotePod() *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-1", UID: "p", Labels: labels},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{
+			Ports:         []corev1.ContainerPort{{Name: "http", ContainerPort: 9090}},
+			LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromString("http")}}},
+		}}}}
+}
+
+func accepted(user string) *v1alpha1.Intercept {
+	return &v1alpha1.Intercept{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "i", Generation: 2},
+		Spec: v1alpha1.InterceptSpec{User: user, Session: "alice",
+			Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote"}},
+		Status: v1alpha1.InterceptStatus{
+			Conditions: []metav1.Condition{{Type: v1alpha1.ConditionResolved, Status: "True", ObservedGeneration: 2}},
+			// The template says 8080; this pod names another number "http".
+			Ports: []v1alpha1.ResolvedPort{{ContainerPort: 8080, ContainerPortName: "http", Protocol: "TCP"}},
+		},
+	}
+}
+
+func plan(t *testing.T, uid string, objects ...client.Object) []*rpc.CapturePort {
+	t.Helper()
+	s := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := v1alpha1.AddToScheme(s); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(s).WithObjects(append(objects,
+		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"},
+			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}}},
+		&v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "alice"}, Spec: v1alpha1.SessionSpec{User: "alice"},
+			Status: v1alpha1.SessionStatus{Relays: []v1alpha1.Relay{{Pod: "b", Address: "10.0.0.2:17843"}, {Pod: "a", Address: "10.0.0.1:17843"}}}},
+	)...).Build()
+	ports, err := New(c, system).Pod(context.Background(), "shop", "quote-1", "p")
+	if uid != "p" {
+		ports, err = New(c, system).Pod(context.Background(), "shop", "quote-1", "another")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ports
+}
+
+func TestPlanOfAPod(t *testing.T) {
+	ports := plan(t, "p", quotePod(), accepted("alice"))
+	if len(ports) != 1 {
+		t.Fatalf("plan has %d ports", len(ports))
+	}
+	p := ports[0]
+	if p.Port != 9090 || !p.HttpProbes {
+		t.Errorf("the pod's own port and probe are not seen: %v", p)
+	}
+	if r := p.Route; r.Intercept != "shop/quote" || len(r.Relays) != 2 || r.Relays[0] != "10.0.0.1:17843" {
+		t.Errorf("route is %v", r)
+	}
+}
+
+func TestNothingToCapture(t *testing.T) {
+	refused := accepted("alice")
+	refused.Status.Conditions[0].Status = "False"
+	leaving := accepted("alice")
+	leaving.Finalizers = []string{"kubectl-intercept.dev/redirect"}
+	leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	elsewhere := accepted("alice")
+	elsewhere.Spec.Workload.Name = "other"
+	stranger := quotePod()
+	stranger.Labels = map[string]string{"app": "other"}
+	for name, ports := range map[string][]*rpc.CapturePort{
+		"a spec that was refused":        plan(t, "p", quotePod(), refused),
+		"an intercept that is leaving":   plan(t, "p", quotePod(), leaving),
+		"a workload that does not exist": plan(t, "p", quotePod(), elsewhere),
+		"a pod of another workload":      plan(t, "p", stranger, accepted("alice")),
+		"a pod that is gone":             plan(t, "p", accepted("alice")),
+		"a pod replaced under its name":  plan(t, "another", quotePod(), accepted("alice")),
+	} {
+		if len(ports) != 0 {
+			t.Errorf("%s: captures %v", name, ports)
+		}
+	}
+}
+
+// While a changed spec is being resolved, what was captured stays captured.
+func TestChangedSpecKeepsItsPorts(t *testing.T) {
+	changed := accepted("alice")
+	changed.Generation = 3
+	if Accepted(changed) {
+		t.Error("a spec that was not looked at is accepted")
+	}
+	if ports := plan(t, "p", quotePod(), changed); len(ports) != 1 {
+		t.Errorf("plan is %v", ports)
+	}
+}
+
+// An intercept that names another user's session must never get its relays.
+func TestForeignSessionGetsNothing(t *testing.T) {
+	ports := plan(t, "p", quotePod(), accepted("mallory"))
+	if len(ports) != 1 || len(ports[0].Route.Relays) != 0 {
+		t.Errorf("plan is %v", ports)
+	}
+}
+
+func TestChangesWake(t *testing.T) {
+	p := New(nil, system)
+	ch, stop := p.Subscribe()
+	p.Changed()
+	p.Changed()
+	<-ch
+	select {
+	case <-ch:
+		t.Error("two changes woke twice")
+	default:
+	}
+	stop()
+	p.Changed()
+	select {
+	case <-ch:
+		t.Error("woken after stop")
+	default:
+	}
+}

@@ -1,0 +1,83 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// handshakeTimeout bounds what a peer may take to say who it is.
+const handshakeTimeout = 10 * time.Second
+
+// ServeHTTP accepts a carrier: an HTTP Upgrade that the API server's proxy, or
+// a port-forward, brings. Who is behind it proves so in the Hello, not in the
+// request.
+func (r *Relay) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	if q.Header.Get("Upgrade") != tunnel.UpgradeProtocol {
+		w.Header().Set("Upgrade", tunnel.UpgradeProtocol)
+		http.Error(w, "this path speaks "+tunnel.UpgradeProtocol+" only", http.StatusUpgradeRequired)
+		return
+	}
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	if buffered.Reader.Buffered() > 0 {
+		conn.Close() // nothing may be sent before the 101
+		return
+	}
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = tunnel.NewCarrierConn(t, t)
+	}
+	go r.serveCarrier(conn)
+}
+
+func (r *Relay) serveCarrier(conn net.Conn) {
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.UpgradeProtocol+"\r\n\r\n")
+	if err != nil {
+		return
+	}
+	hello, err := tunnel.ReadHello(conn)
+	if err != nil {
+		tunnel.WriteWelcome(conn, &tunnel.Welcome{Refusal: err.Error(), Version: r.version})
+		return
+	}
+	log := r.log.With("session", hello.Session, "direction", hello.Direction.String())
+	s, err := r.admit(hello)
+	if err != nil {
+		log.Info("carrier refused", "reason", err)
+		tunnel.WriteWelcome(conn, &tunnel.Welcome{Refusal: err.Error(), Version: r.version, Pod: r.pod})
+		return
+	}
+	defer r.leave(s)
+	if err := tunnel.WriteWelcome(conn, &tunnel.Welcome{Pod: r.pod, Version: r.version, Domain: r.domain}); err != nil {
+		return
+	}
+	conn.SetDeadline(time.Time{})
+	log.Info("carrier up", "version", hello.Version)
+	if hello.Direction == tunnel.Outbound {
+		err = tunnel.Serve(s.ctx, conn, s.budget, r.outbound(s))
+	} else {
+		err = s.group.Add(s.ctx, conn)
+	}
+	log.Info("carrier down", "reason", err)
+}
+
+func (r *Relay) admit(h *tunnel.Hello) (*session, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	defer cancel()
+	object, err := r.authenticate(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return r.join(h, authz.Subject{User: object.Spec.User, Groups: object.Spec.Groups})
+}

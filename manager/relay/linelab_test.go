@@ -1,0 +1,241 @@
+package relay
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+const system = "intercept-system"
+
+// quote is what pod shop/quote-1 may ask for.
+var quote = tunnel.LineRequest{Session: "alice", Intercept: "shop/quote", InterceptUID: "i"}
+
+// lineLab is a relay with one session, a TLS port for agents and a plain one
+// for what the API server's proxy brings.
+type lineLab struct {
+	t             *testing.T
+	relay         *Relay
+	session       *session
+	authority     *pki.Authority
+	objects       client.Client
+	keys          *tunnel.LineKeys
+	agents, lines string
+}
+
+func newLineLab(t *testing.T) *lineLab {
+	t.Helper()
+	s := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{"app": "quote"}
+	objects := fake.NewClientBuilder().WithScheme(s).WithObjects(
+		&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-1", UID: "p", Labels: labels},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}}},
+		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"},
+			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}}},
+		&v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "i", Generation: 1},
+			Spec: v1alpha1.InterceptSpec{User: "alice", Session: "alice",
+				Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote"}},
+			Status: v1alpha1.InterceptStatus{
+				Conditions: []metav1.Condition{{Type: v1alpha1.ConditionResolved, Status: "True", ObservedGeneration: 1}},
+				Ports:      []v1alpha1.ResolvedPort{{ContainerPort: 8080, ContainerPortName: "http", Protocol: "TCP"}}}},
+		&v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "alice"}, Spec: v1alpha1.SessionSpec{User: "alice"}},
+	).Build()
+	authority, err := pki.Load(t.Context(), objects, system, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lineLab{t: t, authority: authority, objects: objects}
+	l.relay, err = New(Config{Log: slog.New(slog.DiscardHandler), Namespace: system, Pod: "traffic-manager-1",
+		Reader: objects, Planner: plan.New(objects, system), OnChange: func(string) {}, Reach: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.session, err = l.relay.join(&tunnel.Hello{Session: "alice", Token: token, Generation: 1}, authz.Subject{User: "alice"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.session.cancel)
+	if l.keys, err = tunnel.NewLineKeys(token); err != nil {
+		t.Fatal(err)
+	}
+	cert, err := authority.Serving([]string{"relay"}, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &tls.Config{NextProtos: []string{tunnel.ALPNLine}, Certificates: []tls.Certificate{*cert},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authority.Pool()}
+	l.agents = l.listen(func(c net.Conn) {
+		if s := tls.Server(tunnel.NewRecordConn(c), config); s.Handshake() == nil {
+			l.relay.ServeLine(s)
+		}
+	})
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: l.relay.Lines()}
+	go server.Serve(plain)
+	t.Cleanup(func() { server.Close() })
+	l.lines = plain.Addr().String()
+	return l
+}
+
+// Check implements Reach: alice may dial this machine by its IPv4 address.
+func (l *lineLab) Check(_ context.Context, s authz.Subject, to netip.AddrPort) error {
+	if s.User == "alice" && to.Addr() == netip.MustParseAddr("127.0.0.1") {
+		return nil
+	}
+	return &authz.DeniedError{User: s.User, Address: to.Addr().String()}
+}
+
+func (l *lineLab) listen(serve func(net.Conn)) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go serve(c)
+		}
+	}()
+	return ln.Addr().String()
+}
+
+// agent is the TLS of the agent in a pod.
+func (l *lineLab) agent(pod pki.Pod) *tls.Config {
+	l.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	der, err := l.authority.SignAgent(pod, request, time.Now())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return &tls.Config{RootCAs: l.authority.Pool(), ServerName: "relay", ClientSessionCache: tls.NewLRUClientSessionCache(4),
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+var quotePod = pki.Pod{Namespace: "shop", Name: "quote-1", UID: "p"}
+
+// offer offers a line and returns the connection with its Hello.
+func (l *lineLab) offer(k *tunnel.LineKeys, d tunnel.Direction) (net.Conn, *tunnel.LineHello, *tunnel.Welcome) {
+	l.t.Helper()
+	c, err := net.Dial("tcp", l.lines)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(c, "GET /line HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.LineUpgradeProtocol+"\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		l.t.Fatalf("answer to the upgrade: %v, %v", resp, err)
+	}
+	h := tunnel.NewLineHello(k, "alice", 1, d)
+	if err := tunnel.WriteLineHello(c, h); err != nil {
+		l.t.Fatal(err)
+	}
+	w, err := tunnel.ReadWelcome(c)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return c, h, w
+}
+
+// serve is the session's end of one line, which echoes what comes for the
+// intercept.
+func (l *lineLab) serve() {
+	l.t.Helper()
+	c, h, w := l.offer(l.keys, tunnel.Inbound)
+	if w.Refusal != "" {
+		l.t.Fatal(w.Refusal)
+	}
+	server, err := tunnel.NewLineServer(l.keys)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	echo := l.listen(func(c net.Conn) {
+		io.Copy(c, c)
+		c.Close()
+	})
+	go func() {
+		j, err := tunnel.ReadLineJoined(c, l.keys, h, func() {})
+		if err != nil {
+			return
+		}
+		c.SetDeadline(time.Time{})
+		f, err := server.Accept(context.Background(), c, j)
+		if err != nil {
+			c.Close()
+			return
+		}
+		tunnel.ServeLine(context.Background(), f, j.OfIntercept, func(_ context.Context, o *tunnel.Open, in tunnel.Incoming) error {
+			if o.Port != 8080 {
+				return tunnel.ErrRefused
+			}
+			program, err := net.Dial("tcp", echo)
+			if err != nil {
+				return err
+			}
+			if err := in.Accept(); err != nil {
+				return err
+			}
+			program.Write(o.First)
+			return in.Join(tunnel.NewTCP(program.(*net.TCPConn)), nil)
+		})
+	}()
+}
+
+// flow opens a flow on a line and returns the verdict.
+func flow(t *testing.T, s tunnel.Stream, open tunnel.Open) tunnel.Verdict {
+	t.Helper()
+	open.Intercept, open.InterceptUID, open.Session = quote.Intercept, cmp.Or(open.InterceptUID, "i"), "alice"
+	s.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if err := tunnel.WriteOpen(s, &open); err != nil {
+		t.Fatal(err)
+	}
+	v, err := tunnel.ReadVerdict(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

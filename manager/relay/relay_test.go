@@ -1,0 +1,131 @@
+package relay
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+var token = [tunnel.TokenSize]byte{1, 2, 3}
+
+// newRelay knows one Session, alice's; changes receives what OnChange hears.
+func newRelay(t *testing.T) (r *Relay, changes *[]string) {
+	t.Helper()
+	s := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(s); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(token[:])
+	alice := &v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: "intercept-system", Name: "alice"},
+		Spec: v1alpha1.SessionSpec{User: "alice", TokenHash: hex.EncodeToString(sum[:])}}
+	ending := alice.DeepCopy()
+	ending.Name, ending.Finalizers, ending.DeletionTimestamp = "ending", []string{"x/y"}, &metav1.Time{Time: time.Now()}
+	changes = &[]string{}
+	r, err := New(Config{Log: slog.New(slog.DiscardHandler), Namespace: "intercept-system", Pod: "traffic-manager-1",
+		Reader:   fake.NewClientBuilder().WithScheme(s).WithObjects(alice, ending).Build(),
+		OnChange: func(s string) { *changes = append(*changes, s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, changes
+}
+
+func TestTokenDecides(t *testing.T) {
+	r, _ := newRelay(t)
+	forged := token
+	forged[0]++
+	cases := []struct {
+		name  string
+		hello tunnel.Hello
+		good  bool
+	}{
+		{"the session's own", tunnel.Hello{Session: "alice", Token: token}, true},
+		{"forged", tunnel.Hello{Session: "alice", Token: forged}, false},
+		{"empty", tunnel.Hello{Session: "alice"}, false},
+		{"of a session that does not exist", tunnel.Hello{Session: "bob", Token: token}, false},
+		{"of a session that is being deleted", tunnel.Hello{Session: "ending", Token: token}, false},
+		{"for the other direction", tunnel.Hello{Session: "alice", Token: token, Direction: tunnel.Outbound}, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := r.admit(&c.hello)
+			if (err == nil) != c.good {
+				t.Fatalf("admitted %v, %v", s != nil, err)
+			}
+			if s != nil {
+				r.leave(s)
+			}
+		})
+	}
+	// Who guesses names learns nothing from the answer.
+	_, missing := r.authenticate(context.Background(), &tunnel.Hello{Session: "bob"})
+	_, wrong := r.authenticate(context.Background(), &tunnel.Hello{Session: "alice"})
+	if missing.Error() != wrong.Error() {
+		t.Errorf("answers differ: %q and %q", missing, wrong)
+	}
+}
+
+func TestNewerProcessTakesOver(t *testing.T) {
+	r, changes := newRelay(t)
+	older, err := r.join(&tunnel.Hello{Session: "alice", Generation: 1}, authz.Subject{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, err := r.join(&tunnel.Hello{Session: "alice", Generation: 2}, authz.Subject{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if older.ctx.Err() == nil {
+		t.Error("the older process's carriers live on")
+	}
+	if _, err := r.join(&tunnel.Hello{Session: "alice", Generation: 1}, authz.Subject{}); err == nil {
+		t.Error("the older process is admitted again")
+	}
+	r.leave(older)
+	if !r.Connected("alice") {
+		t.Error("the end of the older carriers ended the session")
+	}
+	r.leave(newer)
+	if r.Connected("alice") {
+		t.Error("connected without a carrier")
+	}
+	if want := []string{"alice", "alice", "alice"}; !slices.Equal(*changes, want) {
+		t.Errorf("changes are %v, want %v", *changes, want)
+	}
+}
+
+func TestDropEndsCarriers(t *testing.T) {
+	r, _ := newRelay(t)
+	s, err := r.join(&tunnel.Hello{Session: "alice", Generation: 1}, authz.Subject{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Drop("nobody")
+	r.Drop("alice")
+	if s.ctx.Err() == nil {
+		t.Error("carriers of a deleted session live on")
+	}
+}
+
+func TestPlainRequestIsRefused(t *testing.T) {
+	r, _ := newRelay(t)
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, tunnel.UpgradePath, nil))
+	if w.Code != http.StatusUpgradeRequired {
+		t.Errorf("answered %d", w.Code)
+	}
+}

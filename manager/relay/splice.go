@@ -1,0 +1,28 @@
+package relay
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// splice joins two TCP connections until one of them ends or breaks, and
+// closes both. A half-close is an end, too: what travels on a line ends its
+// directions in band. ABroke says that a was reset, first of all.
+func splice(a, b *net.TCPConn) (aBroke bool) {
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	move := func(dst, src *net.TCPConn) {
+		err := spliceOneWay(dst, src)
+		if !over.Swap(true) && err != nil {
+			aBroke = src == a
+			dst.SetLinger(0)
+		}
+		a.Close()
+		b.Close()
+	}
+	wg.Go(func() { move(b, a) })
+	move(a, b)
+	wg.Wait()
+	return aBroke
+}

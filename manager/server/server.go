@@ -1,0 +1,229 @@
+// Package server is the manager's TLS ports. Private control planes reach nodes
+// on 443 and 10250 only, so everything that comes from outside shares one: the
+// name that the client offers by ALPN says what the connection is. Agents are in
+// the cluster and have a port of their own, which a mesh can spare without
+// sparing anything of the application's.
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// AgentsPort is where agents reach the manager: the Service, and each pod of it.
+// An application that connects to this number in a mesh has it spared too, so it
+// is one that IANA gives to nobody and that no known program uses.
+const AgentsPort = 17843
+
+// Server accepts on the ports and hands connections on.
+type Server struct {
+	// Listen is the address for everybody, ":443". Agents are served there too:
+	// those that pods were made with before AgentsPort was there go on.
+	Listen string
+	// ListenAgents is the address for agents only, ":17843".
+	ListenAgents string
+
+	Authority *pki.Authority
+	// Names and IPs go into the serving certificate.
+	Names []string
+	IPs   []net.IP
+	// HTTP serves plain HTTP requests: the API server's proxy.
+	HTTP http.Handler
+	// Agents serves the control protocol.
+	Agents rpc.AgentsServer
+	// Flow serves one flow connection, Line one that asks for a line; they own
+	// it.
+	Flow, Line func(*tls.Conn)
+	// Lines serves HTTP without TLS: what a session offers to be joined.
+	Lines http.Handler
+	Log   *slog.Logger
+
+	mu   sync.Mutex
+	cert *tls.Certificate
+	by   []byte // the bundle of the authority that signed cert
+}
+
+// NeedLeaderElection says that every replica serves.
+func (s *Server) NeedLeaderElection() bool { return false }
+
+// Start serves until ctx ends.
+func (s *Server) Start(ctx context.Context) error {
+	l, err := net.Listen("tcp", s.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer l.Close()
+	forAgents, err := net.Listen("tcp", s.ListenAgents)
+	if err != nil {
+		return fmt.Errorf("listen for agents: %w", err)
+	}
+	defer forAgents.Close()
+	q := queues{web: newQueue(l.Addr()), lines: newQueue(l.Addr()), control: newQueue(l.Addr())}
+	httpServer, lineServer := s.http(s.HTTP), s.http(s.Lines)
+	grpcServer := grpc.NewServer(grpc.Creds(shaken{}),
+		grpc.ReadBufferSize(4<<10), grpc.WriteBufferSize(4<<10), grpc.MaxRecvMsgSize(1<<20),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
+	rpc.RegisterAgentsServer(grpcServer, s.Agents)
+	go httpServer.Serve(q.web)
+	go lineServer.Serve(q.lines)
+	go grpcServer.Serve(q.control)
+	stop := context.AfterFunc(ctx, func() {
+		l.Close()
+		forAgents.Close()
+		httpServer.Close()
+		lineServer.Close()
+		grpcServer.Stop()
+	})
+	defer stop()
+
+	var agents sync.WaitGroup
+	defer agents.Wait()
+	agents.Go(func() {
+		s.accept(ctx, forAgents, []string{tunnel.ALPNAgent, tunnel.ALPNFlow, tunnel.ALPNLine}, func(c net.Conn, config *tls.Config) { s.serve(c, config, q) })
+	})
+	s.accept(ctx, l, []string{tunnel.ALPNAgent, tunnel.ALPNFlow, tunnel.ALPNLine, "http/1.1"},
+		func(c net.Conn, config *tls.Config) { s.sort(c, config, q) })
+	return nil
+}
+
+// accept hands connections to serve, each in a goroutine of its own, until ctx
+// ends and l is closed. Protocols are what those may speak within TLS.
+func (s *Server) accept(ctx context.Context, l net.Listener, protocols []string, serve func(net.Conn, *tls.Config)) {
+	bundle, config := s.Authority.Bundle(), s.config(protocols)
+	for {
+		c, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) && ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			s.Log.Warn("accept", "error", err)
+			select {
+			case <-time.After(100 * time.Millisecond): // out of file descriptors: let some go
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		if now := s.Authority.Bundle(); !bytes.Equal(now, bundle) {
+			bundle, config = now, s.config(protocols) // anew, it would not resume sessions
+		}
+		c.SetDeadline(time.Now().Add(shakeTimeout))
+		go serve(c, config)
+	}
+}
+
+// queues are where connections go.
+type queues struct{ web, lines, control *queue }
+
+func (s *Server) http(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: shakeTimeout, IdleTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug)}
+}
+
+func (s *Server) config(protocols []string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: protocols,
+		// Agents show a certificate, except to enrol; the API server has none.
+		ClientAuth:                  tls.VerifyClientCertIfGiven,
+		ClientCAs:                   s.Authority.Pool(),
+		GetCertificate:              s.certificate,
+		DynamicRecordSizingDisabled: true,
+	}
+}
+
+// shakeTimeout bounds what a peer may take to say what it wants.
+const shakeTimeout = 10 * time.Second
+
+// sort finds out what a connection is. One that does not begin like TLS can
+// only be a line.
+func (s *Server) sort(raw net.Conn, config *tls.Config, q queues) {
+	first, err := firstByte(raw)
+	if err != nil {
+		raw.Close()
+		return
+	}
+	if first != recordHandshake {
+		raw.SetDeadline(time.Time{})
+		q.lines.put(raw)
+		return
+	}
+	s.serve(raw, config, q)
+}
+
+// recordHandshake is the first byte of a TLS connection (RFC 8446, section
+// 5.1).
+const recordHandshake = 22
+
+// firstByte waits for the first byte of a connection and leaves it there.
+func firstByte(c net.Conn) (byte, error) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return 0, fmt.Errorf("a %T is not TCP", c)
+	}
+	look, err := socket.NewPeeker(tcp)
+	if err != nil {
+		return 0, err
+	}
+	return look.First()
+}
+
+// serve shakes hands and hands on what the connection is by its protocol.
+func (s *Server) serve(raw net.Conn, config *tls.Config, q queues) {
+	c := tls.Server(tunnel.NewRecordConn(raw), config)
+	if err := c.Handshake(); err != nil {
+		s.Log.Debug("handshake", "peer", c.RemoteAddr(), "error", err)
+		c.NetConn().Close()
+		return
+	}
+	c.SetDeadline(time.Time{})
+	switch c.ConnectionState().NegotiatedProtocol {
+	case tunnel.ALPNFlow:
+		s.Flow(c)
+	case tunnel.ALPNLine:
+		s.Line(c)
+	case tunnel.ALPNAgent:
+		q.control.put(c)
+	default:
+		if !slices.Contains(config.NextProtos, "http/1.1") {
+			c.Close() // it named none, on a port that is not for the web
+			return
+		}
+		q.web.put(c)
+	}
+}
+
+// certificate makes a serving certificate when there is none, the present one
+// has lived two thirds of its life, or there is a new authority.
+func (s *Server) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, bundle := time.Now(), s.Authority.Bundle()
+	if s.cert != nil && bytes.Equal(s.by, bundle) && now.Before(s.cert.Leaf.NotAfter.Add(-s.cert.Leaf.NotAfter.Sub(s.cert.Leaf.NotBefore)/3)) {
+		return s.cert, nil
+	}
+	cert, err := s.Authority.Serving(s.Names, s.IPs, now)
+	if err != nil {
+		return nil, err
+	}
+	s.cert, s.by = cert, bundle
+	return cert, nil
+}

@@ -1,0 +1,166 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// TestPorts: agents are served at both ports, everybody else at the one for
+// everybody only.
+func TestPorts(t *testing.T) {
+	everybody, agents := serve(t)
+	for _, tt := range []struct {
+		protocol           string
+		everybody, atAgent string
+	}{
+		{tunnel.ALPNFlow, "flow", "flow"},
+		{tunnel.ALPNAgent, "Unimplemented", "Unimplemented"}, // gRPC answers
+		{tunnel.ALPNLine, "line", "line"},
+		{"http/1.1", "web", "refused"},
+		{"", "web", "refused"},
+	} {
+		t.Run(tt.protocol, func(t *testing.T) {
+			for addr, want := range map[string]string{everybody: tt.everybody, agents: tt.atAgent} {
+				if got := over(t, addr, tt.protocol); got != want {
+					t.Errorf("%s at %s: %s, want %s", tt.protocol, addr, got, want)
+				}
+			}
+		})
+	}
+	for addr, want := range map[string]string{everybody: "lines", agents: "refused"} {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := get(c); got != want {
+			t.Errorf("HTTP without TLS at %s: %s, want %s", addr, got, want)
+		}
+	}
+}
+
+// serve starts a Server that says what it takes a connection for.
+func serve(t *testing.T) (everybody, agents string) {
+	t.Helper()
+	authority, err := pki.Load(t.Context(), fake.NewFakeClient(), "intercept-system", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := func(what string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, what) })
+	}
+	conn := func(what string) func(*tls.Conn) {
+		return func(c *tls.Conn) {
+			io.WriteString(c, what)
+			c.Close()
+		}
+	}
+	everybody, agents = free(t), free(t)
+	s := &Server{Listen: everybody, ListenAgents: agents, Authority: authority, Names: []string{"traffic-manager"},
+		HTTP: says("web"), Lines: says("lines"), Agents: rpc.UnimplementedAgentsServer{}, Flow: conn("flow"), Line: conn("line"),
+		Log: slog.New(slog.DiscardHandler)}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	for _, addr := range []string{everybody, agents} {
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			c, err := net.Dial("tcp", addr)
+			if err == nil {
+				c.Close()
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+		}
+	}
+	return everybody, agents
+}
+
+// free is an address that nobody listens at.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// over is what a connection with this protocol is taken for.
+func over(t *testing.T, addr, protocol string) string {
+	t.Helper()
+	config := &tls.Config{InsecureSkipVerify: true}
+	if protocol != "" {
+		config.NextProtos = []string{protocol}
+	}
+	c, err := tls.Dial("tcp", addr, config)
+	if err != nil {
+		return "refused"
+	}
+	defer c.Close()
+	switch protocol {
+	case tunnel.ALPNAgent:
+		g, err := grpc.NewClient("passthrough:///manager", grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return c, nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		_, err = rpc.NewAgentsClient(g).Enroll(t.Context(), &rpc.EnrollRequest{})
+		if status.Code(err) == codes.Unimplemented {
+			return "Unimplemented"
+		}
+		return err.Error()
+	case "", "http/1.1":
+		return get(c)
+	}
+	b, err := io.ReadAll(c)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// get is the answer to an HTTP request over c.
+func get(c net.Conn) string {
+	defer c.Close()
+	client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}}
+	r, err := client.Get("http://traffic-manager/")
+	if err != nil {
+		if errors.Is(err, io.EOF) || strings.Contains(err.Error(), "reset by peer") || strings.Contains(err.Error(), "server closed idle") {
+			return "refused"
+		}
+		return err.Error()
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}

@@ -1,0 +1,111 @@
+package tunnel
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Stream is one end of a flow: a connection that can end one direction and
+// can be reset.
+type Stream interface {
+	io.Reader
+	io.Writer
+	// CloseWrite ends the direction to the peer; reading goes on.
+	CloseWrite() error
+	// Reset drops the connection so that the peer sees an error, not an end.
+	Reset()
+	Close() error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// NewTCP makes a Stream of a TCP connection.
+func NewTCP(c *net.TCPConn) Stream { return tcpStream{c} }
+
+type tcpStream struct{ *net.TCPConn }
+
+func (t tcpStream) Reset() {
+	t.SetLinger(0)
+	t.Close()
+}
+
+// Pipe joins two streams until both directions have ended. Half-close and
+// reset pass through; both are closed on return. Count, if not nil, hears of
+// bytes as they pass and may be called from two goroutines. The error is that
+// of the direction which broke first; nil when both ended well.
+func Pipe(a, b Stream, count func(fromA, fromB int)) error {
+	if count == nil {
+		count = func(int, int) {}
+	}
+	var once sync.Once
+	var first error
+	broke := func(err error) {
+		once.Do(func() { first = err })
+		a.Reset()
+		b.Reset()
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := copyStream(b, a, func(n int) { count(n, 0) }); err != nil {
+			broke(err)
+		}
+	})
+	if err := copyStream(a, b, func(n int) { count(0, n) }); err != nil {
+		broke(err)
+	}
+	wg.Wait()
+	a.Close()
+	b.Close()
+	return first
+}
+
+// copyStream moves src to dst until src ends and passes the end on. Between
+// two TCP connections the kernel moves the bytes.
+func copyStream(dst, src Stream, count func(int)) error {
+	td, ok1 := dst.(tcpStream)
+	ts, ok2 := src.(tcpStream)
+	if ok1 && ok2 {
+		for {
+			n, err := td.ReadFrom(io.LimitReader(ts.TCPConn, 1<<20))
+			count(int(n))
+			if err != nil {
+				return err
+			}
+			if n < 1<<20 {
+				return closeWrite(dst)
+			}
+		}
+	}
+	var sized sizer
+	for {
+		buf := sized.get()
+		n, err := src.Read(*buf)
+		if n > 0 {
+			if _, werr := dst.Write((*buf)[:n]); werr != nil {
+				sized.put(buf, n)
+				return werr
+			}
+			count(n)
+		}
+		sized.put(buf, n)
+		if err == io.EOF {
+			return closeWrite(dst)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// closeWrite ends a direction; that the peer is gone already is no error.
+func closeWrite(s Stream) error {
+	if err := s.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) &&
+		!errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	return nil
+}

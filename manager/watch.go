@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
+)
+
+// watchPlans makes the planner plan afresh when an object that plans are made
+// of has changed. Status counters do not matter to a plan, but telling them
+// apart costs more than planning: plans are made on demand and compared.
+func watchPlans(ctx context.Context, mgr ctrl.Manager, p *plan.Planner) error {
+	for _, o := range []client.Object{&v1alpha1.Intercept{}, &v1alpha1.Session{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}} {
+		inf, err := mgr.GetCache().GetInformer(ctx, o)
+		if err != nil {
+			return err
+		}
+		changed := func(any) { p.Changed() }
+		if _, err := inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+			AddFunc: changed, DeleteFunc: changed,
+			UpdateFunc: func(_, _ any) { p.Changed() },
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropEnded ends the carriers of Sessions that are deleted.
+func dropEnded(ctx context.Context, mgr ctrl.Manager, r *relay.Relay) error {
+	inf, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Session{})
+	if err != nil {
+		return err
+	}
+	_, err = inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		DeleteFunc: func(o any) {
+			if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			if s, ok := o.(*v1alpha1.Session); ok {
+				r.Drop(s.Name)
+			}
+		},
+	})
+	return err
+}

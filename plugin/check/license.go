@@ -1,0 +1,37 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
+)
+
+func (e *Env) licenseChecks() []Check {
+	return []Check{{"the license holds", e.withManager(func(ctx context.Context) Outcome {
+		i, err := e.askInstalled(ctx)
+		if err != nil {
+			return skip("you may not read what the traffic-manager says of it")
+		}
+		return judgeLicense(i.License, e.Now())
+	})}}
+}
+
+func judgeLicense(r *license.Report, now time.Time) Outcome {
+	const renew = "kubectl intercept license id is what a license is made for; kubectl intercept upgrade --set-file license.key=FILE installs one"
+	if r == nil {
+		return warn("the traffic-manager has not said anything about it yet", "it does so within seconds after it has started; kubectl intercept upgrade, if it is older than the plugin")
+	}
+	switch {
+	case r.State == license.Absent && !r.Required:
+		return ok("there is none, and none is needed")
+	case r.ExpiresSoon(now):
+		return warn(fmt.Sprintf("%s, another %s", r, license.Days(r.ValidUntil.Sub(now))), renew)
+	case r.State == license.Valid:
+		return ok(r.String())
+	case r.Required:
+		return fail(r.String(), renew)
+	}
+	return warn(r.String(), renew)
+}

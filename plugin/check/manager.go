@@ -1,0 +1,174 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+func (e *Env) managerChecks() []Check {
+	return []Check{
+		{"traffic-manager is installed", e.withAPI(func(ctx context.Context) Outcome {
+			i, err := e.askInstalled(ctx)
+			return e.judgeInstalled(i, err)
+		})},
+		{"plugin and traffic-manager fit", e.withManager(func(ctx context.Context) Outcome {
+			i, err := e.askInstalled(ctx)
+			if err != nil {
+				return skip("you may not read the version of the traffic-manager")
+			}
+			return judgeSkew(e.Version, i.Version)
+		})},
+		{fmt.Sprintf("it works in namespace %q", e.Namespace), e.withManager(func(ctx context.Context) Outcome {
+			i, err := e.askInstalled(ctx)
+			if err != nil {
+				return skip("you may not read where it works")
+			}
+			return e.judgeManages(i)
+		})},
+		{"its replicas are ready", e.withManager(e.replicas)},
+		{"its resources are served", e.withManager(e.resources)},
+		{"its admission policies protect identities", e.withManager(e.policies)},
+		{"it answers through the API server", e.withManager(func(ctx context.Context) Outcome {
+			r, err := e.Reach(ctx)
+			return e.judgeReached(r, err)
+		})},
+		{"flows take the fast way", e.withManager(e.fastWay)},
+	}
+}
+
+func (e *Env) judgeInstalled(i *target.Installation, err error) Outcome {
+	var absent *target.NotInstalledError
+	switch {
+	case err == nil:
+		return ok(fmt.Sprintf("%s in namespace %q", i.Version, e.ManagerNamespace))
+	case errors.As(err, &absent):
+		return fail(fmt.Sprintf("there is none in namespace %q", e.ManagerNamespace),
+			"kubectl intercept install puts it there; --manager-namespace looks in another namespace")
+	case apierrors.IsForbidden(err):
+		return warn(render.Error(err), "")
+	}
+	return fail(render.Error(err), "")
+}
+
+func (e *Env) judgeManages(i *target.Installation) Outcome {
+	if i.Manages(e.Namespace) {
+		return ok("")
+	}
+	return fail("it works in "+strings.Join(i.Namespaces, ", ")+" only",
+		"name one of these with -n; or kubectl intercept upgrade --set namespaces='{"+strings.Join(append(slices.Clone(i.Namespaces), e.Namespace), ",")+"}'")
+}
+
+// judgeSkew compares versions: before 1.0 the minor version breaks, after it
+// the major one.
+func judgeSkew(plugin, manager string) Outcome {
+	detail := fmt.Sprintf("plugin %s, traffic-manager %s", plugin, manager)
+	p, perr := utilversion.ParseSemantic(plugin)
+	m, merr := utilversion.ParseSemantic(manager)
+	if perr != nil || merr != nil {
+		return warn(detail+": that cannot be compared", "kubectl intercept upgrade makes them the same")
+	}
+	hint := "kubectl intercept upgrade brings the traffic-manager to the plugin's version"
+	if p.LessThan(m) {
+		hint = "kubectl krew upgrade intercept brings the plugin to the traffic-manager's version"
+	}
+	switch {
+	case p.Major() != m.Major() || p.Major() == 0 && p.Minor() != m.Minor():
+		return fail(detail, hint)
+	case plugin != manager:
+		return warn(detail, hint)
+	}
+	return ok(plugin)
+}
+
+// replicas counts the pods that are ready. Who may not read the Deployment,
+// as developers may not, counts what the Role to connect lets him see.
+func (e *Env) replicas(ctx context.Context) Outcome {
+	d, err := e.Kube.AppsV1().Deployments(e.ManagerNamespace).Get(ctx, "traffic-manager", metav1.GetOptions{})
+	if err == nil {
+		want := 1
+		if d.Spec.Replicas != nil {
+			want = int(*d.Spec.Replicas)
+		}
+		return e.judgeReplicas(int(d.Status.ReadyReplicas), want)
+	}
+	if apierrors.IsNotFound(err) {
+		return fail(fmt.Sprintf("there is no deployment traffic-manager in namespace %q", e.ManagerNamespace), "kubectl intercept upgrade makes it again")
+	}
+	pods, err := e.Kube.CoreV1().Pods(e.ManagerNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=traffic-manager"})
+	if apierrors.IsForbidden(err) {
+		return skip("you may not read deployments and pods there")
+	}
+	if err != nil {
+		return fail(render.Error(err), "")
+	}
+	ready, want := 0, 0
+	for _, p := range pods.Items {
+		if p.DeletionTimestamp != nil {
+			continue
+		}
+		want++
+		for _, c := range p.Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+				ready++
+			}
+		}
+	}
+	return e.judgeReplicas(ready, want)
+}
+
+func (e *Env) judgeReplicas(ready, want int) Outcome {
+	detail := fmt.Sprintf("%d of %d", ready, want)
+	hint := fmt.Sprintf("kubectl get pods,events -n %s tells why", e.ManagerNamespace)
+	switch {
+	case want == 0:
+		return fail("it has no replicas", fmt.Sprintf("kubectl scale deployment traffic-manager -n %s --replicas=1", e.ManagerNamespace))
+	case ready == 0:
+		return fail(detail, hint)
+	case ready < want:
+		return warn(detail, hint)
+	}
+	return ok(detail)
+}
+
+// judgeReached judges the way to the traffic-manager, and how long it is.
+func (e *Env) judgeReached(r *Reached, err error) Outcome {
+	if err != nil {
+		return fail(render.Error(err), fmt.Sprintf("kubectl get pods -n %s shows whether it runs; a firewall must let the API server through to its port 443", e.ManagerNamespace))
+	}
+	detail := fmt.Sprintf("pod %s by %s, round trip %s", cmp.Or(r.Pod, "unknown"), r.Transport, milliseconds(r.RTT))
+	switch {
+	case r.Refusal != "":
+		return fail(r.Refusal, fmt.Sprintf("kubectl logs deployment/traffic-manager -n %s tells more", e.ManagerNamespace))
+	case r.Closed != nil:
+		return warn(detail+"; the faster way is closed: "+render.Error(r.Closed), "see the Role \"traffic-manager-connect\", and what lies between you and the API server: it must let an HTTP Upgrade pass")
+	case r.RTT > slow:
+		return warn(detail, "everything that is intercepted takes this long in addition; a VPN or proxy on the way may be the reason")
+	}
+	return ok(detail)
+}
+
+// fastWay tries a line. Without lines flows travel on carriers, so nothing is
+// broken.
+func (e *Env) fastWay(ctx context.Context) Outcome {
+	rtt, err := e.Line(ctx)
+	if err == nil {
+		return ok("a line, round trip " + milliseconds(rtt))
+	}
+	const slower = "; flows travel on carriers, which is slower"
+	if apierrors.IsForbidden(err) {
+		return warn("you may not get services/proxy "+lineService+slower, e.connectHint())
+	}
+	return warn(render.Error(err)+slower, "see what lies between you and the API server, and between it and the traffic-manager: it must let an HTTP Upgrade pass, also without TLS")
+}

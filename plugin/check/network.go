@@ -1,0 +1,147 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// netdName is the helper that connects the cluster's network to this machine.
+const netdName = "intercept-netd"
+
+// Route is a network that this machine reaches, and by what.
+type Route struct {
+	Prefix netip.Prefix
+	Via    string
+}
+
+// network is a range of the cluster's addresses.
+type network struct {
+	what   string // "Services", "pods of node-1"
+	prefix netip.Prefix
+}
+
+func (e *Env) networkChecks() []Check {
+	return []Check{
+		{"the cluster's networks are not this machine's", e.withAPI(func(ctx context.Context) Outcome {
+			routes, err := e.Machine.Routes()
+			if err != nil {
+				return skip("read the routes of this machine: " + err.Error())
+			}
+			return judgeOverlap(append(e.serviceNetworks(ctx), e.podNetworks(ctx)...), routes)
+		})},
+		{"outbound networking", func(context.Context) Outcome {
+			path, err := e.Machine.LookPath(netdName)
+			if err != nil {
+				return skip("not available yet: " + netdName + " is not installed; intercepts do not need it")
+			}
+			return ok(path)
+		}},
+	}
+}
+
+// judgeOverlap compares networks, of which only those matter that are more
+// than a default route.
+func judgeOverlap(cluster []network, routes []Route) Outcome {
+	if len(cluster) == 0 {
+		return skip("you may not see the cluster's networks")
+	}
+	var clashes, seen []string
+	pods := 0
+	for _, n := range cluster {
+		if n.prefix.IsSingleIP() {
+			pods++
+		} else {
+			seen = append(seen, fmt.Sprintf("%s %s", n.what, n.prefix))
+		}
+		for _, r := range routes {
+			if r.Prefix.Bits() > 0 && !r.Prefix.Addr().IsLoopback() && n.prefix.Overlaps(r.Prefix) {
+				clashes = append(clashes, fmt.Sprintf("%s have %s, this machine has %s on %s", n.what, n.prefix, r.Prefix, r.Via))
+			}
+		}
+	}
+	if len(clashes) > 0 {
+		return warn(strings.Join(clashes, "; "), "intercepts work all the same; for reaching the cluster's network from here, one of the two has to change: a VPN or a container network of this machine can often be moved")
+	}
+	if pods > 0 {
+		seen = append(seen, fmt.Sprintf("the addresses of pods here (%d)", pods))
+	}
+	return ok(strings.Join(seen, ", "))
+}
+
+// serviceNetworks are the ServiceCIDRs. Who may not read them is told by the
+// error that an impossible address gives.
+func (e *Env) serviceNetworks(ctx context.Context) []network {
+	var out []network
+	list, err := e.Kube.NetworkingV1().ServiceCIDRs().List(ctx, metav1.ListOptions{})
+	if err == nil {
+		for _, c := range list.Items {
+			for _, s := range c.Spec.CIDRs {
+				out = addNetwork(out, "Services", s)
+			}
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	_, err = e.Kube.CoreV1().Services(e.Namespace).Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "kubectl-intercept-check-"},
+		Spec:       corev1.ServiceSpec{ClusterIP: "192.0.2.1", Ports: []corev1.ServicePort{{Port: 80}}}, // RFC 5737: nobody's
+	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		out = parseRange(err.Error())
+	}
+	return out
+}
+
+// parseRange reads the ranges from the API server's complaint.
+func parseRange(message string) []network {
+	m := regexp.MustCompile(`The range of valid IPs is ([0-9a-fA-F:./, ]+)`).FindStringSubmatch(message)
+	if m == nil {
+		return nil
+	}
+	var out []network
+	for s := range strings.SplitSeq(m[1], ",") {
+		out = addNetwork(out, "Services", strings.TrimSpace(s))
+	}
+	return out
+}
+
+// podNetworks are those of the nodes. For who may not read nodes, or where the
+// network plugin keeps them elsewhere, they are the addresses of pods.
+func (e *Env) podNetworks(ctx context.Context) []network {
+	var out []network
+	if nodes, err := e.Kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{}); err == nil {
+		for _, n := range nodes.Items {
+			for _, s := range n.Spec.PodCIDRs {
+				out = addNetwork(out, "pods of "+n.Name, s)
+			}
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	pods, err := e.Kube.CoreV1().Pods(e.Namespace).List(ctx, metav1.ListOptions{Limit: 20})
+	if err != nil {
+		return nil
+	}
+	for _, p := range pods.Items {
+		if addr, err := netip.ParseAddr(p.Status.PodIP); err == nil && !p.Spec.HostNetwork {
+			out = append(out, network{"pod " + p.Name, netip.PrefixFrom(addr, addr.BitLen())})
+		}
+	}
+	return out
+}
+
+func addNetwork(list []network, what, cidr string) []network {
+	p, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return list
+	}
+	return append(list, network{what, p.Masked()})
+}

@@ -1,0 +1,79 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+)
+
+// nobody is a name that no user has.
+const nobody = "kubectl-intercept:nobody"
+
+// policies tries to make a Session in another's name, as a dry run: that must
+// be refused, by the policy that guards Intercepts too; those may be refused
+// for other reasons as well. Who may see the policies themselves sees whether
+// all of them are there.
+func (e *Env) policies(ctx context.Context) Outcome {
+	forged := &v1alpha1.Session{
+		ObjectMeta: metav1.ObjectMeta{Namespace: e.ManagerNamespace, GenerateName: "check-"},
+		Spec:       v1alpha1.SessionSpec{User: nobody, TokenHash: strings.Repeat("0", 64)},
+	}
+	o := e.judgeForged(e.Client.Create(ctx, forged, client.DryRunAll))
+	if o.Status == Failed {
+		return o
+	}
+	lacks, err := e.missingPolicies(ctx)
+	switch {
+	case err != nil:
+		return o
+	case len(lacks) > 0:
+		return fail("there is no "+strings.Join(lacks, " and no "), "kubectl intercept upgrade makes them again")
+	}
+	return ok("")
+}
+
+func (e *Env) judgeForged(err error) Outcome {
+	switch {
+	case err == nil:
+		return fail("a Session in another user's name is accepted: users are not told apart",
+			"kubectl intercept upgrade makes the ValidatingAdmissionPolicies again; kubectl get validatingadmissionpolicies,validatingadmissionpolicybindings shows them")
+	case strings.Contains(err.Error(), nobody) && strings.Contains(err.Error(), "spec.user"):
+		return ok("")
+	case apierrors.IsForbidden(err):
+		return skip("you may not create Sessions, which is how it is tried")
+	case apierrors.IsNotFound(err):
+		return skip("Sessions are not served")
+	}
+	return fail("try to create a Session: "+render.Error(err), "")
+}
+
+func (e *Env) missingPolicies(ctx context.Context) ([]string, error) {
+	installed, err := e.askInstalled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var lacks []string
+	admission := e.Kube.AdmissionregistrationV1()
+	for _, which := range []string{"owner", "intercepts", "sessions"} {
+		name := installed.Release + "-" + e.ManagerNamespace + "-" + which
+		_, policy := admission.ValidatingAdmissionPolicies().Get(ctx, name, metav1.GetOptions{})
+		_, binding := admission.ValidatingAdmissionPolicyBindings().Get(ctx, name, metav1.GetOptions{})
+		if err := cmp.Or(client.IgnoreNotFound(policy), client.IgnoreNotFound(binding)); err != nil {
+			return nil, err
+		}
+		if policy != nil {
+			lacks = append(lacks, "validatingadmissionpolicy "+name)
+		}
+		if binding != nil {
+			lacks = append(lacks, "validatingadmissionpolicybinding "+name)
+		}
+	}
+	return lacks, nil
+}

@@ -1,0 +1,113 @@
+package check
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+)
+
+// slow is the round trip from which on people notice.
+const slow = 250 * time.Millisecond
+
+// Reached is the traffic-manager, as it answered.
+type Reached struct {
+	// Transport is the way, Closed why a faster one does not do.
+	Transport string
+	Closed    error
+	// Pod and Version are the replica's.
+	Pod, Version string
+	RTT          time.Duration
+	// Refusal is why it would take no session at all.
+	Refusal string
+}
+
+// NewReach returns the Reach of a kubeconfig: it opens a carrier like a
+// session's, with a token that belongs to none, and is told so.
+func NewReach(cfg *rest.Config, c client.Reader, namespace string) (func(context.Context) (*Reached, error), error) {
+	proxy, err := carrier.NewServiceProxy(cfg, namespace)
+	if err != nil {
+		return nil, err
+	}
+	forward := carrier.NewPortForward(cfg, c, namespace)
+	return func(ctx context.Context) (*Reached, error) {
+		r, err := knock(ctx, proxy)
+		if err == nil || !carrier.IsNotPossible(err) {
+			return r, err
+		}
+		r, ferr := knock(ctx, forward)
+		if ferr != nil {
+			return nil, errors.Join(err, ferr)
+		}
+		r.Closed = err
+		return r, nil
+	}, nil
+}
+
+// lineService is what the Role names for lines.
+const lineService = "http:traffic-manager:tunnel"
+
+// NewLine returns the Line of a kubeconfig: it offers one for a session that
+// does not exist, and any answer of the traffic-manager shows that the way is
+// open.
+func NewLine(cfg *rest.Config, namespace string) (func(context.Context) (time.Duration, error), error) {
+	proxy, err := carrier.NewLineProxy(cfg, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (time.Duration, error) {
+		conn, err := proxy.Dial(ctx)
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+		stop := context.AfterFunc(ctx, func() { conn.Close() })
+		defer stop()
+		var token [tunnel.TokenSize]byte
+		rand.Read(token[:])
+		keys, err := tunnel.NewLineKeys(token)
+		if err != nil {
+			return 0, err
+		}
+		start := time.Now()
+		if err := tunnel.WriteLineHello(conn, tunnel.NewLineHello(keys, "check", 0, tunnel.Inbound)); err != nil {
+			return 0, fmt.Errorf("offer a line: %w", err)
+		}
+		if _, err := tunnel.ReadWelcome(conn); err != nil {
+			return 0, fmt.Errorf("offer a line: %w", err)
+		}
+		return time.Since(start), nil
+	}, nil
+}
+
+func knock(ctx context.Context, t carrier.Transport) (*Reached, error) {
+	conn, err := t.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	start := time.Now()
+	if err := tunnel.WriteHello(conn, &tunnel.Hello{Session: "check", Version: version.Version}); err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name(), err)
+	}
+	w, err := tunnel.ReadWelcome(conn)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name(), err)
+	}
+	r := &Reached{Transport: t.Name(), Pod: w.Pod, Version: w.Version, RTT: time.Since(start)}
+	if !strings.Contains(w.Refusal, "token is not valid") {
+		r.Refusal = w.Refusal
+	}
+	return r, nil
+}

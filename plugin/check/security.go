@@ -1,0 +1,74 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+)
+
+// enforceLabel of a namespace is its pod security level (KEP-2579).
+const enforceLabel = "pod-security.kubernetes.io/enforce"
+
+func (e *Env) securityChecks() []Check {
+	name := fmt.Sprintf("namespace %q lets an agent with NET_ADMIN into running pods", e.Namespace)
+	return []Check{{name, e.withAPI(func(ctx context.Context) Outcome {
+		_, _, err := e.TryPod(ctx, e.agentPod())
+		s := security{err: err}
+		if err != nil && !refusedByPodSecurity(err) {
+			ns, nerr := e.Kube.CoreV1().Namespaces().Get(ctx, e.Namespace, metav1.GetOptions{})
+			s.missing = apierrors.IsNotFound(nerr)
+			if nerr == nil {
+				s.read, s.level = true, ns.Labels[enforceLabel]
+			}
+		}
+		if w, werr := e.askWebhook(ctx); werr == nil {
+			s.sidecars = w.reached
+		}
+		return e.judgeSecurity(s)
+	})}}
+}
+
+// security is what is known about what a namespace admits.
+type security struct {
+	// Err is what became of a pod with the agent's rights.
+	err error
+	// Read says that level is the namespace's label; missing, that there is no
+	// such namespace.
+	read, missing bool
+	level         string
+	// Sidecars says that agents come into new pods too.
+	sidecars bool
+}
+
+func refusedByPodSecurity(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "violates PodSecurity")
+}
+
+func (e *Env) judgeSecurity(s security) Outcome {
+	refused := ""
+	switch {
+	case s.err == nil:
+		return ok("")
+	case s.missing:
+		return fail(fmt.Sprintf("there is no namespace %q", e.Namespace), "name one that exists with -n")
+	case refusedByPodSecurity(s.err):
+		_, what, _ := strings.Cut(s.err.Error(), "violates PodSecurity ")
+		refused = "its pod security level refuses it: " + what
+	case !s.read:
+		return skip("a pod to try it with is refused: " + render.Error(s.err))
+	case s.level == "" || s.level == "privileged":
+		return ok("by its labels; a pod to try it with is refused: " + render.Error(s.err))
+	default:
+		refused = fmt.Sprintf("its pod security level is %q", s.level)
+	}
+	label := fmt.Sprintf("kubectl label namespace %s --overwrite %s=privileged", e.Namespace, enforceLabel)
+	if s.sidecars {
+		return warn(refused, "agents come as sidecars here, which needs new pods, and ports that the Service names; "+label+" lets them into running pods")
+	}
+	return fail(refused, label)
+}

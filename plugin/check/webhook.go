@@ -1,0 +1,126 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+)
+
+// The pod that the webhook is tried with asks for an agent. It gets one, or a
+// warning why not: no Service leads to it.
+const (
+	injectAnnotation = "kubectl-intercept.dev/inject"
+	warningPrefix    = "traffic-manager: "
+)
+
+// webhook is what there is to know about the injecting webhook.
+type webhook struct {
+	// Config is its MutatingWebhookConfiguration; "" if there is none.
+	config string
+	// Hidden: the user may not see whether there is one.
+	hidden bool
+	// Unselected: it does not look at this namespace.
+	unselected bool
+	// Reached: it has said something about a pod.
+	reached bool
+	// Refused is why the pod was not accepted.
+	refused error
+}
+
+func (e *Env) webhookChecks() []Check {
+	return []Check{{"the webhook that adds agents to new pods is reached", e.withManager(func(ctx context.Context) Outcome {
+		w, err := e.askWebhook(ctx)
+		if err != nil {
+			return fail(render.Error(err), "")
+		}
+		if i, err := e.askInstalled(ctx); err == nil && !i.Manages(e.Namespace) {
+			return skip(fmt.Sprintf("the traffic-manager does not work in namespace %q", e.Namespace))
+		}
+		return e.judgeWebhook(w)
+	})}}
+}
+
+func (e *Env) askWebhook(ctx context.Context) (*webhook, error) {
+	return e.webhook.get(func() (*webhook, error) {
+		w := &webhook{}
+		list, err := e.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			w.hidden = true
+		} else if c, hook := findWebhook(list.Items, e.ManagerNamespace); c != nil {
+			w.config = c.Name
+			w.unselected = !e.selects(ctx, hook)
+		}
+		if !w.hidden && (w.config == "" || w.unselected) {
+			return w, nil
+		}
+		sent := e.modestPod()
+		sent.Annotations = map[string]string{injectAnnotation: "enabled"}
+		got, warned, err := e.TryPod(ctx, sent)
+		if err != nil {
+			w.refused = err
+			return w, nil
+		}
+		w.reached = touched(got) || slices.ContainsFunc(warned, func(s string) bool { return strings.HasPrefix(s, warningPrefix) })
+		return w, nil
+	})
+}
+
+// findWebhook finds the configuration that calls this traffic-manager for
+// pods.
+func findWebhook(list []admissionv1.MutatingWebhookConfiguration, namespace string) (*admissionv1.MutatingWebhookConfiguration, *admissionv1.MutatingWebhook) {
+	for i, c := range list {
+		for j, h := range c.Webhooks {
+			s := h.ClientConfig.Service
+			pods := slices.ContainsFunc(h.Rules, func(r admissionv1.RuleWithOperations) bool { return slices.Contains(r.Resources, "pods") })
+			if s != nil && s.Namespace == namespace && strings.HasPrefix(s.Name, "traffic-manager") && pods {
+				return &list[i], &list[i].Webhooks[j]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// selects says that the webhook looks at the namespace, or that this cannot
+// be known.
+func (e *Env) selects(ctx context.Context, h *admissionv1.MutatingWebhook) bool {
+	selector, err := metav1.LabelSelectorAsSelector(h.NamespaceSelector)
+	if err != nil || h.NamespaceSelector == nil {
+		return true
+	}
+	ns, err := e.Kube.CoreV1().Namespaces().Get(ctx, e.Namespace, metav1.GetOptions{})
+	return err != nil || selector.Matches(labels.Set(ns.Labels))
+}
+
+// touched says that there is an agent in the pod.
+func touched(p *corev1.Pod) bool {
+	agent := func(c corev1.Container) bool { return strings.HasPrefix(c.Name, "traffic-agent") }
+	return slices.ContainsFunc(p.Spec.Containers, agent) || slices.ContainsFunc(p.Spec.InitContainers, agent)
+}
+
+func (e *Env) judgeWebhook(w *webhook) Outcome {
+	hint := fmt.Sprintf("a firewall must let the API server through to port 443 of the pods in namespace %q; kubectl logs deployment/traffic-manager -n %s tells what reaches it",
+		e.ManagerNamespace, e.ManagerNamespace)
+	switch {
+	case w.reached:
+		return ok(w.config)
+	case w.hidden:
+		return skip("whether there is one, you may not see: that needs \"list\" of mutatingwebhookconfigurations")
+	case w.config == "":
+		return skip("there is none: agents enter running pods")
+	case w.unselected:
+		return skip(fmt.Sprintf("%s does not look at namespace %q", w.config, e.Namespace))
+	case w.refused != nil && strings.Contains(w.refused.Error(), "failed calling webhook"):
+		return fail(render.Error(w.refused), hint)
+	case w.refused != nil:
+		return skip("a pod to try it with is refused: " + render.Error(w.refused))
+	}
+	return fail(w.config+" says nothing about a pod that asks for an agent", hint)
+}

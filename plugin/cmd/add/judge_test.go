@@ -1,0 +1,59 @@
+package add
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+func TestJudge(t *testing.T) {
+	type conditions = []metav1.Condition
+	no := func(kind, reason string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: "because " + reason}
+	}
+	yes := func(kind string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: kind}
+	}
+	resolved, agents, active := v1alpha1.ConditionResolved, v1alpha1.ConditionAgentsReady, v1alpha1.ConditionActive
+	for name, test := range map[string]struct {
+		conditions conditions
+		step       string
+		done       bool
+		err        string
+	}{
+		"nothing yet":          {nil, "", false, ""},
+		"resolved":             {conditions{yes(resolved)}, "attaching to 3 pods", false, ""},
+		"attaching":            {conditions{yes(resolved), no(agents, "Attaching")}, "attaching to 3 pods", false, ""},
+		"no pods":              {conditions{yes(resolved), no(agents, "NoPods")}, "waiting for a pod to intercept", false, ""},
+		"agent fails, for now": {conditions{yes(resolved), no(agents, "AgentFailed")}, "because AgentFailed", false, ""},
+		"attached":             {conditions{yes(resolved), yes(agents), no(active, "Verifying")}, "verifying", false, ""},
+		"verifying":            {conditions{yes(resolved), no(agents, "Verifying"), yes(active)}, "verifying", false, ""},
+		"not connected":        {conditions{yes(resolved), yes(agents), no(active, "LaptopDisconnected")}, "waiting for the connection of this machine", false, ""},
+		"host network":         {conditions{no(resolved, "HostNetwork")}, "", false, "because HostNetwork"},
+		"active":               {conditions{yes(resolved), yes(agents), yes(active)}, "", true, ""},
+		"active in some pods":  {conditions{yes(resolved), no(agents, "Attaching"), yes(active)}, "attaching to 3 pods", false, ""},
+		"session not seen yet": {conditions{no(resolved, "SessionNotFound")}, "", false, ""},
+		"no workload":          {conditions{no(resolved, "WorkloadNotFound")}, "", false, "because WorkloadNotFound"},
+		"port taken":           {conditions{no(resolved, "PortTaken"), yes(agents), yes(active)}, "", false, "because PortTaken"},
+		"replacing":            {conditions{yes(resolved), no(agents, "Replacing")}, "because Replacing", false, ""},
+		"quota":                {conditions{yes(resolved), no(agents, "QuotaExceeded")}, "", false, "because QuotaExceeded"},
+		"pod security":         {conditions{yes(resolved), no(agents, "PodSecurity")}, "", false, "because PodSecurity"},
+	} {
+		i := &v1alpha1.Intercept{}
+		i.Generation, i.Status.ObservedGeneration, i.Status.Conditions = 2, 2, test.conditions
+		step, done, err := judge(i, 3)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if step != test.step || done != test.done || got != test.err {
+			t.Errorf("%s: %q, %v, %q", name, step, done, got)
+		}
+		i.Status.ObservedGeneration = 1
+		if step, done, err := judge(i, 3); step != "" || done || err != nil {
+			t.Errorf("%s, of a former generation: %q, %v, %v", name, step, done, err)
+		}
+	}
+}

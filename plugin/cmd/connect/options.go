@@ -1,0 +1,115 @@
+package connect
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// Access is a way into the cluster.
+type Access struct {
+	Transport string
+	// Proxy is where a proxy shall listen; "" is a network interface.
+	Proxy string
+	// Device is the interface. Its namespace is the proxy's, too.
+	Device state.Device
+}
+
+// Options are the checked flags.
+type Options struct {
+	genericiooptions.IOStreams
+
+	Access  Access
+	Timeout time.Duration
+	// Command is what runs meanwhile; empty: access stays.
+	Command []string
+
+	factory  *kube.Factory
+	sessions Sessions
+}
+
+// leaveTimeout bounds closing the way after a command.
+const leaveTimeout = 15 * time.Second
+
+// Run opens the way and says what there is.
+func (o *Options) Run(ctx context.Context) error {
+	n, err := o.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if len(o.Command) > 0 {
+		return o.during(ctx, n)
+	}
+	if o.Access.Proxy != "" {
+		return PrintVariables(o.Out, n)
+	}
+	fmt.Fprintf(o.ErrOut, "connected: %s\n", n.Device)
+	for _, c := range n.Device.Clashing {
+		fmt.Fprintf(o.ErrOut, "%s stays this machine's: the cluster's addresses there appear under %s\n", c, n.Device.Virtual)
+	}
+	return nil
+}
+
+func (o *Options) connect(ctx context.Context) (*session.Network, error) {
+	if o.Access.Proxy == "" { // who types a password needs his time
+		socket, release, err := o.sessions.Helper(ctx, o.IOStreams)
+		if err != nil {
+			return nil, err
+		}
+		defer release() // it only hangs up
+		o.Access.Device.Socket = socket
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	steps := render.NewProgress(o.ErrOut)
+	defer steps.Done()
+	return o.sessions.Connect(ctx, o.factory, &o.Access, steps.Step)
+}
+
+// during runs the command and closes the way.
+func (o *Options) during(ctx context.Context, n *session.Network) error {
+	env := os.Environ()
+	if o.Access.Proxy != "" {
+		for _, v := range Variables(n) {
+			env = append(env, v[0]+"="+v[1])
+		}
+	}
+	err := program.Run(o.IOStreams, env, o.Command)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	if _, derr := o.sessions.Disconnect(ctx, o.factory); derr != nil && err == nil {
+		err = fmt.Errorf("disconnect: %w", derr)
+	}
+	return err
+}
+
+// PrintVariables prints what a shell evaluates.
+func PrintVariables(w io.Writer, n *session.Network) error {
+	var b strings.Builder
+	for _, v := range Variables(n) {
+		fmt.Fprintf(&b, "export %s=%s\n", v[0], v[1])
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Variables are the name and value of what programs find a proxy by. Many
+// know only one spelling.
+func Variables(n *session.Network) [][2]string {
+	http, socks, none := "http://"+n.Proxy, "socks5h://"+n.Proxy, "localhost,127.0.0.1,::1"
+	return [][2]string{
+		{"http_proxy", http}, {"https_proxy", http}, {"all_proxy", socks}, {"no_proxy", none},
+		{"HTTP_PROXY", http}, {"HTTPS_PROXY", http}, {"ALL_PROXY", socks}, {"NO_PROXY", none},
+	}
+}

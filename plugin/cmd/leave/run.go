@@ -1,0 +1,145 @@
+package leave
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// Run ends the chosen intercepts: first all are deleted, then each is waited
+// for, so that several take no longer than one.
+func (o *Options) Run(ctx context.Context) (err error) {
+	progress := render.NewProgress(o.ErrOut)
+	defer progress.Done()
+	if o.client, err = o.factory.Client(); err != nil {
+		return err
+	}
+	user, err := target.User(ctx, o.client)
+	if err != nil {
+		return err
+	}
+	all, err := target.Intercepts(ctx, o.client, o.namespace, o.factory.ManagerNamespace)
+	if err != nil {
+		return err
+	}
+	chosen, err := o.chosen(all, user)
+	if err != nil {
+		return err
+	}
+	if len(chosen) == 0 {
+		o.sayEmpty()
+		return nil
+	}
+	for _, i := range chosen {
+		if err := o.delete(ctx, &i); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	deadline := time.Now().Add(o.Timeout)
+	for _, i := range chosen {
+		if o.Wait && o.DryRun == cmdutil.DryRunNone {
+			progress.Step("giving " + resolve.RefString(i.Spec.Workload) + " its traffic back")
+			if err := o.await(ctx, &i, o.left(deadline)); err != nil {
+				return err
+			}
+		}
+		progress.Done()
+		if err := o.report(&i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Options) chosen(all []v1alpha1.Intercept, user string) ([]v1alpha1.Intercept, error) {
+	if len(o.Names) == 0 {
+		return own(all, user), nil
+	}
+	var chosen []v1alpha1.Intercept
+	for _, name := range o.Names {
+		found, err := choose(all, user, o.namespace, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range found {
+			if !slices.ContainsFunc(chosen, func(c v1alpha1.Intercept) bool { return c.Name == i.Name }) {
+				chosen = append(chosen, i)
+			}
+		}
+	}
+	return chosen, nil
+}
+
+func (o *Options) sayEmpty() {
+	if o.namespace == "" {
+		fmt.Fprintln(o.ErrOut, "No intercepts of yours found.")
+		return
+	}
+	fmt.Fprintf(o.ErrOut, "No intercepts of yours found in %s namespace.\n", o.namespace)
+}
+
+func (o *Options) delete(ctx context.Context, i *v1alpha1.Intercept) error {
+	opts := []client.DeleteOption{client.Preconditions{UID: &i.UID}}
+	switch o.DryRun {
+	case cmdutil.DryRunClient:
+		return nil
+	case cmdutil.DryRunServer:
+		opts = append(opts, client.DryRunAll)
+	}
+	return o.client.Delete(ctx, i, opts...)
+}
+
+// left is what remains of --timeout, which is for all intercepts together.
+func (o *Options) left(deadline time.Time) time.Duration {
+	if o.Timeout <= 0 {
+		return o.Timeout
+	}
+	return max(time.Until(deadline), time.Millisecond)
+}
+
+// await returns when the object is gone: the traffic-manager keeps it until
+// every agent has taken its redirect away.
+func (o *Options) await(ctx context.Context, i *v1alpha1.Intercept, timeout time.Duration) error {
+	last := i
+	gone := func(now *v1alpha1.Intercept) (bool, error) {
+		if now == nil || now.UID != i.UID {
+			return true, nil
+		}
+		last = now
+		return false, nil
+	}
+	err := target.FollowFor(ctx, timeout, o.client, client.ObjectKeyFromObject(i), gone)
+	if errors.Is(err, target.ErrTimeout) {
+		why := ""
+		if last.Status.Message != "" {
+			why = ": " + last.Status.Message
+		}
+		return fmt.Errorf("timed out after %s: the traffic-manager has not confirmed that the traffic of %s is back%s; it goes on trying",
+			o.Timeout, resolve.RefString(i.Spec.Workload), why)
+	}
+	return err
+}
+
+// report prints the workload that has its traffic back; with -o the intercept
+// that ended.
+func (o *Options) report(i *v1alpha1.Intercept) error {
+	if o.brief {
+		i.SetGroupVersionKind(v1alpha1.GroupVersion().WithKind("Intercept"))
+		return o.printer.PrintObj(i, o.Out)
+	}
+	return o.printer.PrintObj(&metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: i.Spec.Workload.APIVersion, Kind: i.Spec.Workload.Kind},
+		ObjectMeta: metav1.ObjectMeta{Name: i.Spec.Workload.Name, Namespace: i.Namespace},
+	}, o.Out)
+}

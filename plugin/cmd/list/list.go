@@ -1,0 +1,119 @@
+// Package list is `kubectl intercept list`: which workloads can be
+// intercepted, which are, and by whom.
+package list
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/kubectl/pkg/util/templates"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// Flags are the command line as it was typed.
+type Flags struct {
+	AllNamespaces bool
+	NoHeaders     bool
+	Watch         bool
+	Print         *genericclioptions.PrintFlags
+}
+
+// NewCommand returns the command.
+func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Command {
+	flags := &Flags{Print: genericclioptions.NewPrintFlags("")}
+	cmd := &cobra.Command{
+		Use:                   "list",
+		Aliases:               []string{"ls"},
+		DisableFlagsInUseLine: true,
+		Short:                 "List workloads and who intercepts them",
+		Example: templates.Examples(`
+			# Workloads of the current namespace
+			kubectl intercept list
+
+			# Of all namespaces, with owners, ports and connections
+			kubectl intercept list -A -o wide`),
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := flags.ToOptions(f, streams)
+			if err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	fs := cmd.Flags()
+	fs.BoolVarP(&flags.AllNamespaces, "all-namespaces", "A", false, "List the workloads of all namespaces")
+	fs.BoolVar(&flags.NoHeaders, "no-headers", false, "Print no column headings")
+	fs.BoolVarP(&flags.Watch, "watch", "w", false, "After listing, print what changes")
+	flags.Print.AddFlags(cmd)
+	fs.Lookup("output").Usage = "Output format: wide, json, yaml, kyaml, name, jsonpath=…, go-template=…, custom-columns=… and the other forms of kubectl get"
+	return cmd
+}
+
+// Options are the checked flags.
+type Options struct {
+	genericiooptions.IOStreams
+
+	Watch bool
+
+	factory   *kube.Factory
+	namespace string // "" means all
+	printer   printer
+	client    client.WithWatch
+	user      string
+}
+
+// ToOptions checks the flags; it does not speak to the cluster.
+func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStreams) (*Options, error) {
+	o := &Options{IOStreams: streams, Watch: f.Watch, factory: factory}
+	var err error
+	if !f.AllNamespaces {
+		if o.namespace, err = factory.Namespace(); err != nil {
+			return nil, err
+		}
+	}
+	o.printer, err = f.printer()
+	return o, err
+}
+
+// Run lists and, with --watch, goes on until ctx ends.
+func (o *Options) Run(ctx context.Context) (err error) {
+	if o.client, err = o.factory.Client(); err != nil {
+		return err
+	}
+	if o.user, err = target.User(ctx, o.client); err != nil {
+		return err
+	}
+	if o.Watch {
+		err := o.watch(ctx)
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	}
+	all, err := o.collect(ctx)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 && o.printer.human() {
+		o.sayEmpty()
+		return nil
+	}
+	return o.printer.all(o.Out, all)
+}
+
+func (o *Options) sayEmpty() {
+	if o.namespace == "" {
+		fmt.Fprintln(o.ErrOut, "No workloads found.")
+		return
+	}
+	fmt.Fprintf(o.ErrOut, "No workloads found in %s namespace.\n", o.namespace)
+}

@@ -1,0 +1,104 @@
+package list
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/cli-runtime/pkg/printers"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+const (
+	settle     = 200 * time.Millisecond // changes come in bursts
+	retryWatch = time.Second
+)
+
+// watch prints the list, then each row that changes.
+func (o *Options) watch(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	g, ctx := errgroup.WithContext(ctx)
+	for _, list := range []client.ObjectList{
+		&v1alpha1.InterceptList{}, &appsv1.DeploymentList{}, &appsv1.StatefulSetList{}, &corev1.PodList{}, &corev1.ServiceList{},
+	} {
+		g.Go(func() error { return o.notice(ctx, list, changed) })
+	}
+	g.Go(func() error { return o.printChanges(ctx, changed) })
+	return g.Wait()
+}
+
+// notice signals every change of a resource until ctx ends.
+func (o *Options) notice(ctx context.Context, list client.ObjectList, changed chan<- struct{}) error {
+	for {
+		w, err := o.client.Watch(ctx, list, client.InNamespace(o.namespace))
+		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+			return err
+		}
+		if err == nil {
+			for range w.ResultChan() {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryWatch):
+		}
+	}
+}
+
+func (o *Options) printChanges(ctx context.Context, changed <-chan struct{}) error {
+	type key struct{ namespace, workload string }
+	seen := map[key]Workload{}
+	out := printers.GetNewTabWriter(o.Out) // remembers how wide the columns are
+	for first := true; ; first = false {
+		all, err := o.collect(ctx)
+		if err != nil && first {
+			return err
+		}
+		var news []Workload
+		for _, row := range all {
+			k := key{row.Namespace, row.Workload.Kind + "/" + row.Name}
+			if before, ok := seen[k]; !ok || before.Message != row.Message || !sameNumbers(before, row) {
+				news = append(news, row)
+			}
+			seen[k] = row
+		}
+		if first && len(news) == 0 && o.printer.human() {
+			o.sayEmpty()
+		}
+		if len(news) > 0 {
+			if err := o.printer.each(out, news); err != nil {
+				return err
+			}
+			if err := out.Flush(); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settle):
+		}
+	}
+}
+
+// sameNumbers says whether a wide row would look the same.
+func sameNumbers(a, b Workload) bool {
+	now := time.Now()
+	return reflect.DeepEqual(table([]Workload{a}, now).Rows[0].Cells, table([]Workload{b}, now).Rows[0].Cells)
+}

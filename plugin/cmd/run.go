@@ -1,0 +1,83 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+)
+
+// Run executes a command line and returns the exit code: 0, 1 after an error,
+// which it has printed, or that of the program that the command line names.
+func Run(ctx context.Context, streams genericiooptions.IOStreams, args []string) int {
+	return execute(ctx, streams, args, sessions{})
+}
+
+func execute(ctx context.Context, streams genericiooptions.IOStreams, args []string, s Sessions) int {
+	err := &errOut{w: streams.ErrOut}
+	streams.ErrOut = err
+	f := kube.NewFactory()
+	warnings(f, streams)
+	root := newRoot(f, streams, err, s)
+	root.SetArgs(spell(root, args))
+	if e := root.ExecuteContext(ctx); e != nil {
+		var exit *program.ExitError
+		if errors.As(e, &exit) {
+			return exit.Code
+		}
+		fmt.Fprintf(err.w, "error: %s\n", strings.TrimSpace(render.Error(e)))
+		return 1
+	}
+	return 0
+}
+
+// errOut is the standard error output, which --quiet silences but for errors.
+type errOut struct {
+	w     io.Writer
+	quiet bool
+}
+
+// Write drops what is written if the user wants quiet.
+func (e *errOut) Write(p []byte) (int, error) {
+	if e.quiet {
+		return len(p), nil
+	}
+	return e.w.Write(p)
+}
+
+// Unwrap is the output itself, for programs that write to it.
+func (e *errOut) Unwrap() io.Writer { return e.w }
+
+// Fd lets render see whether this is a terminal.
+func (e *errOut) Fd() uintptr {
+	if f, ok := e.w.(interface{ Fd() uintptr }); ok {
+		return f.Fd()
+	}
+	return ^uintptr(0)
+}
+
+// spell reads `kubectl intercept NAME --port …`, the way people are used to,
+// as `add NAME --port …`.
+func spell(root *cobra.Command, args []string) []string {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		return args
+	}
+	known := func(c *cobra.Command) bool { return c.Name() == args[0] || c.HasAlias(args[0]) }
+	if args[0] == "help" || args[0] == "completion" || slices.ContainsFunc(root.Commands(), known) {
+		return args
+	}
+	port := func(a string) bool { return a == "-p" || a == "--port" || strings.HasPrefix(a, "--port=") }
+	if !slices.ContainsFunc(args, port) {
+		return args
+	}
+	return append([]string{"add"}, args...)
+}

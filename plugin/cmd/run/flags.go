@@ -1,0 +1,94 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+)
+
+// Flags are the command line as it was typed.
+type Flags struct {
+	Intercept add.Flags
+	Routing   connect.Routing
+	Publish   []string
+}
+
+func (f *Flags) add(fs *pflag.FlagSet) {
+	f.Intercept.AddIntercept(fs)
+	fs.StringArrayVar(&f.Publish, "publish", nil, "`[LOCAL:]PORT`: TCP port of the program that this machine's localhost reaches, there at port LOCAL or the same. Repeatable")
+	f.Routing.AddFlags(fs)
+}
+
+// Published is a port of the program on this machine's localhost.
+type Published struct{ Local, Port uint16 }
+
+// ToOptions checks the flags; it does not speak to the cluster.
+func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions, args []string, dash int) (*Options, error) {
+	if dash < 0 || dash == len(args) {
+		return nil, errors.New("which program? It goes after --, for example kubectl intercept run -- bash")
+	}
+	o := &Options{IOStreams: streams, Command: args[dash:], Transport: f.Intercept.Transport, Timeout: f.Intercept.Timeout,
+		factory: factory, sessions: sessions}
+	var err error
+	switch workload := args[:dash]; {
+	case len(workload) > 0 || f.Intercept.Workload != "":
+		if o.Intercept, err = f.Intercept.ToIntercept(factory, workload, streams); err != nil {
+			return nil, err
+		}
+		for _, p := range o.Intercept.Ports {
+			if p.LocalHost != "127.0.0.1" {
+				return nil, fmt.Errorf("--port %d: the port is the program's own; leave %s out", p.LocalPort, p.LocalHost)
+			}
+		}
+	case len(f.Intercept.Ports) > 0:
+		return nil, errors.New("--port says where a workload's traffic goes: name the workload, for example deploy/quote; for a port that this machine reaches use --publish")
+	case o.Timeout <= 0:
+		return nil, fmt.Errorf("--timeout %s: must be positive", o.Timeout)
+	}
+	if o.Publish, err = parsePublish(f.Publish); err != nil {
+		return nil, err
+	}
+	access := connect.Access{}
+	if err := f.Routing.ToAccess(&access); err != nil {
+		return nil, err
+	}
+	o.Device = access.Device
+	if o.Device.Namespace, err = factory.Namespace(); err != nil {
+		return nil, err
+	}
+	if _, err := exec.LookPath(o.Command[0]); err != nil {
+		return nil, fmt.Errorf("start %s: %w", o.Command[0], err)
+	}
+	return o, nil
+}
+
+func parsePublish(list []string) ([]Published, error) {
+	var all []Published
+	for _, text := range list {
+		local, port, two := strings.Cut(text, ":")
+		if !two {
+			port = local
+		}
+		l, lerr := strconv.ParseUint(local, 10, 16)
+		p, perr := strconv.ParseUint(port, 10, 16)
+		if lerr != nil || perr != nil || l == 0 || p == 0 {
+			return nil, fmt.Errorf("--publish %q: use PORT or LOCAL:PORT with numbers between 1 and 65535, such as 8080 or 3000:8080", text)
+		}
+		for _, other := range all {
+			if other.Local == uint16(l) {
+				return nil, fmt.Errorf("--publish %s: port %d is published already", text, l)
+			}
+		}
+		all = append(all, Published{Local: uint16(l), Port: uint16(p)})
+	}
+	return all, nil
+}

@@ -1,0 +1,85 @@
+// Package run is `kubectl intercept run`: one program in the cluster's
+// network, without root.
+package run
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/kubectl/pkg/util/templates"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/inside"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// Sessions has the background process serve the program's network.
+type Sessions interface {
+	// Inside starts the process where there is none, and has it serve a
+	// network that whoever listens at d.Socket makes.
+	Inside(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error
+	// Resume has whichever process there is, of whatever version, serve the
+	// network again, and an intercept; "" is none. Unless start is true it
+	// starts none: another command may just be replacing it.
+	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, intercept string, start bool) error
+	// EnsureInside is Ensure of add, for intercepts whose ports are behind the
+	// socket.
+	EnsureInside(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*add.Session, error)
+}
+
+// NewCommand returns the command.
+func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
+	flags := &Flags{Intercept: add.DefaultFlags()}
+	cmd := &cobra.Command{
+		Use:                   "run [TYPE/NAME | NAME] [--port LOCAL[:SVCPORT[/PROTO]]] [--publish [LOCAL:]PORT] -- COMMAND...",
+		DisableFlagsInUseLine: true,
+		Short:                 "Run a program in the cluster's network, without root",
+		Long: templates.LongDesc(`
+			Run a program with a network of its own: it reaches Services and pods by the
+			names and addresses that a pod of the namespace would use, as far as you may
+			forward ports there, and everything else as this machine does. Nothing on this
+			machine changes, no root is needed, and any number of programs can run at once,
+			each in its cluster and namespace.
+
+			With a workload, its traffic comes to the program's ports while the program
+			runs, as with kubectl intercept add. The program's localhost is its own: ports
+			on which it listens collide with no others, and are reached from this machine
+			where --publish names them.
+
+			The exit code is the program's. This works on Linux, where users may make
+			network namespaces; kubectl intercept connect --proxy works anywhere.`),
+		Example: templates.Examples(`
+			# A shell inside the cluster, as in a pod of namespace shop
+			kubectl intercept run -n shop -- bash
+
+			# The program gets what arrives at port http of deployment quote
+			kubectl intercept run deploy/quote --port 8080:http -- npm start
+
+			# A web page to look at from this machine, at http://localhost:3000
+			kubectl intercept run --publish 3000 -- npm run dev`),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := flags.ToOptions(f, streams, sessions, args, cmd.ArgsLenAtDash())
+			if err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	flags.add(cmd.Flags())
+	return cmd
+}
+
+// NewInside returns the hidden command that is the process inside.
+func NewInside() *cobra.Command {
+	return &cobra.Command{
+		Use:               inside.Command,
+		Short:             "Supervise a program in namespaces of its own",
+		Hidden:            true,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(_ *cobra.Command, args []string) error { return inside.Supervise(args) },
+	}
+}

@@ -1,0 +1,253 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+var update = flag.Bool("update", false, "rewrite what the scripts expect")
+
+// world is what one script acts in.
+type world struct {
+	api     *fakeAPI
+	user    string
+	running bool
+	online  *session.Network
+	denied  []session.Denial
+	lost    error // what the session says when it is told of an intercept
+}
+
+// TestScripts runs ../testdata/script/*.txtar: the whole command line, in this
+// process, against a fake API server that holds ../testdata/cluster.yaml.
+// Scripts have these commands:
+//
+//	kubectl intercept …          the command line
+//	as USER                      whose kubeconfig it is (alice at first)
+//	apply FILE                   puts objects into the cluster
+//	manager [STEP…]              what the traffic-manager does to an Intercept
+//	manager hold                 it never confirms a leave
+//	refuse USER VERB RES NS      no permission; NS may be *
+//	absent RESOURCE              the cluster does not know it
+//	session running              `status` finds a session
+//	session lost                 it ends while an intercept is made
+//	freeport VAR, listen VAR     a local port, without or with a listener
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           filepath.Join("..", "testdata", "script"),
+		UpdateScripts: *update,
+		Setup: func(env *testscript.Env) error {
+			w := &world{api: newFakeAPI(), user: "alice"}
+			w.api.manager.plan = []string{"resolve", "attach", "activate"}
+			env.Defer(w.api.CloseClientConnections)
+			env.Defer(w.api.Close)
+			env.Values["world"] = w
+			b, err := os.ReadFile(filepath.Join("..", "testdata", "cluster.yaml"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("SERVER", w.api.URL)
+			return w.apply(b)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"kubectl": func(ts *testscript.TestScript, neg bool, args []string) { in(ts).kubectl(ts, neg, args) },
+			"as":      func(ts *testscript.TestScript, _ bool, args []string) { in(ts).user = args[0] },
+			"apply": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(in(ts).apply([]byte(ts.ReadFile(args[0]))))
+			},
+			"manager": func(ts *testscript.TestScript, _ bool, args []string) {
+				in(ts).edit(func(s *fakeAPI) {
+					s.manager = manager{idle: true, plan: args, hold: len(args) == 1 && args[0] == "hold"}
+				})
+			},
+			"refuse": func(ts *testscript.TestScript, _ bool, args []string) {
+				in(ts).edit(func(s *fakeAPI) { s.refuse = append(s.refuse, refusal{args[0], args[1], args[2], args[3]}) })
+			},
+			"absent": func(ts *testscript.TestScript, _ bool, args []string) {
+				in(ts).edit(func(s *fakeAPI) { s.absent = append(s.absent, args...) })
+			},
+			"session": func(ts *testscript.TestScript, _ bool, args []string) {
+				switch args[0] {
+				case "running":
+					in(ts).running = true
+				case "lost":
+					in(ts).lost = errors.New("the session is ending")
+				}
+			},
+			"freeport": func(ts *testscript.TestScript, _ bool, args []string) {
+				listen(ts, args[0]).Close()
+			},
+			"listen": func(ts *testscript.TestScript, _ bool, args []string) {
+				l := listen(ts, args[0])
+				ts.Defer(func() { l.Close() })
+			},
+		},
+	})
+}
+
+func in(ts *testscript.TestScript) *world { return ts.Value("world").(*world) }
+
+// edit changes the server while it runs.
+func (w *world) edit(f func(*fakeAPI)) {
+	w.api.mu.Lock()
+	defer w.api.mu.Unlock()
+	f(w.api)
+}
+
+func listen(ts *testscript.TestScript, name string) net.Listener {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	ts.Setenv(name, port)
+	return l
+}
+
+// kubectl runs the plugin as kubectl would.
+func (w *world) kubectl(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 || args[0] != "intercept" {
+		ts.Fatalf("usage: kubectl intercept …")
+	}
+	file := ts.MkAbs("kubeconfig")
+	ts.Check(os.WriteFile(file, []byte(w.kubeconfig()), 0o600))
+	args = args[1:]
+	if len(args) > 0 {
+		args = append([]string{args[0], "--kubeconfig", file}, args[1:]...)
+	}
+	var in bytes.Buffer
+	streams := genericiooptions.IOStreams{In: &in, Out: ts.Stdout(), ErrOut: ts.Stderr()}
+	code := execute(context.Background(), streams, args, fakeSessions{w})
+	if (code != 0) != neg {
+		ts.Fatalf("exit code %d", code)
+	}
+}
+
+// kubeconfig is the user's.
+func (w *world) kubeconfig() string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Config
+current-context: demo
+contexts: [{name: demo, context: {cluster: demo, user: %[1]s}}]
+clusters: [{name: demo, cluster: {server: %[2]q, insecure-skip-tls-verify: true}}]
+users: [{name: %[1]s, user: {token: %[1]s}}]
+`, w.user, w.api.URL)
+}
+
+func (w *world) apply(docs []byte) error {
+	d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(docs), len(docs)+1)
+	for {
+		o := &unstructured.Unstructured{}
+		if err := d.Decode(&o.Object); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if len(o.Object) > 0 {
+			w.api.load(o)
+		}
+	}
+}
+
+// fakeSessions is a background process that is always connected.
+type fakeSessions struct{ w *world }
+
+// Ensure says what the real one does while it starts.
+func (f fakeSessions) Ensure(_ context.Context, _ *kube.Factory, _ string, progress func(string)) (*add.Session, error) {
+	progress("connecting to the traffic-manager")
+	return &add.Session{User: f.w.user, Name: f.w.user + "-laptop",
+		Track: func(context.Context, string, string) error { return f.w.lost }}, nil
+}
+
+// Helper starts nothing.
+func (f fakeSessions) Helper(context.Context, genericiooptions.IOStreams) (string, func() error, error) {
+	return "/run/intercept-netd/netd.sock", func() error { return nil }, nil
+}
+
+// Connect opens nothing.
+func (f fakeSessions) Connect(_ context.Context, _ *kube.Factory, a *connect.Access, progress func(string)) (*session.Network, error) {
+	progress("opening the way into the cluster")
+	if a.Proxy != "" {
+		f.w.online = &session.Network{Proxy: strings.Replace(a.Proxy, ":0", ":40000", 1), Namespace: a.Device.Namespace}
+	} else {
+		f.w.online = &session.Network{Device: fakeDevice(a)}
+	}
+	f.w.denied = []session.Denial{
+		{Target: "10.96.2.1:5432", Count: 3, Last: time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC),
+			Reason: `user "alice" may not dial 10.96.2.1: that needs "create pods/portforward" in namespace "bank"`},
+		{Target: "10.96.2.1", Count: 1, Last: time.Date(2026, 12, 1, 11, 0, 0, 0, time.UTC),
+			Reason: `user "alice" may not dial 10.96.2.1: that needs "create pods/portforward" in namespace "bank"`},
+	}
+	return f.w.online, nil
+}
+
+// fakeDevice is a TUN on a machine with a VPN.
+func fakeDevice(a *connect.Access) *device.Status {
+	return &device.Status{Interface: "intercept0", Namespace: a.Device.Namespace,
+		Routes:   []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12"), netip.MustParsePrefix("198.18.0.0/16")},
+		Clashing: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")}, Virtual: netip.MustParsePrefix("198.18.0.0/16"), Never: a.Device.Never,
+		DNS: netip.MustParseAddr("198.18.0.2"), DNSMode: "systemd-resolved", Search: []string{"shop.svc.cluster.local", "svc.cluster.local", "cluster.local"},
+		Resolvers: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.1:53")}}
+}
+
+// Inside has no network for programs.
+func (fakeSessions) Inside(context.Context, *kube.Factory, string, *state.Device, func(string)) error {
+	return errors.New("not in scripts")
+}
+
+// Resume has none either.
+func (fakeSessions) Resume(context.Context, *kube.Factory, string, *state.Device, string, bool) error {
+	return errors.New("not in scripts")
+}
+
+// EnsureInside has none either.
+func (fakeSessions) EnsureInside(context.Context, *kube.Factory, string, string, func(string)) (*add.Session, error) {
+	return nil, errors.New("not in scripts")
+}
+
+// Disconnect forgets it.
+func (f fakeSessions) Disconnect(context.Context, *kube.Factory) (bool, error) {
+	was := f.w.online != nil
+	f.w.online = nil
+	return was, nil
+}
+
+// Undo has nothing to do.
+func (f fakeSessions) Undo(context.Context, genericiooptions.IOStreams) error { return nil }
+
+// Asked is what was not forgotten.
+func (f fakeSessions) Asked(*kube.Factory) (bool, error) { return f.w.online != nil, nil }
+
+// Find answers as the script wants.
+func (f fakeSessions) Find(context.Context, *kube.Factory) (*session.Status, error) {
+	if !f.w.running {
+		return nil, nil
+	}
+	return &session.Status{Version: "0.1.0", User: f.w.user, Context: "demo", Server: f.w.api.URL, Namespace: "default",
+		ManagerNamespace: "intercept-system", ManagerVersion: "0.1.0", Session: f.w.user + "-laptop", PID: 4242,
+		Transport: "service-proxy", Relay: "traffic-manager-abc", Connected: true, Carriers: 2, LogFile: "/tmp/session.log", Network: f.w.online,
+		Intercepts: []session.StatusIntercept{{Namespace: "shop", Name: "cart", State: "Active",
+			Ports: []session.StatusPort{{Local: "127.0.0.1:9000", Protocol: "TCP", Connections: 3}}}},
+		Denied: f.w.denied}, nil
+}

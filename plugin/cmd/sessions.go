@@ -1,0 +1,144 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// sessions is the real background process.
+type sessions struct{}
+
+// Ensure starts the process if there is none.
+func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*add.Session, error) {
+	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &add.Session{User: s.User, Name: s.Session, Track: c.Track}, nil
+}
+
+// Connect opens a proxy, or a TUN with netd's help.
+func (sessions) Connect(ctx context.Context, f *kube.Factory, a *connect.Access, progress func(string)) (*session.Network, error) {
+	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: a.Transport}, progress)
+	if err != nil {
+		return nil, err
+	}
+	if a.Proxy != "" {
+		progress("opening the way into the cluster")
+		return c.OpenProxy(ctx, a.Proxy, a.Device.Namespace)
+	}
+	progress("making the network interface")
+	return c.OpenDevice(ctx, a.Device)
+}
+
+// Helper finds intercept-netd, or starts it.
+func (sessions) Helper(ctx context.Context, streams genericiooptions.IOStreams) (string, func() error, error) {
+	found, err := netd.Dial(ctx, streams)
+	if err != nil {
+		return "", nil, err
+	}
+	return found.Socket, found.Close, nil
+}
+
+// Disconnect closes it.
+func (sessions) Disconnect(ctx context.Context, f *kube.Factory) (bool, error) {
+	c, err := session.Find(ctx, session.Config{Factory: f})
+	if errors.Is(err, session.ErrNotRunning) {
+		return session.Forget(session.Config{Factory: f}) // intercept-netd has undone the rest
+	}
+	if err != nil {
+		return false, err
+	}
+	s, err := c.Status(ctx)
+	if err != nil || s.Network == nil || s.Network.Proxy == "" && s.Network.Device == nil && s.Network.Missing == "" {
+		return false, err
+	}
+	return true, c.Disconnect(ctx)
+}
+
+// Inside opens the network of a program that has one of its own.
+func (sessions) Inside(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error {
+	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)
+	if err != nil {
+		return err
+	}
+	progress("making the program's network")
+	_, err = c.OpenDevice(ctx, *d)
+	return err
+}
+
+// Resume opens it again, and tells of the intercept.
+func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, intercept string, start bool) error {
+	cfg := session.Config{Factory: f, Transport: transport}
+	c, err := session.Find(ctx, cfg)
+	if errors.Is(err, session.ErrNotRunning) && start {
+		c, err = session.Ensure(ctx, cfg, func(string) {})
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := c.OpenDevice(ctx, *d); err != nil || intercept == "" {
+		return err
+	}
+	namespace, name, _ := strings.Cut(intercept, "/")
+	return c.TrackInside(ctx, namespace, name, d.Socket)
+}
+
+// EnsureInside is Ensure for intercepts whose ports are a program's own.
+func (sessions) EnsureInside(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*add.Session, error) {
+	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	track := func(ctx context.Context, namespace, name string) error {
+		return c.TrackInside(ctx, namespace, name, socket)
+	}
+	return &add.Session{User: s.User, Name: s.Session, Track: track}, nil
+}
+
+// Asked looks at what a dead one has left.
+func (sessions) Asked(f *kube.Factory) (bool, error) {
+	return session.Asked(session.Config{Factory: f})
+}
+
+// Undo starts intercept-netd where a dead one left something: it undoes that.
+func (sessions) Undo(ctx context.Context, streams genericiooptions.IOStreams) error {
+	if !netd.Left() {
+		return nil
+	}
+	found, err := netd.Dial(ctx, streams)
+	if err != nil {
+		return err
+	}
+	return found.Close()
+}
+
+// Find asks the running process.
+func (sessions) Find(ctx context.Context, f *kube.Factory) (*session.Status, error) {
+	c, err := session.Find(ctx, session.Config{Factory: f})
+	if errors.Is(err, session.ErrNotRunning) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.Status(ctx)
+}

@@ -1,0 +1,114 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+)
+
+// Status is what -o json prints.
+type Status struct {
+	Running   bool            `json:"running"`
+	Session   *session.Status `json:"session,omitempty"`
+	User      string          `json:"user,omitempty"`
+	Context   string          `json:"context"`
+	Server    string          `json:"server"`
+	Namespace string          `json:"namespace"`
+	Manager   Manager         `json:"manager"`
+	// License is nil where the traffic-manager does not tell.
+	License *license.Report `json:"license,omitempty"`
+	// Network says how the cluster's network is reached from this machine, or
+	// "off".
+	Network    string      `json:"network"`
+	Intercepts []Intercept `json:"intercepts"`
+	// Error is why the cluster did not tell everything.
+	Error string `json:"error,omitempty"`
+}
+
+// Manager is the traffic-manager.
+type Manager struct {
+	Installed bool   `json:"installed"`
+	Version   string `json:"version,omitempty"`
+	Namespace string `json:"namespace"`
+}
+
+// Intercept is one that is the user's or in the current namespace.
+type Intercept struct {
+	Namespace   string `json:"namespace"`
+	Name        string `json:"name"`
+	Workload    string `json:"workload,omitempty"`
+	Owner       string `json:"owner"`
+	State       string `json:"state"`
+	Message     string `json:"message,omitempty"`
+	Ports       []Port `json:"ports"`
+	Connections int64  `json:"connections"`
+	Fallbacks   int64  `json:"fallbacks"`
+	NoFallback  bool   `json:"noFallback,omitempty"`
+}
+
+// Port is an intercepted port and where it goes.
+type Port struct {
+	Port  string `json:"port"`
+	Local string `json:"local"`
+}
+
+func describe(i *v1alpha1.Intercept) Intercept {
+	d := Intercept{Namespace: i.Namespace, Name: i.Name, Workload: resolve.RefString(i.Spec.Workload), Owner: i.Spec.User,
+		State: string(render.State(i)), Message: i.Status.Message, Connections: i.Status.Connections,
+		NoFallback: i.Spec.NoFallback, Ports: []Port{}}
+	for _, p := range i.Status.Pods {
+		d.Fallbacks += p.Fallbacks
+	}
+	for _, p := range i.Status.Ports {
+		d.Ports = append(d.Ports, Port{resolve.Identifier(p), render.Local(p.LocalHost, p.LocalPort, p.Protocol)})
+	}
+	if len(d.Ports) == 0 {
+		for _, p := range i.Spec.Ports {
+			d.Ports = append(d.Ports, Port{p.Port, render.Local(p.LocalHost, p.LocalPort, p.Protocol)})
+		}
+	}
+	return d
+}
+
+// addOffline adds what only the session knows: its intercepts in namespaces
+// that could not be read.
+func (s *Status) addOffline(p *session.Status) {
+	for _, i := range p.Intercepts {
+		if slices.ContainsFunc(s.Intercepts, func(have Intercept) bool { return have.Namespace == i.Namespace && have.Name == i.Name }) {
+			continue
+		}
+		d := Intercept{Namespace: i.Namespace, Name: i.Name, Owner: p.User, State: i.State, Ports: []Port{}}
+		for _, p := range i.Ports {
+			d.Connections += p.Connections
+			d.Ports = append(d.Ports, Port{Local: p.Local})
+		}
+		s.Intercepts = append(s.Intercepts, d)
+	}
+	slices.SortFunc(s.Intercepts, func(a, b Intercept) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// locals are the addresses on the laptop, for a sentence.
+func (i *Intercept) locals() string {
+	var all []string
+	for _, p := range i.Ports {
+		all = append(all, p.Local)
+	}
+	return strings.Join(all, ", ")
+}
+
+// arrived is "3 connections", and never just nought.
+func (i *Intercept) arrived() string {
+	if i.Connections == 0 {
+		return "0 so far"
+	}
+	return fmt.Sprint(i.Connections)
+}

@@ -1,0 +1,76 @@
+package status
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
+)
+
+// network is the line that says how programs reach the cluster.
+func network(n *session.Network) string {
+	if n == nil {
+		return "off"
+	}
+	var ways []string
+	if d := n.Device; d != nil {
+		ways = append(ways, fmt.Sprintf("interface %s, names of namespace %s", d.Interface, d.Namespace))
+	}
+	if n.Missing != "" {
+		ways = append(ways, "asked for, but "+n.Missing)
+	}
+	if n.Proxy != "" {
+		ways = append(ways, fmt.Sprintf("proxy at %s, names of namespace %s", n.Proxy, n.Namespace))
+	}
+	if k := len(n.Alone); k > 0 {
+		ways = append(ways, render.Count(int64(k), "program")+" with a network of its own")
+	}
+	return strings.Join(ways, "; ")
+}
+
+// networkRows are the interface in detail.
+func networkRows(s *session.Status) []render.Row {
+	if s == nil || s.Network == nil || s.Network.Device == nil {
+		return nil
+	}
+	d := s.Network.Device
+	rows := []render.Row{
+		{Label: "Routes", Value: prefixes(d.Routes)},
+		{Label: "Left out", Value: prefixes(d.Never)},
+	}
+	for _, c := range d.Clashing {
+		rows = append(rows, render.Row{Label: "Overlap", Value: fmt.Sprintf("%s is this machine's already; the cluster's part appears under %s", c, d.Virtual)})
+	}
+	rows = append(rows, render.Row{Label: "DNS", Value: names(d)}, render.Row{Label: "Search", Value: strings.Join(d.Search, " ")})
+	if s.RTT > 0 {
+		rows = append(rows, render.Row{Label: "Round trip", Value: s.RTT.Round(10 * time.Microsecond).String()})
+	}
+	return rows
+}
+
+func names(d *device.Status) string {
+	text := fmt.Sprintf("%s, by %s", d.DNS, d.DNSMode)
+	if d.DNSMode == "" {
+		text = d.DNS.String() + ", which no program asks by itself"
+	}
+	var others []string
+	for _, r := range d.Resolvers {
+		others = append(others, r.Addr().String())
+	}
+	if len(others) > 0 {
+		text += "; other names from " + strings.Join(others, ", ")
+	}
+	return text
+}
+
+func prefixes(list []netip.Prefix) string {
+	var all []string
+	for _, p := range list {
+		all = append(all, p.String())
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,132 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+)
+
+const indent = "  "
+
+// print writes the status for people: a heading per part, details below.
+func (s *Status) print(w io.Writer) error {
+	heading := "Session: not running"
+	rows := []render.Row{
+		{Label: "User", Value: s.User},
+		{Label: "Context", Value: s.Context},
+		{Label: "Server", Value: s.Server},
+		{Label: "Namespace", Value: s.Namespace},
+	}
+	if p := s.Session; p != nil {
+		heading = "Session: running"
+		rows = append(rows,
+			render.Row{Label: "Name", Value: p.Session},
+			render.Row{Label: "Process", Value: strconv.Itoa(p.PID) + ", version " + p.Version},
+			render.Row{Label: "Connected", Value: connected(p)},
+			render.Row{Label: "Transport", Value: transport(p)},
+			render.Row{Label: "Last error", Value: p.LastError},
+			render.Row{Label: "Log file", Value: p.LogFile})
+	}
+	fmt.Fprintln(w, heading)
+	if err := render.Block(w, indent, rows); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "Manager: %s\n", s.manager())
+	if s.License != nil {
+		fmt.Fprintf(w, "License: %s\n", s.License)
+	}
+	fmt.Fprintf(w, "Network: %s\n", s.Network)
+	if err := render.Block(w, indent, networkRows(s.Session)); err != nil {
+		return err
+	}
+	if err := s.printDenied(w); err != nil {
+		return err
+	}
+	if len(s.Intercepts) == 0 {
+		_, err := fmt.Fprintln(w, "Intercepts: none")
+		return err
+	}
+	fmt.Fprintln(w, "Intercepts:")
+	for _, i := range s.Intercepts {
+		fmt.Fprintf(w, "%s%s/%s: %s\n", indent, i.Namespace, i.Name, i.State)
+		if err := render.Block(w, indent+indent, i.rows()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printDenied says what was out of reach lately, and what would change that.
+func (s *Status) printDenied(w io.Writer) error {
+	if s.Session == nil || len(s.Session.Denied) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w, "Denied:")
+	var rows []render.Row
+	for _, d := range s.Session.Denied {
+		rows = append(rows, render.Row{Label: d.Target, Value: fmt.Sprintf("%s (%s, last at %s)",
+			d.Reason, times(d.Count), d.Last.UTC().Format("2006-01-02 15:04:05 UTC"))})
+	}
+	return render.Block(w, indent, rows)
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.Itoa(n) + " times"
+}
+
+func (s *Status) manager() string {
+	switch {
+	case s.Manager.Version != "":
+		return fmt.Sprintf("%s in namespace %q", s.Manager.Version, s.Manager.Namespace)
+	case s.Session != nil && s.Session.ManagerVersion != "":
+		return fmt.Sprintf("%s in namespace %q (%s)", s.Session.ManagerVersion, s.Manager.Namespace, s.Error)
+	case s.Error != "":
+		return s.Error
+	}
+	return "unknown"
+}
+
+func (i *Intercept) rows() []render.Row {
+	rows := []render.Row{{Label: "Workload", Value: i.Workload}, {Label: "Owner", Value: i.Owner}}
+	for _, p := range i.Ports {
+		label := "Port"
+		if p.Port != "" {
+			label += " " + p.Port
+		}
+		rows = append(rows, render.Row{Label: label, Value: p.Local})
+	}
+	rows = append(rows, render.Row{Label: "Connections", Value: i.arrived()})
+	if i.Fallbacks > 0 {
+		answer := "answered by the application"
+		if i.NoFallback {
+			answer = "refused"
+		}
+		rows = append(rows, render.Row{Label: "Not delivered", Value: fmt.Sprintf("%s %s: nothing listens on %s",
+			render.Count(i.Fallbacks, "connection"), answer, i.locals())})
+	}
+	return append(rows, render.Row{Label: "Message", Value: i.Message})
+}
+
+func connected(p *session.Status) string {
+	if !p.Connected {
+		return "no"
+	}
+	text := "yes, " + render.Count(int64(p.Carriers), "carrier")
+	if p.Lines > 0 {
+		text += ", " + render.Count(int64(p.Lines), "line") + " to agents"
+	}
+	return text
+}
+
+func transport(p *session.Status) string {
+	if p.Relay == "" {
+		return p.Transport
+	}
+	return p.Transport + ", relay " + p.Relay
+}

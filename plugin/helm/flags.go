@@ -1,0 +1,87 @@
+package helm
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+)
+
+// Namespace is the release's namespace: that of -n, else the usual one. The
+// namespace of the kube context is where somebody works, not where the
+// traffic-manager belongs.
+func Namespace(f *kube.Factory) string {
+	if flag := f.ConfigFlags.Namespace; flag != nil && *flag != "" {
+		return *flag
+	}
+	return f.ManagerNamespace
+}
+
+// ApplyFlags are the flags that install and upgrade share. They have Helm's
+// names, and Helm's help where they do what Helm's do.
+type ApplyFlags struct {
+	ValueFlags
+	ChartSource
+	CreateNamespace bool
+	Wait            bool
+	Atomic          bool
+	Timeout         time.Duration
+	DryRun          string
+	TakeOwnership   bool
+	Force           bool
+	Output          string
+}
+
+// AddFlags adds them, with their defaults. undone says what --atomic does for
+// this command.
+func (a *ApplyFlags) AddFlags(flags *pflag.FlagSet, undone string) {
+	a.ValueFlags.AddFlags(flags)
+	a.ChartSource.AddFlags(flags)
+	flags.BoolVar(&a.CreateNamespace, "create-namespace", true, "Create the release namespace if not present")
+	flags.BoolVar(&a.Wait, "wait", true,
+		"Wait until the traffic-manager is ready before marking the release as successful. It will wait for as long as --timeout")
+	flags.BoolVar(&a.Atomic, "atomic", false,
+		"If set, "+undone+". The --wait flag will be set automatically if --atomic is used")
+	flags.DurationVar(&a.Timeout, "timeout", 5*time.Minute, "Time to wait for any individual Kubernetes operation")
+	flags.StringVar(&a.DryRun, "dry-run", string(DryRunNone),
+		"Simulate the change. With no option being specified or as '--dry-run=client', nothing is changed; "+
+			"'--dry-run=server' also has the API server look at it")
+	flags.Lookup("dry-run").NoOptDefVal = string(DryRunClient)
+	flags.BoolVar(&a.TakeOwnership, "take-ownership", false,
+		"If set, ignore the check for helm annotations and take ownership of the existing resources")
+	flags.BoolVar(&a.Force, "force", false, "Go on although Argo CD or Flux manages the traffic-manager")
+	flags.StringVarP(&a.Output, "output", "o", "",
+		`Print this instead of a summary: "yaml", the manifests; "values", the values that are not the chart's defaults`)
+}
+
+// ToOptions checks the flags and loads chart and values.
+func (a *ApplyFlags) ToOptions(ctx context.Context) (Options, error) {
+	o := Options{
+		CreateNamespace: a.CreateNamespace, Wait: a.Wait || a.Atomic, Atomic: a.Atomic,
+		Timeout: a.Timeout, DryRun: DryRun(a.DryRun), TakeOwnership: a.TakeOwnership,
+	}
+	switch o.DryRun {
+	case DryRunNone, DryRunClient, DryRunServer:
+	case "true":
+		o.DryRun = DryRunClient
+	case "false":
+		o.DryRun = DryRunNone
+	default:
+		return o, fmt.Errorf("invalid --dry-run=%s: client, server or none", a.DryRun)
+	}
+	if a.Output != "" && a.Output != "yaml" && a.Output != "values" {
+		return o, fmt.Errorf("invalid --output=%s: yaml or values", a.Output)
+	}
+	if a.Timeout <= 0 {
+		return o, fmt.Errorf("invalid --timeout=%s: it must be positive; --wait=false does not wait", a.Timeout)
+	}
+	var err error
+	if o.Chart, err = LoadChart(ctx, a.ChartSource); err != nil {
+		return o, err
+	}
+	o.Values, err = a.Values()
+	return o, err
+}

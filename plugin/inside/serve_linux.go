@@ -1,0 +1,163 @@
+package inside
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
+	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
+	"github.com/kubectl-intercept/kubectl-intercept/netd/route"
+)
+
+// dialTime bounds connecting to the program.
+const dialTime = 1500 * time.Millisecond
+
+// accept answers the session, and others of this user's processes.
+func (s *supervisor) accept(l net.Listener) {
+	var mu sync.Mutex // held while the network changes
+	var owner *handover.Conn
+	for {
+		raw, err := l.Accept()
+		if err != nil {
+			return
+		}
+		c := raw.(*net.UnixConn)
+		go func() {
+			defer c.Close()
+			if !own(c) {
+				return
+			}
+			h, err := handover.Greet(c, version.Version)
+			if err != nil {
+				return
+			}
+			s.serve(h, &mu, &owner)
+			mu.Lock()
+			defer mu.Unlock()
+			if owner == h {
+				owner = nil
+				_ = s.network.close() // what stays is closed when it is opened again
+				_ = s.control.send(message{Lost: true})
+			}
+		}()
+	}
+}
+
+// serve answers one connection; the last that opened the network owns it.
+func (s *supervisor) serve(h *handover.Conn, mu *sync.Mutex, owner **handover.Conn) {
+	for {
+		r, err := h.Receive()
+		if err != nil {
+			return
+		}
+		if r.Op == handover.OpDial {
+			go dialFor(h, r)
+			continue
+		}
+		if err := r.Check(); err != nil {
+			if h.Reply(r.ID, nil, nil, err) != nil {
+				return
+			}
+			continue
+		}
+		mu.Lock()
+		n, f, err := s.change(r, *owner == h)
+		if r.Op == handover.OpOpen && err == nil {
+			*owner = h
+		}
+		mu.Unlock()
+		err = h.Reply(r.ID, n, f, err)
+		if f != nil {
+			f.Close()
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// change does what is asked for the network. The file is the caller's.
+func (s *supervisor) change(r *handover.Request, owner bool) (*handover.Network, *os.File, error) {
+	if r.Op == handover.OpClose {
+		if !owner {
+			return nil, nil, nil
+		}
+		return nil, nil, s.network.close()
+	}
+	if r.Op == handover.OpUpdate && !owner {
+		return nil, nil, errors.New("update: the network is another session's")
+	}
+	// Both could lead into the TUN; but what the laptop reaches otherwise the
+	// program shall reach, too, and the cluster's appears elsewhere.
+	if err := handover.Refuse(route.Judge(r.Config, s.laptop, s.files.resolvers())); err != nil {
+		return nil, nil, err
+	}
+	if err := s.files.set(&r.Config.DNS); err != nil {
+		return nil, nil, err
+	}
+	made := &handover.Network{Interface: device, Offload: s.network.offload, DNSMode: handover.DNSResolvConf,
+		Resolvers: s.files.resolvers(), Version: version.Version}
+	if r.Op == handover.OpUpdate {
+		return made, nil, s.network.update(r.Config)
+	}
+	d, err := s.network.open(r.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.network.offload, made.Offload = d.Offload, d.Offload
+	return made, d.File, nil
+}
+
+// own says whether the same user is at the other end.
+func own(c *net.UnixConn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	same := false
+	err = raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		same = err == nil && int(cred.Uid) == os.Geteuid()
+	})
+	return err == nil && same
+}
+
+// dialFor gives out a socket that is connected to the program. Some listen on
+// localhost by its IPv6 address only.
+func dialFor(h *handover.Conn, r *handover.Request) {
+	f, err := dial(r.Dial)
+	_ = h.Reply(r.ID, nil, f, err) // who asked may be gone
+	if f != nil {
+		f.Close()
+	}
+}
+
+func dial(p *handover.Port) (*os.File, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
+	defer cancel()
+	var d net.Dialer
+	d.SetMultipathTCP(false)
+	port := strconv.Itoa(int(p.Number))
+	c, err := d.DialContext(ctx, p.Network, net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		if c6, err6 := d.DialContext(ctx, p.Network, net.JoinHostPort("::1", port)); err6 == nil {
+			c, err = c6, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dial the program: %w", err)
+	}
+	defer c.Close()
+	return c.(interface{ File() (*os.File, error) }).File()
+}

@@ -1,0 +1,164 @@
+package inside
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-intercept/kubectl-intercept/netd/route"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
+)
+
+// passed are the signals that go on to the program; kept are those which a
+// terminal sends to it as well.
+var (
+	passed = []os.Signal{unix.SIGTERM, unix.SIGHUP}
+	kept   = []os.Signal{unix.SIGINT, unix.SIGQUIT}
+)
+
+// supervisor is the process inside.
+type supervisor struct {
+	control *control
+	files   files
+	network network
+	laptop  []route.Entry
+	args    []string
+}
+
+// Supervise is the hidden command: it runs in the new namespaces until the
+// program has ended. The error is a *program.ExitError with the program's code.
+func Supervise(args []string) error {
+	if len(args) == 0 {
+		return errors.New("this command is for kubectl intercept run to call")
+	}
+	for _, fd := range []int{controlFD, listenerFD} {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return errors.New("this command is for kubectl intercept run to call")
+		}
+	}
+	l, err := net.FileListener(os.NewFile(listenerFD, "listener"))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	s := &supervisor{control: newControl(os.NewFile(controlFD, "control")), args: args}
+	first, err := s.control.receive()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(first.Folder) // when nobody else does
+	s.files.folder, s.laptop = first.Folder, first.Routes
+	// Terminals, and who ends a process group, mean the program.
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, kept...)
+	if err := s.prepare(); err != nil {
+		return s.fail(err)
+	}
+	if err := s.control.send(message{Ready: true}); err != nil {
+		return err
+	}
+	go s.accept(l)
+	if m, err := s.control.receive(); err != nil || !m.Begin {
+		return nil // given up before the program began
+	}
+	return s.run()
+}
+
+// fail leaves it to who started this process to say what is wrong.
+func (s *supervisor) fail(err error) error {
+	if serr := s.control.send(message{Error: err.Error()}); serr != nil {
+		return err
+	}
+	return &program.ExitError{Code: 1}
+}
+
+// prepare makes the namespaces what the program needs, but for the TUN.
+func (s *supervisor) prepare() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become the parent of what the program starts: %w", err)
+	}
+	if err := s.files.read(); err != nil {
+		return err
+	}
+	if err := private(); err != nil {
+		return forbidden(err)
+	}
+	return s.network.prepare()
+}
+
+// run starts the program and waits for its end and that of all it started.
+func (s *supervisor) run() error {
+	cmd, err := start(s.args)
+	if err != nil {
+		return s.fail(fmt.Errorf("start %s: %w", s.args[0], err))
+	}
+	_ = s.control.send(message{Started: true}) // if nobody hears, the end is near
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, passed...)
+	go func() {
+		for sig := range signals {
+			_ = cmd.Process.Signal(sig) // it may have ended
+		}
+	}()
+	go func() {
+		for {
+			if _, err := s.control.receive(); err != nil {
+				if own, err := namespace("self"); err == nil {
+					end(own, unix.SIGKILL)
+				}
+				return
+			}
+		}
+	}()
+	status, err := reap(cmd.Process.Pid)
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", s.args[0], err)
+	}
+	endAll()
+	if code := program.Code(syscall.WaitStatus(status)); code != 0 {
+		return &program.ExitError{Code: code}
+	}
+	return nil
+}
+
+// start starts the program without any of the supervisor's rights. The kernel
+// kills it when this thread ends, which it does not before the process.
+func start(args []string) (*exec.Cmd, error) {
+	runtime.LockOSThread()
+	if err := drop(); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	return cmd, cmd.Start()
+}
+
+// drop makes what this thread starts have no capabilities, as far as they were
+// given for the supervisor's sake: capabilities(7).
+func drop() error {
+	if mighty() {
+		return nil
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var d [2]unix.CapUserData
+	err := unix.Capget(&h, &d[0])
+	if err == nil {
+		d[0].Inheritable, d[1].Inheritable = 0, 0
+		err = unix.Capset(&h, &d[0])
+	}
+	if err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+// Package program runs the program that a command line ends with, after "--",
+// as a shell would.
+package program
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+// ExitError says how a program ended that did not end well. The program has
+// said why itself.
+type ExitError struct{ Code int }
+
+// Error implements error.
+func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d", e.Code) }
+
+// Run runs a program with the given environment and waits for its end. The
+// terminal's interrupts reach it by themselves, and it decides what they mean;
+// other requests to end are passed on. The error is an *ExitError, or says why
+// the program did not begin.
+func Run(streams genericiooptions.IOStreams, env []string, args []string) error {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, Plain(streams.ErrOut)
+	cmd.Env = env
+	return Wait(cmd)
+}
+
+// Wait is Run for a command at hand.
+func Wait(cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", cmd.Args[0], err)
+	}
+	defer Guard(cmd.Process)()
+	return Ended(cmd.Wait())
+}
+
+// Guard passes requests to end on to a process, and leaves the terminal's
+// interrupts to it, until stop is called.
+func Guard(p *os.Process) (stop func()) {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, passed...)
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt) // ours no longer
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case s := <-signals:
+				_ = p.Signal(s) // it may have ended
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(interrupts)
+		signal.Stop(signals)
+		close(done)
+	}
+}
+
+// Ended makes an *ExitError of what waiting for a program returned.
+func Ended(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return &ExitError{Code: code(exit)}
+	}
+	return err
+}
+
+// Plain is what a program gets as its error output: the terminal itself.
+func Plain(w io.Writer) io.Writer {
+	if f, ok := w.(interface{ Unwrap() io.Writer }); ok {
+		return f.Unwrap()
+	}
+	return w
+}

@@ -1,0 +1,82 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// Intercept prints what `add` says about an intercept.
+func Intercept(w io.Writer, i *v1alpha1.Intercept) error {
+	var destinations, identifiers []string
+	for _, p := range i.Status.Ports {
+		destinations = append(destinations, Local(p.LocalHost, p.LocalPort, p.Protocol))
+		id := resolve.Identifier(p)
+		if p.Service == "" {
+			id += " (container port)"
+		}
+		identifiers = append(identifiers, id)
+	}
+	rows := []Row{
+		{"Intercept name", i.Name},
+		{"State", strings.ToUpper(string(State(i)))},
+		{"Workload kind", i.Spec.Workload.Kind},
+		{"Destination", strings.Join(destinations, ", ")},
+		{"Service Port Identifier", strings.Join(identifiers, ", ")},
+		{"Intercepting", "all " + traffic(i.Spec.Ports)},
+	}
+	if i.Status.Injection != "" {
+		rows = append(rows, Row{"Agent", fmt.Sprintf("%s (%s)", i.Status.Injection, i.Status.InjectionReason)})
+	}
+	return Block(w, "    ", rows)
+}
+
+// State is the state in one word; Waiting before the traffic-manager has
+// spoken of this generation.
+func State(i *v1alpha1.Intercept) v1alpha1.InterceptState {
+	if i.Status.ObservedGeneration != i.Generation {
+		return v1alpha1.StateWaiting
+	}
+	return cmp.Or(i.Status.State, v1alpha1.StateWaiting)
+}
+
+// Local is an address on the laptop: "127.0.0.1:8080", "127.0.0.1:53/UDP".
+func Local(host string, port int32, protocol corev1.Protocol) string {
+	s := net.JoinHostPort(cmp.Or(host, "127.0.0.1"), strconv.Itoa(int(port)))
+	if protocol == corev1.ProtocolUDP {
+		s += "/UDP"
+	}
+	return s
+}
+
+// Count is "1 connection", "3 connections".
+func Count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func traffic(ports []v1alpha1.InterceptPort) string {
+	has := func(protocol corev1.Protocol) bool {
+		return slices.ContainsFunc(ports, func(p v1alpha1.InterceptPort) bool {
+			return cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol
+		})
+	}
+	switch {
+	case has(corev1.ProtocolTCP) && has(corev1.ProtocolUDP):
+		return "TCP connections and UDP packets"
+	case has(corev1.ProtocolUDP):
+		return "UDP packets"
+	}
+	return "TCP connections"
+}

@@ -1,0 +1,96 @@
+package carrier
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// upgradedConn is an HTTP connection without TLS after the 101, as a net.Conn.
+type upgradedConn struct {
+	stream   io.ReadWriteCloser
+	net.Conn // for addresses and deadlines
+}
+
+// newUpgradedConn joins what came after the 101, or with it, with the
+// connection below.
+func newUpgradedConn(stream io.ReadWriteCloser, raw net.Conn) net.Conn {
+	if t, ok := raw.(*tls.Conn); ok {
+		return tunnel.NewCarrierConn(t, stream)
+	}
+	return &upgradedConn{stream: stream, Conn: raw}
+}
+
+// Read implements net.Conn.
+func (u *upgradedConn) Read(p []byte) (int, error) { return u.stream.Read(p) }
+
+// Write implements net.Conn.
+func (u *upgradedConn) Write(p []byte) (int, error) { return u.stream.Write(p) }
+
+// Close unblocks Read and Write.
+func (u *upgradedConn) Close() error { return u.stream.Close() }
+
+// silentConn counts reads, to tell a silent peer from one that talks.
+type silentConn struct {
+	net.Conn
+	heard func() // may be nil
+	reads atomic.Int64
+}
+
+// Read implements net.Conn.
+func (s *silentConn) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	s.reads.Add(1)
+	if s.heard != nil && n > 0 {
+		s.heard()
+	}
+	return n, err
+}
+
+// closeWhenSilent closes the connection when nothing was read for one to two
+// times limit, until ctx ends.
+func (s *silentConn) closeWhenSilent(ctx context.Context, limit time.Duration) {
+	ticker := time.NewTicker(limit)
+	defer ticker.Stop()
+	last := s.reads.Load()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := s.reads.Load()
+		if now == last {
+			s.Close()
+			return
+		}
+		last = now
+	}
+}
+
+// Keepalive of the socket to the API server: a dead way is noticed within
+// about half a minute.
+const (
+	keepaliveIdle     = 15 * time.Second
+	keepaliveInterval = 5 * time.Second
+	keepaliveCount    = 3
+	// userTimeout is how long sent bytes may stay without an acknowledgement.
+	userTimeout = 30 * time.Second
+)
+
+// dialServer dials the API server.
+func dialServer(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{
+		Timeout: attemptTimeout,
+		Control: limitSilence,
+		KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: keepaliveIdle, Interval: keepaliveInterval, Count: keepaliveCount,
+		},
+	}
+	return d.DialContext(ctx, network, addr)
+}

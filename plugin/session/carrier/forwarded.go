@@ -1,0 +1,74 @@
+package carrier
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"k8s.io/streaming/pkg/httpstream"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// connect opens a stream to the manager's port, and TLS and the Upgrade on it.
+func connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
+	stream, err := openStream(c)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	// The API server and the kubelet vouch for the pod, and the manager's
+	// certificate is of its own making: there is nothing to verify here. The
+	// laptop proves itself by the token of its Session.
+	t := tls.Client(tunnel.NewRecordConn(stream), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, DynamicRecordSizingDisabled: true})
+	fail := func(err error) (net.Conn, error) {
+		stream.Close()
+		return nil, fmt.Errorf("port-forward: %w", stream.reason(err))
+	}
+	stop := context.AfterFunc(ctx, func() { stream.Close() })
+	defer stop()
+	if err := t.HandshakeContext(ctx); err != nil {
+		return fail(err)
+	}
+	req, err := http.NewRequest(http.MethodGet, "https://traffic-manager"+tunnel.UpgradePath, nil)
+	if err != nil {
+		return fail(err)
+	}
+	upgradeHeaders(req, tunnel.UpgradeProtocol)
+	if err := req.Write(t); err != nil {
+		return fail(err)
+	}
+	buffered := bufio.NewReader(t)
+	resp, err := http.ReadResponse(buffered, req)
+	if err != nil {
+		return fail(err)
+	}
+	if !upgraded(resp, tunnel.UpgradeProtocol) {
+		err := refusal(ViaPortForward, resp)
+		stream.Close()
+		return nil, err
+	}
+	return tunnel.NewCarrierConn(t, &bufferedConn{Conn: t, buffered: buffered}), nil
+}
+
+// bufferedConn reads what a bufio.Reader took too much, and then without it.
+type bufferedConn struct {
+	net.Conn
+	buffered *bufio.Reader
+}
+
+// Read implements io.Reader.
+func (b *bufferedConn) Read(p []byte) (int, error) {
+	if b.buffered == nil {
+		return b.Conn.Read(p)
+	}
+	if n := b.buffered.Buffered(); n > 0 {
+		return io.LimitReader(b.buffered, int64(n)).Read(p)
+	}
+	b.buffered = nil
+	return b.Conn.Read(p)
+}

@@ -1,0 +1,140 @@
+package carrier
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// attemptTimeout is how long one transport may take while there is another.
+	attemptTimeout = 8 * time.Second
+	// lastTimeout is how long the last one may take.
+	lastTimeout = 30 * time.Second
+	// ForgetAfter is how long a transport that was not possible comes last.
+	ForgetAfter = time.Hour
+)
+
+// Ladder tries transports in order and remembers which of them were not
+// possible when a later one was. It is safe for concurrent use.
+type Ladder struct {
+	transports []Transport
+	now        func() time.Time
+
+	mu   sync.Mutex
+	last map[string]time.Time // comes last until then
+	good map[string]bool      // has worked
+}
+
+// NewLadder tries transports, the best first.
+func NewLadder(transports ...Transport) *Ladder {
+	return &Ladder{transports: transports, now: time.Now, last: map[string]time.Time{}, good: map[string]bool{}}
+}
+
+// Prefer begins with the transport called name, until the given time. It is
+// how an earlier process's experience is used.
+func (l *Ladder) Prefer(name string, until time.Time) {
+	if !slices.ContainsFunc(l.transports, func(t Transport) bool { return t.Name() == name }) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.transports {
+		if t.Name() == name {
+			return
+		}
+		l.last[t.Name()] = until
+	}
+}
+
+func (l *Ladder) order() []Transport {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var first, last []Transport
+	for _, t := range l.transports {
+		if l.now().Before(l.last[t.Name()]) {
+			last = append(last, t)
+		} else {
+			first = append(first, t)
+		}
+	}
+	return append(first, last...)
+}
+
+// Dial returns a connection and the name of the transport it came by. It goes
+// on to the next transport only after a NotPossibleError or a time-out. One that
+// had worked before it timed out is tried once more when another one works: it
+// was the network that was away, and is back.
+func (l *Ladder) Dial(ctx context.Context) (net.Conn, string, error) {
+	var failed []string
+	var late Transport
+	var errs []error
+	order := l.order()
+	for i, t := range order {
+		timeout := attemptTimeout
+		if i == len(order)-1 {
+			timeout = lastTimeout
+		}
+		attempt, cancel := context.WithTimeout(ctx, timeout)
+		conn, err := t.Dial(attempt)
+		slow := attempt.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil {
+			if better, err := l.again(ctx, late); err == nil {
+				conn.Close()
+				return better, late.Name(), nil
+			}
+			l.works(t.Name(), failed)
+			return conn, t.Name(), nil
+		}
+		errs = append(errs, err)
+		if !slow && !IsNotPossible(err) {
+			// Out of order is the news; that another way is closed is not.
+			return nil, "", err
+		}
+		if slow && late == nil && l.worked(t.Name()) {
+			late = t
+		}
+		failed = append(failed, t.Name())
+	}
+	return nil, "", errors.Join(errs...)
+}
+
+// Hopeless says that no transport is possible: that err, from Dial, consists
+// of nothing but NotPossibleErrors.
+func Hopeless(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(many.Unwrap(), func(e error) bool { return !IsNotPossible(e) })
+	}
+	return IsNotPossible(err)
+}
+
+var errNoOther = errors.New("no other transport")
+
+func (l *Ladder) again(ctx context.Context, t Transport) (net.Conn, error) {
+	if t == nil {
+		return nil, errNoOther
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	return t.Dial(ctx)
+}
+
+func (l *Ladder) worked(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.good[name]
+}
+
+// works notes one that does; those that failed come last for a while.
+func (l *Ladder) works(name string, failed []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.good[name] = true
+	for _, n := range failed {
+		l.last[n] = l.now().Add(ForgetAfter)
+	}
+}

@@ -1,0 +1,211 @@
+package carrier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// handshakeTimeout bounds Hello and Welcome.
+const handshakeTimeout = 10 * time.Second
+
+// silence is how long a carrier may be without a sign of life. The manager
+// pings every carrier each ten seconds.
+const silence = 30 * time.Second
+
+// RefusedError is a traffic-manager's refusal of a carrier.
+type RefusedError struct{ Reason string }
+
+// Error is the reason.
+func (e *RefusedError) Error() string {
+	return "the traffic-manager refuses the connection: " + e.Reason
+}
+
+// Config is what a Pool needs.
+type Config struct {
+	// Size is the number of carriers.
+	Size int
+	// Dial returns an upgraded connection and how it came; see Ladder.
+	Dial func(context.Context) (net.Conn, string, error)
+	// Hello begins each carrier.
+	Hello tunnel.Hello
+	// Serve uses a carrier until it breaks. It owns the connection.
+	Serve func(context.Context, net.Conn) error
+	// Connected, if not nil, hears of every carrier that is up, and Failed of
+	// every attempt that was not; from several goroutines.
+	Connected func(transport string)
+	Failed    func(error)
+	Log       *slog.Logger
+}
+
+// State is a snapshot of a Pool.
+type State struct {
+	// Carriers are up.
+	Carriers int
+	// Transport, Relay and ManagerVersion are of the youngest carrier.
+	Transport, Relay, ManagerVersion string
+	// Domain is the cluster's DNS domain.
+	Domain string
+	// RTT is that of the fastest handshake since there was no carrier.
+	RTT time.Duration
+	// Err is why the last attempt failed; nil while all carriers are up.
+	Err error
+}
+
+// Pool keeps carriers up. It is safe for concurrent use.
+type Pool struct {
+	cfg Config
+
+	signals
+
+	born  time.Time
+	heard atomic.Int64 // when a carrier last brought anything, since born
+
+	mu    sync.Mutex
+	state State
+}
+
+// NewPool returns a Pool that is not running yet.
+func NewPool(cfg Config) *Pool {
+	return &Pool{cfg: cfg, signals: newSignals(), born: time.Now()}
+}
+
+func (p *Pool) hear() { p.heard.Store(int64(time.Since(p.born))) }
+
+// Quiet is how long no carrier has brought anything.
+func (p *Pool) Quiet() time.Duration { return time.Since(p.born) - time.Duration(p.heard.Load()) }
+
+// Run keeps the carriers up until ctx ends.
+func (p *Pool) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for range p.cfg.Size {
+		wg.Go(func() { p.keep(ctx) })
+	}
+	wg.Wait()
+}
+
+// State says how things are.
+func (p *Pool) State() State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.state
+	if s.Carriers == p.cfg.Size {
+		s.Err = nil
+	}
+	return s
+}
+
+// keep keeps one carrier up.
+func (p *Pool) keep(ctx context.Context) {
+	var b backoff
+	for ctx.Err() == nil {
+		wake := p.pause()
+		lived, err := p.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if lived >= stable {
+			b.reset()
+		}
+		p.failed(err)
+		pause := time.NewTimer(b.next(time.Now()))
+		select {
+		case <-pause.C:
+		case <-wake:
+			b.reset()
+		case <-ctx.Done():
+		}
+		pause.Stop()
+	}
+}
+
+// once brings one carrier up and returns when it is gone.
+func (p *Pool) once(ctx context.Context) (lived time.Duration, err error) {
+	ctx, cancel := p.untilDropped(ctx)
+	defer cancel()
+	conn, transport, err := p.cfg.Dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	welcome, rtt, err := p.greet(ctx, conn)
+	if err != nil {
+		conn.Close()
+		return 0, err
+	}
+	begin := time.Now()
+	p.hear()
+	p.up(transport, welcome, rtt)
+	watched := &silentConn{Conn: conn, heard: p.hear}
+	go watched.closeWhenSilent(ctx, silence)
+	err = p.cfg.Serve(ctx, watched)
+	p.mu.Lock()
+	p.state.Carriers--
+	p.mu.Unlock()
+	if err == nil {
+		err = errors.New("connection to the traffic-manager is lost")
+	}
+	return time.Since(begin), err
+}
+
+// greet shakes hands.
+func (p *Pool) greet(ctx context.Context, conn net.Conn) (*tunnel.Welcome, time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // deadlines may have no effect
+	defer stop()
+	begin := time.Now()
+	if err := tunnel.WriteHello(conn, &p.cfg.Hello); err != nil {
+		return nil, 0, fmt.Errorf("greet the traffic-manager: %w", err)
+	}
+	w, err := tunnel.ReadWelcome(conn)
+	if err != nil {
+		return nil, 0, fmt.Errorf("greet the traffic-manager: %w", err)
+	}
+	if w.Refusal != "" {
+		return nil, 0, &RefusedError{w.Refusal}
+	}
+	if !stop() {
+		return nil, 0, fmt.Errorf("greet the traffic-manager: %w", ctx.Err())
+	}
+	return w, time.Since(begin), nil
+}
+
+func (p *Pool) up(transport string, w *tunnel.Welcome, rtt time.Duration) {
+	p.mu.Lock()
+	first := p.state.Carriers == 0
+	p.state.Carriers++
+	p.state.Transport, p.state.Relay, p.state.ManagerVersion = transport, w.Pod, w.Version
+	if first || rtt < p.state.RTT {
+		p.state.RTT = rtt // the others had to wait for a busy machine
+	}
+	p.state.Domain = w.Domain
+	p.mu.Unlock()
+	p.cfg.Log.Info("carrier is up", "transport", transport, "relay", w.Pod, "managerVersion", w.Version, "rtt", rtt)
+	if first {
+		p.Retry() // the others need not wait
+	}
+	if p.cfg.Connected != nil {
+		p.cfg.Connected(transport)
+	}
+}
+
+func (p *Pool) failed(err error) {
+	p.mu.Lock()
+	level := slog.LevelDebug // the same again
+	if p.state.Err == nil || p.state.Err.Error() != err.Error() {
+		level = slog.LevelWarn
+	}
+	p.state.Err = err
+	p.mu.Unlock()
+	p.cfg.Log.Log(context.Background(), level, "carrier is down", "error", err)
+	if p.cfg.Failed != nil {
+		p.cfg.Failed(err)
+	}
+}

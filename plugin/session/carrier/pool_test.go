@@ -1,0 +1,124 @@
+package carrier
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// manager is the far end of a pool: it answers each Hello with what it is told.
+type manager struct {
+	t *testing.T
+
+	mu      sync.Mutex
+	down    error
+	refusal string
+	dials   int
+	conns   []net.Conn
+}
+
+func (m *manager) dial(context.Context) (net.Conn, string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dials++
+	if m.down != nil {
+		return nil, "", m.down
+	}
+	near, far := pair(m.t)
+	m.conns = append(m.conns, far)
+	refusal := m.refusal
+	go func() {
+		if _, err := tunnel.ReadHello(far); err == nil {
+			tunnel.WriteWelcome(far, &tunnel.Welcome{Refusal: refusal, Pod: "manager-0", Version: "1.2.3"})
+		}
+	}()
+	return near, "fake", nil
+}
+
+// set changes what the manager does, and drops its connections.
+func (m *manager) set(down error, refusal string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down, m.refusal = down, refusal
+	for _, c := range m.conns {
+		c.Close()
+	}
+	m.conns = nil
+}
+
+func wait(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting for %s", what)
+		}
+		runtime.Gosched()
+	}
+}
+
+func startPool(t *testing.T, m *manager) *Pool {
+	p := NewPool(Config{Size: 3, Dial: m.dial, Hello: tunnel.Hello{Session: "s"}, Log: slog.New(slog.DiscardHandler),
+		Serve: func(ctx context.Context, c net.Conn) error {
+			stop := context.AfterFunc(ctx, func() { c.Close() })
+			defer stop()
+			io.Copy(io.Discard, c)
+			return c.Close()
+		}})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { p.Run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return p
+}
+
+func TestPoolComesBack(t *testing.T) {
+	m := &manager{t: t}
+	p := startPool(t, m)
+	wait(t, "carriers", func() bool { return p.State().Carriers == 3 })
+	if s := p.State(); s.Transport != "fake" || s.Relay != "manager-0" || s.ManagerVersion != "1.2.3" || s.RTT <= 0 || s.Err != nil {
+		t.Fatalf("state %+v", s)
+	}
+	m.set(errors.New("connection refused"), "")
+	wait(t, "the outage", func() bool {
+		s := p.State()
+		return s.Carriers == 0 && s.Err != nil && s.Err.Error() == "connection refused"
+	})
+	m.set(nil, "")
+	start := time.Now()
+	wait(t, "carriers after the outage", func() bool { return p.State().Carriers == 3 })
+	if d := time.Since(start); d > 3*time.Second {
+		t.Fatalf("healed after %s", d)
+	}
+}
+
+func TestPoolSaysWhyItIsRefused(t *testing.T) {
+	m := &manager{t: t, refusal: "unknown session"}
+	p := startPool(t, m)
+	var refused *RefusedError
+	wait(t, "the refusal", func() bool { return errors.As(p.State().Err, &refused) })
+	if refused.Reason != "unknown session" {
+		t.Fatalf("refused because of %q", refused.Reason)
+	}
+}
+
+func TestPoolRenewsAfterSleep(t *testing.T) {
+	m := &manager{t: t}
+	p := startPool(t, m)
+	wait(t, "carriers", func() bool { return p.State().Carriers == 3 })
+	p.Woke(slept) // a nap: the carriers stay
+	p.Woke(time.Hour)
+	wait(t, "new carriers", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.dials >= 6
+	})
+	wait(t, "carriers", func() bool { return p.State().Carriers == 3 })
+}

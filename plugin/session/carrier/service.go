@@ -1,0 +1,141 @@
+package carrier
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// ServiceProxy reaches the manager through the API server's proxy to its
+// Service: one hop, and no more permission than "get" on services/proxy.
+type ServiceProxy struct {
+	transport http.RoundTripper
+	url       *url.URL
+	protocol  string
+	sockets   *sockets
+}
+
+// NewServiceProxy uses the Service traffic-manager, port "tunnel", in a
+// namespace.
+func NewServiceProxy(cfg *rest.Config, namespace string) (*ServiceProxy, error) {
+	return newServiceProxy(cfg, namespace, "https", tunnel.UpgradePath, tunnel.UpgradeProtocol)
+}
+
+// NewLineProxy is for lines: the API server does not encrypt what it sends to
+// the manager, for it is encrypted already.
+func NewLineProxy(cfg *rest.Config, namespace string) (*ServiceProxy, error) {
+	return newServiceProxy(cfg, namespace, "http", tunnel.LineUpgradePath, tunnel.LineUpgradeProtocol)
+}
+
+func newServiceProxy(cfg *rest.Config, namespace, scheme, path, protocol string) (*ServiceProxy, error) {
+	u, err := resourceURL(cfg, "namespaces", namespace, "services", scheme+":traffic-manager:tunnel", "proxy"+path)
+	if err != nil {
+		return nil, err
+	}
+	all := &sockets{}
+	t, err := newTransport(cfg, all)
+	if err != nil {
+		return nil, err
+	}
+	// Bearer tokens, exec credentials, impersonation.
+	wrapped, err := rest.HTTPWrappersForConfig(cfg, t)
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig: %w", err)
+	}
+	return &ServiceProxy{transport: wrapped, url: u, protocol: protocol, sockets: all}, nil
+}
+
+// resourceURL is the URL of a path below /api/v1 of the API server, which may
+// itself live under a path.
+func resourceURL(cfg *rest.Config, path ...string) (*url.URL, error) {
+	u, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig: %w", err)
+	}
+	u = &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}
+	u.Path += "/api/v1/" + strings.Join(path, "/")
+	return u, nil
+}
+
+// newTransport speaks HTTP/1.1, for an Upgrade, and TLS with records of full
+// size from the start. Its connections are added to all.
+func newTransport(cfg *rest.Config, all *sockets) (*http.Transport, error) {
+	tlsCfg, err := rest.TLSConfigFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig: %w", err)
+	}
+	if tlsCfg == nil {
+		tlsCfg = &tls.Config{}
+	}
+	tlsCfg.NextProtos = []string{"http/1.1"}
+	tlsCfg.DynamicRecordSizingDisabled = true
+	tlsCfg.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	proxy := http.ProxyFromEnvironment
+	if cfg.Proxy != nil {
+		proxy = cfg.Proxy
+	}
+	dial := dialServer
+	if cfg.Dial != nil {
+		dial = cfg.Dial
+	}
+	return &http.Transport{
+		Proxy:           proxy,
+		TLSClientConfig: tlsCfg,
+		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			all.add(c)
+			return tunnel.NewRecordConn(c), nil
+		},
+		DisableCompression: true,
+		IdleConnTimeout:    attemptTimeout,
+	}, nil
+}
+
+// Name is ViaService.
+func (p *ServiceProxy) Name() string { return ViaService }
+
+// Drop closes every connection that came from Dial: they are dead and may not
+// know.
+func (p *ServiceProxy) Drop() { p.sockets.drop() }
+
+// Dial implements Transport.
+func (p *ServiceProxy) Dial(ctx context.Context) (net.Conn, error) {
+	var raw net.Conn
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { raw = info.Conn },
+	})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	upgradeHeaders(req, p.protocol)
+	resp, err := p.transport.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("connect through the API server: %w", err)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		defer resp.Body.Close()
+		return nil, refusal(ViaService, resp)
+	}
+	rw, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok || raw == nil || !upgraded(resp, p.protocol) {
+		resp.Body.Close()
+		return nil, &NotPossibleError{ViaService, errors.New("the answer to the Upgrade request is not the traffic-manager's")}
+	}
+	return newUpgradedConn(rw, raw), nil
+}

@@ -1,0 +1,151 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// ErrNotRunning says that the context has no session process.
+var ErrNotRunning = errors.New("no session is running")
+
+// errEnding says that the process is about to end.
+var errEnding = errors.New("the session is ending")
+
+// Client speaks to a session process.
+type Client struct {
+	dir  *state.Dir
+	http *http.Client
+}
+
+func newClient(dir *state.Dir) *Client {
+	return &Client{dir: dir, http: &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", dir.Socket())
+		},
+	}}}
+}
+
+// Status asks the process.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	var s Status
+	if err := c.call(ctx, http.MethodGet, "/status", nil, &s); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Track tells the process of an intercept that it is to stay alive for.
+func (c *Client) Track(ctx context.Context, namespace, name string) error {
+	return c.call(ctx, http.MethodPost, "/intercepts", tracked{Namespace: namespace, Name: name}, nil)
+}
+
+// TrackInside is Track for one whose ports are a program's own: socket is where
+// who started it listens (netd/handover). The intercept ends with that.
+func (c *Client) TrackInside(ctx context.Context, namespace, name, socket string) error {
+	return c.call(ctx, http.MethodPost, "/intercepts", tracked{Namespace: namespace, Name: name, Socket: socket}, nil)
+}
+
+// OpenProxy gives programs on the laptop access to the cluster, by a proxy on the
+// given address of this machine (port 0: any).
+func (c *Client) OpenProxy(ctx context.Context, proxy, namespace string) (*Network, error) {
+	return c.network(ctx, "/proxy", state.Network{Proxy: proxy, Namespace: namespace})
+}
+
+// OpenDevice gives them access by a TUN.
+func (c *Client) OpenDevice(ctx context.Context, want state.Device) (*Network, error) {
+	return c.network(ctx, "/device", want)
+}
+
+func (c *Client) network(ctx context.Context, path string, want any) (*Network, error) {
+	var n Network
+	if err := c.call(ctx, http.MethodPost, path, want, &n); err != nil {
+		return nil, err
+	}
+	return &n, nil
+}
+
+// Disconnect ends what these began. Intercepts stay.
+func (c *Client) Disconnect(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/disconnect", nil, nil)
+}
+
+// Quit ends the process and with it the Session object and its intercepts,
+// and returns when it is gone. That none runs is no error.
+func (c *Client) Quit(ctx context.Context) error { return c.quit(ctx, "/quit") }
+
+// replace ends the process and leaves everything to a successor.
+func (c *Client) replace(ctx context.Context) error { return c.quit(ctx, "/quit?successor=true") }
+
+func (c *Client) quit(ctx context.Context, path string) error {
+	err := c.call(ctx, http.MethodPost, path, nil, nil)
+	if err != nil && !errors.Is(err, ErrNotRunning) && !errors.Is(err, errEnding) {
+		return err
+	}
+	return c.gone(ctx)
+}
+
+// gone waits until no process holds the session.
+func (c *Client) gone(ctx context.Context) error {
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		locked, err := c.dir.Locked()
+		if err != nil || !locked {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the session to end: %w", ctx.Err())
+		}
+	}
+}
+
+// hold keeps the process from ending for a while.
+func (c *Client) hold(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/hold", nil, nil)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&body).Encode(in); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://session"+path, &body)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil && ctx.Err() == nil {
+		// Nobody listens, or who did has ended without an answer.
+		return fmt.Errorf("%w: %w", ErrNotRunning, err)
+	}
+	if err != nil {
+		return fmt.Errorf("ask the session process: %w", err)
+	}
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode == http.StatusConflict:
+		return errEnding
+	case resp.StatusCode != http.StatusOK:
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+		return errors.New(strings.TrimSpace(string(text)))
+	case out == nil:
+		return nil
+	}
+	return json.NewDecoder(resp.Body).Decode(out)
+}

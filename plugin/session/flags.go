@@ -1,0 +1,139 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+)
+
+// flagValue is a kubectl flag that was given.
+type flagValue struct {
+	name   string
+	values []string
+}
+
+// explicit lists kubectl's flags that differ from their defaults, by name.
+func explicit(f *kube.Factory) []flagValue {
+	defaults := pflag.NewFlagSet("", pflag.ContinueOnError)
+	genericclioptions.NewConfigFlags(true).AddFlags(defaults)
+	given := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.ConfigFlags.AddFlags(given) // their defaults here are their values
+	var list []flagValue
+	given.VisitAll(func(g *pflag.Flag) {
+		if d := defaults.Lookup(g.Name); d != nil && d.DefValue == g.Value.String() {
+			return
+		}
+		v := flagValue{name: g.Name, values: []string{g.Value.String()}}
+		if s, ok := g.Value.(pflag.SliceValue); ok {
+			v.values = slices.Clone(s.GetSlice())
+		}
+		list = append(list, v)
+	})
+	return list
+}
+
+// Flags that are not passed on as they are.
+var (
+	// The process serves all namespaces and never gives up.
+	notForwarded = []string{"context", "namespace", "request-timeout"}
+	// Everybody can read a command line, only the user an environment.
+	secretFlags = []string{"token", "password"}
+	pathFlags   = []string{"kubeconfig", "client-certificate", "client-key", "certificate-authority", "cache-dir"}
+)
+
+// secretsEnv carries the secret flags to the process, in JSON by name.
+const secretsEnv = "KUBECTL_INTERCEPT_SESSION_FLAGS"
+
+// forward returns the arguments and the environment of a process that is to
+// see the cluster just as this one does, whatever becomes of the current
+// directory and the kubeconfig's current context.
+func forward(f *kube.Factory, id *identity, env []string) (args, environ []string, err error) {
+	if id.context != "" {
+		args = append(args, "--context="+id.context)
+	}
+	args = append(args, "--manager-namespace="+id.managerNamespace)
+	secrets := map[string]string{}
+	for _, flag := range explicit(f) {
+		switch {
+		case slices.Contains(notForwarded, flag.name):
+		case slices.Contains(secretFlags, flag.name):
+			secrets[flag.name] = flag.values[0]
+		default:
+			for _, v := range flag.values {
+				if slices.Contains(pathFlags, flag.name) {
+					if v, err = filepath.Abs(v); err != nil {
+						return nil, nil, err
+					}
+				}
+				args = append(args, "--"+flag.name+"="+v)
+			}
+		}
+	}
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		switch name {
+		case secretsEnv:
+			continue
+		case "KUBECONFIG":
+			if value, err = absoluteList(value); err != nil {
+				return nil, nil, err
+			}
+			kv = name + "=" + value
+		}
+		environ = append(environ, kv)
+	}
+	if len(secrets) > 0 {
+		b, err := json.Marshal(secrets)
+		if err != nil {
+			return nil, nil, err
+		}
+		environ = append(environ, secretsEnv+"="+string(b))
+	}
+	return args, environ, nil
+}
+
+func absoluteList(list string) (string, error) {
+	paths := filepath.SplitList(list)
+	for i, p := range paths {
+		if p == "" {
+			continue
+		}
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return "", err
+		}
+		paths[i] = abs
+	}
+	return strings.Join(paths, string(filepath.ListSeparator)), nil
+}
+
+// takeSecrets puts the secret flags of the environment into f, before its
+// first use, and removes them from the environment.
+func takeSecrets(f *kube.Factory) error {
+	value, ok := os.LookupEnv(secretsEnv)
+	if !ok {
+		return nil
+	}
+	if err := os.Unsetenv(secretsEnv); err != nil {
+		return err
+	}
+	var secrets map[string]string
+	if err := json.Unmarshal([]byte(value), &secrets); err != nil {
+		return fmt.Errorf("environment variable %s is malformed", secretsEnv)
+	}
+	if v, ok := secrets["token"]; ok && f.BearerToken != nil {
+		f.BearerToken = &v
+	}
+	if v, ok := secrets["password"]; ok && f.Password != nil {
+		f.Password = &v
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package session
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+)
+
+const kubeconfig = `
+apiVersion: v1
+kind: Config
+current-context: one
+clusters:
+- name: c
+  cluster: {server: "https://198.51.100.1:6443"}
+- name: d
+  cluster: {server: "https://198.51.100.2:6443"}
+users:
+- name: jane
+  user: {token: old}
+- name: joe
+  user: {token: other}
+contexts:
+- name: one
+  context: {cluster: c, user: jane}
+- name: two
+  context: {cluster: d, user: jane, namespace: shop}
+- name: three
+  context: {cluster: c, user: joe}
+`
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// flags returns a Factory that has parsed args.
+func flags(t *testing.T, args ...string) *kube.Factory {
+	t.Helper()
+	f := kube.NewFactory()
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.AddFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func mustIdentify(t *testing.T, args ...string) *identity {
+	t.Helper()
+	id, err := identify(flags(t, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestKeyTellsUsersApart(t *testing.T) {
+	path := writeConfig(t, kubeconfig)
+	base := mustIdentify(t, "--kubeconfig", path)
+	if base.context != "one" || base.server != "https://198.51.100.1:6443" || base.namespace != "default" || base.managerNamespace != "intercept-system" {
+		t.Fatalf("identity %+v", base)
+	}
+	for _, same := range [][]string{{"--context", "one"}, {"-n", "elsewhere"}, {"--request-timeout", "3s"}, {"--cache-dir", "/tmp/x"}} {
+		if id := mustIdentify(t, append(same, "--kubeconfig", path)...); id.key != base.key {
+			t.Errorf("%v makes another session", same)
+		}
+	}
+	seen := map[string][]string{base.key: nil}
+	for _, other := range [][]string{{"--context", "two"}, {"--context", "three"}, {"--user", "joe"}, {"--as", "jim"}, {"--as", "jim", "--as-group", "a"},
+		{"--token", "x"}, {"--token", "y"}, {"--manager-namespace", "mine"}, {"--server", "https://198.51.100.9"}} {
+		id := mustIdentify(t, append(other, "--kubeconfig", path)...)
+		if twin, ok := seen[id.key]; ok {
+			t.Errorf("%v and %v share a session", other, twin)
+		}
+		seen[id.key] = other
+	}
+	renewed := strings.ReplaceAll(kubeconfig, "old", "new")
+	if err := os.WriteFile(path, []byte(renewed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if mustIdentify(t, "--kubeconfig", path).key != base.key {
+		t.Error("a renewed token makes another session")
+	}
+	if mustIdentify(t, "--kubeconfig", writeConfig(t, kubeconfig)).key == base.key {
+		t.Error("users of the same name in two files share a session")
+	}
+}
+
+func TestForward(t *testing.T) {
+	path := writeConfig(t, kubeconfig)
+	t.Chdir(filepath.Dir(path))
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := flags(t, "--kubeconfig", "config", "--as", "jim", "--as-group", "a", "--as-group", "b,c", "--token", "secret", "-n", "shop",
+		"--insecure-skip-tls-verify", "--request-timeout", "3s", "--manager-namespace", "mine")
+	id, err := identify(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args, env, err := forward(f, id, []string{"HOME=/home/jane", "KUBECONFIG=a" + string(filepath.ListSeparator) + "/b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range args {
+		if strings.Contains(a, "secret") {
+			t.Errorf("%s shows a secret", a)
+		}
+	}
+	g := flags(t, args...)
+	if *g.Context != "one" || *g.Impersonate != "jim" || !slices.Equal(*g.ImpersonateGroup, []string{"a", "b,c"}) || !*g.Insecure ||
+		*g.KubeConfig != filepath.Join(dir, "config") || *g.ConfigFlags.Namespace != "" || *g.Timeout != "0" || g.ManagerNamespace != "mine" {
+		t.Errorf("arguments %q", args)
+	}
+	if !slices.Contains(env, "HOME=/home/jane") || !slices.Contains(env, "KUBECONFIG="+filepath.Join(dir, "a")+string(filepath.ListSeparator)+"/b") {
+		t.Errorf("environment %q", env)
+	}
+	for _, kv := range env {
+		if name, value, _ := strings.Cut(kv, "="); name == secretsEnv {
+			t.Setenv(name, value)
+		}
+	}
+	if err := takeSecrets(g); err != nil || *g.BearerToken != "secret" {
+		t.Errorf("token %q arrives, %v", *g.BearerToken, err)
+	}
+	if v, ok := os.LookupEnv(secretsEnv); ok {
+		t.Errorf("children of the process inherit %q", v)
+	}
+	other, err := identify(g)
+	if err != nil || other.key != id.key {
+		t.Errorf("the process takes itself for another session: %v", err)
+	}
+}
+
+func TestObjectName(t *testing.T) {
+	for _, c := range []struct{ user, host, want string }{
+		{"jane", "laptop", "jane-laptop-"},
+		{"Jane.Doe@example.com", "Janes-MacBook.local", "jane-doe-example-com-janes-macbook-"},
+		{"system:serviceaccount:shop:builder", "", "system-serviceaccount-shop-builder-host-"},
+		{"", "---", "user-host-"},
+		{strings.Repeat("x", 500), strings.Repeat("y", 500), strings.Repeat("x", 34) + "-" + strings.Repeat("y", 20) + "-"},
+	} {
+		got := objectName(c.user, c.host)
+		if !strings.HasPrefix(got, c.want) || len(got) != len(c.want)+5 || len(got) > 63 {
+			t.Errorf("%q on %q is %q", c.user, c.host, got)
+		}
+	}
+}

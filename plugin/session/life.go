@@ -1,0 +1,165 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+)
+
+// times are how long the process waits for work. Tests make them short.
+type times struct {
+	// idle is how long no Intercept may refer to the session.
+	idle time.Duration
+	// hold is how long a command that was here may take to make one.
+	hold time.Duration
+	// look is how often that is looked at.
+	look time.Duration
+	// renew is how often what lies behind a TUN is compared with the cluster, and
+	// reopen the pause before one that went away is asked for again.
+	renew, reopen time.Duration
+}
+
+func defaultTimes() times {
+	return times{idle: 30 * time.Second, hold: 90 * time.Second, look: time.Second, renew: 5 * time.Second, reopen: 2 * time.Second}
+}
+
+func serveCarrier(b *tunnel.Budget, h tunnel.Handler) func(context.Context, net.Conn) error {
+	return func(ctx context.Context, c net.Conn) error { return tunnel.Serve(ctx, c, b, h) }
+}
+
+// finish begins the end; the first reason counts.
+func (p *process) finish(reason endReason) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ending {
+		return
+	}
+	p.ending = true
+	p.end <- reason
+}
+
+// finishIdle is finish for want of work, unless a command has just come.
+func (p *process) finishIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ending || time.Now().Before(p.until) {
+		return
+	}
+	p.ending = true
+	p.end <- endIdle
+}
+
+// hold keeps the process for a while. It is false when the end has begun.
+func (p *process) hold() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ending {
+		p.until = time.Now().Add(p.times.hold)
+	}
+	return !p.ending
+}
+
+// connected notes the transport that works.
+func (p *process) connected(transport string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.once {
+		go trim()
+	}
+	p.once, p.phase = true, ""
+	if p.lines != nil {
+		p.lines.Retry()
+	}
+	if p.transport != carrier.Auto || p.state.Transport == transport && time.Since(p.state.TransportTime) < carrier.ForgetAfter {
+		return
+	}
+	p.state.Transport, p.state.TransportTime = transport, time.Now()
+	p.save()
+}
+
+// failed ends a process that has never been connected and will not be.
+func (p *process) failed(err error) {
+	var refused *carrier.RefusedError
+	p.mu.Lock()
+	hopeless := !p.once && (carrier.Hopeless(err) || errors.As(err, &refused) && time.Since(p.started) > refusedTimeout)
+	if hopeless && p.fatal == nil {
+		p.fatal = p.explain(err)
+	}
+	p.mu.Unlock()
+	if hopeless {
+		p.finish(endFailed)
+	}
+}
+
+// save writes the state; p.mu is held.
+func (p *process) save() {
+	if err := p.dir.Save(p.state); err != nil {
+		p.log.Warn("state is not saved", "error", err)
+	}
+}
+
+// saveIntercepts notes what a successor will have to serve.
+func (p *process) saveIntercepts() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ending {
+		return // they stay on record
+	}
+	p.state.Intercepts, p.state.Inside = p.table.Keys(), p.table.Inside()
+	p.save()
+}
+
+// resume serves what an earlier process served.
+func (p *process) resume(ctx context.Context) {
+	p.mu.Lock()
+	keys := append(p.state.Intercepts[:0:0], p.state.Intercepts...)
+	sockets := maps.Clone(p.state.Inside)
+	p.mu.Unlock()
+	for _, key := range keys {
+		if err := p.table.Track(ctx, key, sockets[key.String()]); err != nil {
+			p.log.Info("intercept is not resumed", "intercept", key.String(), "error", err)
+		}
+	}
+}
+
+// watchIdle ends the process when nothing needs it.
+func (p *process) watchIdle(ctx context.Context) {
+	ticker := time.NewTicker(p.times.look)
+	defer ticker.Stop()
+	last := time.Now() // when there was an intercept
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if len(p.table.Keys()) > 0 || p.network.online() {
+			last = time.Now()
+			continue
+		}
+		if time.Since(last) < p.times.idle || p.held() {
+			continue
+		}
+		// Commands of other machines, or kubectl, may have made one.
+		sctx, cancel := context.WithTimeout(ctx, startTimeout)
+		err := p.table.Sweep(sctx, p.id.namespace)
+		cancel()
+		switch {
+		case err != nil:
+			last = time.Now() // the API server is away: ask again later
+		case len(p.table.Keys()) == 0:
+			p.finishIdle()
+		}
+	}
+}
+
+func (p *process) held() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Now().Before(p.until)
+}

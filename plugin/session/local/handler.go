@@ -1,0 +1,115 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+const (
+	// dialTimeout bounds connecting to the local program.
+	dialTimeout = 1500 * time.Millisecond
+	// datagramIdle ends a UDP flow.
+	datagramIdle = time.Minute
+)
+
+// Handle connects a flow with the local program it belongs to. It is a
+// tunnel.Handler.
+func (t *Table) Handle(ctx context.Context, o *tunnel.Open, in tunnel.Incoming) error {
+	e, p, err := t.find(ctx, o)
+	if err != nil {
+		t.log.Warn("flow is not served", "intercept", o.Intercept, "port", o.Port, "protocol", o.Protocol.String(), "error", err)
+		return err
+	}
+	c := e.count(p)
+	conn, stream, err := dial(ctx, e.within(), p)
+	if err != nil {
+		c.refused.Add(1)
+		t.log.Debug("local port does not answer", "intercept", o.Intercept, "local", p.String(), "error", err)
+		return tunnel.ErrRefused
+	}
+	if err := in.Accept(); err != nil {
+		conn.Close()
+		return err
+	}
+	c.connections.Add(1)
+	if len(o.First) > 0 {
+		if _, err := conn.Write(o.First); err != nil {
+			stream.Reset()
+			return fmt.Errorf("write to %s: %w", p, err)
+		}
+		c.in.Add(int64(len(o.First)))
+	}
+	return in.Join(stream, func(in, out int) {
+		c.in.Add(int64(in))
+		c.out.Add(int64(out))
+	})
+}
+
+// find returns where a flow goes, and reads the Intercept again if what is
+// known of it does not say.
+func (t *Table) find(ctx context.Context, o *tunnel.Open) (*entry, place, error) {
+	e, err := t.lookup(ctx, o)
+	if err != nil {
+		return nil, place{}, err
+	}
+	if p, ok := e.where(o); ok {
+		return e, p, nil
+	}
+	i := e.object()
+	if e, err = t.fetch(ctx, clientKey(i)); err != nil {
+		return nil, place{}, err
+	}
+	if p, ok := e.where(o); ok {
+		return e, p, nil
+	}
+	return nil, place{}, fmt.Errorf("intercept %s has no port %d/%s: %w", o.Intercept, o.Port, o.Protocol, tunnel.ErrRefused)
+}
+
+// dial connects to the program, here or in its own network.
+func dial(ctx context.Context, in *inside, p place) (conn net.Conn, stream tunnel.Stream, err error) {
+	switch {
+	case in != nil:
+		conn, err = in.dial(ctx, p)
+	case p.protocol == tunnel.UDP:
+		conn, err = dialUDP(ctx, p)
+	default:
+		conn, err = dialTCP(ctx, p)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if p.protocol == tunnel.UDP {
+		return conn, tunnel.NewDatagrams(conn, datagramIdle), nil
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		conn.Close()
+		return nil, nil, errors.New("not a TCP connection")
+	}
+	return tcp, tunnel.NewTCP(tcp), nil
+}
+
+// dialTCP connects to a local program. Some listen on localhost by its IPv6
+// address only.
+func dialTCP(ctx context.Context, p place) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	c, err := d.DialContext(ctx, "tcp", p.String())
+	if err != nil && p.host == "127.0.0.1" {
+		six := p
+		six.host = "::1"
+		if c6, err6 := d.DialContext(ctx, "tcp", six.String()); err6 == nil {
+			c, err = c6, nil
+		}
+	}
+	return c, err
+}
+
+func dialUDP(ctx context.Context, p place) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	return d.DialContext(ctx, "udp", p.String())
+}

@@ -1,0 +1,177 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/singleflight"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// Table holds the Intercepts of one session. It is safe for concurrent use.
+//
+// It learns of an Intercept by Track, by Sweep, or when the first flow of it
+// arrives, reads it with the user's own permissions, and follows it until it
+// is gone. An Intercept of another session is not served.
+type Table struct {
+	ctx     context.Context // ends the following
+	client  client.WithWatch
+	session string
+	user    string
+	log     *slog.Logger
+	changed func()
+
+	flight  singleflight.Group
+	mu      sync.Mutex
+	entries map[types.NamespacedName]*entry
+}
+
+// NewTable serves the session of a user. Until ctx ends it follows what it
+// serves; changed hears when an Intercept comes or goes.
+func NewTable(ctx context.Context, c client.WithWatch, session, user string, log *slog.Logger, changed func()) *Table {
+	return &Table{ctx: ctx, client: c, session: session, user: user, log: log, changed: changed, entries: map[types.NamespacedName]*entry{}}
+}
+
+// Keys are the served Intercepts, sorted.
+func (t *Table) Keys() []types.NamespacedName {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	keys := make([]types.NamespacedName, 0, len(t.entries))
+	for k := range t.entries {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
+	return keys
+}
+
+// Track serves an Intercept from now on. Its ports are this machine's, or those
+// of a program with a network of its own: then socket is where who started the
+// program listens (netd/handover), and the Intercept ends with it. The error
+// is tunnel.ErrDenied if it does not exist or is not this session's.
+func (t *Table) Track(ctx context.Context, key types.NamespacedName, socket string) error {
+	e, err := t.fetch(ctx, key)
+	if err != nil {
+		return err
+	}
+	in, changed := e.lead(socket)
+	if in != nil && changed {
+		go t.attend(key, e, in)
+	}
+	if changed {
+		t.changed()
+	}
+	return nil
+}
+
+// Sweep looks for Intercepts of this session in all namespaces, or, where the
+// user may not read those, in the given ones.
+func (t *Table) Sweep(ctx context.Context, namespaces ...string) error {
+	var all v1alpha1.InterceptList
+	err := t.client.List(ctx, &all)
+	if apierrors.IsForbidden(err) {
+		err = nil
+		for _, ns := range namespaces {
+			var list v1alpha1.InterceptList
+			if lerr := t.client.List(ctx, &list, client.InNamespace(ns)); lerr != nil && !apierrors.IsForbidden(lerr) {
+				err = lerr
+			}
+			all.Items = append(all.Items, list.Items...)
+		}
+	}
+	for i := range all.Items {
+		if t.mine(&all.Items[i]) {
+			t.put(&all.Items[i])
+		}
+	}
+	return err
+}
+
+// mine says whether an Intercept sends its traffic here and may.
+func (t *Table) mine(i *v1alpha1.Intercept) bool {
+	return i.Spec.Session == t.session && i.Spec.User == t.user && i.DeletionTimestamp == nil
+}
+
+// lookup returns the Intercept of a flow. An entry of another UID is stale.
+func (t *Table) lookup(ctx context.Context, o *tunnel.Open) (*entry, error) {
+	namespace, name, ok := strings.Cut(o.Intercept, "/")
+	if !ok {
+		return nil, tunnel.ErrDenied
+	}
+	key := types.NamespacedName{Namespace: namespace, Name: name}
+	t.mu.Lock()
+	e := t.entries[key]
+	t.mu.Unlock()
+	if e != nil && (o.InterceptUID == "" || o.InterceptUID == string(e.object().UID)) {
+		return e, nil
+	}
+	return t.fetch(ctx, key)
+}
+
+// fetch reads an Intercept; many callers at once cost one request.
+func (t *Table) fetch(ctx context.Context, key types.NamespacedName) (*entry, error) {
+	v, err, _ := t.flight.Do(key.String(), func() (any, error) {
+		var i v1alpha1.Intercept
+		// Not the caller's ctx: others wait for the same answer.
+		ctx, cancel := context.WithTimeout(t.ctx, readTimeout)
+		defer cancel()
+		err := t.client.Get(ctx, key, &i)
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil, fmt.Errorf("intercept %s does not exist: %w", key, tunnel.ErrDenied)
+		case apierrors.IsForbidden(err):
+			return nil, fmt.Errorf("%w: %w", err, tunnel.ErrDenied)
+		case err != nil:
+			return nil, fmt.Errorf("read intercept %s: %w", key, err)
+		case !t.mine(&i):
+			return nil, fmt.Errorf("intercept %s belongs to another session: %w", key, tunnel.ErrDenied)
+		}
+		return t.put(&i), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return v.(*entry), nil
+}
+
+// put takes an Intercept in, or notes its change.
+func (t *Table) put(i *v1alpha1.Intercept) *entry {
+	key := client.ObjectKeyFromObject(i)
+	t.mu.Lock()
+	e := t.entries[key]
+	if e != nil {
+		t.mu.Unlock()
+		e.set(i)
+		return e
+	}
+	e = newEntry(i)
+	t.entries[key] = e
+	t.mu.Unlock()
+	t.log.Info("serving intercept", "intercept", key.String())
+	go t.follow(key, e)
+	t.changed()
+	return e
+}
+
+// drop forgets an entry.
+func (t *Table) drop(key types.NamespacedName, e *entry) {
+	t.mu.Lock()
+	if t.entries[key] == e {
+		delete(t.entries, key)
+		close(e.gone)
+	}
+	t.mu.Unlock()
+	t.log.Info("intercept is gone", "intercept", key.String())
+	t.changed()
+}

@@ -1,0 +1,152 @@
+package nameserver
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const (
+	// answerTimeout is less than what stub resolvers wait.
+	answerTimeout = 4 * time.Second
+	// maxPending bounds the queries that wait for an answer.
+	maxPending = 1024
+)
+
+// Server answers queries. It is safe for concurrent use.
+type Server struct {
+	log   *slog.Logger
+	state atomic.Pointer[state]
+	marks marks
+	count counters
+	now   func() time.Time
+	slots chan struct{}
+
+	mu   sync.Mutex // guards Set, and:
+	self map[netip.AddrPort]bool
+}
+
+var _ dns.Handler = (*Server)(nil)
+
+// Stats counts since the Server was made.
+type Stats struct {
+	Queries, Cached   uint64 // those that came, those that the cache answered
+	Cluster, Upstream uint64 // those sent to either
+	Failed            uint64 // questions that nobody answered
+	Loops             uint64 // own queries that came back
+}
+
+type counters struct{ queries, cached, cluster, upstream, failed, loops atomic.Uint64 }
+
+// New makes a Server. It answers nothing before Serve, but as a dns.Handler.
+func New(c Config, log *slog.Logger) *Server {
+	s := &Server{log: log, now: time.Now, slots: make(chan struct{}, maxPending), self: map[netip.AddrPort]bool{}}
+	s.state.Store(newState(s, c))
+	return s
+}
+
+// Set changes what the Server knows, for queries that come from now on. Answers
+// that would be the same are kept; none are if the cluster, its domain or its
+// networks change, the connected namespace does, or addresses are translated
+// before or after.
+func (s *Server) Set(c Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, st := s.state.Load(), newState(s, c)
+	if old.sameWorld(st) {
+		st.health = old.health
+		st.cache.carry(old.cache, func(e *entry) bool {
+			q, err := newQuestion([]byte(e.key))
+			return err == nil && !e.alias && e.route.equal(st.names.route(q.name, q.qtype))
+		})
+	}
+	s.state.Store(st)
+}
+
+// Stats returns what has been counted.
+func (s *Server) Stats() Stats {
+	c := &s.count
+	return Stats{Queries: c.queries.Load(), Cached: c.cached.Load(), Cluster: c.cluster.Load(), Upstream: c.upstream.Load(),
+		Failed: c.failed.Load(), Loops: c.loops.Load()}
+}
+
+// ServeDNS answers a query that somebody else's listener received.
+func (s *Server) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
+	packet, err := m.Pack()
+	if err != nil {
+		dns.HandleFailed(w, m)
+		return
+	}
+	limit := dns.MaxMsgSize
+	if a := w.RemoteAddr(); a != nil && a.Network() == "udp" {
+		limit = 0
+	}
+	if b := s.answer(context.Background(), packet, limit); b != nil {
+		_, _ = w.Write(b) // the asker asks again
+	}
+}
+
+// fast answers what needs nobody else, over dst. Without done, the query has to
+// be given to slow; without a reply, it gets none. A limit of zero is what the
+// query allows for a datagram.
+func (s *Server) fast(dst, packet []byte, limit int) (reply []byte, done bool) {
+	q, rcode, ok := parse(packet)
+	if !ok {
+		return nil, true
+	}
+	s.count.queries.Add(1)
+	if limit == 0 {
+		limit = q.size
+	}
+	if rcode != dns.RcodeSuccess {
+		return failure(dst, &q, rcode, "", limit), true
+	}
+	var b [maxKey]byte
+	e, age := s.state.Load().cache.get(q.key(b[:0]), s.now())
+	if e == nil {
+		return nil, false
+	}
+	s.count.cached.Add(1)
+	return e.reply(dst, &q, age, limit), true
+}
+
+// slow answers a query that fast left, once the answer is known.
+func (s *Server) slow(ctx context.Context, packet []byte, limit int) []byte {
+	q, _, _ := parse(packet)
+	if limit == 0 {
+		limit = q.size
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		return failure(nil, &q, dns.RcodeServerFailure, "too many queries wait for an answer", limit)
+	}
+	key := q.key(make([]byte, 0, len(q.name)+3))
+	if to, round := s.marks.find(&q); round {
+		s.count.loops.Add(1)
+		s.log.Debug("a query has come back", "from", to)
+		if to == laptop {
+			return failure(nil, &q, dns.RcodeRefused, "the query has gone round", limit)
+		}
+		key[len(key)-1] |= outside
+	}
+	e, err := s.state.Load().fetch(ctx, string(key))
+	if err != nil {
+		s.count.failed.Add(1)
+		return failure(nil, &q, dns.RcodeServerFailure, err.Error(), limit)
+	}
+	return e.reply(nil, &q, 0, limit)
+}
+
+func (s *Server) answer(ctx context.Context, packet []byte, limit int) []byte {
+	if b, done := s.fast(nil, packet, limit); done {
+		return b
+	}
+	return s.slow(ctx, packet, limit)
+}

@@ -1,0 +1,164 @@
+// Package outbound is the laptop's way into the cluster: it opens flows to
+// Services and pods on the session's outbound lines and carriers, resolves
+// names as a pod would, and offers both to programs as a proxy on localhost.
+package outbound
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// Conn is an open flow. Exactly one of its methods must be called, once.
+type Conn interface {
+	// Join moves bytes between the flow and s until both directions have
+	// ended, and closes both.
+	Join(s tunnel.Stream, count tunnel.Count) error
+	// Abort drops the flow.
+	Abort()
+}
+
+// Dialer opens flows. It is safe for concurrent use.
+type Dialer struct {
+	Session string
+	// Lines are taken first; nil where the transport has none.
+	Lines *tunnel.WarmPool
+	// Group holds the outbound carriers, for what outruns the lines.
+	Group *tunnel.Group
+	// Gate says whether there is any use in asking; nil is always open.
+	Gate *Gate
+	// Denials remembers what was denied; may be nil.
+	Denials *Denials
+
+	rtt   atomic.Int64 // nanoseconds
+	lines atomic.Int64 // in use
+}
+
+// linesMax bounds the lines in use: each is a connection to the API server, with
+// buffers for bulk. Flows beyond travel on carriers.
+const linesMax = 64
+
+// RTT is what a dial takes that nothing delays; 0 before the first.
+func (d *Dialer) RTT() time.Duration { return time.Duration(d.rtt.Load()) }
+
+// note learns from a dial. Most are delayed by something: a fast one counts at
+// once, a slow one a little.
+func (d *Dialer) note(took time.Duration) {
+	if last := d.RTT(); last != 0 && took > last {
+		took = last + (took-last)/16
+	}
+	d.rtt.Store(int64(took))
+}
+
+// staleMost is how many lines may turn out to be stale before a flow takes a
+// carrier.
+const staleMost = 4
+
+// Open dials target, "address:port" (ICMP: "address") or tunnel.TargetDNS, from
+// within the cluster. First travels with the open. The error is an answer of the
+// cluster's (see tunnel.Answered): tunnel.ErrRefused, ErrDenied, ErrTimedOut or
+// ErrUnreachable; or why the cluster was not asked, such as ErrAway and
+// tunnel.ErrNoCarrier.
+func (d *Dialer) Open(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
+	begin := time.Now()
+	c, err := d.open(ctx, p, target, first)
+	if err == nil || errors.Is(err, tunnel.ErrRefused) {
+		d.note(time.Since(begin))
+	}
+	if errors.Is(err, tunnel.ErrDenied) {
+		d.Denials.Note(target, err, time.Now())
+	}
+	return c, err
+}
+
+func (d *Dialer) open(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
+	ctx, end, err := d.Gate.pass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	c, err := d.ask(ctx, p, target, first)
+	if err != nil && context.Cause(ctx) == ErrAway {
+		err = ErrAway
+	}
+	return c, err
+}
+
+func (d *Dialer) ask(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
+	open := &tunnel.Open{Session: d.Session, Protocol: p, Target: target, First: first}
+	for range staleMost {
+		if d.Lines == nil || d.lines.Load() >= linesMax || p == tunnel.ICMP { // of which older relays know nothing: it would cost the line
+			break
+		}
+		s := d.Lines.Get()
+		if s == nil {
+			break
+		}
+		c, err := d.onLine(ctx, s, open)
+		if err == nil || tunnel.Answered(err) || ctx.Err() != nil {
+			return c, err
+		} // else it was stale
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := d.Group.Open(context.WithoutCancel(ctx), open) // it outlives the dial
+	if err != nil {
+		return nil, err
+	}
+	confirmed := make(chan error, 1)
+	go func() { confirmed <- f.Confirm() }()
+	select {
+	case err = <-confirmed:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		f.Abort()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (d *Dialer) onLine(ctx context.Context, s tunnel.Stream, o *tunnel.Open) (Conn, error) {
+	v, reason, err := tunnel.Ask(ctx, s, o)
+	if err != nil {
+		s.Reset()
+		return nil, err
+	}
+	if f, ok := s.(*tunnel.FlowConn); ok {
+		f.OnIdle(func(s tunnel.Stream) {
+			if !d.Lines.Put(s) {
+				s.Close()
+			}
+		})
+		if v != tunnel.Accepted {
+			f.Refused()
+		}
+	}
+	if v == tunnel.Accepted {
+		d.lines.Add(1)
+		return &lineConn{s: s, lines: &d.lines}, nil
+	}
+	s.Close()
+	return nil, v.Err(reason)
+}
+
+// lineConn is a flow on a line, which is in use until the flow ends.
+type lineConn struct {
+	s     tunnel.Stream
+	lines *atomic.Int64
+}
+
+func (c *lineConn) Join(s tunnel.Stream, count tunnel.Count) error {
+	defer c.lines.Add(-1)
+	return tunnel.Pipe(c.s, s, count)
+}
+
+func (c *lineConn) Abort() {
+	defer c.lines.Add(-1)
+	c.s.Reset()
+}

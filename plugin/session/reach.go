@@ -1,0 +1,147 @@
+package session
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+const (
+	// glance is how often the way to the API server is looked at; no packet is
+	// sent for that.
+	glance = time.Second
+	// hush is how quiet outbound carriers may be before they are asked for a sign
+	// of life, and askTimeout how long that is waited for.
+	hush       = 2 * time.Second
+	askTimeout = 5 * time.Second
+	// After so many glances with a question and no answer the cluster is out of
+	// reach, or the connections are given up; or, where this machine had no
+	// network until just now, after the few of backAfter: a kernel may wait for
+	// much longer before it sends again.
+	awayAfter, deadAfter, backAfter = 4, 13, 2
+)
+
+// reach judges whether the cluster can be reached, glance by glance.
+type reach struct {
+	local   string // this machine's addresses on the way to the API server
+	gone    bool   // there were none at the last glance
+	asked   int    // glances without an answer
+	back    int    // glances since there are addresses again, while it is quiet
+	renewed bool   // since something was heard
+}
+
+// verdict is what is to be done.
+type verdict struct {
+	// away: programs that dial the cluster shall hear at once that it cannot be
+	// reached. renew: all connections are dead.
+	away, renew bool
+}
+
+// look judges by this machine's addresses on the way to the API server, "" if
+// there is none, and by how long outbound carriers are quiet.
+func (r *reach) look(local string, quiet time.Duration) verdict {
+	if local == "" {
+		r.gone = true
+		return verdict{away: true}
+	}
+	moved := r.local != "" && local != r.local
+	returned := r.gone && r.local != ""
+	r.local, r.gone = local, false
+	switch {
+	case moved: // connections of another address are dead
+		*r = reach{local: local, renewed: true}
+		return verdict{renew: true}
+	case quiet <= hush:
+		*r = reach{local: local}
+		return verdict{}
+	}
+	r.asked++
+	if returned || r.back > 0 {
+		r.back++
+	}
+	if !r.renewed && (r.asked > deadAfter || r.back > backAfter) {
+		r.renewed, r.back = true, 0
+		return verdict{renew: true, away: r.asked > awayAfter}
+	}
+	return verdict{away: r.asked > awayAfter || r.back > 0}
+}
+
+// watchReach keeps what programs hear of the cluster true until ctx ends: new
+// connections fail at once while it is out of reach, and dead ones are replaced.
+func (p *process) watchReach(ctx context.Context) {
+	ticker := time.NewTicker(glance)
+	defer ticker.Stop()
+	var r reach
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		w := p.network.current()
+		var quiet time.Duration
+		if w != nil {
+			quiet = w.pool.Quiet()
+		}
+		to := p.known()
+		if len(to) == 0 {
+			lctx, cancel := context.WithTimeout(ctx, askTimeout)
+			to = p.spare(lctx)
+			cancel()
+		}
+		local := sources(to)
+		if len(to) == 0 {
+			local = "unknown" // only silence tells
+		}
+		v := r.look(local, quiet)
+		if v.renew {
+			p.log.Warn("connections to the cluster are dead; beginning anew", "address", local, "quiet", quiet.Round(time.Second))
+			p.renew()
+		}
+		if w == nil {
+			continue
+		}
+		w.gate.Set(!v.away)
+		if quiet > hush {
+			go w.ask()
+		}
+	}
+}
+
+// renew drops every connection to the cluster and begins anew.
+func (p *process) renew() {
+	p.pool.Renew()
+	if w := p.network.current(); w != nil {
+		w.pool.Renew()
+	}
+	if p.lines != nil {
+		p.lines.Renew()
+		p.dropLines()
+	}
+}
+
+// sources are this machine's addresses from which packets to others would go.
+func sources(to []netip.Addr) string {
+	var from []string
+	for _, a := range to {
+		c, err := net.Dial("udp", netip.AddrPortFrom(a, 443).String()) // sends nothing
+		if err != nil {
+			continue // no route
+		}
+		if l, ok := c.LocalAddr().(*net.UDPAddr); ok {
+			from = append(from, l.AddrPort().Addr().String())
+		}
+		c.Close()
+	}
+	return strings.Join(from, " ")
+}
+
+// ask has a sign of life given, which the pool hears.
+func (w *way) ask() {
+	if w.asking.CompareAndSwap(false, true) {
+		defer w.asking.Store(false)
+		w.group.Ping(askTimeout)
+	}
+}

@@ -1,0 +1,47 @@
+package session
+
+import (
+	"testing"
+	"time"
+)
+
+func TestReach(t *testing.T) {
+	const here, there = "192.0.2.1", "198.51.100.1"
+	type look struct {
+		local string
+		quiet time.Duration
+		times int
+		want  verdict // of the last
+	}
+	calm, long := time.Second, time.Minute
+	tests := map[string][]look{
+		"all is well":                {{here, calm, 100, verdict{}}},
+		"quiet for a moment":         {{here, calm, 1, verdict{}}, {here, long, awayAfter, verdict{}}, {here, calm, 1, verdict{}}, {here, long, awayAfter, verdict{}}},
+		"away":                       {{here, calm, 1, verdict{}}, {here, long, awayAfter + 1, verdict{away: true}}, {here, calm, 1, verdict{}}},
+		"a process stood still":      {{here, calm, 1, verdict{}}, {here, time.Hour, 1, verdict{}}},
+		"dead":                       {{here, long, deadAfter, verdict{away: true}}, {here, long, 1, verdict{away: true, renew: true}}},
+		"dead once":                  {{here, long, deadAfter + 1, verdict{away: true, renew: true}}, {here, long, 10 * deadAfter, verdict{away: true}}},
+		"dead again":                 {{here, long, deadAfter + 1, verdict{away: true, renew: true}}, {here, calm, 1, verdict{}}, {here, long, deadAfter + 1, verdict{away: true, renew: true}}},
+		"no network":                 {{here, calm, 1, verdict{}}, {"", calm, 1, verdict{away: true}}, {"", long, 100, verdict{away: true}}},
+		"back, and connections live": {{here, calm, 1, verdict{}}, {"", calm, 1, verdict{away: true}}, {here, calm, 1, verdict{}}},
+		"back, and they revive":      {{here, calm, 1, verdict{}}, {"", long, 9, verdict{away: true}}, {here, long, backAfter, verdict{away: true}}, {here, calm, 1, verdict{}}},
+		"back, and they do not":      {{here, calm, 1, verdict{}}, {"", long, 9, verdict{away: true}}, {here, long, backAfter, verdict{away: true}}, {here, long, 1, verdict{renew: true}}, {here, long, 1, verdict{}}},
+		"another address":            {{here, calm, 1, verdict{}}, {there, calm, 1, verdict{renew: true}}, {there, calm, 1, verdict{}}},
+		"another after a break":      {{here, calm, 1, verdict{}}, {"", long, 9, verdict{away: true}}, {there, long, 1, verdict{renew: true}}, {there, long, 1, verdict{}}},
+		"no network at the start":    {{"", 0, 3, verdict{away: true}}, {here, 0, 1, verdict{}}},
+	}
+	for name, looks := range tests {
+		t.Run(name, func(t *testing.T) {
+			var r reach
+			for i, l := range looks {
+				var got verdict
+				for range l.times {
+					got = r.look(l.local, l.quiet)
+				}
+				if got != l.want {
+					t.Fatalf("step %d: %+v, want %+v", i, got, l.want)
+				}
+			}
+		})
+	}
+}

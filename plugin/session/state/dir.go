@@ -1,0 +1,79 @@
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// maxSocketPath is what fits every system's sockaddr_un, with its final zero.
+const maxSocketPath = 103
+
+// Dir is the directory of one session. Nobody but the user can enter it.
+type Dir struct {
+	path, socket string
+}
+
+// Open makes the directory of the session called key.
+func Open(key string) (*Dir, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("find the user's cache directory: %w", err)
+	}
+	return OpenIn(filepath.Join(cache, "kubectl-intercept"), key)
+}
+
+// OpenIn is Open with another place than the cache directory.
+func OpenIn(parent, key string) (*Dir, error) {
+	d := &Dir{path: filepath.Join(parent, key)}
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return nil, fmt.Errorf("make the session's directory: %w", err)
+	}
+	if err := private(d.path); err != nil {
+		return nil, err
+	}
+	d.socket = filepath.Join(d.path, "session.sock")
+	if len(d.socket) <= maxSocketPath {
+		return d, nil
+	}
+	short := filepath.Join(os.TempDir(), fmt.Sprintf("kubectl-intercept-%d", os.Getuid()))
+	if err := os.Mkdir(short, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("make the directory of the session's socket: %w", err)
+	}
+	if err := private(short); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(d.path))
+	d.socket = filepath.Join(short, hex.EncodeToString(sum[:6])+".sock")
+	return d, nil
+}
+
+// Path is the directory.
+func (d *Dir) Path() string { return d.path }
+
+// Socket is the path of the unix socket; it fits a sockaddr_un.
+func (d *Dir) Socket() string { return d.socket }
+
+// Log is the path of the log file.
+func (d *Dir) Log() string { return filepath.Join(d.path, "session.log") }
+
+func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
+
+// maxLog is the size from which on a log is put aside.
+const maxLog = 5 << 20
+
+// OpenLog opens the log for appending, and puts a large one aside.
+func (d *Dir) OpenLog() (*os.File, error) {
+	if info, err := os.Stat(d.Log()); err == nil && info.Size() > maxLog {
+		// On failure the file only goes on growing.
+		_ = os.Rename(d.Log(), d.Log()+".1")
+	}
+	f, err := os.OpenFile(d.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the session's log: %w", err)
+	}
+	return f, nil
+}

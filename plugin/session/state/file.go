@@ -1,0 +1,151 @@
+package state
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// State is what a successor takes over. Only the holder of the lock writes it.
+type State struct {
+	// Token is the session's secret, TokenSize bytes.
+	Token []byte `json:"token"`
+	// Session is the name of the Session object; empty before it exists.
+	Session string `json:"session,omitempty"`
+	// Generation is that of the last run.
+	Generation uint64 `json:"generation"`
+	// Transport is the way that worked last, at TransportTime.
+	Transport     string    `json:"transport,omitempty"`
+	TransportTime time.Time `json:"transportTime,omitzero"`
+	// Intercepts are those that were served.
+	Intercepts []types.NamespacedName `json:"intercepts,omitempty"`
+	// Inside are the sockets (netd/handover) of those whose ports are not this
+	// machine's but a program's own, by "namespace/name".
+	Inside map[string]string `json:"inside,omitempty"`
+	// Network and Device are the outbound access that there was.
+	Network *Network `json:"network,omitempty"`
+	Device  *Device  `json:"device,omitempty"`
+}
+
+// Device is a TUN, and what is wanted behind it besides the cluster.
+type Device struct {
+	// Socket is where who makes the TUN listens (netd/handover).
+	Socket    string `json:"socket"`
+	Namespace string `json:"namespace"`
+	// Also and Never are networks that lead into the cluster, or do not;
+	// Allowed may be taken from the laptop's other routes.
+	Also    []netip.Prefix `json:"also,omitempty"`
+	Never   []netip.Prefix `json:"never,omitempty"`
+	Allowed []netip.Prefix `json:"allowed,omitempty"`
+	// Virtual is where what clashes appears; the zero Prefix: where there is
+	// room.
+	Virtual netip.Prefix `json:"virtual,omitzero"`
+	// Alone says that it is one program's, whose whole network it is.
+	Alone bool `json:"alone,omitempty"`
+}
+
+// Network is a proxy by which programs on the laptop reach the cluster.
+type Network struct {
+	// Proxy is the "address:port" of a proxy on this machine, Namespace that of
+	// names without one.
+	Proxy     string `json:"proxy"`
+	Namespace string `json:"namespace"`
+}
+
+// New returns a State with a new token.
+func New() State {
+	token := make([]byte, tunnel.TokenSize)
+	rand.Read(token) // never fails
+	return State{Token: token}
+}
+
+// TokenHash is what the Session object carries.
+func (s *State) TokenHash() string {
+	sum := sha256.Sum256(s.Token)
+	return hex.EncodeToString(sum[:])
+}
+
+// Renew replaces the token and forgets the Session object it was good for.
+func (s *State) Renew() {
+	s.Token, s.Session, s.Intercepts, s.Inside, s.Network, s.Device = New().Token, "", nil, nil, nil, nil
+}
+
+// Load reads what the last process left. Without anything usable it is a new
+// State: a token that is lost costs no more than a new Session object.
+func (d *Dir) Load() (State, error) {
+	b, err := os.ReadFile(d.file("session.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return New(), nil
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("read the session's state: %w", err)
+	}
+	var s State
+	if json.Unmarshal(b, &s) != nil || len(s.Token) != tunnel.TokenSize {
+		return New(), nil
+	}
+	return s, nil
+}
+
+// Save writes s so that a crash leaves either the old state or the new.
+func (d *Dir) Save(s State) error {
+	return d.write("session.json", s)
+}
+
+// write replaces a file by v in JSON, readable by the user alone.
+func (d *Dir) write(name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(d.path, name+".*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write the session's state: %w", err)
+	}
+	defer os.Remove(tmp.Name()) // fails once renamed
+	_, err = tmp.Write(b)
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), d.file(name))
+	}
+	if err != nil {
+		return fmt.Errorf("write the session's state: %w", err)
+	}
+	return nil
+}
+
+// Failure is why a process could not start.
+type Failure struct {
+	PID   int    `json:"pid"`
+	Error string `json:"error"`
+}
+
+// Fail leaves the reason for whoever started this process.
+func (d *Dir) Fail(text string) error {
+	return d.write("failure.json", Failure{PID: os.Getpid(), Error: text})
+}
+
+// Failure returns what process pid left, or "".
+func (d *Dir) Failure(pid int) string {
+	b, err := os.ReadFile(d.file("failure.json"))
+	var f Failure
+	if err != nil || json.Unmarshal(b, &f) != nil || f.PID != pid {
+		return ""
+	}
+	return f.Error
+}
+
+// ClearFailure forgets it.
+func (d *Dir) ClearFailure() { os.Remove(d.file("failure.json")) }

@@ -1,0 +1,78 @@
+package subnet
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// Translator gives real addresses a virtual one, for as long as it lives. It is
+// safe for concurrent use.
+type Translator struct {
+	virtual netip.Prefix
+
+	mu   sync.RWMutex
+	next netip.Addr
+	to   map[netip.Addr]netip.Addr // virtual by real
+	from map[netip.Addr]netip.Addr
+}
+
+// NewTranslator takes addresses from virtual. The first of them are the TUN's
+// own: see Reserved.
+func NewTranslator(virtual netip.Prefix) *Translator {
+	virtual = virtual.Masked()
+	next := virtual.Addr()
+	for range Reserved {
+		next = next.Next()
+	}
+	return &Translator{virtual: virtual, next: next, to: map[netip.Addr]netip.Addr{}, from: map[netip.Addr]netip.Addr{}}
+}
+
+// Reserved is how many addresses at the start of a virtual subnet are not given
+// away: the network's own, the TUN's and the name server's among them.
+const Reserved = 16
+
+// Virtual is the address by which the laptop reaches a real one. It is the zero
+// Addr if there is none left, or none of its family.
+func (t *Translator) Virtual(real netip.Addr) netip.Addr {
+	real = real.Unmap()
+	if real.Is4() != t.virtual.Addr().Is4() {
+		return netip.Addr{}
+	}
+	t.mu.RLock()
+	v, ok := t.to[real]
+	t.mu.RUnlock()
+	if ok {
+		return v
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if v, ok := t.to[real]; ok {
+		return v
+	}
+	if !t.virtual.Contains(t.next) {
+		return netip.Addr{}
+	}
+	v, t.next = t.next, t.next.Next()
+	t.to[real], t.from[v] = v, real
+	return v
+}
+
+// Real is the address behind one that a program dialled. It is false for a
+// virtual address that stands for nothing.
+func (t *Translator) Real(a netip.Addr) (netip.Addr, bool) {
+	a = a.Unmap()
+	if !t.virtual.Contains(a) {
+		return a, true
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	real, ok := t.from[a]
+	return real, ok
+}
+
+// Len is how many virtual addresses are given away.
+func (t *Translator) Len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.to)
+}

@@ -1,0 +1,129 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// Find reads the workload that ref names. A Service stands for the one
+// workload behind it, in which case its name is returned too; a Service with
+// pods of several owners, or of none, stays what it is.
+func Find(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.WorkloadReference) (*resolve.Workload, string, error) {
+	service := ""
+	if ref.Kind == "Service" {
+		behind, err := behind(ctx, r, namespace, ref.Name)
+		if err != nil {
+			return nil, "", unknown(ctx, r, namespace, ref, err)
+		}
+		if behind != nil {
+			return behind, ref.Name, nil
+		}
+	}
+	w, err := resolve.Get(ctx, r, namespace, ref)
+	if err != nil {
+		return nil, "", unknown(ctx, r, namespace, ref, err)
+	}
+	return w, service, nil
+}
+
+// behind is the only workload that all pods of a Service belong to, or nil.
+func behind(ctx context.Context, r client.Reader, namespace, name string) (*resolve.Workload, error) {
+	var svc corev1.Service
+	if err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &svc); err != nil {
+		return nil, err
+	}
+	if len(svc.Spec.Selector) == 0 {
+		return nil, nil
+	}
+	selector := labels.SelectorFromSet(svc.Spec.Selector)
+	all, err := Workloads(ctx, r, namespace)
+	if err != nil {
+		return nil, err
+	}
+	var only *resolve.Workload
+	for _, w := range all {
+		if !selector.Matches(labels.Set(w.Labels)) {
+			continue
+		}
+		if only != nil {
+			return nil, nil
+		}
+		only = w
+	}
+	if only == nil {
+		return nil, nil
+	}
+	var pods corev1.PodList
+	if err := r.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+		return nil, err
+	}
+	for i := range pods.Items {
+		if !only.Matches(&pods.Items[i]) {
+			return nil, nil
+		}
+	}
+	return only, nil
+}
+
+// NotFoundError says that there is no such workload, and which are near.
+type NotFoundError struct {
+	Ref       v1alpha1.WorkloadReference
+	Namespace string
+	Near      []string
+}
+
+// Error names what was asked for and what may have been meant.
+func (e *NotFoundError) Error() string {
+	s := fmt.Sprintf("%s not found in namespace %q", resolve.RefString(e.Ref), e.Namespace)
+	if len(e.Near) > 0 {
+		s += "; did you mean " + strings.Join(e.Near, " or ") + "?"
+	}
+	return s
+}
+
+// unknown turns the API's NotFound about ref into a NotFoundError. Near names
+// are a courtesy: if they cannot be read there are none.
+func unknown(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.WorkloadReference, err error) error {
+	if !apierrors.IsNotFound(err) && !meta.IsNoMatchError(err) {
+		return err
+	}
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil {
+		if n := status.Status().Details.Name; n != "" && n != ref.Name {
+			return err // something else is missing
+		}
+	}
+	e := &NotFoundError{Ref: ref, Namespace: namespace}
+	all, _ := Workloads(ctx, r, namespace)
+	kinds := map[string][]string{}
+	var names []string
+	for _, w := range all {
+		names = append(names, w.Ref.Name)
+		kinds[w.Ref.Name] = append(kinds[w.Ref.Name], w.String())
+	}
+	if ref.Kind == "Service" {
+		names, kinds = nil, map[string][]string{}
+		var list corev1.ServiceList
+		if r.List(ctx, &list, client.InNamespace(namespace)) == nil {
+			for _, s := range list.Items {
+				names = append(names, s.Name)
+				kinds[s.Name] = []string{"service/" + s.Name}
+			}
+		}
+	}
+	for _, name := range Near(ref.Name, names) {
+		e.Near = append(e.Near, kinds[name]...)
+	}
+	return e
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
+)
+
+// attach is one way to begin an intercept, of the deployment taken or, with a
+// sidecar, of injected. That is behind a Service, whose name the agent takes.
+type attach struct {
+	key, title string
+	deployment string
+	fresh      bool // with a pod that has no agent
+	cold       bool // without a session
+	addr       func(*bench) string
+	more       []string // arguments of add
+}
+
+func attaches() []attach {
+	ephemeral := func(b *bench) string { return b.taken }
+	service := func(b *bench) string { return b.injected }
+	sidecar := []string{"--inject=sidecar"}
+	return []attach{
+		{"first.cold", "ephemeral: new pod, no session", "taken", true, true, ephemeral, nil},
+		{"first.pod", "ephemeral: new pod", "taken", true, false, ephemeral, nil},
+		{"first.warm", "ephemeral: agent there", "taken", false, false, ephemeral, nil},
+		{"first.sidecar.cold", "sidecar: pod replaced, no session", "injected", true, true, service, sidecar},
+		{"first.sidecar.pod", "sidecar: pod replaced", "injected", true, false, service, sidecar},
+		{"first.sidecar.warm", "sidecar: agent there", "injected", false, false, service, sidecar},
+	}
+}
+
+// first measures how long it takes from typing `add` until a caller in the
+// cluster is answered by the laptop, and until the command returns: with nothing
+// there yet, with a session that runs already, and with an agent in the pod too.
+func (b *bench) first(ctx context.Context) error {
+	for range b.rounds {
+		for _, a := range attaches() {
+			if a.cold {
+				if err := b.lab.endSessions(ctx); err != nil {
+					return err
+				}
+			}
+			if a.fresh {
+				addr, err := b.lab.newPod(ctx, a.deployment)
+				if err != nil {
+					return err
+				}
+				if a.deployment == "taken" {
+					b.taken = addr
+				}
+			}
+			if err := b.firstByte(ctx, a); err != nil {
+				return fmt.Errorf("%s: %w", a.title, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bench) firstByte(ctx context.Context, a attach) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	caller, err := start(ctx, b.lab.node(b.lab.self, "call", "await", "-addr="+a.addr(b), "-name=laptop"), b.lab.env, ready)
+	if err != nil {
+		return err
+	}
+	defer caller.stop()
+	s, err := b.lab.add(ctx, a.deployment, "", a.more...)
+	if err != nil {
+		return err
+	}
+	b.added = a.deployment
+	line, err := caller.line(ctx)
+	if err != nil {
+		return err
+	}
+	var r result
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
+		return err
+	}
+	b.report.Add(a.key, report.Intercept, r.At.Sub(s.Start).Seconds())
+	b.report.Add(a.key+".returns", report.Intercept, s.End.Sub(s.Start).Seconds())
+	return b.drop(ctx)
+}

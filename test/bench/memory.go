@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/meter"
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
+)
+
+// Phases of the table of memory.
+const (
+	phaseRest = "at rest"
+	phaseLoad = "load"
+	phaseLeft = "after leave"
+	phaseSlow = "20 ms away"
+)
+
+func phases() []string {
+	return []string{phaseRest, phaseLoad, stallPhase(20, meter.Downloads), stallPhase(20, meter.Uploads),
+		stallPhase(200, meter.Downloads), stallPhase(200, meter.Uploads), phaseLeft, phaseSlow, stallPhase(idleFlows, "idle")}
+}
+
+// peaks watches the memory of the processes for a while.
+type peaks struct {
+	bench *bench
+	pids  map[string]int
+}
+
+// watchPeaks makes every process forget the peak that it had.
+func (b *bench) watchPeaks() *peaks {
+	p := &peaks{b, map[string]int{}}
+	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
+		p.pids[name] = b.lab.find(name)
+		resetPeak(p.pids[name])
+	}
+	return p
+}
+
+// note adds the peaks since watchPeaks to the table, and returns that of the
+// session.
+func (p *peaks) note(phase string) (session float64) {
+	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
+		_, peak := resident(p.pids[name])
+		p.bench.memory.Add(name, phase, peak)
+		if name == sessionProcess {
+			session = peak
+		}
+	}
+	if p.bench.forward.alive() && phase == phaseLoad {
+		_, peak := resident(p.bench.forward.cmd.Process.Pid)
+		p.bench.memory.Add("kubectl port-forward", phase, peak)
+	}
+	return session
+}
+
+// atRest notes the memory of an intercept that nobody uses.
+func (b *bench) atRest(ctx context.Context) error {
+	if err := sleep(ctx, 3*time.Second); err != nil {
+		return err
+	}
+	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
+		now, _ := resident(b.lab.find(name))
+		b.memory.Add(name, phaseRest, now)
+		if name == agentProcess {
+			b.report.Add("agent.rest", report.Intercept, now)
+		}
+	}
+	return nil
+}
+
+// afterLeave notes what an agent keeps when it has nothing to do any more.
+func (b *bench) afterLeave(ctx context.Context) error {
+	if b.added == "" { // no section before this one needed it
+		if err := b.intercept(ctx); err != nil {
+			return err
+		}
+		if err := b.atRest(ctx); err != nil {
+			return err
+		}
+	}
+	if err := b.drop(ctx); err != nil {
+		return err
+	}
+	// A program in Go gives memory back within a few seconds.
+	if err := sleep(ctx, 10*time.Second); err != nil {
+		return err
+	}
+	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
+		now, _ := resident(b.lab.find(name))
+		b.memory.Add(name, phaseLeft, now)
+		if name == agentProcess {
+			b.report.Add("agent.left", report.Intercept, now)
+		}
+	}
+	return nil
+}

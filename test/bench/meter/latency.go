@@ -1,0 +1,140 @@
+package meter
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// pingSize is the size of an echoed message.
+const pingSize = 64
+
+// Latency is a series of durations.
+type Latency struct {
+	P50, P99 time.Duration
+	Count    int
+	Elapsed  time.Duration
+}
+
+// PerSecond is how many there were in a second.
+func (l Latency) PerSecond() float64 {
+	if l.Elapsed <= 0 {
+		return 0
+	}
+	return float64(l.Count) / l.Elapsed.Seconds()
+}
+
+// Summarize sorts the durations, which took elapsed together.
+func Summarize(d []time.Duration, elapsed time.Duration) Latency {
+	slices.Sort(d)
+	return Latency{P50: Percentile(d, 50), P99: Percentile(d, 99), Count: len(d), Elapsed: elapsed}
+}
+
+// Percentile of sorted durations: the smallest that at least p percent do not
+// exceed. It is 0 of none.
+func Percentile(sorted []time.Duration, p int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	rank := (len(sorted)*p + 99) / 100
+	return sorted[min(max(rank, 1), len(sorted))-1]
+}
+
+// Ping echoes messages on one connection, count times or for as long as limit.
+func Ping(ctx context.Context, to Target, count int, limit time.Duration) (Latency, error) {
+	c, err := to.dial(ctx, limit+grace)
+	if err != nil {
+		return Latency{}, err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte{opEcho}); err != nil {
+		return Latency{}, err
+	}
+	message := make([]byte, pingSize)
+	var all []time.Duration
+	start := time.Now()
+	for len(all) < count && time.Since(start) < limit {
+		t := time.Now()
+		if _, err := c.Write(message); err != nil {
+			return Latency{}, err
+		}
+		if _, err := io.ReadFull(c, message); err != nil {
+			return Latency{}, err
+		}
+		all = append(all, time.Since(t))
+	}
+	return Summarize(all, time.Since(start)), nil
+}
+
+// Connect makes connections one after the other, each for one echoed byte,
+// count times or for as long as limit.
+func Connect(ctx context.Context, to Target, count int, limit time.Duration) (Latency, error) {
+	var all []time.Duration
+	start := time.Now()
+	for len(all) < count && time.Since(start) < limit {
+		t := time.Now()
+		if err := connectOnce(ctx, to); err != nil {
+			return Latency{}, err
+		}
+		all = append(all, time.Since(t))
+	}
+	return Summarize(all, time.Since(start)), nil
+}
+
+func connectOnce(ctx context.Context, to Target) error {
+	c, err := to.dial(ctx, grace)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte{opEcho, 'x'}); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(c, make([]byte, 1))
+	return err
+}
+
+// Loaded pings for d beside one upload and one download.
+func Loaded(ctx context.Context, to Target, d time.Duration) (Latency, error) {
+	const lead = 500 * time.Millisecond // until the transfers run at full speed
+	var wg sync.WaitGroup
+	var up, down error
+	wg.Go(func() { _, up = Upload(ctx, to, 1, d+2*lead) })
+	wg.Go(func() { _, down = Download(ctx, to, 1, d+2*lead) })
+	hold(ctx, lead)
+	l, err := Ping(ctx, to, 1<<20, d)
+	wg.Wait()
+	return l, errors.Join(err, up, down)
+}
+
+// Who asks for the server's name.
+func Who(ctx context.Context, to Target) (string, error) {
+	c, err := to.dial(ctx, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte{opWho}); err != nil {
+		return "", err
+	}
+	name, err := bufio.NewReader(c).ReadString('\n')
+	return strings.TrimSuffix(name, "\n"), err
+}
+
+// Await asks until the server called name answers, and returns when its answer
+// was there. Errors in between are those of a path that is just changing.
+func Await(ctx context.Context, to Target, name string) (time.Time, error) {
+	const pause = 2 * time.Millisecond // short beside what is measured
+	for ctx.Err() == nil {
+		if got, err := Who(ctx, to); err == nil && got == name {
+			return time.Now(), nil
+		}
+		hold(ctx, pause)
+	}
+	return time.Time{}, ctx.Err()
+}

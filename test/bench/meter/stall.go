@@ -1,0 +1,46 @@
+package meter
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// Stall opens so many connections that transfer until nothing moves any more,
+// because the receiver does not read: the caller with Downloads, the server
+// with Uploads. It calls ready when all are open, holds them until ctx ends,
+// and then resets them.
+func Stall(ctx context.Context, to Target, count int, direction string, ready func()) error {
+	var all []*net.TCPConn
+	defer func() {
+		for _, c := range all {
+			_ = c.SetLinger(0)
+			c.Close()
+		}
+	}()
+	for range count {
+		c, err := to.dial(ctx, maxHold)
+		if err != nil {
+			return err
+		}
+		all = append(all, c)
+		if direction == Downloads {
+			err = request(c, opDownload, maxHold)
+		} else if err = request(c, opStall, maxHold); err == nil {
+			// Its error is the end of the connection, which is wanted.
+			go func() { _ = send(c, time.Now().Add(maxHold)) }()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	ready()
+	<-ctx.Done()
+	return nil
+}
+
+// Directions of Stall.
+const (
+	Downloads = "downloads"
+	Uploads   = "uploads"
+)

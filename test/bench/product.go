@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+//go:embed targets.yaml
+var manifests string
+
+// Ports on the laptop.
+const (
+	programPort = "9000" // the program that an intercept leads to
+	forwardPort = "9001" // kubectl port-forward
+	linePort    = "9002" // the delay line to the API server
+	slowPort    = "9003" // kubectl port-forward through it
+	proxyPort   = "9004" // the session's proxy
+	targetPort  = "7000" // in the pods
+)
+
+// shortCommand bounds one that asks only.
+const shortCommand = 30 * time.Second
+
+// targets are the addresses of the deployments: of the pods of plain and taken,
+// and of the Services of plain and of injected, whose pod is another with a
+// sidecar.
+type targets struct{ plain, service, taken, injected string }
+
+// prepare installs the product and deploys the targets.
+func prepare(ctx context.Context, l *lab, fresh bool) (t targets, err error) {
+	l.say("installing")
+	install := l.laptop(l.program("kubectl-intercept"), "upgrade", "--install", "--wait", "--timeout=2m")
+	if _, err := output(ctx, 3*time.Minute, install, l.env); err != nil {
+		return t, err
+	}
+	if !fresh {
+		if err := l.restartManager(ctx); err != nil {
+			return t, err
+		}
+	}
+	if _, err := l.kubectl(ctx, "delete", "deployment/plain", "deployment/taken", "deployment/injected", "--ignore-not-found", "--cascade=foreground"); err != nil {
+		return t, err
+	}
+	file := filepath.Join(l.tmp, "targets.yaml")
+	if err := os.WriteFile(file, []byte(manifests), 0o600); err != nil {
+		return t, err
+	}
+	if _, err := l.kubectl(ctx, "apply", "-f", file); err != nil {
+		return t, err
+	}
+	if t.plain, err = l.podAddress(ctx, "plain"); err != nil {
+		return t, err
+	}
+	if t.taken, err = l.podAddress(ctx, "taken"); err != nil {
+		return t, err
+	}
+	if _, err = l.podAddress(ctx, "injected"); err != nil {
+		return t, err
+	}
+	if t.injected, err = l.serviceAddress(ctx, "injected"); err != nil {
+		return t, err
+	}
+	t.service, err = l.serviceAddress(ctx, "plain")
+	return t, err
+}
+
+func (l *lab) serviceAddress(ctx context.Context, name string) (string, error) {
+	ip, err := l.kubectl(ctx, "get", "service/"+name, "--output=jsonpath={.spec.clusterIP}")
+	return ip + ":" + targetPort, err
+}
+
+// restartManager makes the manager run the image that was just loaded.
+func (l *lab) restartManager(ctx context.Context) error {
+	const namespace, manager = "--namespace=intercept-system", "deployment/traffic-manager"
+	if _, err := l.kubectl(ctx, "rollout", "restart", manager, namespace); err != nil {
+		return err
+	}
+	_, err := l.kubectl(ctx, "rollout", "status", manager, namespace, "--timeout=90s")
+	return err
+}
+
+// podAddress waits for the deployment's only pod.
+func (l *lab) podAddress(ctx context.Context, deployment string) (string, error) {
+	if _, err := l.kubectl(ctx, "rollout", "status", "deployment/"+deployment, "--timeout=90s"); err != nil {
+		return "", err
+	}
+	ip, err := l.kubectl(ctx, "get", "pods", "--selector=app="+deployment, "--output=jsonpath={.items[*].status.podIP}")
+	if err != nil {
+		return "", err
+	}
+	return ip + ":" + targetPort, nil
+}
+
+// newPod replaces the deployment's pod by one without an agent.
+func (l *lab) newPod(ctx context.Context, deployment string) (string, error) {
+	if _, err := l.kubectl(ctx, "delete", "pod", "--selector=app="+deployment, "--wait"); err != nil {
+		return "", err
+	}
+	return l.podAddress(ctx, deployment)
+}
+
+// add intercepts a deployment and returns when the command began and ended.
+// kubeconfig is empty for the administrator's own, more are arguments of add.
+func (l *lab) add(ctx context.Context, deployment, kubeconfig string, more ...string) (span, error) {
+	var s span
+	argv := l.laptop(l.self, "clock", l.program("kubectl-intercept"), "add", "deployment/"+deployment, "--port", programPort+":meter")
+	argv = append(argv, more...)
+	out, err := output(ctx, 90*time.Second, argv, l.withKubeconfig(kubeconfig))
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal([]byte(out), &s)
+}
+
+func (l *lab) leave(ctx context.Context, deployment, kubeconfig string) error {
+	argv := l.laptop(l.program("kubectl-intercept"), "leave", deployment)
+	_, err := output(ctx, 90*time.Second, argv, l.withKubeconfig(kubeconfig))
+	return err
+}
+
+// connect connects the laptop and returns when the command began and ended.
+func (l *lab) connect(ctx context.Context, more ...string) (span, error) {
+	var s span
+	argv := append(l.laptop(l.self, "clock", l.program("kubectl-intercept"), "connect"), more...)
+	out, err := output(ctx, 90*time.Second, argv, l.env)
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal([]byte(out), &s)
+}
+
+func (l *lab) withKubeconfig(file string) []string {
+	if file == "" {
+		return l.env
+	}
+	return append(l.env[:len(l.env):len(l.env)], "KUBECONFIG="+file)
+}
+
+// startProgram starts the server that stands for what a developer works on.
+func (l *lab) startProgram(ctx context.Context) (*process, error) {
+	return start(ctx, l.laptop(l.self, "serve", "-listen=127.0.0.1:"+programPort, "-name=laptop"), l.env, ready)
+}
+
+// startForward starts kubectl port-forward from a port on the laptop.
+func (l *lab) startForward(ctx context.Context, deployment, port, kubeconfig string) (*process, error) {
+	argv := l.laptop(l.program("kubectl"), "port-forward", "deployment/"+deployment, port+":"+targetPort)
+	p, err := start(ctx, argv, l.withKubeconfig(kubeconfig), "Forwarding from 127.0.0.1")
+	if err != nil {
+		return nil, fmt.Errorf("port-forward: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
+)
+
+// way leads from a caller to a server.
+type way struct {
+	column string
+	place  func(argv ...string) []string // where the caller is
+	addr   string                        // what it connects to
+	socks  string                        // the proxy through which; "" for none
+	// ensure makes the way usable; it may have broken during the last
+	// measurement. nil means that there is nothing to do.
+	ensure func(context.Context) error
+}
+
+func (b *bench) direct() way {
+	return way{column: report.Direct, place: b.lab.node, addr: b.plain}
+}
+
+func (b *bench) intercepted() way {
+	return way{column: report.Intercept, place: b.lab.node, addr: b.taken}
+}
+
+func (b *bench) forwarded() way {
+	return way{column: report.Forward, place: b.lab.laptop, addr: "127.0.0.1:" + forwardPort, ensure: func(ctx context.Context) error {
+		return b.keepForward(ctx, forwardPort, "")
+	}}
+}
+
+// keepForward starts kubectl port-forward unless it runs: it ends by itself
+// when a connection in the pod breaks.
+func (b *bench) keepForward(ctx context.Context, port, kubeconfig string) (err error) {
+	if b.forward.alive() {
+		return nil
+	}
+	b.forward, err = b.lab.startForward(ctx, "plain", port, kubeconfig)
+	return err
+}
+
+// dropForward ends kubectl port-forward, so that the next use gets a new one.
+func (b *bench) dropForward() {
+	b.forward.stop()
+	b.forward = nil
+}
+
+// call measures one thing on a way, with the arguments of the call command.
+func (b *bench) call(ctx context.Context, w way, what string, args ...string) (result, error) {
+	var r result
+	if w.ensure != nil {
+		if err := w.ensure(ctx); err != nil {
+			return r, err
+		}
+	}
+	argv := append([]string{b.lab.self, "call", what, "-addr=" + w.addr, "-socks=" + w.socks}, args...)
+	out, err := output(ctx, b.length+time.Minute, w.place(argv...), b.lab.env)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		return r, fmt.Errorf("%s: %w", what, err)
+	}
+	// What is still on its way must not count as part of the next figure.
+	return r, sleep(ctx, 150*time.Millisecond)
+}
+
+// transfer measures a rate on a way and notes it under a key.
+func (b *bench) transfer(ctx context.Context, w way, t transfer, key string) (result, error) {
+	r, err := b.call(ctx, w, t.call, "-streams="+t.streams, "-length="+b.length.String())
+	if err != nil {
+		return r, b.failed(ctx, key, w.column, err)
+	}
+	b.report.Add(key, w.column, r.Bulk.Rate())
+	return r, nil
+}
+
+// failed notes that a way did not deliver, which ends no section, unless the
+// run is over: then it returns an error.
+func (b *bench) failed(ctx context.Context, key, column string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	b.lab.say("%s, %s: %v", key, column, err)
+	b.report.Fail(key, column, err)
+	return nil
+}
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/delay"
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/meter"
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/stack"
+)
+
+// ready is the line by which a program that goes on says that it works.
+const ready = "ready"
+
+// serve is the program in the pod and on the laptop.
+func serve(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	listen := flags.String("listen", ":7000", "address")
+	name := flags.String("name", "", "what it calls itself")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, ready)
+	return meter.Serve(ctx, l, *name)
+}
+
+// delayLine is the way to a distant API server.
+func delayLine(ctx context.Context, args []string, out io.Writer) error {
+	var line delay.Line
+	flags := flag.NewFlagSet("delay", flag.ContinueOnError)
+	listen := flags.String("listen", "", "address")
+	flags.StringVar(&line.Target, "target", "", "where it leads")
+	flags.DurationVar(&line.OneWay, "oneway", 0, "its length")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, ready)
+	return line.Serve(ctx, l)
+}
+
+// result is what a call prints.
+type result struct {
+	Bulk    meter.Bulk
+	Latency meter.Latency
+	At      time.Time     // of the answer that await waited for
+	CPU     time.Duration // that the caller itself spent
+}
+
+// call is the caller: it measures one figure and prints it.
+func call(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("call", flag.ContinueOnError)
+	addr := flags.String("addr", "", "address of a server")
+	socks := flags.String("socks", "", "SOCKS5 proxy through which to reach it")
+	domain := flags.String("domain", "", "below which to look names up")
+	streams := flags.Int("streams", 1, "connections at a time")
+	length := flags.Duration("length", 3*time.Second, "how long, or at most how long")
+	count := flags.Int("count", 1, "how many")
+	name := flags.String("name", "", "server to wait for")
+	if len(args) == 0 {
+		return errors.New("call what?")
+	}
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	to := meter.Target{Addr: *addr, Socks: *socks}
+	var r result
+	var err error
+	switch args[0] {
+	case "upload":
+		r.Bulk, err = meter.Upload(ctx, to, *streams, *length)
+	case "download":
+		r.Bulk, err = meter.Download(ctx, to, *streams, *length)
+	case "ping":
+		r.Latency, err = meter.Ping(ctx, to, *count, *length)
+	case "connect":
+		r.Latency, err = meter.Connect(ctx, to, *count, *length)
+	case "loaded":
+		r.Latency, err = meter.Loaded(ctx, to, *length)
+	case "await":
+		fmt.Fprintln(out, ready)
+		r.At, err = meter.Await(ctx, to, *name)
+	case "cached":
+		r.Latency, err = meter.Cached(ctx, *addr, *domain, *count, *length)
+	case "uncached":
+		r.Latency, err = meter.Uncached(ctx, *addr, *domain, *count, *length)
+	case "idle":
+		return meter.Idle(ctx, to, *count, func() { fmt.Fprintln(out, ready) })
+	case meter.Downloads, meter.Uploads:
+		return meter.Stall(ctx, to, *count, args[0], func() { fmt.Fprintln(out, ready) })
+	default:
+		err = fmt.Errorf("call %q is unknown", args[0])
+	}
+	if err != nil {
+		return err
+	}
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return err
+	}
+	r.CPU = time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return json.NewEncoder(out).Encode(r)
+}
+
+// alone measures netd and its stack without a cluster.
+func alone(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("alone", flag.ContinueOnError)
+	length := flags.Duration("length", time.Second, "of a transfer")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	list, err := stack.Run(ctx, stack.Options{Rounds: 1, Duration: *length})
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(list)
+}
+
+// span is what clock prints.
+type span struct{ Start, End time.Time }
+
+// clock runs a command and prints when it began and ended, so that the way to
+// the laptop's namespaces is not counted.
+func clock(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 0 {
+		return errors.New("clock what?")
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	s := span{Start: time.Now()}
+	err := cmd.Run()
+	s.End = time.Now()
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	return json.NewEncoder(out).Encode(s)
+}

@@ -1,0 +1,74 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// ToolsImage has programs that pods serve with; see test/tools.sh.
+const ToolsImage = "kubectl-intercept.dev/test/tools:dev"
+
+// LoadTools brings ToolsImage to the cluster.
+func (l *Lab) LoadTools() {
+	l.Helper()
+	_, err := l.Cluster.Tool(l.Context(), "load", "--name", l.Cluster.Name, l.Bin("tools.tar"))
+	l.Must(err)
+}
+
+// Sh runs a line of shell on the laptop, with the programs that `make deps` has
+// unpacked into bin/tools before the machine's own.
+func (p *Laptop) Sh(line string) Output {
+	p.lab.Helper()
+	o := p.sh(line)
+	p.lab.Logf("%s$ %s (%s)\n%s%s", p.User, line, o.Took.Round(time.Millisecond), tail(o.Out), tail(o.Err))
+	return o
+}
+
+// Shell is Sh of what has to succeed. It returns what was printed.
+func (p *Laptop) Shell(line string) string {
+	p.lab.Helper()
+	o := p.Sh(line)
+	if o.Failed {
+		p.lab.Fatalf("%s: failed", line)
+	}
+	return o.Out
+}
+
+// Quiet is Sh without a word in the log: conditions look often.
+func (p *Laptop) Quiet(line string) Output { return p.sh(line) }
+
+func (p *Laptop) sh(line string) Output {
+	ctx, cancel := context.WithTimeout(p.lab.Context(), 3*time.Minute)
+	defer cancel()
+	return collect(p.ShCommand(ctx, line))
+}
+
+// ShCommand is a line of shell as Sh runs it.
+func (p *Laptop) ShCommand(ctx context.Context, line string) *exec.Cmd {
+	root := p.lab.Bin("tools")
+	glob := func(pattern string) string {
+		dirs, _ := filepath.Glob(filepath.Join(root, pattern))
+		return strings.Join(dirs, ":")
+	}
+	cmd := p.Command(ctx, "sh", "-c", line)
+	cmd.Env = append(cmd.Env,
+		"PATH="+strings.Join([]string{root + "/usr/bin", root + "/bin", glob("usr/lib/postgresql/*/bin"), p.lab.Bin(""), os.Getenv("PATH")}, ":"),
+		"LD_LIBRARY_PATH="+glob("usr/lib/*-linux-gnu")+":"+glob("lib/*-linux-gnu"))
+	return cmd
+}
+
+// Within is a network namespace that was made on the laptop with ip netns.
+func (p *Laptop) Within(name string) *Space {
+	p.lab.Helper()
+	cmd := p.ShCommand(context.Background(), "exec ip netns exec "+name+" sh -c 'echo ready; exec cat >/dev/null'")
+	s, err := hold(cmd)
+	p.lab.Must(err)
+	p.lab.Cleanup(s.Close)
+	return s
+}

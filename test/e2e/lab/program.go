@@ -1,0 +1,92 @@
+//go:build linux
+
+package lab
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Program is something that listens on a laptop's loopback.
+type Program struct {
+	Port  int
+	close func() error
+}
+
+// To is the value of --port that leads from a port of the workload here.
+func (p *Program) To(port string) string {
+	if port == "" {
+		return fmt.Sprint(p.Port)
+	}
+	return fmt.Sprintf("%d:%s", p.Port, port)
+}
+
+// Close ends the program.
+func (p *Program) Close() { _ = p.close() }
+
+// Listen opens a port on the laptop; handle gets each connection and closes
+// it.
+func (p *Laptop) Listen(handle func(net.Conn)) *Program {
+	p.lab.Helper()
+	ln, err := p.Space.Listen("127.0.0.1:0")
+	p.lab.Must(err)
+	p.lab.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go handle(c)
+		}
+	}()
+	return &Program{Port: ln.Addr().(*net.TCPAddr).Port, close: ln.Close}
+}
+
+// Serve is bin/quote on the laptop: HTTP that says who it is.
+func (p *Laptop) Serve(name string) *Program { return p.ServeAt(name, 0) }
+
+// ServeAt is Serve on a port that was used before.
+func (p *Laptop) ServeAt(name string, port int) *Program {
+	p.lab.Helper()
+	ln, err := p.Space.Listen(fmt.Sprintf("127.0.0.1:%d", port))
+	p.lab.Must(err)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "answered by %s (laptop)\n", name)
+	})}
+	go server.Serve(ln)
+	p.lab.Cleanup(func() { server.Close() })
+	return &Program{Port: ln.Addr().(*net.TCPAddr).Port, close: server.Close}
+}
+
+// ServeUDP answers datagrams with its name in front, as bin/quote does.
+func (p *Laptop) ServeUDP(name string) *Program {
+	p.lab.Helper()
+	conn, err := p.ListenUDP("127.0.0.1:0")
+	p.lab.Must(err)
+	p.lab.Cleanup(func() { conn.Close() })
+	go func() {
+		buf := make([]byte, 65536)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = conn.WriteTo(append([]byte(name+": "), buf[:n]...), from) // the caller asks again
+		}
+	}()
+	return &Program{Port: conn.LocalAddr().(*net.UDPAddr).Port, close: conn.Close}
+}
+
+// answered is who says so in an answer of quote.
+func answered(body string) (string, error) {
+	rest, ok := strings.CutPrefix(body, "answered by ")
+	name, _, found := strings.Cut(rest, " (")
+	if !ok || !found {
+		return "", fmt.Errorf("not an answer of quote: %q", body)
+	}
+	return name, nil
+}

@@ -1,0 +1,154 @@
+//go:build linux
+
+package lab
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Space is a network namespace: a node's, a pod's or a laptop's. Sockets that
+// it makes belong to it for good.
+type Space struct {
+	path string // for nsenter
+	ns   *os.File
+	hold io.Closer
+}
+
+// space starts a process with bin/cluster that does nothing but keep a
+// namespace at hand.
+func (c *Cluster) space(args ...string) (*Space, error) {
+	return hold(exec.Command(c.Bin("cluster"), append(args, "sh", "-c", "echo ready; exec cat >/dev/null")...))
+}
+
+// hold starts such a process, which says "ready".
+func hold(cmd *exec.Cmd) (*Space, error) {
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		return nil, fmt.Errorf("%s: %w", cmd, err)
+	}
+	s, err := spaceOf(cmd.Process.Pid)
+	if err == nil {
+		s.hold = in
+	}
+	return s, err
+}
+
+func spaceOf(pid int) (*Space, error) {
+	path := fmt.Sprintf("/proc/%d/ns/net", pid)
+	f, err := os.Open(path)
+	return &Space{path: path, ns: f}, err
+}
+
+// Close forgets the namespace.
+func (s *Space) Close() {
+	s.ns.Close()
+	if s.hold != nil {
+		s.hold.Close()
+	}
+}
+
+// do runs f with its system calls in the namespace.
+func (s *Space) do(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if err := unix.Setns(int(s.ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- err
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// Dial connects from the namespace, to an address in numbers.
+func (s *Space) Dial(ctx context.Context, network, addr string) (c net.Conn, err error) {
+	err = s.do(func() error {
+		d := net.Dialer{Timeout: 10 * time.Second}
+		d.SetMultipathTCP(false)
+		c, err = d.DialContext(ctx, network, addr)
+		return err
+	})
+	return c, err
+}
+
+// Listen listens in the namespace.
+func (s *Space) Listen(addr string) (l net.Listener, err error) {
+	err = s.do(func() error {
+		lc := net.ListenConfig{}
+		lc.SetMultipathTCP(false)
+		l, err = lc.Listen(context.Background(), "tcp", addr)
+		return err
+	})
+	return l, err
+}
+
+// ListenUDP listens for datagrams in the namespace.
+func (s *Space) ListenUDP(addr string) (p net.PacketConn, err error) {
+	err = s.do(func() error {
+		p, err = net.ListenPacket("udp", addr)
+		return err
+	})
+	return p, err
+}
+
+// Nft runs nft in the namespace and returns what it printed.
+func (s *Space) Nft(args ...string) (string, error) {
+	out, err := exec.Command("nsenter", append([]string{"--net=" + s.path, "nft"}, args...)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("nft %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+// podProcesses are the processes of a pod whose command line contains text.
+func podProcesses(p *corev1.Pod, text string) []int {
+	var pids []int
+	for _, pid := range processes() {
+		group, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		if !strings.Contains(string(group), "pod"+string(p.UID)) {
+			continue
+		}
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if strings.Contains(string(line), text) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func processes() []int {
+	var pids []int
+	entries, _ := filepath.Glob("/proc/[0-9]*")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(filepath.Base(e)); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

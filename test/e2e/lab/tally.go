@@ -1,0 +1,89 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Tally is what became of a stream of requests.
+type Tally struct {
+	mu       sync.Mutex
+	answers  map[string]int
+	failures []Failure
+	answered time.Time // when the last answer came
+	failing  bool      // since then
+	outage   time.Duration
+	stop     context.CancelFunc
+	done     chan struct{}
+}
+
+// Failure is a request that nobody answered.
+type Failure struct {
+	At  time.Time
+	Err error
+}
+
+// String has the time as logs have it.
+func (f Failure) String() string {
+	return fmt.Sprintf("%s %v", f.At.UTC().Format("15:04:05.000"), f.Err)
+}
+
+// Stream asks again and again, each time over a new connection and from
+// another node, until Stop.
+func (l *Lab) Stream(addr string) *Tally {
+	ctx, stop := context.WithCancel(l.Context())
+	t := &Tally{answers: map[string]int{}, stop: stop, done: make(chan struct{})}
+	l.Cleanup(func() { t.Stop() })
+	go func() {
+		defer close(t.done)
+		ticker := time.NewTicker(2 * time.Millisecond)
+		defer ticker.Stop()
+		for n := 0; ctx.Err() == nil; n++ {
+			got, err := l.Nodes[n%len(l.Nodes)].Ask(ctx, addr)
+			t.note(ctx, got, err)
+			<-ticker.C
+		}
+	}()
+	return t
+}
+
+func (t *Tally) note(ctx context.Context, name string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err == nil:
+		now := time.Now()
+		if t.failing && !t.answered.IsZero() {
+			t.outage = max(t.outage, now.Sub(t.answered))
+		}
+		t.answers[name]++
+		t.answered, t.failing = now, false
+	case ctx.Err() == nil:
+		t.failing = true
+		t.failures = append(t.failures, Failure{time.Now(), err})
+	}
+}
+
+// Outage is the longest time between two answers in which requests failed.
+// It is meant for after Stop.
+func (t *Tally) Outage() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.outage
+}
+
+// Stop ends the stream and returns how many requests each one answered, and
+// what failed.
+func (t *Tally) Stop() (answers map[string]int, failures []Failure) {
+	t.stop()
+	<-t.done
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.answers), slices.Clone(t.failures)
+}

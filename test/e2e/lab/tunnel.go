@@ -1,0 +1,148 @@
+//go:build linux
+
+package lab
+
+import (
+	"bufio"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// sessionState is what the session on this laptop keeps for its successor.
+type sessionState struct {
+	Session    string
+	Token      []byte
+	Generation uint64
+}
+
+func (p *Laptop) state() sessionState {
+	p.lab.Helper()
+	files, err := filepath.Glob(filepath.Join(p.Home, ".cache/kubectl-intercept/*/session.json"))
+	p.lab.Must(err)
+	if len(files) != 1 {
+		p.lab.Fatalf("%s has sessions %v, want one", p.User, files)
+	}
+	text, err := os.ReadFile(files[0])
+	p.lab.Must(err)
+	var s sessionState
+	p.lab.Must(json.Unmarshal(text, &s))
+	return s
+}
+
+// Token is the secret of the session on this laptop.
+func (p *Laptop) Token() [tunnel.TokenSize]byte {
+	p.lab.Helper()
+	return [tunnel.TokenSize]byte(p.state().Token)
+}
+
+// Carrier is one more outbound carrier of the session on this laptop, for as
+// long as the test.
+func (p *Laptop) Carrier() *tunnel.Group {
+	p.lab.Helper()
+	s := p.state()
+	conn, err := p.tunnel()
+	p.lab.Must(err)
+	p.lab.Cleanup(func() { conn.Close() })
+	welcome, in, err := shake(conn, &tunnel.Hello{Session: s.Session, Token: [tunnel.TokenSize]byte(s.Token), Generation: s.Generation,
+		Direction: tunnel.Outbound, Version: "e2e"})
+	p.lab.Must(err)
+	if welcome.Refusal != "" {
+		p.lab.Fatalf("a carrier is refused: %s", welcome.Refusal)
+	}
+	p.lab.Must(conn.SetDeadline(time.Time{}))
+	g := tunnel.NewGroup(tunnel.NewBudget(1 << 20))
+	go g.Add(p.lab.Context(), readAhead{conn, in})
+	p.lab.Until("the carrier is up", func() error {
+		if g.Len() == 0 {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	})
+	return g
+}
+
+// readAhead is a connection of which a reader holds the first bytes.
+type readAhead struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (r readAhead) Read(p []byte) (int, error) { return r.in.Read(p) }
+
+// Knock comes to the traffic-manager through the API server's service proxy,
+// with this user's kubeconfig, as a session with that token. It returns why
+// it was refused; empty means that it was let in.
+func (p *Laptop) Knock(session string, token [tunnel.TokenSize]byte) string {
+	p.lab.Helper()
+	welcome, err := p.knock(&tunnel.Hello{Session: session, Token: token, Direction: tunnel.Inbound, Version: "e2e"})
+	p.lab.Must(err)
+	return welcome.Refusal
+}
+
+func (p *Laptop) knock(hello *tunnel.Hello) (*tunnel.Welcome, error) {
+	conn, err := p.tunnel()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	welcome, _, err := shake(conn, hello)
+	return welcome, err
+}
+
+// tunnel connects to the API server, for twenty seconds.
+func (p *Laptop) tunnel() (net.Conn, error) {
+	cfg := p.Config()
+	server, err := url.Parse(cfg.Host)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := rest.TLSConfigFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig.ServerName = server.Hostname()
+	raw, err := p.Dial(p.lab.Context(), "tcp", server.Host)
+	if err != nil {
+		return nil, err
+	}
+	conn := tls.Client(raw, tlsConfig)
+	return conn, conn.SetDeadline(time.Now().Add(20 * time.Second))
+}
+
+// shake asks for a carrier. The reader may hold what follows.
+func shake(conn net.Conn, hello *tunnel.Hello) (*tunnel.Welcome, *bufio.Reader, error) {
+	path := "/api/v1/namespaces/" + ManagerNamespace + "/services/https:traffic-manager:tunnel/proxy" + tunnel.UpgradePath
+	req, err := http.NewRequest(http.MethodGet, "https://"+conn.RemoteAddr().String()+path, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", tunnel.UpgradeProtocol)
+	if err := req.Write(conn); err != nil {
+		return nil, nil, err
+	}
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		return nil, nil, fmt.Errorf("the service proxy answers %s", resp.Status)
+	}
+	if err := tunnel.WriteHello(conn, hello); err != nil {
+		return nil, nil, err
+	}
+	welcome, err := tunnel.ReadWelcome(in)
+	return welcome, in, err
+}

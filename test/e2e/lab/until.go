@@ -1,0 +1,50 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"time"
+)
+
+// look is how often a condition is looked at.
+const look = 25 * time.Millisecond
+
+// Until waits for a condition; its last error is why it does not hold.
+func (l *Lab) Until(what string, condition func() error) {
+	l.Helper()
+	l.Within(Patience, what, condition)
+}
+
+// Within is Until with a deadline that is part of what is promised. It
+// returns how long it took.
+func (l *Lab) Within(limit time.Duration, what string, condition func() error) time.Duration {
+	l.Helper()
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(l.Context(), limit)
+	defer cancel()
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return time.Since(start)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			l.Fatalf("not within %s: %s: %v", limit, what, err)
+		}
+	}
+}
+
+// Throughout holds a condition to be true for a while: it is for what must
+// not happen.
+func (l *Lab) Throughout(period time.Duration, what string, condition func() error) {
+	l.Helper()
+	for start := time.Now(); time.Since(start) < period; {
+		if err := condition(); err != nil {
+			l.Fatalf("after %s no longer: %s: %v", time.Since(start).Round(time.Millisecond), what, err)
+		}
+	}
+}

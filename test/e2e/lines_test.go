@@ -1,0 +1,141 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
+)
+
+// TestLines: connections go to the laptop by lines, which end with the
+// intercept.
+func TestLines(t *testing.T) {
+	l, quote, alice, _ := intercepted(t)
+	l.Until("the agent has lines", func() error {
+		if n := alice.Status().Session.Lines; n == 0 {
+			return errors.New("there are none")
+		}
+		return nil
+	})
+	if out := alice.Intercept("status").Out; !strings.Contains(out, "to agents") {
+		t.Errorf("status does not show lines:\n%s", out)
+	}
+	for range 100 { // one line serves many
+		l.Answers(quote, "alice")
+	}
+	if n := alice.Status().Session.Lines; n > 20 {
+		t.Errorf("%d lines for connections that came one by one", n)
+	}
+	alice.Intercept("leave", "quote")
+	l.Answers(quote, lab.Application)
+	if s := alice.Status(); s.Running {
+		l.Until("the lines are gone", func() error {
+			if n := alice.Status().Session.Lines; n > 0 {
+				return fmt.Errorf("%d are left", n)
+			}
+			return nil
+		})
+	}
+}
+
+// TestLinesForbidden: where a Role does not allow what lines need, as an older
+// chart's does, everything travels on carriers.
+func TestLinesForbidden(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("quote.yaml")
+	quote := l.Serving("quote", "http")
+	var role rbacv1.Role
+	key := client.ObjectKey{Namespace: lab.ManagerNamespace, Name: "traffic-manager-connect"}
+	l.Must(l.Client.Get(t.Context(), key, &role))
+	rules := role.DeepCopy().Rules
+	for i, r := range role.Rules {
+		role.Rules[i].ResourceNames = slices.DeleteFunc(slices.Clone(r.ResourceNames), func(n string) bool { return strings.HasPrefix(n, "http:") })
+	}
+	l.Must(l.Client.Update(t.Context(), &role))
+	t.Cleanup(func() { // for the tests that follow
+		role.Rules = rules
+		if err := l.Client.Update(context.Background(), &role); err != nil {
+			t.Error(err)
+		}
+	})
+	alice := l.Laptop("alice")
+	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
+	for range 20 {
+		l.Answers(quote, "alice")
+	}
+	s := alice.Status().Session
+	if s.Lines != 0 {
+		t.Errorf("%d lines without permission", s.Lines)
+	}
+	l.Until("the log says why", func() error {
+		b, err := os.ReadFile(s.LogFile)
+		if err == nil && !strings.Contains(string(b), "flows travel on carriers") {
+			err = errors.New("it does not")
+		}
+		return err
+	})
+}
+
+// TestManagerReplicas: three traffic-managers hold one session, and any of them may
+// go.
+func TestManagerReplicas(t *testing.T) {
+	l := lab.New(t, clusters)
+	admin := l.Stranger("root")
+	if _, err := kubectl(l, "create", "clusterrolebinding", l.Namespace, "--clusterrole=cluster-admin", "--user=root"); err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Intercept("upgrade", "--set", "replicas=1", "--wait") // for the tests that follow
+	admin.Intercept("upgrade", "--set", "replicas=3", "--wait")
+	l.Apply("quote.yaml")
+	quote := l.Serving("quote", "http")
+	alice := l.Laptop("alice")
+	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
+	l.Answers(quote, "alice")
+	session := alice.Status().Session
+	for range 3 {
+		var holds []string
+		l.Until("the session has a relay and three replicas are ready", func() error {
+			var s v1alpha1.Session
+			if err := l.Client.Get(t.Context(), client.ObjectKey{Namespace: lab.ManagerNamespace, Name: session.Session}, &s); err != nil {
+				return err
+			}
+			holds = nil
+			for _, r := range s.Status.Relays {
+				holds = append(holds, r.Pod)
+			}
+			if len(holds) == 0 {
+				return errors.New("no relay holds it")
+			}
+			out, err := kubectl(l, "get", "deployment", "traffic-manager", "-n", lab.ManagerNamespace, "-o", "jsonpath={.status.readyReplicas}")
+			if err == nil && out != "3" {
+				err = fmt.Errorf("%s replicas are ready", out)
+			}
+			return err
+		})
+		t.Logf("relays %v", holds)
+		stream := l.Stream(quote)
+		_, err := kubectl(l, "delete", "pod", holds[0], "-n", lab.ManagerNamespace, "--grace-period=0", "--force")
+		l.Must(err)
+		l.Eventually(quote, "alice")
+		answers, failures := stream.Stop()
+		t.Logf("answers: %v, failures: %v", answers, failures)
+		if outage := stream.Outage(); outage > moment {
+			t.Errorf("requests failed for %s, longer than %s", outage, moment)
+		}
+	}
+	if after := alice.Status().Session; after.PID != session.PID || after.Session != session.Session {
+		t.Errorf("session %+v became %+v", session, after)
+	}
+	l.State("quote", v1alpha1.StateActive)
+}

@@ -1,0 +1,142 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
+)
+
+// TestHome lets two users with certificates of their own intercept at home,
+// where they have the role "edit", and nowhere else.
+func TestHome(t *testing.T) {
+	for name, other := range map[string]string{"alice": "bob", "bob": "alice"} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t, clusters)
+			l.Apply("quote.yaml")
+			quote := l.Serving("quote", "http")
+			foreign := l.NewNamespace(nil)
+			l.Allow(other, "edit", foreign)
+			p := l.Laptop(name)
+			program := p.Serve(name)
+			p.Refused([]string{"add", "quote", "--port", program.To(""), "-n", foreign},
+				`no permission: user "`+name+`" cannot get deployments.apps in namespace "`+foreign+`"`, "--clusterrole=edit")
+			p.Refused([]string{"list", "-A"}, "no permission: user", "in all namespaces")
+			p.Intercept("add", "quote", "--port", program.To(""))
+			l.Answers(quote, name)
+			p.Intercept("leave", "quote")
+			l.Answers(quote, lab.Application)
+		})
+	}
+}
+
+// TestView lets somebody with the role "view" see intercepts and not make any.
+func TestView(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("quote.yaml")
+	carol := l.Stranger("carol")
+	l.Allow("carol", "view", l.Namespace)
+	carol.Intercept("list")
+	carol.Refused([]string{"add", "quote", "--port", "8080"}, "no permission", "intercepts.kubectl-intercept.dev")
+}
+
+// TestPortTaken tells the second user who has the port and since when. What
+// the first one has is untouched, also by kubectl.
+func TestPortTaken(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("quote.yaml")
+	quote := l.Serving("quote", "http")
+	alice, bob := l.Laptop("alice"), l.Laptop("bob")
+	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
+	i, err := l.Get("quote")
+	l.Must(err)
+	bob.Refused([]string{"add", "quote", "--port", bob.Serve("bob").To("")},
+		"port http of deployment/quote is intercepted by alice since "+i.CreationTimestamp.UTC().Format("2006-01-02 15:04:05 UTC"))
+	l.Gone("quote-bob")
+	bob.Refused([]string{"leave", "quote"}, "belongs to alice: you can leave only your own")
+	o := bob.Try("kubectl", "patch", "intercept", "quote", "-n", l.Namespace, "--type=merge", "-p", `{"spec":{"noFallback":true}}`)
+	if !o.Failed || !strings.Contains(o.Err, `this intercept belongs to "alice": only its owner may change it`) {
+		t.Error("bob could change alice's intercept")
+	}
+	l.Answers(quote, "alice")
+	alice.Intercept("leave", "quote")
+	bob.Intercept("add", "quote", "--port", bob.Serve("bob").To(""))
+	l.Answers(quote, "bob")
+}
+
+// TestSession keeps a session to its owner: nobody else may name it in an
+// Intercept, delete it, or come to the tunnel as if he had it.
+func TestSession(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("quote.yaml")
+	quote := l.Serving("quote", "http")
+	alice, bob := l.Laptop("alice"), l.Laptop("bob")
+	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
+	session, token := alice.Status().Session.Session, alice.Token()
+
+	for _, args := range [][]string{
+		{"delete", "session", session, "-n", lab.ManagerNamespace},
+		{"patch", "session", session, "-n", lab.ManagerNamespace, "--type=merge", "-p", `{"spec":{"host":"bob"}}`},
+	} {
+		if o := bob.Try("kubectl", args...); !o.Failed || !strings.Contains(o.Err, "orbidden") {
+			t.Errorf("bob may %s alice's session", args[0])
+		}
+	}
+	forged := token
+	forged[0]++
+	for _, p := range []*lab.Laptop{alice, bob} {
+		if refusal := p.Knock(session, forged); refusal == "" {
+			t.Errorf("%s was let in with a forged token", p.User)
+		}
+		if refusal := p.Knock("no-such-session", token); refusal == "" {
+			t.Errorf("%s was let in to a session that does not exist", p.User)
+		}
+	}
+	l.Answers(quote, "alice")
+
+	l.Must(l.Client.Delete(t.Context(), &v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: lab.ManagerNamespace, Name: session}}))
+	l.Gone("quote")
+	l.Eventually(quote, lab.Application)
+	l.Until("the old token is refused", func() error {
+		if alice.Knock(session, token) == "" {
+			return errLetIn
+		}
+		return nil
+	})
+}
+
+// TestNames makes Intercepts with kubectl that carry somebody else's name, or
+// somebody else's session. The first are refused, the second lead nowhere.
+func TestNames(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("quote.yaml")
+	quote := l.Serving("quote", "http")
+	alice, bob := l.Laptop("alice"), l.Laptop("bob")
+	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
+	session := alice.Status().Session.Session
+	alice.Intercept("leave", "quote")
+	c, err := client.New(bob.Config(), client.Options{Scheme: l.Client.Scheme()})
+	l.Must(err)
+
+	ic := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: "forged"}, Spec: v1alpha1.InterceptSpec{
+		User: "alice", Session: session, Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote"},
+		Ports: []v1alpha1.InterceptPort{{LocalPort: 1}}}}
+	err = c.Create(t.Context(), ic.DeepCopy())
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `spec.user must be your own name "bob", not "alice"`) {
+		t.Errorf("an intercept in alice's name: %v", err)
+	}
+	ic.Spec.User = "bob"
+	l.Must(c.Create(t.Context(), ic))
+	i := l.State("forged", v1alpha1.StateError)
+	if !strings.Contains(i.Status.Message, "belongs to another user than bob") {
+		t.Errorf("the message is %q", i.Status.Message)
+	}
+	l.Answers(quote, lab.Application)
+}

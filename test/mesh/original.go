@@ -1,0 +1,38 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// originalDestination is where a redirected connection was dialled to.
+func originalDestination(c *net.TCPConn) (netip.AddrPort, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	var to netip.AddrPort
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		// The answer is a sockaddr_in of 16 bytes, as long as this structure's
+		// first field.
+		var m *unix.IPv6Mreq
+		if m, failed = unix.GetsockoptIPv6Mreq(int(fd), unix.SOL_IP, unix.SO_ORIGINAL_DST); failed == nil {
+			b := m.Multiaddr
+			to = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), binary.BigEndian.Uint16(b[2:4]))
+		}
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return to, fmt.Errorf("original destination: %w", err)
+	}
+	return to, nil
+}

@@ -1,0 +1,94 @@
+// Quote is the application of demo and tests: an HTTP server that says who it
+// is. With -echo it also echoes TCP, with -udp datagrams.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "quote:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("quote", flag.ContinueOnError)
+	listen := flags.String("listen", ":8080", "addresses for HTTP, separated by commas")
+	name := flags.String("name", "the cluster", "who answers")
+	echo := flags.String("echo", "", "address for a TCP echo")
+	udp := flags.String("udp", "", "address for a UDP echo that puts the name in front")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	failed := make(chan error)
+	host, _ := os.Hostname()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "answered by %s (%s)\n", *name, host)
+	})
+	for addr := range strings.SplitSeq(*listen, ",") {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return err
+		}
+		go func() { failed <- http.Serve(l, handler) }()
+	}
+	if *echo != "" {
+		l, err := net.Listen("tcp", *echo)
+		if err != nil {
+			return err
+		}
+		go func() { failed <- serveEcho(l) }()
+	}
+	if *udp != "" {
+		c, err := net.ListenPacket("udp", *udp)
+		if err != nil {
+			return err
+		}
+		go func() { failed <- serveUDP(c, *name) }()
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func serveEcho(l net.Listener) error {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer c.Close()
+			io.Copy(c, c)
+		}()
+	}
+}
+
+func serveUDP(c net.PacketConn, name string) error {
+	buf := make([]byte, 65536)
+	for {
+		n, from, err := c.ReadFrom(buf)
+		if err != nil {
+			return err
+		}
+		if _, err := c.WriteTo(append([]byte(name+": "), buf[:n]...), from); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd"
+)
+
+// READMEs whose commands must exist.
+var readmes = []string{"README.md", "plugin/README.md", "chart/README.md", "test/README.md"}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(root + "/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Make targets that a README names are in the Makefile.
+func TestReadmeTargetsExist(t *testing.T) {
+	makefile := read(t, "Makefile")
+	named := regexp.MustCompile("(?m)(?:^ {4}|`)make ([a-z0-9-]+)")
+	found := 0
+	for _, name := range readmes {
+		for _, m := range named.FindAllStringSubmatch(read(t, name), -1) {
+			found++
+			if !strings.Contains(makefile, "\n"+m[1]+":") {
+				t.Errorf("%s names make %s, which does not exist", name, m[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no README names a make target: the pattern is wrong")
+	}
+}
+
+// Commands and flags that a README names are in the plugin's help.
+func TestReadmeCommandsExist(t *testing.T) {
+	line := regexp.MustCompile(`(?m)^ {4}(?:\$ )?kubectl intercept ([a-z]+)(.*)$`)
+	flag := regexp.MustCompile(`(?:^| )(--[a-z-]+)`)
+	found := 0
+	for _, name := range readmes {
+		for _, m := range line.FindAllStringSubmatch(read(t, name), -1) {
+			found++
+			var out, errOut bytes.Buffer
+			streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut}
+			if code := cmd.Run(context.Background(), streams, []string{m[1], "--help"}); code != 0 {
+				t.Errorf("%s: kubectl intercept %s --help ends with %d: %s", name, m[1], code, &errOut)
+				continue
+			}
+			var shared bytes.Buffer
+			streams.Out = &shared
+			cmd.Run(context.Background(), streams, []string{"options"})
+			args, _, _ := strings.Cut(m[2], "#")
+			for _, f := range flag.FindAllStringSubmatch(args, -1) {
+				if !strings.Contains(out.String()+shared.String(), f[1]) {
+					t.Errorf("%s: kubectl intercept %s has no flag %s", name, m[1], f[1])
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no README names a command: the pattern is wrong")
+	}
+}

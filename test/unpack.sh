@@ -1,0 +1,26 @@
+#!/bin/sh
+# Unpacks Debian packages into a folder without installing them: some would
+# change the machine. Does nothing where that was done before.
+# Usage: test/unpack.sh FOLDER PACKAGE…
+set -eu
+
+folder=$1
+shift
+command -v dpkg >/dev/null || exit 0 # test/deps.sh has said so
+if [ -e "$folder/.unpacked" ] && [ "$(cat "$folder/.unpacked")" = "$*" ]; then
+	exit 0
+fi
+echo "Unpacking Debian packages: $*"
+rm -rf "$folder"
+mkdir -p "$folder/packages"
+cd "$folder/packages"
+apt-get download "$@" >/dev/null 2>&1 || {
+	[ "$(id -u)" != 0 ] || apt-get update >/dev/null
+	apt-get download "$@" >/dev/null
+}
+for p in *.deb; do
+	dpkg -x "$p" ..
+done
+cd ..
+rm -r packages
+echo "$*" >.unpacked
