@@ -76,6 +76,14 @@ images: build ## Make the container images as archives in bin/images/
 bin/tools.tar: deps programs test/tools.sh
 	GO="$(GO)" test/tools.sh bin/tools bin/health $@
 
+# Argo Rollouts, which one test runs: its controller, and the manifests it comes with.
+ARGO := github.com/argoproj/argo-rollouts
+bin/rollouts/image.tar: test/rollouts/go.mod test/rollouts/go.sum
+	@mkdir -p bin/rollouts
+	cd test/rollouts && $(BUILD) -ldflags '-s -w' -o ../../bin/rollouts/controller $(ARGO)/cmd/rollouts-controller
+	cat "$$(cd test/rollouts && $(GO) list -m -f '{{.Dir}}' $(ARGO))/manifests/install.yaml" >bin/rollouts/install.yaml
+	$(IMAGE) -name $(REPO)/test/rollouts:dev -binary bin/rollouts/controller -o $@
+
 .PHONY: chart
 chart: ## Package the Helm chart into bin/
 	$(GO) run ./chart/pack -o bin
@@ -99,7 +107,7 @@ unit: ## Unit tests and repo rules; run anywhere
 	cd test/cluster && CGO_ENABLED=0 $(GO) test -trimpath ./plan ./pki ./config
 
 .PHONY: e2e
-e2e: deps images bin/tools.tar ## End-to-end tests on the embedded cluster (Linux, root)
+e2e: deps images bin/tools.tar bin/rollouts/image.tar ## End-to-end tests on the embedded cluster (Linux, root)
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m ./agent/... ./netd/... ./manager/relay ./plugin/session/nameserver
 	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 4 -timeout 30m ./test/e2e/...

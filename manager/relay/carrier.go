@@ -67,7 +67,7 @@ func (r *Relay) serveCarrier(conn net.Conn) {
 	if hello.Direction == tunnel.Outbound {
 		err = tunnel.Serve(s.ctx, conn, s.budget, r.outbound(s))
 	} else {
-		err = s.group.Add(s.ctx, conn)
+		err = s.group.Add(s.ctx, conn, nil)
 	}
 	log.Info("carrier down", "reason", err)
 }

@@ -43,8 +43,9 @@ type opener struct {
 	lastTime  time.Time
 }
 
-// Add serves a carrier until it breaks or ctx ends, then drops it. It owns c.
-func (g *Group) Add(ctx context.Context, c net.Conn) error {
+// Add serves a carrier until it breaks or ctx ends, then drops it. It owns c. Up,
+// unless nil, is called as soon as flows find the carrier.
+func (g *Group) Add(ctx context.Context, c net.Conn, up func()) error {
 	conn := make(chan net.Conn, 1)
 	conn <- c
 	dial := func(context.Context, string) (net.Conn, error) {
@@ -78,6 +79,9 @@ func (g *Group) Add(ctx context.Context, c net.Conn) error {
 		g.carriers = slices.DeleteFunc(g.carriers, func(x *opener) bool { return x == o })
 		g.mu.Unlock()
 	}()
+	if up != nil {
+		up()
+	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	return o.control.run(s)

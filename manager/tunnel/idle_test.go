@@ -40,7 +40,7 @@ func TestIdle(t *testing.T) {
 		ended := make(chan error, 2)
 		var flows sync.WaitGroup
 		g := NewGroup(NewBudget(1 << 20))
-		go func() { ended <- g.Add(ctx, near) }()
+		go func() { ended <- g.Add(ctx, near, nil) }()
 		go func() {
 			ended <- Serve(ctx, b, NewBudget(1<<20), func(_ context.Context, _ *Open, in Incoming) error {
 				if err := in.Accept(); err != nil {

@@ -41,7 +41,7 @@ func TestRefusalOnCarrier(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	g := NewGroup(NewBudget(1 << 20))
-	go g.Add(ctx, near)
+	go g.Add(ctx, near, nil)
 	go Serve(ctx, far, NewBudget(1<<20), func(context.Context, *Open, Incoming) error { return answer })
 	wait(t, "carrier", func() bool { return g.Len() == 1 })
 	for _, c := range refusals {

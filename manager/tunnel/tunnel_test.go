@@ -58,12 +58,18 @@ func rig(t testing.TB, n int, target func(net.Conn)) *Group {
 		}
 		return in.Join(NewTCP(near), nil)
 	}
+	up := make(chan struct{}, n)
 	for range n {
 		a, b := pair(t)
 		wg.Go(func() { Serve(ctx, a, budget, handler) })
-		wg.Go(func() { g.Add(ctx, b) })
+		wg.Go(func() { g.Add(ctx, b, func() { up <- struct{}{} }) })
 	}
-	wait(t, "carriers", func() bool { return g.Len() == n })
+	for i := range n {
+		<-up
+		if have := g.Len(); have <= i {
+			t.Fatalf("%d carriers are said to be up, %d are", i+1, have)
+		}
+	}
 	return g
 }
 

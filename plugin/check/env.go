@@ -51,6 +51,8 @@ type Machine struct {
 	Executable func() (string, error)
 	// Routes are the networks that this machine reaches by itself.
 	Routes func() ([]Route, error)
+	// Netd says how connect comes by its root helper, or why it does not.
+	Netd func(context.Context) (string, error)
 }
 
 // fact is asked for once, by whoever comes first.

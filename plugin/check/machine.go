@@ -1,15 +1,40 @@
 package check
 
 import (
+	"context"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
 )
 
 // ThisMachine looks at the machine that the plugin runs on.
 func ThisMachine() Machine {
-	return Machine{LookPath: exec.LookPath, Executable: os.Executable, Routes: routes}
+	return Machine{LookPath: exec.LookPath, Executable: os.Executable, Routes: routes, Netd: helper}
+}
+
+// helper looks for intercept-netd and starts nothing.
+func helper(ctx context.Context) (string, error) {
+	f := netd.Default(genericiooptions.IOStreams{ErrOut: io.Discard})
+	found, err := f.Running(ctx)
+	if err != nil {
+		return "", err
+	}
+	if found != nil {
+		defer found.Close()
+		return fmt.Sprintf("intercept-netd %s answers on %s", found.Release, found.Socket), nil
+	}
+	program, err := f.Program()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("connect starts %s as root; kubectl intercept netd install makes it a service that asks for no password", program), nil
 }
 
 // attached are the networks of the machine's own addresses.

@@ -11,9 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// netdName is the helper that connects the cluster's network to this machine.
-const netdName = "intercept-netd"
-
 // Route is a network that this machine reaches, and by what.
 type Route struct {
 	Prefix netip.Prefix
@@ -35,12 +32,12 @@ func (e *Env) networkChecks() []Check {
 			}
 			return judgeOverlap(append(e.serviceNetworks(ctx), e.podNetworks(ctx)...), routes)
 		})},
-		{"outbound networking", func(context.Context) Outcome {
-			path, err := e.Machine.LookPath(netdName)
+		{"connect has its root helper", func(ctx context.Context) Outcome {
+			how, err := e.Machine.Netd(ctx)
 			if err != nil {
-				return skip("not available yet: " + netdName + " is not installed; intercepts do not need it")
+				return warn(err.Error(), "intercepts, kubectl intercept connect --proxy and kubectl intercept run do without it")
 			}
-			return ok(path)
+			return ok(how)
 		}},
 	}
 }

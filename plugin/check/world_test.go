@@ -153,10 +153,10 @@ func TestChecks(t *testing.T) {
 			w.Deny("list servicecidrs", "list nodes")
 			w.AddPod("shop", "quote-1", "192.168.1.7")
 		}, networks, check.Warning, "pod quote-1 have 192.168.1.7/32"},
-		"netd": {func(w *checktest.World) {
-			w.Machine.LookPath = func(n string) (string, error) { return "/opt/" + n, nil }
+		"no netd": {func(w *checktest.World) {
+			w.Machine.Netd = func(context.Context) (string, error) { return "", errors.New("intercept-netd is not there") }
 		},
-			"outbound networking", check.OK, "/opt/intercept-netd"},
+			"connect has its root helper", check.Warning, "intercept-netd is not there\nintercepts, kubectl intercept connect --proxy"},
 		"two plugins": {func(w *checktest.World) {
 			w.Machine.LookPath = func(n string) (string, error) { return "/opt/" + n, nil }
 		},

@@ -278,7 +278,7 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request) {
 		tunnel.Serve(r.Context(), conn, tunnel.NewBudget(1<<20), func(context.Context, *tunnel.Open, tunnel.Incoming) error { return tunnel.ErrRefused })
 		return
 	}
-	c.group.Add(r.Context(), conn)
+	c.group.Add(r.Context(), conn, nil)
 }
 
 // offer is the traffic-manager's end of a line.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -43,14 +44,16 @@ func (p *process) openWay(ctx context.Context) (*way, error) {
 	w := &way{group: tunnel.NewGroup(tunnel.NewBudget(windowBudget))}
 	w.ctx, w.stop = context.WithCancel(running)
 	up := make(chan struct{}, 1)
-	w.pool = carrier.NewPool(carrier.Config{Size: outboundCarriers, Dial: ladder.Dial, Hello: hello, Log: p.log, Serve: w.group.Add,
-		Connected: func(string) {
+	serve := func(ctx context.Context, c net.Conn) error {
+		return w.group.Add(ctx, c, func() {
 			w.gate.Set(true)
 			select {
 			case up <- struct{}{}:
 			default:
 			}
-		}})
+		})
+	}
+	w.pool = carrier.NewPool(carrier.Config{Size: outboundCarriers, Dial: ladder.Dial, Hello: hello, Log: p.log, Serve: serve})
 	w.done.Go(func() { w.pool.Run(w.ctx) })
 	var err error
 	select {

@@ -53,7 +53,7 @@ func behind(ctx context.Context, r client.Reader, namespace, name string) (*reso
 	}
 	var only *resolve.Workload
 	for _, w := range all {
-		if !selector.Matches(labels.Set(w.Labels)) {
+		if !resolve.Selects(&svc, w.Labels) {
 			continue
 		}
 		if only != nil {

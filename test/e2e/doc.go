@@ -29,7 +29,8 @@
 //	go test -count=1 -tags e2e -parallel 4 -timeout 30m ./test/e2e/...
 //
 // `make deps bin/tools.tar` gets the programs that laptops run (curl, dig, psql,
-// ping, iperf3, systemd-resolved) and pods serve with.
+// ping, iperf3, systemd-resolved) and pods serve with, and
+// `make bin/rollouts/image.tar` Argo Rollouts.
 //
 // A cluster that is up already is used. E2E_KEEP=1 leaves them up for the next
 // run, E2E_BIN names another folder than bin/. A test that fails prints the

@@ -3,47 +3,22 @@
 package e2e
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
-
-// rollouts defines the kind as Argo does, as far as it is read here.
-const rollouts = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: rollouts.argoproj.io}
-spec:
-  group: argoproj.io
-  scope: Namespaced
-  names: {kind: Rollout, listKind: RolloutList, plural: rollouts, singular: rollout, shortNames: [ro]}
-  versions:
-  - name: v1alpha1
-    served: true
-    storage: true
-    subresources: {status: {}}
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`
-
-const argoRollout = `
-apiVersion: argoproj.io/v1alpha1
-kind: Rollout
-metadata: {name: quote}
-spec:
-  replicas: 1
-  strategy: {canary: {}}
-  selector: {matchLabels: {app: quote}}
-  template:
-    metadata: {labels: {app: quote}}
-    spec: {containers: [{name: quote, image: "kubectl-intercept.dev/test/quote:dev", ports: [{name: http, containerPort: 8080}]}]}
-`
 
 func object(l *lab.Lab, text string) *unstructured.Unstructured {
 	l.Helper()
@@ -52,39 +27,93 @@ func object(l *lab.Lab, text string) *unstructured.Unstructured {
 	return o
 }
 
-// TestSidecarRollout: an Argo Rollout. The test stands in for its controller,
-// which makes a ReplicaSet; the rest is Kubernetes' own.
+// argo runs Argo Rollouts until the test ends, as its own manifests have it: its
+// definitions, its roles, and its controller, which `make images` builds.
+func argo(l *lab.Lab) {
+	l.Helper()
+	_, err := l.Cluster.Tool(l.Context(), "load", "--name", l.Cluster.Name, l.Bin("rollouts/image.tar"))
+	l.Must(err)
+	text, err := os.ReadFile(l.Bin("rollouts/install.yaml"))
+	l.Must(err)
+	const image = "kubectl-intercept.dev/test/rollouts:dev"
+	manifest := strings.NewReplacer("quay.io/argoproj/argo-rollouts:latest", image, "imagePullPolicy: Always", "imagePullPolicy: Never").Replace(string(text))
+	file := filepath.Join(l.TempDir(), "rollouts.yaml")
+	l.Must(os.WriteFile(file, []byte(manifest), 0o600))
+	_, err = kubectl(l, "create", "namespace", "argo-rollouts")
+	l.Must(err)
+	l.Cleanup(func() {
+		for _, args := range [][]string{{"delete", "--ignore-not-found", "-n", "argo-rollouts", "-f", file}, {"delete", "namespace", "argo-rollouts"}} {
+			if out, err := l.Cluster.Tool(context.Background(), append([]string{"laptop", "--name", l.Cluster.Name, "admin", "--", l.Bin("kubectl")}, args...)...); err != nil {
+				l.Errorf("%v: %s", err, out)
+			}
+		}
+	})
+	_, err = kubectl(l, "apply", "--server-side", "-n", "argo-rollouts", "-f", file)
+	l.Must(err)
+	l.Until("the roles for everybody have it", func() error {
+		_, err := kubectl(l, "auth", "can-i", "get", "rollouts.argoproj.io", "-n", l.Namespace, "--as", "alice")
+		return err
+	})
+}
+
+// TestSidecarRollout: an Argo Rollout under its own controller, in both of its
+// strategies. With blue and green that controller selects pods by a label of
+// which the Rollout's own template knows nothing.
 func TestSidecarRollout(t *testing.T) {
 	l := lab.New(t, clusters)
-	define(l, object(l, rollouts))
-	o := object(l, argoRollout)
-	o.SetNamespace(l.Namespace)
-	l.Must(l.Client.Create(t.Context(), o))
-	l.ApplyOnly("rollout.yaml", "UID", string(o.GetUID()))
-	quote := l.Serving("quote", "http")
-	alice := l.Laptop("alice")
-	_, err := kubectl(l, "create", "role", "rollouts", "-n", l.Namespace, "--verb=get,list,watch", "--resource=rollouts.argoproj.io")
-	l.Must(err)
-	_, err = kubectl(l, "create", "rolebinding", "rollouts", "-n", l.Namespace, "--role=rollouts", "--user=alice")
-	l.Must(err)
-	stream := l.Stream(quote)
-	alice.Intercept("add", "rollout/quote", "--inject", "sidecar", "--port", alice.Serve("alice").To(""))
-	l.Answers(quote, "alice")
-	intact(l, stream)
-	var after unstructured.Unstructured
-	after.SetGroupVersionKind(o.GroupVersionKind())
-	l.Must(l.Client.Get(t.Context(), client.ObjectKeyFromObject(o), &after))
-	if after.GetGeneration() != o.GetGeneration() || after.GetResourceVersion() != o.GetResourceVersion() {
-		t.Error("the Rollout has changed")
-	}
-	alice.Intercept("leave", "quote")
-	l.Answers(quote, lab.Application)
-	alice.Intercept("uninstall", "agent", "rollout/quote", "-n", l.Namespace)
-	l.Until("a pod without sidecar is left", func() error {
-		pods := l.Pods()
-		if len(pods) != 1 || strings.Contains(strings.Join(containers(&pods[0]), " "), "traffic-agent") || pods[0].Status.Phase != corev1.PodRunning {
-			return errors.New("not yet")
+	argo(l)
+	for name, strategy := range map[string]string{
+		"canary": "{canary: {}}",
+		"green":  "{blueGreen: {activeService: green}}",
+	} {
+		l.ApplyOnly("rollout.yaml", "NAME", name, "STRATEGY", strategy)
+		serving := l.Serving(name, "http")
+		key := client.ObjectKey{Namespace: l.Namespace, Name: name}
+		rollout := func() *unstructured.Unstructured {
+			l.Helper()
+			o := &unstructured.Unstructured{}
+			o.SetGroupVersionKind(schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout"})
+			l.Must(l.Client.Get(l.Context(), key, o))
+			return o
 		}
-		return nil
-	})
+		before := rollout()
+		alice := l.Laptop("alice-" + name)
+		stream := l.Stream(serving)
+		alice.Intercept("add", "rollout/"+name, "--inject", "sidecar", "--port", alice.Serve("alice").To(""))
+		l.Answers(serving, "alice")
+		intact(l, stream)
+		after := rollout()
+		if spec, was := after.Object["spec"], before.Object["spec"]; after.GetGeneration() != before.GetGeneration() || fmt.Sprint(spec) != fmt.Sprint(was) {
+			t.Errorf("the Rollout has changed from %v to %v", was, spec)
+		}
+
+		// The next revision is intercepted as well.
+		_, err := kubectl(l, "patch", "rollout", name, "-n", l.Namespace, "--type=json",
+			`-p=[{"op": "add", "path": "/spec/template/metadata/annotations", "value": {"revision": "2"}}]`)
+		l.Must(err)
+		l.Until("the next revision is out", func() error {
+			o := rollout()
+			current, _, _ := unstructured.NestedString(o.Object, "status", "currentPodHash")
+			stable, _, _ := unstructured.NestedString(o.Object, "status", "stableRS")
+			was, _, _ := unstructured.NestedString(before.Object, "status", "stableRS")
+			phase, _, _ := unstructured.NestedString(o.Object, "status", "phase")
+			if stable == was || current != stable || phase != "Healthy" {
+				return fmt.Errorf("from %s to %s, stable %s: %s", was, current, stable, phase)
+			}
+			return nil
+		})
+		l.Answers(serving, "alice")
+
+		alice.Intercept("leave", name)
+		l.Answers(serving, lab.Application)
+		alice.Intercept("uninstall", "agent", "rollout/"+name, "-n", l.Namespace)
+		l.Until("a pod without sidecar is left", func() error {
+			for _, pod := range l.Pods() {
+				if strings.Contains(strings.Join(containers(&pod), " "), "traffic-agent") || pod.Status.Phase != corev1.PodRunning {
+					return errors.New("not yet")
+				}
+			}
+			return nil
+		})
+	}
 }

@@ -37,12 +37,29 @@ func Selecting(all []corev1.Service, w *Workload) []corev1.Service {
 			}
 			continue
 		}
-		if len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(w.Labels)) {
+		if Selects(&s, w.Labels) {
 			found = append(found, s)
 		}
 	}
 	slices.SortFunc(found, func(a, b corev1.Service) int { return cmp.Compare(a.Name, b.Name) })
 	return found
+}
+
+// revisionLabel is how Argo Rollouts points a Service at one revision of a
+// Rollout: it adds the label to the pods and to the Service's selector. The
+// Rollout's template does not have it.
+const revisionLabel = "rollouts-pod-template-hash"
+
+// Selects says whether a Service selects pods with these labels, or would once
+// their revision is the one it is pointed at.
+func Selects(s *corev1.Service, pod map[string]string) bool {
+	wanted := labels.Set{}
+	for k, v := range s.Spec.Selector {
+		if k != revisionLabel {
+			wanted[k] = v
+		}
+	}
+	return len(wanted) > 0 && wanted.AsSelector().Matches(labels.Set(pod))
 }
 
 // PortError says that a port identifier does not lead to exactly one port.

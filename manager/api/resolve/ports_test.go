@@ -166,3 +166,26 @@ func TestIdentifierResolvesToItself(t *testing.T) {
 		}
 	}
 }
+
+// A Service that Argo Rollouts has pointed at one revision is one of every
+// revision; others are taken at their word.
+func TestSelects(t *testing.T) {
+	for name, test := range map[string]struct {
+		selector, pod map[string]string
+		want          bool
+	}{
+		"template":         {map[string]string{"app": "quote", revisionLabel: "1"}, map[string]string{"app": "quote"}, true},
+		"another revision": {map[string]string{"app": "quote", revisionLabel: "1"}, map[string]string{"app": "quote", revisionLabel: "2"}, true},
+		"another app":      {map[string]string{"app": "quote", revisionLabel: "1"}, map[string]string{"app": "news", revisionLabel: "1"}, false},
+		"nothing else":     {map[string]string{revisionLabel: "1"}, map[string]string{revisionLabel: "1"}, false},
+		"no selector":      {nil, map[string]string{"app": "quote"}, false},
+		"plain":            {map[string]string{"app": "quote"}, map[string]string{"app": "quote", "tier": "web"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &corev1.Service{Spec: corev1.ServiceSpec{Selector: test.selector}}
+			if got := Selects(s, test.pod); got != test.want {
+				t.Errorf("got %t", got)
+			}
+		})
+	}
+}

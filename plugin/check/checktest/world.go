@@ -103,11 +103,9 @@ func New() *World {
 		},
 		Line: func(context.Context) (time.Duration, error) { return 3 * time.Millisecond, nil },
 		Machine: check.Machine{
-			LookPath: func(name string) (string, error) {
-				if name == "intercept-netd" {
-					return "", errors.New("not found")
-				}
-				return "/usr/local/bin/" + name, nil
+			LookPath: func(name string) (string, error) { return "/usr/local/bin/" + name, nil },
+			Netd: func(context.Context) (string, error) {
+				return "intercept-netd 0.1.0 answers on /run/intercept-netd.sock", nil
 			},
 			Executable: func() (string, error) { return "/usr/local/bin/kubectl-intercept", nil },
 			Routes: func() ([]check.Route, error) {

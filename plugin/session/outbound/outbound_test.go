@@ -45,7 +45,7 @@ func newWorld(t *testing.T, serve func(net.Conn)) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	group := tunnel.NewGroup(tunnel.NewBudget(1 << 20))
 	done := make(chan struct{}, 2)
-	go func() { group.Add(ctx, near); done <- struct{}{} }()
+	go func() { group.Add(ctx, near, nil); done <- struct{}{} }()
 	go func() { tunnel.Serve(ctx, far, tunnel.NewBudget(1<<20), w.handle); done <- struct{}{} }()
 	d := &Dialer{Session: "s", Group: group}
 	w.dialer = d

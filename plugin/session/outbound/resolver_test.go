@@ -103,7 +103,7 @@ func (n *nameServer) resolver(t *testing.T) (r *Resolver, hangUp func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	group := tunnel.NewGroup(tunnel.NewBudget(1 << 20))
 	var all sync.WaitGroup
-	all.Go(func() { group.Add(ctx, near) })
+	all.Go(func() { group.Add(ctx, near, nil) })
 	all.Go(func() { tunnel.Serve(ctx, far, tunnel.NewBudget(1<<20), n.handle) })
 	r = &Resolver{Dialer: &Dialer{Session: "s", Group: group}, Domain: "cluster.local", Namespace: "shop"}
 	t.Cleanup(func() {

@@ -62,7 +62,7 @@ func (p *Laptop) Carrier() *tunnel.Group {
 	}
 	p.lab.Must(conn.SetDeadline(time.Time{}))
 	g := tunnel.NewGroup(tunnel.NewBudget(1 << 20))
-	go g.Add(p.lab.Context(), readAhead{conn, in})
+	go g.Add(p.lab.Context(), readAhead{conn, in}, nil)
 	p.lab.Until("the carrier is up", func() error {
 		if g.Len() == 0 {
 			return fmt.Errorf("not yet")
