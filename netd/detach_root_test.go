@@ -34,7 +34,8 @@ func (l *laptop) running() map[int]bool {
 	for _, p := range all {
 		exe, _ := os.Readlink(p + "/exe")
 		ns, _ := os.Readlink(p + "/ns/mnt")
-		if strings.HasPrefix(exe, l.netd) && ns == here {
+		// It is root's copy that runs, which is nowhere any more.
+		if strings.HasPrefix(filepath.Base(exe), "intercept-netd-") && strings.HasSuffix(exe, " (deleted)") && ns == here {
 			args, _ := os.ReadFile(p + "/cmdline")
 			pid, _ := strconv.Atoi(filepath.Base(p))
 			found[pid] = strings.HasSuffix(string(args), "\x00--guard\x00")

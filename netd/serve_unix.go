@@ -121,18 +121,14 @@ func (s *serving) listen() (*net.UnixListener, error) {
 	return l, nil
 }
 
-// again is this program, with other flags, the socket, and no terminal.
-func again(l *net.UnixListener, log *os.File, flags ...string) (*exec.Cmd, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
+// again is a copy of this program, with other flags, the socket, and no terminal.
+func again(program string, l *net.UnixListener, log *os.File, flags ...string) (*exec.Cmd, error) {
 	f, err := l.File()
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	cmd := exec.Command(self, slices.Concat(os.Args[1:], []string{"--handed", "--detach=false"}, flags)...)
+	cmd := exec.Command(program, slices.Concat(os.Args[1:], []string{"--handed", "--detach=false"}, flags)...)
 	cmd.Dir, cmd.Stderr, cmd.ExtraFiles = "/", log, []*os.File{f}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -148,9 +144,13 @@ func background(l *net.UnixListener) error {
 		return err
 	}
 	defer log.Close()
-	cmd, err := again(l, log, "--guard")
+	program, err := rootCopy()
 	if err != nil {
-		return err
+		return fmt.Errorf("copy this program: %w", err)
+	}
+	cmd, err := again(program, l, log, "--guard")
+	if err != nil {
+		return errors.Join(err, os.Remove(program))
 	}
 	return cmd.Process.Release()
 }
@@ -159,10 +159,17 @@ func background(l *net.UnixListener) error {
 // which undoes; here this one does.
 func watch(ctx context.Context, l *net.UnixListener, log *slog.Logger) error {
 	l.SetUnlinkOnClose(false)
-	cmd, err := again(l, os.Stderr, "--guard=false")
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd, err := again(self, l, os.Stderr, "--guard=false")
 	l.Close()
 	if err != nil {
 		return err
+	}
+	if err := dropCopy(); err != nil {
+		log.Warn("this program's copy stays", "error", err)
 	}
 	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })() // else: it has ended
 	if err := cmd.Wait(); err != nil {

@@ -50,8 +50,11 @@ func argo(l *lab.Lab) {
 	})
 	_, err = kubectl(l, "apply", "--server-side", "-n", "argo-rollouts", "-f", file)
 	l.Must(err)
-	l.Until("the roles for everybody have it", func() error {
-		_, err := kubectl(l, "auth", "can-i", "get", "rollouts.argoproj.io", "-n", l.Namespace, "--as", "alice")
+	l.Until("who may edit may read Rollouts", func() error {
+		rules, err := kubectl(l, "get", "clusterrole", "edit", "-o", "jsonpath={.rules[*].apiGroups}")
+		if err == nil && !strings.Contains(rules, "argoproj.io") {
+			err = errors.New(rules)
+		}
 		return err
 	})
 }
