@@ -69,6 +69,7 @@ type Intercepts struct {
 	failed    map[string]failure      // by Intercept UID
 	wanted    map[string]want         // since when pods are to have a sidecar, by Intercept UID
 	acted     map[types.UID]time.Time // when a workload's pods were touched last
+	evicted   map[types.UID]time.Time // when one of them was evicted last
 	said      map[types.UID]string    // what was waited for last
 }
 

@@ -32,7 +32,7 @@ const (
 	// settleDown is how long caches may be behind what was done last.
 	settleDown = time.Second
 	// drainTime is how long it takes until no node leads callers to a pod that
-	// no Service selects.
+	// no Service selects, or that was evicted.
 	drainTime = 2 * time.Second
 	// failureLife is how long a failed injection is not tried again.
 	failureLife = time.Minute
@@ -84,7 +84,7 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 		p, err = r.begin(ctx, ic, w, pods, bare)
 	}
 	if p == nil && err == nil {
-		p, err = r.draining(ctx, ic)
+		p, err = r.draining(ctx, ic, w)
 	}
 	switch {
 	case err != nil:
@@ -101,7 +101,7 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 func (r *Intercepts) prepare() {
 	if r.failed == nil {
 		r.failed, r.wanted = map[string]failure{}, map[string]want{}
-		r.acted, r.said = map[types.UID]time.Time{}, map[types.UID]string{}
+		r.acted, r.evicted, r.said = map[types.UID]time.Time{}, map[types.UID]time.Time{}, map[types.UID]string{}
 	}
 }
 
@@ -357,7 +357,10 @@ func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.P
 
 // draining says that callers may still be led to a pod without a sidecar; nil
 // when there is none left. The Janitor sees to its going.
-func (r *Intercepts) draining(ctx context.Context, ic *v1alpha1.Intercept) (*problem, error) {
+func (r *Intercepts) draining(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload) (*problem, error) {
+	if time.Since(r.evicted[w.UID]) < drainTime {
+		return wait("replacing pods by ones with a sidecar: waiting until the last callers have left the pod that was evicted"), nil
+	}
 	var list corev1.PodList
 	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{releasedLabel: string(ic.UID)}); err != nil {
 		return nil, err
@@ -383,6 +386,7 @@ func (r *Intercepts) evict(ctx context.Context, w *resolve.Workload, p *corev1.P
 		r.Log.Info("pod evicted", "namespace", p.Namespace, "pod", p.Name)
 		if w != nil {
 			r.acted[w.UID] = time.Now()
+			r.evicted[w.UID] = r.acted[w.UID]
 		}
 		return wait(doing), nil
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):

@@ -65,6 +65,7 @@ func (w *world) must(err error) {
 func (w *world) step() *v1alpha1.Intercept {
 	w.t.Helper()
 	clear(w.ics.acted)
+	clear(w.ics.evicted)
 	return w.reconcile("alice")
 }
 
@@ -127,6 +128,13 @@ func TestReplaceDrains(t *testing.T) {
 	w.must(w.List(context.Background(), &left, client.InNamespace("shop"), client.MatchingLabels{"app": "quote"}))
 	if len(left.Items) != 1 || left.Items[0].Name != "quote-2" {
 		t.Errorf("%d pods are left to callers", len(left.Items))
+	}
+	var quote appsv1.Deployment
+	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &quote))
+	clear(w.ics.acted)
+	w.ics.evicted[quote.UID] = time.Now() // nodes may still lead callers there
+	if got := condition(w.reconcile("alice"), v1alpha1.ConditionAgentsReady); !strings.Contains(got.Message, "the pod that was evicted") {
+		t.Errorf("%s: %s", got.Reason, got.Message)
 	}
 	if got := w.step(); got.Status.Injection != v1alpha1.InjectSidecar || got.Status.InjectionReason != "as asked for" {
 		t.Errorf("%s (%s)", got.Status.Injection, got.Status.InjectionReason)
