@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,8 @@ type health struct {
 
 // future is an answer of the cluster to come.
 type future struct {
+	// late, unless nil, has it asked for, which was not done yet.
+	late func()
 	done chan struct{}
 	m    *dns.Msg
 	err  error
@@ -43,6 +46,18 @@ type future struct {
 // exists.
 func (st *state) ask(ctx context.Context, r route, t uint16) *future {
 	f := &future{done: make(chan struct{})}
+	st.fill(ctx, f, r, t)
+	return f
+}
+
+// askLate asks when that is wanted.
+func (st *state) askLate(ctx context.Context, r route, t uint16) *future {
+	f := &future{done: make(chan struct{})}
+	f.late = sync.OnceFunc(func() { st.fill(ctx, f, r, t) })
+	return f
+}
+
+func (st *state) fill(ctx context.Context, f *future, r route, t uint16) {
 	each := make([]*future, len(r.names))
 	for i, name := range r.names {
 		each[i] = &future{done: make(chan struct{})}
@@ -60,7 +75,6 @@ func (st *state) ask(ctx context.Context, r route, t uint16) *future {
 			}
 		}
 	}()
-	return f
 }
 
 var errNoCluster = errors.New("the session has no cluster")
@@ -137,34 +151,49 @@ func (st *state) fromCluster(ctx context.Context, q question, r route, mine, the
 	return m, nil
 }
 
-// wait returns when mine is there, for AAAA also some time after theirs.
+// wait returns when mine is there, for AAAA also if it does not come within
+// patience and theirs is there.
 func wait(ctx context.Context, q question, mine, theirs *future) {
-	var late <-chan time.Time
-	other := theirs.done
 	if q.qtype != dns.TypeAAAA || theirs == mine {
-		other = nil
+		select {
+		case <-mine.done:
+		case <-ctx.Done():
+		}
+		return
 	}
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-mine.done:
+		return
+	case <-ctx.Done():
+		return
+	case <-t.C:
+	}
+	if theirs.late != nil {
+		theirs.late()
+	}
+	other := theirs.done
 	for {
 		select {
 		case <-mine.done:
 			return
 		case <-ctx.Done():
 			return
-		case <-late:
-			return
 		case <-other:
-			other = nil
 			if theirs.err == nil && theirs.m.Rcode == dns.RcodeSuccess && len(theirs.m.Answer) > 0 {
-				t := time.NewTimer(patience)
-				defer t.Stop()
-				late = t.C
+				return
 			}
+			other = nil
 		}
 	}
 }
 
 // exists waits until the cluster has said whether there is such a name.
 func (f *future) exists(ctx context.Context) bool {
+	if f.late != nil {
+		f.late()
+	}
 	select {
 	case <-f.done:
 		return f.err == nil && f.m.Rcode == dns.RcodeSuccess

@@ -36,9 +36,10 @@
 // them (musl looks at no owner, the others want the question's). The SOA of a
 // negative answer is renamed, too, or systemd-resolved would not keep it.
 //
-// The cluster is asked for A and AAAA together, whichever came: the other is
-// there when it is asked for. A name that has one of them exists for the other,
-// so that an IPv4-only cluster answers AAAA with nothing rather than NXDOMAIN.
+// A cluster with addresses of both families is asked for A and AAAA together,
+// whichever came: the other is there when it is asked for. A name that has one of
+// them exists for the other, so that an IPv4-only cluster answers AAAA with
+// nothing rather than NXDOMAIN, whatever its name server says.
 // Together with the first name that a stub resolver makes from a dotted one with
 // the search list, the others are asked for: with a pod's ndots these come
 // before each name of the world.

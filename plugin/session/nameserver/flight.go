@@ -105,13 +105,13 @@ func (st *state) depart(key string) *flight {
 	return f
 }
 
-// lead gets the answer, for names of the cluster also that of the other family;
-// st.mu is held. A flight outlives who began it.
+// lead gets the answer, for names of a cluster with both families also that of
+// the other one; st.mu is held. A flight outlives who began it.
 func (st *state) lead(q question, f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	r := st.where(q)
 	other, paired := q.other()
-	if !paired || r.place != cluster && r.place != perhaps {
+	if !paired || !st.names.both || r.place != cluster && r.place != perhaps {
 		go func() {
 			defer cancel()
 			m, alias, err := st.resolve(ctx, q, 0)
@@ -187,8 +187,10 @@ func (st *state) resolve(ctx context.Context, q question, depth int) (m *dns.Msg
 	}
 	mine := st.ask(ctx, r, q.qtype)
 	theirs := mine
-	if other, paired := q.other(); paired {
+	if other, paired := q.other(); paired && st.names.both {
 		theirs = st.ask(ctx, r, other.qtype)
+	} else if q.qtype == dns.TypeAAAA {
+		theirs = st.askLate(ctx, r, other.qtype)
 	}
 	m, err = st.fromCluster(ctx, q, r, mine, theirs)
 	return m, false, err

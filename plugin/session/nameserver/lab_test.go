@@ -234,7 +234,7 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 	}
 	w.config = Config{Cluster: w.cluster, Upstream: []netip.AddrPort{resolver(t, w.laptop)}, Domain: "cluster.local", Namespace: "default",
 		Intercepted: []string{"shop"}, Namespaces: []string{"dev", "kube-system"}, Include: []string{".corp.internal"}, Exclude: []string{"excluded.svc"},
-		CIDRs:    []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")},
+		CIDRs:    []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16"), netip.MustParsePrefix("fd00:96::/112")},
 		Mappings: map[string]string{"api.example.com": "quote.shop", "pinned.example.com": "203.0.113.4", "loop.a": "loop.b", "loop.b": "loop.a"}}
 	if change != nil {
 		change(&w.config)

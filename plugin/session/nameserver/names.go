@@ -38,6 +38,7 @@ type names struct {
 	suffixes   map[string]bool // to include (true) or exclude
 	mappings   map[string]string
 	cidrs      []netip.Prefix
+	both       bool // the cluster has, or may have, addresses of both families
 	translate  func(netip.Addr) netip.Addr
 	restore    func(netip.Addr) netip.Addr
 }
@@ -45,6 +46,7 @@ type names struct {
 func newNames(c *Config) *names {
 	n := &names{domain: clean(c.Domain), namespaces: map[string]bool{}, suffixes: map[string]bool{}, mappings: map[string]string{},
 		cidrs: c.CIDRs, translate: c.Translate, restore: c.Restore}
+	n.both = len(c.CIDRs) == 0 || slices.ContainsFunc(c.CIDRs, func(p netip.Prefix) bool { return p.Addr().Is6() })
 	if n.domain == "" {
 		n.domain = DefaultDomain
 	}

@@ -150,25 +150,47 @@ func TestIPv4OnlyCluster(t *testing.T) {
 		"error":   func(context.Context) (*dns.Msg, error) { return nil, errors.New("broken") },
 		"silence": func(ctx context.Context) (*dns.Msg, error) { <-ctx.Done(); return nil, ctx.Err() },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, nil)
-			w.cluster.behave(func(ctx context.Context, q dns.Question) (*dns.Msg, error) {
-				if q.Qtype == dns.TypeAAAA {
-					return aaaa(ctx)
-				}
-				return nil, nil
+		for families, cidrs := range map[string][]netip.Prefix{
+			"":               nil,
+			", asks for one": {netip.MustParsePrefix("10.96.0.0/16")},
+		} {
+			t.Run(name+families, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, func(c *Config) { c.CIDRs = cidrs })
+				ipv4Only(t, w, aaaa, name == "NXDOMAIN")
 			})
-			if got := text(lookup(t, "udp", w.addr, "hello.", "AAAA")); got != "NOERROR" {
-				t.Error(got)
-			}
-			if got := text(lookup(t, "udp", w.addr, "hello.", "A")); got != "NOERROR; hello. A 10.96.0.7" {
-				t.Error(got)
-			}
-			if got := text(lookup(t, "udp", w.addr, "no.svc.", "AAAA")); name == "NXDOMAIN" && got != "NXDOMAIN" {
-				t.Error(got)
-			}
-		})
+		}
+	}
+}
+
+func ipv4Only(t *testing.T, w *world, aaaa func(context.Context) (*dns.Msg, error), denies bool) {
+	w.cluster.behave(func(ctx context.Context, q dns.Question) (*dns.Msg, error) {
+		if q.Qtype == dns.TypeAAAA {
+			return aaaa(ctx)
+		}
+		return nil, nil
+	})
+	if got := text(lookup(t, "udp", w.addr, "hello.", "AAAA")); got != "NOERROR" {
+		t.Error(got)
+	}
+	if got := text(lookup(t, "udp", w.addr, "hello.", "A")); got != "NOERROR; hello. A 10.96.0.7" {
+		t.Error(got)
+	}
+	if got := text(lookup(t, "udp", w.addr, "no.svc.", "AAAA")); denies && got != "NXDOMAIN" {
+		t.Error(got)
+	}
+}
+
+// A cluster with one family is asked for that alone, unless a program asks.
+func TestOneFamily(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.CIDRs = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")} })
+	for _, qtype := range []string{"A", "AAAA"} {
+		if got, want := text(lookup(t, "udp", w.addr, "both.shop.", qtype)), "NOERROR; both.shop. "+qtype; !strings.HasPrefix(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if got, want := w.cluster.queries(), []string{"both.shop.svc.cluster.local. A", "both.shop.svc.cluster.local. AAAA"}; !slices.Equal(got, want) {
+		t.Errorf("the cluster was asked for %q, want %q", got, want)
 	}
 }
 

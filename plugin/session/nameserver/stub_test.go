@@ -66,7 +66,7 @@ func TestSearchOfIntercepts(t *testing.T) {
 
 func TestDomains(t *testing.T) {
 	w := newWorld(t, nil)
-	want := []string{"cluster.local", "svc", "96.10.in-addr.arpa", "api.example.com", "corp.internal", "default", "dev", "kube-system",
+	want := []string{"cluster.local", "svc", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.9.0.0.0.0.d.f.ip6.arpa", "96.10.in-addr.arpa", "api.example.com", "corp.internal", "default", "dev", "kube-system",
 		"loop.a", "loop.b", "pinned.example.com", "shop"}
 	if got := w.config.Domains(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
