@@ -46,35 +46,42 @@ type future struct {
 // exists.
 func (st *state) ask(ctx context.Context, r route, t uint16) *future {
 	f := &future{done: make(chan struct{})}
-	st.fill(ctx, f, r, t)
+	go st.fill(ctx, f, r, t)
 	return f
 }
 
 // askLate asks when that is wanted.
 func (st *state) askLate(ctx context.Context, r route, t uint16) *future {
 	f := &future{done: make(chan struct{})}
-	f.late = sync.OnceFunc(func() { st.fill(ctx, f, r, t) })
+	f.late = sync.OnceFunc(func() { go st.fill(ctx, f, r, t) })
+	return f
+}
+
+// askNow returns what has come.
+func (st *state) askNow(ctx context.Context, r route, t uint16) *future {
+	f := &future{done: make(chan struct{})}
+	st.fill(ctx, f, r, t)
 	return f
 }
 
 func (st *state) fill(ctx context.Context, f *future, r route, t uint16) {
-	each := make([]*future, len(r.names))
-	for i, name := range r.names {
-		each[i] = &future{done: make(chan struct{})}
+	defer close(f.done)
+	others := make([]*future, len(r.names)-1)
+	for i, name := range r.names[1:] {
+		others[i] = &future{done: make(chan struct{})}
 		go func() {
-			defer close(each[i].done)
-			each[i].m, each[i].err = st.askOne(ctx, name, t)
+			defer close(others[i].done)
+			others[i].m, others[i].err = st.askOne(ctx, name, t)
 		}()
 	}
-	go func() {
-		defer close(f.done)
-		for _, one := range each {
-			<-one.done
-			if f.m, f.err = one.m, one.err; f.err != nil || f.m.Rcode != dns.RcodeNameError {
-				return
-			}
+	f.m, f.err = st.askOne(ctx, r.names[0], t)
+	for _, one := range others {
+		if f.err != nil || f.m.Rcode != dns.RcodeNameError {
+			return
 		}
-	}()
+		<-one.done
+		f.m, f.err = one.m, one.err
+	}
 }
 
 var errNoCluster = errors.New("the session has no cluster")

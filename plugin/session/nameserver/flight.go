@@ -51,7 +51,8 @@ type flight struct {
 	err  error
 }
 
-// fetch returns the answer for a key, together with all who want it.
+// fetch returns the answer for a key, together with all who want it. Ctx ends
+// when the Server does.
 func (st *state) fetch(ctx context.Context, key string) (*entry, error) {
 	st.mu.Lock()
 	f := st.flights[key]
@@ -66,10 +67,13 @@ func (st *state) fetch(ctx context.Context, key string) (*entry, error) {
 			return nil, err
 		}
 		f = st.depart(key)
-		st.lead(q, f)
-		st.ahead(q)
+		fly := st.lead(ctx, q, f)
+		st.ahead(ctx, q)
+		st.mu.Unlock()
+		fly()
+	} else {
+		st.mu.Unlock()
 	}
-	st.mu.Unlock()
 	select {
 	case <-f.done:
 		return f.e, f.err
@@ -81,7 +85,7 @@ func (st *state) fetch(ctx context.Context, key string) (*entry, error) {
 // ahead gets what a stub resolver asks for next when the first name that it made
 // with the search list does not exist, which is so for each of the world's
 // names: all of them cost one round trip then. st.mu is held.
-func (st *state) ahead(q question) {
+func (st *state) ahead(ctx context.Context, q question) {
 	if _, paired := q.other(); !paired {
 		return
 	}
@@ -93,7 +97,7 @@ func (st *state) ahead(q question) {
 		}
 		key := next.key()
 		if e, _ := st.cache.get([]byte(key), st.server.now()); e == nil && st.flights[key] == nil {
-			st.lead(next, st.depart(key))
+			go st.lead(ctx, next, st.depart(key))()
 		}
 	}
 }
@@ -105,41 +109,41 @@ func (st *state) depart(key string) *flight {
 	return f
 }
 
-// lead gets the answer, for names of a cluster with both families also that of
-// the other one; st.mu is held. A flight outlives who began it.
-func (st *state) lead(q question, f *flight) {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+// lead returns what gets the answer, for names of a cluster with both families
+// also that of the other one; st.mu is held.
+func (st *state) lead(ctx context.Context, q question, f *flight) (fly func()) {
 	r := st.where(q)
 	other, paired := q.other()
 	if !paired || !st.names.both || r.place != cluster && r.place != perhaps {
-		go func() {
+		return func() {
+			ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 			defer cancel()
 			m, alias, err := st.resolve(ctx, q, 0)
 			st.land(q, f, r, m, alias, err)
-		}()
-		return
+		}
 	}
 	key := other.key()
 	var second *flight
 	if e, _ := st.cache.get([]byte(key), st.server.now()); e == nil && st.flights[key] == nil {
 		second = st.depart(key)
 	}
-	mine, theirs := st.ask(ctx, r, q.qtype), st.ask(ctx, r, other.qtype)
-	var both sync.WaitGroup
-	both.Go(func() {
+	return func() {
+		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		mine, theirs := st.ask(ctx, r, q.qtype), st.ask(ctx, r, other.qtype)
+		var both sync.WaitGroup
+		if second != nil {
+			both.Go(func() {
+				m, err := st.fromCluster(ctx, other, r, theirs, mine)
+				st.land(other, second, r, m, false, err)
+			})
+		}
 		m, err := st.fromCluster(ctx, q, r, mine, theirs)
 		st.land(q, f, r, m, false, err)
-	})
-	if second != nil {
-		both.Go(func() {
-			m, err := st.fromCluster(ctx, other, r, theirs, mine)
-			st.land(other, second, r, m, false, err)
-		})
+		go func() {
+			both.Wait()
+			cancel()
+		}()
 	}
-	go func() {
-		both.Wait()
-		cancel()
-	}()
 }
 
 // land ends a flight with an answer, which is kept if it may be.
@@ -185,12 +189,16 @@ func (st *state) resolve(ctx context.Context, q question, depth int) (m *dns.Msg
 		m, err = st.fromLaptop(ctx, q)
 		return m, false, err
 	}
-	mine := st.ask(ctx, r, q.qtype)
-	theirs := mine
-	if other, paired := q.other(); paired && st.names.both {
-		theirs = st.ask(ctx, r, other.qtype)
-	} else if q.qtype == dns.TypeAAAA {
-		theirs = st.askLate(ctx, r, other.qtype)
+	other, paired := q.other()
+	var mine, theirs *future
+	switch {
+	case paired && st.names.both:
+		mine, theirs = st.ask(ctx, r, q.qtype), st.ask(ctx, r, other.qtype)
+	case q.qtype == dns.TypeAAAA:
+		mine, theirs = st.ask(ctx, r, q.qtype), st.askLate(ctx, r, other.qtype)
+	default: // spares a goroutine
+		mine = st.askNow(ctx, r, q.qtype)
+		theirs = mine
 	}
 	m, err = st.fromCluster(ctx, q, r, mine, theirs)
 	return m, false, err
