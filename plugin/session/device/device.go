@@ -158,13 +158,17 @@ func (d *Device) serveNames() error {
 func (d *Device) nameConfig() nameserver.Config {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.namesFor(&d.want)
+	c := d.namesFor(&d.want)
+	if len(d.plan.Clashing) > 0 { // else what was learnt stays right
+		c.Translate, c.Restore = d.translate, d.restore
+	}
+	return c
 }
 
 func (d *Device) namesFor(w *Want) nameserver.Config {
 	return nameserver.Config{Cluster: d.cfg.Names, Upstream: d.network.Resolvers, Domain: w.Domain, Namespace: w.Namespace,
 		Intercepted: w.Intercepted, Namespaces: w.Namespaces, Include: w.Include, Exclude: w.Exclude, Mappings: w.Mappings,
-		CIDRs: w.Networks, Translate: d.translate, Restore: d.restore}
+		CIDRs: w.Networks}
 }
 
 // Wants says whether a Want is what there is already.
