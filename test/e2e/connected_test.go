@@ -86,6 +86,7 @@ func (c *inside) asBefore() error {
 // service starts intercept-netd as systemd would.
 func (c *inside) service() {
 	c.Lab.Helper()
+	c.shell("rm -f /run/intercept-netd/netd.sock") // of one that was killed
 	netd := c.Command(context.Background(), "intercept-netd", "serve", "--socket", "/run/intercept-netd/netd.sock")
 	log := &strings.Builder{}
 	netd.Stderr = log

@@ -18,26 +18,27 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
 
-// distant moves the laptop away from its API server, which it reaches through a
-// port of its own from now on.
-func distant(l *lab.Lab, p *lab.Laptop, oneWay time.Duration) {
+// reroute has the API server that one laptop reaches reached from another, through
+// a port of its own, and returns the kubeconfig for that.
+func reroute(l *lab.Lab, from, by *lab.Laptop, oneWay time.Duration) string {
 	l.Helper()
-	ln, err := p.Space.Listen("127.0.0.1:0")
+	ln, err := from.Space.Listen("127.0.0.1:0")
 	l.Must(err)
-	host := p.Config().Host
+	host := by.Config().Host
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := (delay.Line{Target: strings.TrimPrefix(host, "https://"), OneWay: oneWay, Dial: p.Space.Dial}).Serve(ctx, ln); err != nil {
+		if err := (delay.Line{Target: strings.TrimPrefix(host, "https://"), OneWay: oneWay, Dial: by.Space.Dial}).Serve(ctx, ln); err != nil {
 			l.Error(err)
 		}
 	}()
 	l.Cleanup(func() { cancel(); <-done })
-	text, err := os.ReadFile(p.Kubeconfig)
+	text, err := os.ReadFile(by.Kubeconfig)
 	l.Must(err)
-	p.Kubeconfig = filepath.Join(p.Home, "kubeconfig")
-	l.Must(os.WriteFile(p.Kubeconfig, []byte(strings.ReplaceAll(string(text), host, "https://"+ln.Addr().String())), 0o600))
+	path := filepath.Join(l.TempDir(), "kubeconfig")
+	l.Must(os.WriteFile(path, []byte(strings.ReplaceAll(string(text), host, "https://"+ln.Addr().String())), 0o600))
+	return path
 }
 
 // TestFar: where a round trip costs, a program's connect returns before the
@@ -48,7 +49,7 @@ func TestFar(t *testing.T) {
 	l.Apply("quote.yaml")
 	addr := l.Serving("quote", "http")
 	alice := l.Laptop("alice")
-	distant(l, alice, 10*time.Millisecond)
+	alice.Kubeconfig = reroute(l, alice, alice, 10*time.Millisecond)
 	alice.Intercept("connect")
 	if who, err := alice.Ask(t.Context(), addr); err != nil || who != lab.Application {
 		t.Errorf("%q answers, %v", who, err)

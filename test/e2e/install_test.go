@@ -35,12 +35,39 @@ func administrator(l *lab.Lab) *lab.Laptop {
 	return p
 }
 
-// reinstalled has the product there again for the tests that follow.
+// reinstalled has the product there again for the tests that follow, also where
+// this one has stopped half-way.
 func reinstalled(l *lab.Lab) {
 	l.Cleanup(func() {
-		if err := l.Install(context.Background()); err != nil && !strings.Contains(err.Error(), "already installed") {
+		ctx := context.Background()
+		err := l.Install(ctx)
+		if err != nil && strings.Contains(err.Error(), "already installed") {
+			for _, args := range [][]string{{"scale", "--replicas=1"}, {"rollout", "status"}} {
+				args = append(args, "deploy/traffic-manager", "-n", lab.ManagerNamespace)
+				_, err = l.Tool(ctx, append([]string{"laptop", "--name", l.Cluster.Name, "admin", "--", l.Bin("kubectl")}, args...)...)
+			}
+		}
+		if err != nil {
 			l.Error(err)
 		}
+	})
+}
+
+// onlyHere waits until nobody intercepts but in the test's own namespace: those of
+// earlier tests go in their own time.
+func onlyHere(l *lab.Lab) {
+	l.Helper()
+	l.Until("the intercepts of earlier tests are gone", func() error {
+		var list v1alpha1.InterceptList
+		if err := l.Client.List(l.Context(), &list); err != nil {
+			return err
+		}
+		for _, ic := range list.Items {
+			if ic.Namespace != l.Namespace {
+				return fmt.Errorf("%s/%s is there", ic.Namespace, ic.Name)
+			}
+		}
+		return nil
 	})
 }
 
@@ -49,6 +76,7 @@ func reinstalled(l *lab.Lab) {
 // the traffic-manager goes.
 func TestInstall(t *testing.T) {
 	l := lab.New(t, clusters)
+	onlyHere(l)
 	l.Apply("quote.yaml")
 	quote, lives := l.Serving("quote", "http"), l.Lives()
 	admin, alice := administrator(l), l.Laptop("alice")
@@ -109,6 +137,7 @@ func inTable(l *lab.Lab, text string, words ...string) {
 // for it, and the definitions go too.
 func TestUninstallDead(t *testing.T) {
 	l := lab.New(t, clusters)
+	onlyHere(l)
 	l.Apply("quote.yaml")
 	quote := l.Serving("quote", "http")
 	admin, alice := administrator(l), l.Laptop("alice")

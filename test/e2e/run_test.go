@@ -41,7 +41,7 @@ func ordinaryUser(l *lab.Lab, p *lab.Laptop, uid int) *ordinary {
 	l.Helper()
 	text, err := os.ReadFile(p.Kubeconfig)
 	l.Must(err)
-	p.Kubeconfig = filepath.Join(p.Home, "kubeconfig")
+	p.Kubeconfig = filepath.Join(p.Home, "kubeconfig-"+filepath.Base(l.TempDir()))
 	l.Must(os.WriteFile(p.Kubeconfig, text, 0o600))
 	l.Must(os.Chmod(filepath.Dir(p.Home), 0o711)) // the testing package makes it for root alone
 	for _, path := range []string{p.Home, p.Kubeconfig} {
@@ -312,6 +312,37 @@ func TestRunSeveral(t *testing.T) {
 	other.Answers(other.Service("quote", "http"), "second")
 	l.Must(second.Process.Signal(unix.SIGTERM))
 	bob.ends(second)
+}
+
+// TestRunClusters: two programs on one laptop, each in a cluster of its own.
+// Both clusters have the same networks and names.
+func TestRunClusters(t *testing.T) {
+	l := lab.New(t, clusters)
+	there := l.Elsewhere(clusters)
+	for _, one := range []*lab.Lab{l, there} {
+		one.Apply("quote.yaml")
+		one.Serving("quote", "http")
+	}
+	alice := ordinaryUser(l, l.Laptop("alice"), 12345)
+	second := *alice.Laptop
+	second.Kubeconfig = reroute(there, alice.Laptop, there.Laptop("alice"), 0)
+	away := ordinaryUser(l, &second, 12345)
+	script := get + "get quote 80; " + l.Bin("quote") + ` -name "$0" -listen 127.0.0.1:8080`
+	programs := map[*lab.Lab]*running{}
+	for one, user := range map[*lab.Lab]*ordinary{l: alice, there: away} {
+		programs[one] = user.begin(one.Namespace, "run", "deploy/quote", "--port", "8080:http", "--", "bash", "-c", script, "the laptop")
+	}
+	for one, user := range map[*lab.Lab]*ordinary{l: alice, there: away} {
+		user.says(programs[one], "answered by the cluster ("+one.Pod().Name+")")
+		one.Eventually(one.Service("quote", "http"), "the laptop")
+	}
+	for one, user := range map[*lab.Lab]*ordinary{l: alice, there: away} {
+		one.Answers(one.Service("quote", "http"), "the laptop")
+		l.Must(programs[one].Process.Signal(unix.SIGTERM))
+		user.ends(programs[one])
+		one.Gone("quote")
+		one.Eventually(one.Service("quote", "http"), lab.Application)
+	}
 }
 
 // TestRunSessionDies: a session that is killed is replaced; programs hear that

@@ -54,6 +54,16 @@ func (l *Lab) Another() *Lab {
 	return newLab(l.T, l.Cluster)
 }
 
+// Elsewhere is a Lab in another cluster. Of the tests that run together one may
+// ask for it: two would wait for each other.
+func (l *Lab) Elsewhere(p *Pool) *Lab {
+	l.Helper()
+	c, err := p.take(l.Context())
+	l.Must(err)
+	l.Cleanup(func() { p.give(c) })
+	return newLab(l.T, c)
+}
+
 func newLab(t *testing.T, c *Cluster) *Lab {
 	t.Helper()
 	l := &Lab{T: t, Cluster: c, began: time.Now()}
