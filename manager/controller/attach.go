@@ -123,6 +123,7 @@ func (r *Intercepts) reports(ic *v1alpha1.Intercept, pod *corev1.Pod, a *attache
 	if k < 0 {
 		return false
 	}
+	r.heard(pod)
 	a.serving++
 	switch ic.Status.Pods[k].State {
 	case v1alpha1.PodActive:
@@ -197,6 +198,13 @@ func (r *Intercepts) silent(pod *corev1.Pod) bool {
 	}
 	r.waiting[pod.UID] = w
 	return now.Sub(w.since) > patience && started(pod)
+}
+
+// heard ends the wait for the pod's agent: for the next intercept it begins anew.
+func (r *Intercepts) heard(pod *corev1.Pod) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.waiting, pod.UID)
 }
 
 // silence is how long a pod's agent has been waited for.

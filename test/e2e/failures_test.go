@@ -74,6 +74,12 @@ func TestSessionKilled(t *testing.T) {
 	l.Must(syscall.Kill(before.PID, syscall.SIGKILL))
 	took := l.Soon(2*time.Second, quote, lab.Application)
 	t.Logf("the application answers after %s", took)
+	l.Until("a caller of the stream hears it", func() error {
+		if stream.Answers(lab.Application) == 0 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	gap(l, stream)
 	l.State("quote", v1alpha1.StateDisconnected)
 	alice.Intercept("add", "quote", "--port", program.To(""))

@@ -70,6 +70,13 @@ func (t *Tally) note(ctx context.Context, name string, err error) {
 	}
 }
 
+// Answers is how many requests one has answered so far.
+func (t *Tally) Answers(name string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.answers[name]
+}
+
 // Outage is the longest time between two answers in which requests failed.
 // It is meant for after Stop.
 func (t *Tally) Outage() time.Duration {
