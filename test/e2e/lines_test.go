@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -112,7 +113,10 @@ func TestManagerReplicas(t *testing.T) {
 			}
 			holds = nil
 			for _, r := range s.Status.Relays {
-				holds = append(holds, r.Pod)
+				// One that was killed stands there until somebody notices.
+				if _, err := l.Kube.CoreV1().Pods(lab.ManagerNamespace).Get(t.Context(), r.Pod, metav1.GetOptions{}); err == nil {
+					holds = append(holds, r.Pod)
+				}
 			}
 			if len(holds) == 0 {
 				return errors.New("no relay holds it")
