@@ -34,7 +34,6 @@ func TestJanitor(t *testing.T) {
 		t.Errorf("it goes too soon: %v", l)
 	}
 	clear(w.ics.acted)
-	clear(w.ics.evicted)
 	w.must(j.Tidy(ctx, now.Add(time.Minute)))
 	if l := w.pod("quote-2").Labels; l[releasedLabel] != leaving {
 		t.Errorf("it stays: %v", l)

@@ -14,6 +14,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -218,16 +219,21 @@ func (r *Intercepts) hold(ctx context.Context, w *resolve.Workload, p *corev1.Po
 	if err := r.Client.List(ctx, &services, client.InNamespace(p.Namespace)); err != nil {
 		return nil, err
 	}
-	labels := map[string]string{}
+	held := map[string]string{}
 	for k, v := range rs.Spec.Selector.MatchLabels {
 		without := p.DeepCopy()
 		delete(without.Labels, k)
-		used := slices.ContainsFunc(services.Items, func(s corev1.Service) bool { _, ok := s.Spec.Selector[k]; return ok })
+		used := slices.ContainsFunc(services.Items, func(s corev1.Service) bool { return leadsTo(&s, p) && !leadsTo(&s, without) })
 		if !used && w.Matches(without) {
-			labels[k] = v
+			held[k] = v
 		}
 	}
-	return labels, nil
+	return held, nil
+}
+
+// leadsTo says that callers of the Service come to the pod.
+func leadsTo(s *corev1.Service, p *corev1.Pod) bool {
+	return len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(p.Labels))
 }
 
 // letGo takes labels off a pod, so that its ReplicaSet makes a new one while

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -43,7 +44,12 @@ func TestPodSecurity(t *testing.T) {
 
 // kubectl is the administrator's.
 func kubectl(l *lab.Lab, args ...string) (string, error) {
-	return l.Tool(l.Context(), append([]string{"laptop", "--name", l.Cluster.Name, "admin", "--", l.Bin("kubectl")}, args...)...)
+	return kubectlWithin(l.Context(), l, args...)
+}
+
+// kubectlWithin is kubectl for cleaning up, when the test's context has ended.
+func kubectlWithin(ctx context.Context, l *lab.Lab, args ...string) (string, error) {
+	return l.Tool(ctx, append([]string{"laptop", "--name", l.Cluster.Name, "admin", "--", l.Bin("kubectl")}, args...)...)
 }
 
 // TestMistakes are those that people make, each with an error that helps.

@@ -65,13 +65,7 @@ func TestFar(t *testing.T) {
 	if _, err := refused.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("a port where nobody listens: %v", err)
 	}
-	for name, test := range map[string]func(*testing.T, *pod){"short": throughShort, "half-closed": throughHalf, "reset": throughReset, "first bytes": throughFirst} {
-		t.Run(name, func(t *testing.T) {
-			mine := *p
-			mine.t = t
-			test(t, &mine)
-		})
-	}
+	p.all(map[string]func(*testing.T, *pod){"short": throughShort, "half-closed": throughHalf, "reset": throughReset, "first bytes": throughFirst})
 }
 
 // throughFirst: what a program says at once arrives in order with what it says

@@ -43,8 +43,9 @@ func reinstalled(l *lab.Lab) {
 		err := l.Install(ctx)
 		if err != nil && strings.Contains(err.Error(), "already installed") {
 			for _, args := range [][]string{{"scale", "--replicas=1"}, {"rollout", "status"}} {
-				args = append(args, "deploy/traffic-manager", "-n", lab.ManagerNamespace)
-				_, err = l.Tool(ctx, append([]string{"laptop", "--name", l.Cluster.Name, "admin", "--", l.Bin("kubectl")}, args...)...)
+				if _, err = kubectlWithin(ctx, l, append(args, "deploy/traffic-manager", "-n", lab.ManagerNamespace)...); err != nil {
+					break
+				}
 			}
 		}
 		if err != nil {

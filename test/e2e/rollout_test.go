@@ -43,7 +43,7 @@ func argo(l *lab.Lab) {
 	l.Must(err)
 	l.Cleanup(func() {
 		for _, args := range [][]string{{"delete", "--ignore-not-found", "-n", "argo-rollouts", "-f", file}, {"delete", "namespace", "argo-rollouts"}} {
-			if out, err := l.Cluster.Tool(context.Background(), append([]string{"laptop", "--name", l.Cluster.Name, "admin", "--", l.Bin("kubectl")}, args...)...); err != nil {
+			if out, err := kubectlWithin(context.Background(), l, args...); err != nil {
 				l.Errorf("%v: %s", err, out)
 			}
 		}

@@ -52,6 +52,17 @@ func (p *pod) listen(handle func(*net.TCPConn)) (call func() (*net.TCPConn, erro
 	}
 }
 
+// all runs tests by name, each with a pod that fails it alone.
+func (p *pod) all(tests map[string]func(*testing.T, *pod)) {
+	for name, test := range tests {
+		p.t.Run(name, func(t *testing.T) {
+			mine := *p
+			mine.t = t
+			test(t, &mine)
+		})
+	}
+}
+
 // TestThrough: what a kernel does with connections, a connected laptop does,
 // and as many of them.
 func TestThrough(t *testing.T) {
@@ -60,14 +71,8 @@ func TestThrough(t *testing.T) {
 	alice := l.Laptop("alice")
 	alice.Intercept("connect")
 	p := &pod{t: t, l: l, alice: alice, space: l.Inside(l.Pod()), ip: l.Pod().Status.PodIP}
-	for name, test := range map[string]func(*testing.T, *pod){"bulk": throughBulk, "short": throughShort, "many": throughMany,
-		"half-closed": throughHalf, "reset": throughReset, "names": throughNames} {
-		t.Run(name, func(t *testing.T) {
-			mine := *p
-			mine.t = t
-			test(t, &mine)
-		})
-	}
+	p.all(map[string]func(*testing.T, *pod){"bulk": throughBulk, "short": throughShort, "many": throughMany,
+		"half-closed": throughHalf, "reset": throughReset, "names": throughNames})
 }
 
 // throughBulk: a gigabyte each way, whole and in order.
