@@ -66,10 +66,8 @@ func argo(l *lab.Lab) {
 func TestSidecarRollout(t *testing.T) {
 	l := lab.New(t, clusters)
 	argo(l)
-	for name, strategy := range map[string]string{
-		"canary": "{canary: {}}",
-		"green":  "{blueGreen: {activeService: green}}",
-	} {
+	for _, one := range [][2]string{{"green", "{blueGreen: {activeService: green}}"}, {"canary", "{canary: {}}"}} {
+		name, strategy := one[0], one[1]
 		l.ApplyOnly("rollout.yaml", "NAME", name, "STRATEGY", strategy)
 		serving := l.Serving(name, "http")
 		key := client.ObjectKey{Namespace: l.Namespace, Name: name}
