@@ -1,0 +1,133 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+const (
+	// releasedLabel is on a pod whose ReplicaSet was made to let go of it: a new
+	// one is being made while this one still serves. Its value is the UID of the
+	// Intercept that wants a sidecar, or leaving.
+	releasedLabel = v1alpha1.Group + "/released"
+	// releasedAnnotation holds a released in JSON.
+	releasedAnnotation = v1alpha1.Group + "/released"
+)
+
+// released is what to give back to a pod that was let go.
+type released struct {
+	Labels map[string]string `json:"labels"`
+	At     metav1.Time       `json:"at"`
+	// Drained is since when no Service leads to the pod any more.
+	Drained *metav1.Time `json:"drained,omitempty"`
+}
+
+// hold are the labels by which nobody but the ReplicaSet holds the pod; none
+// when there is none such, or two pods at a time are not wanted.
+func (r *Intercepts) hold(ctx context.Context, w *resolve.Workload, p *corev1.Pod) (map[string]string, error) {
+	owner := metav1.GetControllerOf(p)
+	if owner == nil || owner.Kind != "ReplicaSet" || w.Ref.Kind == "ReplicaSet" {
+		return nil, nil
+	}
+	if w.Ref.Kind == "Deployment" {
+		var d appsv1.Deployment
+		if err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: w.Ref.Name}, &d); err != nil {
+			return nil, err
+		}
+		if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+			return nil, nil
+		}
+	}
+	var rs appsv1.ReplicaSet
+	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: owner.Name}, &rs); err != nil {
+		return nil, err
+	}
+	var services corev1.ServiceList
+	if err := r.Client.List(ctx, &services, client.InNamespace(p.Namespace)); err != nil {
+		return nil, err
+	}
+	held := map[string]string{}
+	for k, v := range rs.Spec.Selector.MatchLabels {
+		without := p.DeepCopy()
+		delete(without.Labels, k)
+		used := slices.ContainsFunc(services.Items, func(s corev1.Service) bool { return leadsTo(&s, p) && !leadsTo(&s, without) })
+		if !used && w.Matches(without) {
+			held[k] = v
+		}
+	}
+	return held, nil
+}
+
+// leadsTo says that callers of the Service come to the pod.
+func leadsTo(s *corev1.Service, p *corev1.Pod) bool {
+	return len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(p.Labels))
+}
+
+// letGo takes labels off a pod, so that its ReplicaSet makes a new one while
+// this one serves on.
+func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload, p *corev1.Pod, labels map[string]string) error {
+	text, err := json.Marshal(released{Labels: labels, At: metav1.Now()})
+	if err != nil {
+		return err
+	}
+	fresh := p.DeepCopy()
+	for k := range labels {
+		delete(fresh.Labels, k)
+	}
+	fresh.Labels[releasedLabel] = why
+	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, releasedAnnotation, string(text))
+	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
+		return err
+	}
+	r.Log.Info("pod is being replaced", "namespace", p.Namespace, "pod", p.Name)
+	r.acted[w.UID] = time.Now()
+	return nil
+}
+
+// ownerBefore is the ReplicaSet that had the pod: of the other pods, or found
+// by the labels that were taken off.
+func (r *Intercepts) ownerBefore(ctx context.Context, p *corev1.Pod, how released, other *metav1.OwnerReference) *metav1.OwnerReference {
+	if other != nil {
+		return other
+	}
+	var list appsv1.ReplicaSetList
+	if err := r.Live.List(ctx, &list, client.InNamespace(p.Namespace), client.MatchingLabels(how.Labels)); err != nil || len(list.Items) == 0 {
+		return nil
+	}
+	return &metav1.OwnerReference{Kind: "ReplicaSet", Name: list.Items[0].Name, UID: list.Items[0].UID}
+}
+
+func readReleased(p *corev1.Pod) (released, bool) {
+	var how released
+	err := json.Unmarshal([]byte(p.Annotations[releasedAnnotation]), &how)
+	return how, err == nil && len(how.Labels) > 0
+}
+
+// takeBack gives a pod to its ReplicaSet again, which then removes the one too
+// many: that which is not ready.
+func (r *Intercepts) takeBack(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how released) error {
+	fresh := p.DeepCopy()
+	delete(fresh.Labels, releasedLabel)
+	delete(fresh.Annotations, releasedAnnotation)
+	maps.Copy(fresh.Labels, how.Labels)
+	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	r.Log.Info("pod stays", "namespace", p.Namespace, "pod", p.Name)
+	if w != nil {
+		r.acted[w.UID] = time.Now()
+	}
+	return nil
+}
