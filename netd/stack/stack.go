@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -53,6 +54,10 @@ type Stack struct {
 	cancel context.CancelFunc
 	once   sync.Once
 	done   chan struct{}
+
+	mu      sync.Mutex // of closing, and of asking growing
+	closing bool
+	asking  sync.WaitGroup // connections that have no answer yet
 
 	flows atomic.Int64 // of UDP
 	pings chan struct{}
@@ -138,6 +143,7 @@ func (s *Stack) setUp() error {
 func (s *Stack) Close() error {
 	s.once.Do(func() {
 		s.cancel()
+		s.answered()
 		s.net.Close() // resets go out
 		s.link.shut()
 		s.net.Wait()
@@ -145,6 +151,37 @@ func (s *Stack) Close() error {
 	})
 	<-s.done
 	return nil
+}
+
+// lastAnswers is how long Close waits for connections that begin.
+const lastAnswers = time.Second
+
+// answered waits until each connection that begins is refused, or is one that
+// can be reset: for its program it is open as soon as the SYN-ACK is there, and
+// gVisor drops those whose ACK it has not seen without a word.
+func (s *Stack) answered() {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	all := make(chan struct{})
+	go func() {
+		s.asking.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+	case <-time.After(lastAnswers):
+	}
+}
+
+// ask counts a connection that has no answer yet, unless the Stack is closing.
+func (s *Stack) ask() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing {
+		s.asking.Add(1)
+	}
+	return !s.closing
 }
 
 // Done is closed when the Stack has ended: by Close, or because the TUN is

@@ -20,6 +20,10 @@ type TCPRequest struct {
 var errDecided = errors.New("connection request was answered before")
 
 func (s *Stack) tcp(req *tcp.ForwarderRequest) {
+	if !s.ask() {
+		req.Complete(true)
+		return
+	}
 	id := req.ID()
 	r := &TCPRequest{
 		From: addrPort(id.RemoteAddress, id.RemotePort),
@@ -46,6 +50,7 @@ func (r *TCPRequest) Accept() (*Conn, error) {
 		return nil, errDecided
 	}
 	r.decided = true
+	defer r.stack.asking.Done()
 	wq := new(waiter.Queue)
 	ep, err := r.req.CreateEndpoint(wq)
 	if err != nil {
@@ -66,5 +71,6 @@ func (r *TCPRequest) complete(reset bool) {
 	if !r.decided {
 		r.decided = true
 		r.req.Complete(reset)
+		r.stack.asking.Done()
 	}
 }
