@@ -73,12 +73,16 @@ func TestOpenBeforeApplicationSpeaksFirst(t *testing.T) {
 			} else {
 				m.capture(tcpPort(80))
 			}
-			// Whoever speaks, both learn that it is over.
+			// Who only listens gets his answer, and then learns that it is over;
+			// and so does who goes on speaking.
+			fmt.Fprintln(application, "two")
+			if line, err := in.ReadString('\n'); line != "two\n" {
+				t.Error(line, err)
+			}
 			eventually(t, "the application's connection ends", func() bool {
-				_, err := fmt.Fprintln(application, "two")
+				_, err := fmt.Fprintln(application, "three")
 				return err != nil
 			})
-			fmt.Fprintln(caller, "three")
 			var err error
 			for err == nil {
 				_, err = in.ReadString('\n')

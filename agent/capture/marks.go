@@ -17,6 +17,9 @@ const (
 	// MarkProbe is on probes: redirected like anyone's connection, but refused
 	// rather than let through to the application.
 	MarkProbe = 0x6b692d70
+	// markLastWords is conntrack's, on a connection that was open before the
+	// redirect and in which it met the application first.
+	markLastWords = 0x6b692d6c
 )
 
 // Control returns a function for net.Dialer.Control or net.ListenConfig.Control

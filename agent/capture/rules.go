@@ -58,15 +58,20 @@ func rulesFor(p Port) []rule {
 // is old. Resets pass, so that the application learns of them. Answers to
 // connections that the pod itself opened from this port pass too; a packet that
 // conntrack calls invalid has no direction and does not.
+//
+// What the application still has to say passes, and the caller is reset when he
+// confirms it: a reset in its place would reach the application alone, and leave
+// the caller waiting for his answer.
 func endEstablished(on func(chain, why string) rule, p Port) []rule {
 	return []rule{
+		// Conntrack takes who speaks first for who opened the connection.
+		on("output", "the application's last words").sport(p.Number).
+			tcpFlags(flagSYN|flagRST, 0).ctNew().ctSetMark(markLastWords).accept(),
+		on("input", "open before the intercept, the application spoke first").dport(p.Number).
+			tcpFlags(flagRST, 0).ctReply().ctMark(markLastWords).reset(),
 		on("input", "answer to an own connection").dport(p.Number).ctReply().accept(),
 		on("input", "open before the intercept").dport(p.Number).notMark(MarkBypass).
 			tcpFlags(flagRST, 0).reset(),
-		// The application speaks first: without this rule conntrack would take
-		// the caller's packets for answers.
-		on("output", "open before the intercept").sport(p.Number).
-			tcpFlags(flagSYN|flagRST, 0).ctNew().reset(),
 	}
 }
 

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -9,10 +10,12 @@ import (
 const trialEvery = time.Second
 
 // breaker remembers what failed, so that only one flow in a while waits for it
-// and the others pass by.
+// and the others pass by. What is only slow, because much is asked of it at
+// once, has not failed.
 type breaker struct {
 	mu     sync.Mutex
 	failed map[string]time.Time // to the next trial
+	worked map[string]time.Time // when it succeeded last
 }
 
 // allow says whether to try key now. For something that failed it says yes once
@@ -39,28 +42,36 @@ func (b *breaker) broken(key string) bool {
 	return failed
 }
 
-func (b *breaker) succeed(key string) {
+func (b *breaker) succeed(key string, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.failed, key)
+	if b.worked == nil {
+		b.worked = map[string]time.Time{}
+	}
+	b.worked[key] = now
 }
 
-func (b *breaker) fail(key string, now time.Time) {
+// fail says that what was begun at a time did not succeed. It returns false if
+// something else did meanwhile: then this one was unlucky, and others may try.
+func (b *breaker) fail(key string, begun, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.worked[key].After(begun) {
+		return false
+	}
 	if b.failed == nil {
 		b.failed = map[string]time.Time{}
 	}
 	b.failed[key] = now.Add(trialEvery)
+	return true
 }
 
 // retain forgets all but the keys that keep wants.
 func (b *breaker) retain(keep func(key string) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for key := range b.failed {
-		if !keep(key) {
-			delete(b.failed, key)
-		}
-	}
+	drop := func(key string, _ time.Time) bool { return !keep(key) }
+	maps.DeleteFunc(b.failed, drop)
+	maps.DeleteFunc(b.worked, drop)
 }

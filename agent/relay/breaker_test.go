@@ -15,7 +15,7 @@ func TestBreaker(t *testing.T) {
 		}
 	}
 	check("new", now, true, false)
-	b.fail("a", now)
+	b.fail("a", now, now)
 	check("just failed", now, false, false)
 	if ok, _ := b.allow("b", now); !ok || b.broken("b") || !b.broken("a") {
 		t.Error("the failure of one is another's")
@@ -23,9 +23,17 @@ func TestBreaker(t *testing.T) {
 	later := now.Add(trialEvery)
 	check("a while later", later, true, true)
 	check("during the trial", later, false, false)
-	b.succeed("a")
+	b.succeed("a", later)
 	check("after success", later, true, false)
-	b.fail("a", now)
+	if b.fail("a", now, later) {
+		t.Error("what began before others succeeded says that it failed")
+	}
+	check("slow, not broken", later, true, false)
+	if !b.fail("a", later, later.Add(time.Second)) {
+		t.Error("what began after the last success and failed says nothing")
+	}
+	b.succeed("a", later)
+	b.fail("a", later.Add(1), later.Add(1))
 	b.retain(func(key string) bool { return key != "a" })
 	check("forgotten", now, true, false)
 }

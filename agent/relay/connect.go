@@ -15,8 +15,9 @@ const (
 	// not count as a relay's failure.
 	handshakes    = 8
 	handshakeTurn = 10 * time.Second
-	dialTimeout   = time.Second
-	lineTimeout   = 5 * time.Second
+	// dialTimeout is more than what one lost SYN costs, a second (RFC 6298).
+	dialTimeout = 1500 * time.Millisecond
+	lineTimeout = 5 * time.Second
 )
 
 // connect returns a connection, where it leads to, and whether it is a warm
@@ -43,17 +44,31 @@ func (o *Opener) connect(ctx context.Context, line Way, trial bool) (tunnel.Stre
 	if !trial && o.breaker.broken(addr) {
 		return nil, w, false, ErrNoRelay // it failed while this flow waited
 	}
-	limited, cancel := context.WithTimeout(ctx, dialTimeout)
+	for begun := time.Now(); ; {
+		s, err := o.dialWithin(ctx, dialTimeout, w)
+		if err == nil || ctx.Err() != nil {
+			return s, w, false, err
+		}
+		// Where others get through meanwhile, so will this one.
+		if now := time.Now(); o.breaker.fail(addr, begun, now) || now.Sub(begun) > handshakeTurn {
+			return nil, w, false, err
+		}
+	}
+}
+
+// dialWithin makes a connection. That it takes too long is an error of its own
+// and not the context's: there is patience for another relay.
+func (o *Opener) dialWithin(ctx context.Context, timeout time.Duration, w Way) (tunnel.Stream, error) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s, err := o.dial(limited, w)
-	if err != nil && ctx.Err() == nil {
-		o.breaker.fail(addr, time.Now())
+	switch {
+	case err == nil:
+		o.breaker.succeed(w.Relay, time.Now())
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		err = fmt.Errorf("dial relay %s: no connection within %v", w.Relay, timeout)
 	}
-	// The dial's own time-out leaves patience for another relay.
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		err = fmt.Errorf("dial relay %s: no connection within %v", addr, dialTimeout)
-	}
-	return s, w, false, err
+	return s, err
 }
 
 // fresh is a connection for a pool.
@@ -68,9 +83,7 @@ func (o *Opener) fresh(ctx context.Context, w Way) (tunnel.Stream, error) {
 		}
 		defer give()
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return o.dial(ctx, w)
+	return o.dialWithin(ctx, timeout, w)
 }
 
 // turn waits until a handshake may be made; the caller gives the turn back.

@@ -135,12 +135,13 @@ func (o *Opener) ask(ctx context.Context, line Way, trial bool, open *tunnel.Ope
 		if err != nil {
 			return nil, err
 		}
+		begun := time.Now()
 		limited, cancel := context.WithTimeout(ctx, patience)
 		v, _, err := tunnel.Ask(limited, s, open)
 		cancel()
 		if err == nil {
-			o.breaker.succeed(addr)
-			o.breaker.succeed(session)
+			o.breaker.succeed(addr, time.Now())
+			o.breaker.succeed(session, time.Now())
 			o.reuse(way, s)
 			if v == tunnel.Accepted {
 				return s, nil
@@ -156,7 +157,7 @@ func (o *Opener) ask(ctx context.Context, line Way, trial bool, open *tunnel.Ope
 			continue // it was stale; a fresh one tells
 		}
 		if ctx.Err() == nil {
-			o.breaker.fail(session, time.Now())
+			o.breaker.fail(session, begun, time.Now())
 		}
 		return nil, fmt.Errorf("relay %s: %w", addr, err)
 	}

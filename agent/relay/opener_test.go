@@ -68,8 +68,12 @@ func eventually(t *testing.T, what string, cond func() bool) {
 }
 
 func (o *Opener) warm(addr string) int {
+	return o.idle(Way{Relay: addr, Line: tunnel.LineRequest{Session: "s"}})
+}
+
+func (o *Opener) idle(w Way) int {
 	o.mu.Lock()
-	p := o.pools[Way{Relay: addr, Line: tunnel.LineRequest{Session: "s"}}]
+	p := o.pools[w]
 	o.mu.Unlock()
 	return p.Idle()
 }
@@ -176,7 +180,9 @@ func TestOpenPrefersLines(t *testing.T) {
 	})
 	o.Keep([]*Route{route})
 	defer o.Keep(nil)
-	eventually(t, "lines and connections are warm", func() bool { return lines.Load() == tunnel.WarmEach && relays.Load() == tunnel.WarmEach })
+	eventually(t, "lines and connections are warm", func() bool {
+		return o.idle(lineTo(r.addr(), route)) == tunnel.WarmEach && o.idle(Way{Relay: r.addr()}) == tunnel.WarmEach
+	})
 	refuse.Store(true)
 	for range tunnel.WarmEach + 1 {
 		s, err := o.Open(t.Context(), route, &tunnel.Open{})
@@ -189,5 +195,36 @@ func TestOpenPrefersLines(t *testing.T) {
 	eventually(t, "one more connection", func() bool { return relays.Load() == tunnel.WarmEach+1 })
 	if n := lines.Load(); n != tunnel.WarmEach {
 		t.Errorf("%d lines", n)
+	}
+}
+
+// A burst in which some dials are late, while others get through, is a burst:
+// every flow of it reaches the laptop.
+func TestOpenGoesThroughABurst(t *testing.T) {
+	r := newReplica(t, saying(tunnel.Accepted))
+	var late atomic.Int32
+	o := NewOpener(t.Context(), func(ctx context.Context, w Way) (tunnel.Stream, error) {
+		if late.Add(1) == 1 { // the first
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return r.dial(ctx, w)
+	})
+	route := &Route{Relays: []string{r.addr()}, Session: "s"}
+	errs := make(chan error)
+	const flows = 50
+	for range flows {
+		go func() {
+			s, err := o.Open(t.Context(), route, &tunnel.Open{})
+			if err == nil {
+				s.Close()
+			}
+			errs <- err
+		}()
+	}
+	for range flows {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
 	}
 }
