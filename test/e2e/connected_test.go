@@ -267,3 +267,9 @@ func (c *inside) meanwhile() {
 	c.Throughout(2*time.Second, "they do", func() error { return c.fails(server) })
 	c.name = name
 }
+
+// refused says that curl was told that nobody listens: as it connected or, where
+// the cluster is too far away for that, by a reset.
+func refused(o lab.Output) bool {
+	return o.Code == 7 || o.Code == 56 && strings.Contains(o.Err, "reset by peer")
+}
