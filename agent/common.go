@@ -55,16 +55,22 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 }
 
 // obey does what the manager says until it says that the agent is to end, it
-// refuses the agent, or ctx ends: only a refusal is an error.
-func (a *common) obey(ctx context.Context, set control.Ports) error {
+// refuses the agent, it is gone for longer than patience, or ctx ends: only a
+// refusal is an error.
+func (a *common) obey(ctx context.Context, set control.Ports, patience control.Patience) error {
 	go tunnel.ReleaseMemory(ctx)
 	client := control.NewClient(a.settings, a.identity, version.Version, a.log)
+	client.Patience = patience
 	err := client.Enroll(ctx)
 	if err == nil {
 		err = client.Watch(ctx, set)
 	}
-	if errors.Is(err, context.Canceled) {
-		return nil // a signal
+	switch {
+	case errors.Is(err, context.Canceled): // a signal
+		return nil
+	case errors.Is(err, control.ErrAbandoned):
+		a.log.Info("nobody leads this agent any more", "error", err)
+		return nil
 	}
 	return err
 }

@@ -74,6 +74,26 @@ func TestManagerGoes(t *testing.T) {
 	l.caller.expect(podIP+":80", "app")
 }
 
+// The product was removed with force and installed again: the pod is free for
+// the new manager's agent.
+func TestManagerReplaced(t *testing.T) {
+	l, m, _, a := setup(t)
+	l.application(":80")
+	m.capture(tcpPort(80))
+	m.grpc.Stop()
+	startManager(l)
+	if code := a.exited(); code != 0 {
+		t.Errorf("exit code %d: %s", code, a.output())
+	}
+	if want := "nobody leads this agent any more"; !strings.Contains(a.output(), want) {
+		t.Errorf("no %q in %s", want, a.output())
+	}
+	l.caller.expect(podIP+":80", "app")
+	if tables, _ := l.pod.rules(); tables != 0 {
+		t.Errorf("%d tables are left", tables)
+	}
+}
+
 func TestTokenRefused(t *testing.T) {
 	l := newLab(t)
 	m := startManager(l)

@@ -13,12 +13,19 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/ports"
 )
 
-// lastFlows is how long connections that the application has may go on after
-// the agent was asked to end.
-const lastFlows = 10 * time.Second
+const (
+	// lastFlows is how long connections that the application has may go on
+	// after the agent was asked to end.
+	lastFlows = 10 * time.Second
+	// managerGone and managerOther are how long an agent stays in its pod
+	// without its manager, or with another in its place.
+	managerGone  = 15 * time.Minute
+	managerOther = 10 * time.Second
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -44,7 +51,7 @@ func start(ctx context.Context, args []string, getenv func(string) string, stder
 }
 
 // run is the life of an ephemeral agent. It returns nil after the manager or a
-// signal, by way of ctx, asked it to end.
+// signal, by way of ctx, asked it to end, or when it has no manager any more.
 func run(ctx context.Context, getenv func(string) string, stderr io.Writer) error {
 	a, err := begin(ctx, getenv, stderr)
 	if err != nil {
@@ -58,7 +65,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	exempt(table, os.Getegid(), a.log)
 	set := ports.New(a.serving, a.settings.PodAddrs, table, a.opener, a.log)
 	defer a.close(ctx, set, lastFlows)
-	err = a.obey(ctx, set)
+	err = a.obey(ctx, set, control.Patience{Gone: managerGone, Stranger: managerOther})
 	a.log.Info("ending", "error", err)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/sidecar"
 )
 
@@ -39,7 +40,7 @@ func runSidecar(ctx context.Context, getenv func(string) string, stderr io.Write
 		return err
 	}
 	defer a.close(ctx, set, lastSidecarFlows)
-	if err := a.obey(ctx, set); err != nil {
+	if err := a.obey(ctx, set, control.Patience{}); err != nil {
 		a.log.Error("no longer under control, the application has the traffic", "error", err)
 	}
 	<-ctx.Done()

@@ -33,6 +33,9 @@ type Client struct {
 	identity *Identity
 	version  string
 	log      *slog.Logger
+
+	// Patience ends Enroll and Watch; the zero value is endless.
+	Patience Patience
 }
 
 // NewClient returns a Client that has not connected yet.

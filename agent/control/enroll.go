@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -16,14 +17,15 @@ import (
 // ErrRefused is why Enroll gives up: the manager does not take the token.
 var ErrRefused = errors.New("the manager refused the agent's token")
 
-// Enroll gets the agent's certificate. It tries until it succeeds, ctx ends or
-// a one-time token is refused. The proof of a sidecar may be taken later: it has
+// Enroll gets the agent's certificate. It tries until it succeeds, ctx ends, a
+// one-time token is refused or the agent is Abandoned. The proof of a sidecar may be taken later: it has
 // the pod's traffic and must not end.
 func (c *Client) Enroll(ctx context.Context) error {
 	request, err := c.identity.request(c.settings.Pod)
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	for n := 0; ; n++ {
 		err := c.enrollOnce(ctx, request)
 		if err == nil {
@@ -38,6 +40,9 @@ func (c *Client) Enroll(ctx context.Context) error {
 				}
 				return fmt.Errorf("enroll: %w: %s", ErrRefused, s.Message())
 			}
+		}
+		if c.Patience.over(time.Since(began), err) {
+			return fmt.Errorf("enroll: %w: %w", ErrAbandoned, err)
 		}
 		c.log.Warn("cannot enroll yet", "error", err)
 		if !pause(ctx, backOff(n)) {

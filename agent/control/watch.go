@@ -28,13 +28,17 @@ type Ports interface {
 	Changed() <-chan struct{}
 }
 
-// Watch keeps a stream to the manager until ctx ends or the manager asks the
-// agent to exit, which it tells by nil. While there is no stream the last
-// configuration stays in force.
+// Watch keeps a stream to the manager until ctx ends, the manager asks the
+// agent to exit, which it tells by nil, or it is Abandoned. While there is no
+// stream the last configuration stays in force.
 func (c *Client) Watch(ctx context.Context, ports Ports) error {
+	heard := time.Now()
 	for n := 0; ; n++ {
 		began := time.Now()
-		exit, err := c.watchOnce(ctx, ports)
+		exit, served, err := c.watchOnce(ctx, ports)
+		if served {
+			heard = time.Now()
+		}
 		if exit {
 			return nil
 		}
@@ -44,6 +48,9 @@ func (c *Client) Watch(ctx context.Context, ports Ports) error {
 		if time.Since(began) > steady {
 			n = 0
 		}
+		if c.Patience.over(time.Since(heard), err) {
+			return fmt.Errorf("watch: %w: %w", ErrAbandoned, err)
+		}
 		c.log.Warn("no stream to the manager, what is captured stays so", "error", err)
 		if !pause(ctx, backOff(n)) {
 			return fmt.Errorf("watch: %w", ctx.Err())
@@ -51,22 +58,23 @@ func (c *Client) Watch(ctx context.Context, ports Ports) error {
 	}
 }
 
-func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit bool, err error) {
+// watchOnce keeps one stream. Served says that the manager sent something.
+func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	agents, closeAll, err := c.connect(ctx)
 	if err != nil {
-		return false, err
+		return false, served, err
 	}
 	defer closeAll()
 	stream, err := agents.Watch(ctx)
 	if err != nil {
-		return false, fmt.Errorf("watch: %w", err)
+		return false, served, fmt.Errorf("watch: %w", err)
 	}
 	first := ports.Report()
 	first.Version = c.version
 	if err := stream.Send(first); err != nil {
-		return false, fmt.Errorf("report: %w", err)
+		return false, served, fmt.Errorf("report: %w", err)
 	}
 	reporting := make(chan struct{})
 	go func() {
@@ -79,15 +87,16 @@ func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit bool, err err
 	for {
 		cfg, err := stream.Recv()
 		if err != nil {
-			return false, fmt.Errorf("watch: %w", err)
+			return false, served, fmt.Errorf("watch: %w", err)
 		}
+		served = true
 		if len(cfg.CaBundle) > 0 {
 			if err := c.identity.setRoots(cfg.CaBundle); err != nil {
 				c.log.Error("keeping the old CA bundle", "error", err)
 			}
 		}
 		if cfg.Exit {
-			return true, nil
+			return true, true, nil
 		}
 		ports.Apply(cfg)
 	}
