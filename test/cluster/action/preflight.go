@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+
+	"golang.org/x/sys/unix"
 )
 
 // Preflight says everything that is missing, with the fix.
@@ -27,4 +29,23 @@ func Preflight() error {
 		}
 	}
 	return errors.Join(missing...)
+}
+
+// watchersEach is about what the programs of one node want of inotify.
+const watchersEach = 16
+
+// watchers says whether the kernel has n inotify instances left for root.
+// Without, kubelet and containerd wait for changes that they never hear of.
+func watchers(n int) error {
+	for range n {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if errors.Is(err, unix.EMFILE) {
+			return fmt.Errorf("root has fewer than %d inotify instances left: end other clusters, or run `sysctl fs.inotify.max_user_instances=1024`", n)
+		}
+		if err != nil {
+			return fmt.Errorf("make an inotify instance: %w", err)
+		}
+		defer unix.Close(fd)
+	}
+	return nil
 }

@@ -58,6 +58,9 @@ func Up(ctx context.Context, o UpOptions) error {
 		o.Say("cluster %s is up: %s", c.Name, c.Server())
 		return nil
 	}
+	if err := watchers(c.Nodes * watchersEach); err != nil {
+		return err
+	}
 	return b.run(ctx)
 }
 
