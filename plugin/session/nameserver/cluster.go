@@ -105,7 +105,7 @@ func (st *state) askOne(ctx context.Context, name string, t uint16) (*dns.Msg, e
 	q.SetEdns0(clusterSize, false)
 	m, err := st.config.Cluster.Exchange(ctx, q)
 	if err != nil {
-		if (ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)) && st.health.answered.Load() < began {
+		if (errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)) && st.health.answered.Load() < began {
 			st.health.sick.Store(true)
 		}
 		return nil, err
