@@ -4,6 +4,7 @@
 package agents
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"slices"
@@ -151,7 +152,8 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 		}
 	}()
 	door := peerDoor(stream.Context())
-	config := &rpc.AgentConfig{CaBundle: s.authority.Bundle()}
+	config := &rpc.AgentConfig{}
+	var bundle []byte // what the agent has
 	look := time.NewTicker(lookForLeave)
 	defer look.Stop()
 	idle := time.Now()
@@ -164,7 +166,10 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 			return status.Errorf(codes.Unavailable, "plan: %v", err)
 		}
 		throughDoor(ports, door)
-		if config.Generation == 0 || !equal(config.Ports, ports) {
+		if now := s.authority.Bundle(); !bytes.Equal(bundle, now) {
+			config.CaBundle, bundle = now, now
+		}
+		if len(config.CaBundle) > 0 || !equal(config.Ports, ports) {
 			config.Generation++
 			config.Ports = ports
 			s.status.planned(a, ports)

@@ -5,7 +5,6 @@
 package pki
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -19,6 +18,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -32,10 +32,13 @@ import (
 // authority.
 const SecretName = "traffic-manager-tls"
 
-// Lifetimes. An authority is replaced when a third of its life is left; its
-// certificate stays in the bundle until then, so that nothing breaks.
+// Lifetimes. When a third of an authority's life is left its successor is made,
+// and for announceLife only the bundle has it: whoever checks signatures learns of
+// it before there are any. Then it signs, and the old certificate stays in the
+// bundle until the next rotation.
 const (
 	authorityLife = 3 * 365 * 24 * time.Hour
+	announceLife  = 30 * 24 * time.Hour
 	servingLife   = 30 * 24 * time.Hour
 	agentLife     = 365 * 24 * time.Hour
 )
@@ -45,6 +48,9 @@ const (
 	keyCert   = "tls.crt"
 	keyKey    = "tls.key"
 	keyEnroll = "enroll.key"
+	// Of the successor, while it is only announced.
+	keyNextCert = "next.crt"
+	keyNextKey  = "next.key"
 )
 
 // Authority signs certificates and enrolment tokens. It is safe for concurrent
@@ -55,7 +61,7 @@ type Authority struct{ now atomic.Pointer[material] }
 type material struct {
 	cert   *x509.Certificate
 	key    crypto.Signer
-	bundle []byte // PEM: this authority and the one before
+	bundle []byte // PEM: this authority and the one before or after it
 	enroll []byte
 }
 
@@ -84,15 +90,12 @@ func read(ctx context.Context, c client.Client, namespace string, now time.Time)
 			return nil, fmt.Errorf("read secret %s: %w", key, err)
 		}
 		missing := err != nil
-		if !missing {
-			a, err := parse(s.Data)
-			if err == nil && now.Before(a.cert.NotAfter.Add(-authorityLife/3)) {
-				return a, nil
-			}
-		}
-		data, err := generate(s.Data, now)
+		data, err := rotate(s.Data, now)
 		if err != nil {
 			return nil, fmt.Errorf("make authority: %w", err)
+		}
+		if data == nil {
+			return parse(s.Data)
 		}
 		s.Name, s.Namespace, s.Data, s.Type = key.Name, key.Namespace, data, corev1.SecretTypeOpaque
 		metav1.SetMetaDataLabel(&s.ObjectMeta, "app.kubernetes.io/managed-by", "traffic-manager")
@@ -111,35 +114,57 @@ func read(ctx context.Context, c client.Client, namespace string, now time.Time)
 	return nil, fmt.Errorf("secret %s keeps changing", key)
 }
 
-func generate(old map[string][]byte, now time.Time) (map[string][]byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// rotate returns what the Secret is to hold from now on; nil for what it does.
+func rotate(old map[string][]byte, now time.Time) (map[string][]byte, error) {
+	current, err := parse(old)
+	if err != nil || !now.Before(current.cert.NotAfter) {
+		cert, key, err := generate(now)
+		return assemble(old, cert, key, old[keyCert]), err
+	}
+	next, err := tls.X509KeyPair(old[keyNextCert], old[keyNextKey])
+	switch {
+	case err == nil && !now.Before(next.Leaf.NotBefore.Add(announceLife)):
+		return assemble(old, old[keyNextCert], old[keyNextKey], old[keyCert]), nil
+	case err != nil && !now.Before(current.cert.NotAfter.Add(-authorityLife/3)):
+		cert, key, err := generate(now)
+		data := assemble(old, old[keyCert], old[keyKey], cert)
+		data[keyNextCert], data[keyNextKey] = cert, key
+		return data, err
+	}
+	return nil, nil
+}
+
+// assemble is a Secret in which one authority signs and another is trusted, too.
+func assemble(old map[string][]byte, cert, key, other []byte) map[string][]byte {
+	enroll := old[keyEnroll]
+	if len(enroll) < 32 {
+		enroll = make([]byte, 32)
+		rand.Read(enroll)
+	}
+	return map[string][]byte{keyCert: cert, keyKey: key, keyEnroll: enroll, keyBundle: slices.Concat(cert, other)}
+}
+
+// generate makes an authority, in PEM.
+func generate(now time.Time) (cert, key []byte, err error) {
+	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "traffic-manager authority"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(authorityLife),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, t, t, pair.Public(), pair)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(pair)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	enroll := old[keyEnroll]
-	if len(enroll) < 32 {
-		enroll = make([]byte, 32)
-		rand.Read(enroll)
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return map[string][]byte{
-		keyCert: cert, keyEnroll: enroll,
-		keyKey:    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-		keyBundle: bytes.Join([][]byte{cert, old[keyCert]}, nil),
-	}, nil
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
 }
 
 func parse(data map[string][]byte) (*material, error) {

@@ -38,49 +38,68 @@ func TestReplicasShareOneAuthority(t *testing.T) {
 	}
 }
 
-func TestRotationKeepsTheOldCertificate(t *testing.T) {
-	c := fake.NewFakeClient()
-	now := time.Now()
-	old := load(t, c, now)
-	token := old.Token(pod, now.Add(10*authorityLife))
-	later := now.Add(authorityLife * 3 / 4)
-	fresh := load(t, c, later)
-	if string(fresh.Bundle()) == string(old.Bundle()) {
-		t.Fatal("the authority was not replaced")
+// TestRotation: whoever holds the bundle from a while ago, or the one of now,
+// trusts what is signed, in every step and between replicas that are not equally
+// far.
+func TestRotation(t *testing.T) {
+	ctx, c, now := context.Background(), fake.NewFakeClient(), time.Now()
+	due := now.Add(authorityLife*2/3 + time.Hour)
+	first := load(t, c, now)
+	token := first.Token(pod, now.Add(10*authorityLife))
+	a, b := load(t, c, now), load(t, c, now)
+	verified := func(step string, signer, holder *Authority, at time.Time) {
+		t.Helper()
+		cert, err := signer.Serving([]string{"manager"}, nil, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: holder.Pool(), CurrentTime: at, DNSName: "manager"}); err != nil {
+			t.Errorf("%s: %v", step, err)
+		}
 	}
-	cert, err := old.Serving([]string{"manager"}, nil, later)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: fresh.Pool(), CurrentTime: later, DNSName: "manager"}); err != nil {
-		t.Errorf("a certificate of the old authority is refused: %v", err)
-	}
-	if err := fresh.CheckToken(pod, token, later); err != nil {
-		t.Errorf("an enrolment token does not survive the rotation: %v", err)
+	for _, step := range []struct {
+		name           string
+		at             time.Time
+		bundle, signer bool // whether they change
+	}{
+		{"not due", due.Add(-2 * time.Hour), false, false},
+		{"announced", due, true, false},
+		{"still announced", due.Add(announceLife - 2*time.Hour), false, false},
+		{"signs", due.Add(announceLife), true, true},
+		{"goes on", due.Add(authorityLife / 2), false, false},
+	} {
+		bundle, signer := string(a.Bundle()), a.now.Load().cert
+		if err := a.Renew(ctx, c, "intercept-system", step.at); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(a.Bundle()) != bundle; got != step.bundle {
+			t.Errorf("%s: the bundle changes: %v", step.name, got)
+		}
+		if got := !a.now.Load().cert.Equal(signer); got != step.signer {
+			t.Errorf("%s: the signer changes: %v", step.name, got)
+		}
+		verified(step.name+", for who is behind", a, b, step.at)
+		verified(step.name+", by who is behind", b, a, step.at)
+		if err := b.Renew(ctx, c, "intercept-system", step.at); err != nil {
+			t.Fatal(err)
+		}
+		if string(a.Bundle()) != string(b.Bundle()) {
+			t.Errorf("%s: the replicas have no authority in common", step.name)
+		}
+		if err := a.CheckToken(pod, token, step.at); err != nil {
+			t.Errorf("%s: an enrolment token does not survive: %v", step.name, err)
+		}
 	}
 }
 
-// TestRenew: an authority in use is replaced in time, and by what another
-// replica has made.
-func TestRenew(t *testing.T) {
-	ctx, c, now := context.Background(), fake.NewFakeClient(), time.Now()
-	a, b := load(t, c, now), load(t, c, now)
-	old := string(a.Bundle())
-	later := now.Add(authorityLife * 3 / 4)
-	for _, one := range []*Authority{a, b} {
-		if err := one.Renew(ctx, c, "intercept-system", later); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if string(a.Bundle()) == old || string(a.Bundle()) != string(b.Bundle()) || !strings.Contains(string(a.Bundle()), strings.TrimSpace(old)) {
-		t.Error("the replicas have no new authority in common that trusts the old one")
-	}
-	cert, err := a.Serving([]string{"manager"}, nil, later)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: b.Pool(), CurrentTime: later, DNSName: "manager"}); err != nil {
-		t.Error(err)
+// TestExpiredAuthority: where nobody was there to rotate in time, there is a new
+// authority at once.
+func TestExpiredAuthority(t *testing.T) {
+	c, now := fake.NewFakeClient(), time.Now()
+	old := load(t, c, now)
+	fresh := load(t, c, now.Add(2*authorityLife))
+	if fresh.now.Load().cert.Equal(old.now.Load().cert) || !strings.Contains(string(fresh.Bundle()), strings.TrimSpace(string(old.Bundle()))) {
+		t.Error("there is no new authority, or it does not know the old one")
 	}
 }
 
