@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os/exec"
 	"time"
 
@@ -62,6 +63,30 @@ func runtimeReady(ctx context.Context, node space.Space) bool {
 	return node.Do(exec.CommandContext(ctx, "ctr", "version").Run) == nil
 }
 
+// kubeletReady reports whether the node's kubelet says that it is well. Of one that
+// has just died the API server still has a node that is ready.
+func kubeletReady(ctx context.Context, node space.Space) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		err = node.Do(func() error {
+			conn, err = new(net.Dialer).DialContext(ctx, network, address)
+			return err
+		})
+		return conn, err
+	}}
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:10248/healthz", nil)
+	if err != nil {
+		return false
+	}
+	answer, err := transport.RoundTrip(q)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
 // nodeReady reports whether a node is ready, and fills in its pod CIDR, which
 // no controller does here because the plan fixes it.
 func nodeReady(ctx context.Context, api *kubernetes.Clientset, n plan.Node) bool {
@@ -110,9 +135,9 @@ func (b *building) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range b.cluster.AllNodes() {
+	for i, n := range b.cluster.AllNodes() {
 		kubelet := b.component(n, "kubelet")
-		if err := waitFor(ctx, kubelet, patience, func() bool { return nodeReady(ctx, api, n) }); err != nil {
+		if err := waitFor(ctx, kubelet, patience, func() bool { return kubeletReady(ctx, b.nodes[i]) && nodeReady(ctx, api, n) }); err != nil {
 			return err
 		}
 		b.Say("%s is ready", n.Name)
@@ -154,7 +179,7 @@ func (b *building) healthy(ctx context.Context) bool {
 		return false
 	}
 	for i, n := range b.cluster.AllNodes() {
-		if !nodeReady(ctx, api, n) || dnsAnswers(ctx, b.nodes[i]) != nil {
+		if !kubeletReady(ctx, b.nodes[i]) || !nodeReady(ctx, api, n) || dnsAnswers(ctx, b.nodes[i]) != nil {
 			return false
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -149,6 +150,7 @@ func (c *tool) must(args ...string) string {
 
 // kill ends a component as a crash does. Components are found from outside, by
 // control group and name, not by the tool's own means.
+// kill ends a component and waits until it is gone.
 func (c *tool) kill(component string) {
 	c.t.Helper()
 	for _, pid := range groupProcs() {
@@ -156,6 +158,11 @@ func (c *tool) kill(component string) {
 		if argv0, _, _ := strings.Cut(string(data), "\x00"); argv0 == component {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				c.t.Fatal(err)
+			}
+			for deadline := time.Now().Add(10 * time.Second); slices.Contains(groupProcs(), pid); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					c.t.Fatalf("%s lives on", component)
+				}
 			}
 			return
 		}
