@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -48,6 +49,37 @@ func TestEnds(t *testing.T) {
 				t.Errorf("%d tables are left", tables)
 			}
 		})
+	}
+}
+
+// A caller who waits for an answer hears that it will not come: once the table is
+// gone, nothing that the agent sends would reach him.
+func TestEndsUnderACaller(t *testing.T) {
+	l, m, _, a := setup(t)
+	ln := l.pod.listen(":80")
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close() // it says nothing
+		}
+	}()
+	p := tcpPort(80)
+	p.Route.Relays = nil
+	m.capture(p)
+	c := l.caller.dial("tcp", podIP+":80")
+	must(t, c.SetDeadline(time.Now().Add(lastFlows+20*time.Second)))
+	_, err := c.Write([]byte("x"))
+	must(t, err)
+	m.reported("the connection", func(r *rpc.AgentReport) bool { return r.Ports[0].Fallbacks == 1 })
+	must(t, a.cmd.Process.Signal(syscall.SIGTERM))
+	if _, err := c.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
+		t.Errorf("the caller of an agent that ended sees %v", err)
+	}
+	if code := a.exited(); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

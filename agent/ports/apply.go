@@ -145,7 +145,7 @@ func (s *Set) drain() {
 		s.forget(p.capture())
 		s.draining++
 		s.work.Go(func() {
-			p.server.Close(s.ctx)
+			p.server.Close(s.drains)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.draining--

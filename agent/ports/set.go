@@ -73,14 +73,19 @@ type Set struct {
 	ending     bool
 	draining   int
 	work       sync.WaitGroup // draining and proving
+
+	drains    context.Context // of what is draining
+	cutDrains context.CancelFunc
 }
 
 // New returns an empty Set. Pod are the pod's addresses, possibly none.
 func New(ctx context.Context, pod []netip.Addr, table *capture.Table, opener *relay.Opener, log *slog.Logger) *Set {
-	return &Set{
+	s := &Set{
 		ctx: ctx, pod: pod, table: table, opener: opener, log: log,
 		changed: make(chan struct{}, 1), ports: map[id]*port{},
 	}
+	s.drains, s.cutDrains = context.WithCancel(ctx)
+	return s
 }
 
 // Changed receives after the state of a port changed.
@@ -95,7 +100,9 @@ func (s *Set) signal() {
 
 // Close gives all ports back, waits until their last connections have ended or
 // ctx has, and removes the table. TCP connections that the laptop has may come
-// to their end too: the pod is going, and its callers must not notice.
+// to their end too: the pod is going, and its callers must not notice. What is
+// left is reset while the kernel still translates: without the table a caller
+// would not hear of an end, and wait for ever.
 func (s *Set) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.ending = true
@@ -106,6 +113,9 @@ func (s *Set) Close(ctx context.Context) {
 	select {
 	case <-done:
 	case <-ctx.Done():
+		s.cutDrains()
+		<-done
 	}
+	s.cutDrains()
 	s.table.Close()
 }

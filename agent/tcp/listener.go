@@ -61,6 +61,7 @@ type Listener struct {
 
 	mu    sync.Mutex
 	flows map[*flow]struct{}
+	over  bool // no more flows
 
 	live    sync.WaitGroup // connections being served
 	serving sync.WaitGroup // the accept loop
@@ -123,7 +124,11 @@ func (l *Listener) Leave() { l.Route(nil, nil) }
 // callers come anew.
 func (l *Listener) EndApplication() { l.reset(func(f *flow) bool { return f.route == nil }) }
 
-// Close stops accepting, and waits until no connection is left or ctx ends.
+// lastResets is how long Close waits for connections that it has reset.
+const lastResets = 2 * time.Second
+
+// Close stops accepting, and waits until no connection is left. Those that are
+// left when ctx ends are reset.
 func (l *Listener) Close(ctx context.Context) {
 	t := time.NewTimer(l.cfg.Settle)
 	defer t.Stop()
@@ -137,7 +142,17 @@ func (l *Listener) Close(ctx context.Context) {
 	go func() { l.live.Wait(); close(idle) }()
 	select {
 	case <-idle:
+		return
 	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	l.reset(func(*flow) bool { return true })
+	t.Reset(lastResets)
+	select {
+	case <-idle:
+	case <-t.C:
 	}
 }
 
@@ -160,7 +175,7 @@ func (l *Listener) accept() {
 func (l *Listener) adopt(f *flow) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f.route != nil && !f.route.SameOwner(l.target.Load().route) {
+	if l.over || f.route != nil && !f.route.SameOwner(l.target.Load().route) {
 		return false
 	}
 	l.flows[f] = struct{}{}

@@ -1,0 +1,45 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// TestDatagramsForNobody: a flow of datagrams to a closed port is refused, as one
+// of TCP is, so that the application can have it.
+func TestDatagramsForNobody(t *testing.T) {
+	l, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := int32(l.LocalAddr().(*net.UDPAddr).Port)
+	table := NewTable(t.Context(), nil, "session", "jane", slog.New(slog.DiscardHandler), func() {})
+	i := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "dns", UID: "i"},
+		Spec: v1alpha1.InterceptSpec{User: "jane", Session: "session"},
+		Status: v1alpha1.InterceptStatus{Ports: []v1alpha1.ResolvedPort{
+			{ContainerPort: 53, Protocol: "UDP", LocalHost: "127.0.0.1", LocalPort: port}}}}
+	table.put(i)
+	open := &tunnel.Open{Intercept: "shop/dns", InterceptUID: "i", Protocol: tunnel.UDP, Port: 53, First: []byte("x")}
+	taken := errors.New("taken")
+	if err := table.Handle(context.Background(), open, accepter{taken}); !errors.Is(err, taken) {
+		t.Errorf("somebody listens: %v", err)
+	}
+	l.Close()
+	if err := table.Handle(context.Background(), open, accepter{taken}); !errors.Is(err, tunnel.ErrRefused) {
+		t.Errorf("nobody listens: %v", err)
+	}
+}
+
+// accepter is a flow whose Accept fails with an error.
+type accepter struct{ err error }
+
+func (a accepter) Accept() error                          { return a.err }
+func (a accepter) Join(tunnel.Stream, tunnel.Count) error { return a.err }
