@@ -111,6 +111,12 @@ func TestUDPFallback(t *testing.T) {
 			t.Errorf("refused: %q", got)
 		}
 	}
+	// The laptop hears that its port is closed after it has taken the flow.
+	r.set(func(*tunnel.Open) (tunnel.Verdict, bool) { return tunnel.Accepted, true }, func(c *tunnel.FlowConn, _ *tunnel.Open) { c.Reset() })
+	if got := askUDP(l.caller.dial("udp", podIP+":53"), "three"); got != "app three" {
+		t.Errorf("closed: %q", got)
+	}
+	r.set(nil, serveDatagrams)
 	p := udpPort(53)
 	p.Route.Relays = nil
 	m.capture(p)

@@ -2,6 +2,7 @@ package udp
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
@@ -16,6 +17,8 @@ const (
 	// away is how long a flow that the application has stays there before the
 	// laptop is asked again.
 	away = 10 * time.Second
+	// refusal is how long the laptop may take to say that its port is closed.
+	refusal = 3 * time.Second
 )
 
 // flow is the datagrams of one source.
@@ -25,18 +28,26 @@ type flow struct {
 	in     chan []byte
 	ctx    context.Context
 	end    context.CancelFunc
-	idle   *time.Timer // ends the flow
+	idle   *time.Timer  // ends the flow
+	last   atomic.Int64 // when a datagram moved, in Unix nanoseconds
 }
 
 func newFlow(ctx context.Context, k key, t *target) *flow {
 	f := &flow{key: k, target: t, in: make(chan []byte, queue)}
 	f.ctx, f.end = context.WithCancel(ctx)
+	f.last.Store(time.Now().UnixNano())
 	f.idle = time.AfterFunc(idleTime, f.end)
 	return f
 }
 
-func (f *flow) moved(in, out int) {
+// alive says that a datagram has moved.
+func (f *flow) alive() {
 	f.idle.Reset(idleTime)
+	f.last.Store(time.Now().UnixNano())
+}
+
+func (f *flow) moved(in, out int) {
+	f.alive()
 	f.target.counters.Moved(in, out)
 }
 
@@ -62,10 +73,9 @@ func (l *Listener) serve(f *flow) {
 			open.First = first
 		}
 		if laptop, err = l.opener.Open(f.ctx, r, open); err == nil {
-			l.toLaptop(f, laptop, first, open.First != nil)
-			return
+			err = l.toLaptop(f, laptop, first, open.First != nil)
 		}
-		if f.ctx.Err() != nil {
+		if err == nil || f.ctx.Err() != nil {
 			return
 		}
 		if r.NoFallback {

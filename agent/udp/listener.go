@@ -20,9 +20,10 @@ import (
 )
 
 const (
-	// maxFlows bounds the sources that are served at once; datagrams of more
-	// are dropped, as UDP does.
+	// maxFlows bounds the sources that are served at once. One more ends a flow
+	// that has been quiet for long: the quietest of so many that are looked at.
 	maxFlows = 4096
+	looked   = 32
 	// queue bounds the datagrams that wait for one flow.
 	queue = 64
 	// maxQueued bounds the bytes that wait for all flows together.
@@ -167,7 +168,7 @@ func (l *Listener) deliver(k key, p []byte) {
 	f := l.flows[k]
 	if f == nil {
 		if len(l.flows) >= maxFlows {
-			return
+			l.endQuietest()
 		}
 		f = newFlow(l.ctx, k, t)
 		l.flows[k] = f
@@ -184,11 +185,29 @@ func (l *Listener) deliver(k key, p []byte) {
 	l.queued.Add(-int64(len(p)))
 }
 
+// endQuietest makes room for a flow; l.mu is held.
+func (l *Listener) endQuietest() {
+	var quietest *flow
+	n := 0
+	for _, f := range l.flows { // in no order
+		if quietest == nil || f.last.Load() < quietest.last.Load() {
+			quietest = f
+		}
+		if n++; n == looked {
+			break
+		}
+	}
+	quietest.end()
+	delete(l.flows, quietest.key)
+}
+
 // forget removes an ended flow.
 func (l *Listener) forget(f *flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.flows, f.key)
+	if l.flows[f.key] == f {
+		delete(l.flows, f.key)
+	}
 	for range len(f.in) {
 		l.queued.Add(-int64(len(<-f.in)))
 	}

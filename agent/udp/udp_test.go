@@ -65,3 +65,29 @@ func TestLocalAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestQuietestFlowEnds: who comes when there are too many takes the place of who
+// has been silent for longest.
+func TestQuietestFlowEnds(t *testing.T) {
+	l := &Listener{flows: map[key]*flow{}}
+	for port := range uint16(looked) {
+		k := key{source: netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), 1000+port)}
+		l.flows[k] = newFlow(t.Context(), k, &target{})
+		l.flows[k].last.Store(int64(100 + port))
+	}
+	var quiet *flow
+	for _, f := range l.flows {
+		quiet = f
+	}
+	quiet.last.Store(1)
+	l.endQuietest()
+	if quiet.ctx.Err() == nil || len(l.flows) != looked-1 || l.flows[quiet.key] != nil {
+		t.Error("it lives on")
+	}
+	next := newFlow(t.Context(), quiet.key, &target{})
+	l.flows[quiet.key] = next
+	l.forget(quiet)
+	if l.flows[quiet.key] != next {
+		t.Error("its end takes away who came in its place")
+	}
+}

@@ -15,33 +15,52 @@ import (
 )
 
 // toLaptop moves datagrams both ways until the flow ends. First is the one that
-// began it; sent says that it travelled with the open.
-func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bool) {
+// began it; sent says that it travelled with the open. The error says that nobody
+// there has ever answered, and that the laptop has said so: its port is closed.
+func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bool) error {
 	stop := context.AfterFunc(f.ctx, laptop.Reset)
 	defer stop()
 	defer laptop.Close()
-	l.wg.Go(func() {
-		defer f.end()
-		buf := make([]byte, 2<<10)
-		for {
-			var err error
-			if buf, err = readDatagram(laptop, buf); err != nil {
-				return
-			}
-			f.moved(0, len(buf))
-			l.send(f.key, buf)
-		}
-	})
+	began, ended := time.Now(), make(chan error, 1)
+	l.wg.Go(func() { ended <- l.fromLaptop(f, laptop) })
 	if sent {
 		f.moved(len(first), 0)
 	} else if !f.write(laptop, first) {
-		return
+		return <-ended
 	}
 	for {
-		p, ok := l.next(f)
-		if !ok || !f.write(laptop, p) {
-			return
+		select {
+		case p := <-f.in:
+			l.queued.Add(-int64(len(p)))
+			if !f.write(laptop, p) {
+				laptop.Reset()
+				return <-ended
+			}
+		case err := <-ended:
+			if time.Since(began) > refusal {
+				return nil // it had the datagrams
+			}
+			return err
+		case <-f.ctx.Done():
+			return nil
 		}
+	}
+}
+
+// fromLaptop passes on what the laptop answers. The error is the stream's if that
+// broke before there was an answer.
+func (l *Listener) fromLaptop(f *flow, laptop tunnel.Stream) error {
+	buf := make([]byte, 2<<10)
+	for answered := false; ; answered = true {
+		var err error
+		if buf, err = readDatagram(laptop, buf); err != nil {
+			if answered || errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		f.moved(0, len(buf))
+		l.send(f.key, buf)
 	}
 }
 
@@ -76,7 +95,7 @@ func (l *Listener) toApplication(f *flow, first []byte) {
 	})
 	c.Write(first)
 	for p, ok := l.next(f); ok; p, ok = l.next(f) {
-		f.idle.Reset(idleTime)
+		f.alive()
 		c.Write(p)
 	}
 }
@@ -97,7 +116,7 @@ func (l *Listener) answer(f *flow, c *net.UDPConn) {
 			return false
 		}
 		if err == nil { // else the application's port is closed
-			f.idle.Reset(idleTime)
+			f.alive()
 			l.send(f.key, (*buf)[:n])
 		}
 		return true

@@ -32,22 +32,39 @@ func (t *Table) Handle(ctx context.Context, o *tunnel.Open, in tunnel.Incoming) 
 		t.log.Debug("local port does not answer", "intercept", o.Intercept, "local", p.String(), "error", err)
 		return tunnel.ErrRefused
 	}
+	if p.protocol == tunnel.UDP {
+		// Only who has been written to says that nobody listens.
+		if err = write(conn, o.First); err != nil || refused(conn) {
+			conn.Close()
+			c.refused.Add(1)
+			return tunnel.ErrRefused
+		}
+	}
 	if err := in.Accept(); err != nil {
 		conn.Close()
 		return err
 	}
 	c.connections.Add(1)
-	if len(o.First) > 0 {
-		if _, err := conn.Write(o.First); err != nil {
+	if p.protocol != tunnel.UDP {
+		if err := write(conn, o.First); err != nil {
 			stream.Reset()
 			return fmt.Errorf("write to %s: %w", p, err)
 		}
-		c.in.Add(int64(len(o.First)))
 	}
+	c.in.Add(int64(len(o.First)))
 	return in.Join(stream, func(in, out int) {
 		c.in.Add(int64(in))
 		c.out.Add(int64(out))
 	})
+}
+
+// write sends what travelled with the open, if that is anything.
+func write(conn net.Conn, first []byte) error {
+	if len(first) == 0 {
+		return nil
+	}
+	_, err := conn.Write(first)
+	return err
 }
 
 // find returns where a flow goes, and reads the Intercept again if what is
