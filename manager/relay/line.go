@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
@@ -216,12 +217,8 @@ func (s *session) begin(l *spare, j *tunnel.LineJoined) bool {
 // gone says that the session has closed a spare line, or spoken before its
 // turn.
 func gone(c *net.TCPConn) bool {
-	c.SetReadDeadline(time.Now().Add(-time.Second))
-	defer c.SetReadDeadline(time.Time{})
-	var b [1]byte
-	n, err := c.Read(b[:])
-	var timeout net.Error
-	return n > 0 || err == nil || !errors.As(err, &timeout) || !timeout.Timeout()
+	quiet, err := socket.Quiet(c)
+	return err != nil || !quiet
 }
 
 func (s *session) add(l *line) *line {

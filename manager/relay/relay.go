@@ -160,6 +160,8 @@ func (r *Relay) join(h *tunnel.Hello, who authz.Subject) (*session, error) {
 	case s != nil && s.generation < h.Generation:
 		s.cancel()
 		s = nil
+	case s != nil && s.carriers >= mostCarriers:
+		return nil, fmt.Errorf("the session has %d carriers here, more than it needs", s.carriers)
 	}
 	if s == nil {
 		var err error
@@ -212,17 +214,33 @@ func (r *Relay) session(name string) *session {
 	return r.sessions[name]
 }
 
+const (
+	// pingTimeout is how long a session may take to answer, pingAgain the second
+	// time: a network that is away for a moment is no reason to drop everything.
+	pingTimeout = 2 * time.Second
+	pingAgain   = 6 * time.Second
+	// mostCarriers bounds those of one session here.
+	mostCarriers = 32
+)
+
 // check pings a session that let a flow wait. If no carrier answers, all of
-// them are dropped and agents hear that the laptop is away.
+// them are dropped and agents hear that the laptop is away. Only inbound ones are
+// asked: on an outbound one the session asks.
 func (r *Relay) check(s *session) {
 	if !s.suspect.TryLock() {
 		return
 	}
 	defer s.suspect.Unlock()
-	if _, ok := s.group.Ping(2 * time.Second); !ok {
-		r.log.Info("session does not answer", "session", s.name)
-		s.cancel()
+	for _, timeout := range []time.Duration{pingTimeout, pingAgain} {
+		if s.group.Len() == 0 {
+			return
+		}
+		if _, ok := s.group.Ping(timeout); ok {
+			return
+		}
 	}
+	r.log.Info("session does not answer", "session", s.name)
+	s.cancel()
 }
 
 // look checks a session, and its lines: that they are alive, and that their

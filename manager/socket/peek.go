@@ -69,3 +69,20 @@ func (p *Peeker) peek(fd uintptr) bool {
 	}
 	return !errors.Is(p.err, unix.EAGAIN)
 }
+
+// Quiet says, without waiting, that nothing has arrived on a connection, no end
+// either.
+func Quiet(c *net.TCPConn) (bool, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	quiet := false
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK)
+		quiet = errors.Is(err, unix.EAGAIN)
+		return true
+	})
+	return quiet, err
+}

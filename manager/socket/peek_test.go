@@ -27,12 +27,18 @@ func TestPeeker(t *testing.T) {
 	if _, err := io.ReadFull(near, buf); err != nil || string(buf) != "hello" {
 		t.Fatalf("read %q, %v", buf, err)
 	}
+	if quiet, err := Quiet(near); !quiet || err != nil {
+		t.Errorf("nothing has arrived: %v, %v", quiet, err)
+	}
 	far.CloseWrite()
 	if _, err := p.First(); err != io.EOF {
 		t.Errorf("at the end: %v", err)
 	}
 	if _, err := p.Arrived(); err != io.EOF {
 		t.Errorf("at the end: %v", err)
+	}
+	if quiet, err := Quiet(near); quiet || err != nil {
+		t.Errorf("the end has arrived: %v, %v", quiet, err)
 	}
 
 	near, far = pair(t)

@@ -27,6 +27,8 @@ const (
 	// gRPC's bandwidth probing off.
 	streamWindow = MaxWindow + MaxPayload
 	connWindow   = 1 << 30
+	// mostFlows bounds the flows of one carrier.
+	mostFlows = 1 << 14
 	// maxMessage bounds a received message.
 	maxMessage = MaxPayload + MaxOpen
 )
@@ -83,7 +85,8 @@ func serverOptions() []grpc.ServerOption {
 		grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(maxMessage),
 		grpc.WriteBufferSize(carrierBuffer), grpc.ReadBufferSize(0),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connWindow),
-		grpc.MaxConcurrentStreams(1 << 20),
+		grpc.MaxConcurrentStreams(mostFlows),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * alive, Timeout: dead}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: alive / 3, PermitWithoutStream: true}),
 		experimental.BufferPool(bufferPool()),
 	}

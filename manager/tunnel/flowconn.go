@@ -37,8 +37,7 @@ var _ piecesWriter = (*FlowConn)(nil)
 // DialFlow connects to a relay and shakes hands. Cfg is cloned and given the
 // protocol name ALPNFlow.
 func DialFlow(ctx context.Context, addr string, cfg *tls.Config) (*FlowConn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", addr)
+	c, err := relayDialer().DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("dial relay: %w", err)
 	}
@@ -50,6 +49,11 @@ func DialFlow(ctx context.Context, addr string, cfg *tls.Config) (*FlowConn, err
 		return nil, fmt.Errorf("dial relay %s: %w", addr, err)
 	}
 	return NewFlowConn(t)
+}
+
+// relayDialer notices soon when a relay's node is gone.
+func relayDialer() *net.Dialer {
+	return &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
 }
 
 // NewFlowConn makes a FlowConn of a shaken-hands connection on top of a

@@ -22,8 +22,7 @@ func (e *NoLineError) Error() string { return "no line: " + e.Verdict.String() }
 // session. Cfg proves the pod to the relay; its certificate is shown
 // to the session, too. The error is a NoLineError if the relay has none.
 func DialLine(ctx context.Context, addr string, cfg *tls.Config, q *LineRequest) (*FlowConn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", addr)
+	c, err := relayDialer().DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("dial relay: %w", err)
 	}
