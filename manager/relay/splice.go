@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
 // splice joins two TCP connections until one of them ends or breaks, and
@@ -13,7 +15,7 @@ func splice(a, b *net.TCPConn) (aBroke bool) {
 	var over atomic.Bool
 	var wg sync.WaitGroup
 	move := func(dst, src *net.TCPConn) {
-		err := spliceOneWay(dst, src)
+		err := tunnel.Splice(dst, src, func(int) {})
 		if !over.Swap(true) && err != nil {
 			aBroke = src == a
 			dst.SetLinger(0)

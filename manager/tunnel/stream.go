@@ -69,16 +69,10 @@ func copyStream(dst, src Stream, count func(int)) error {
 	td, ok1 := dst.(tcpStream)
 	ts, ok2 := src.(tcpStream)
 	if ok1 && ok2 {
-		for {
-			n, err := td.ReadFrom(io.LimitReader(ts.TCPConn, 1<<20))
-			count(int(n))
-			if err != nil {
-				return err
-			}
-			if n < 1<<20 {
-				return closeWrite(dst)
-			}
+		if err := Splice(td.TCPConn, ts.TCPConn, count); err != nil {
+			return err
 		}
+		return closeWrite(dst)
 	}
 	var sized sizer
 	for {
