@@ -51,6 +51,29 @@ func (c *Client) Enroll(ctx context.Context) error {
 	}
 }
 
+// renewEvery is how often the certificate's age is looked at.
+const renewEvery = time.Hour
+
+// renew enrols anew while the certificate is good, where the proof may be shown
+// again: a sidecar lives as long as its pod. It returns when ctx ends.
+func (c *Client) renew(ctx context.Context) {
+	if c.settings.TokenFile == "" {
+		return
+	}
+	for pause(ctx, renewEvery) {
+		if !c.identity.aged(time.Now()) {
+			continue
+		}
+		request, err := c.identity.request(c.settings.Pod)
+		if err == nil {
+			err = c.enrollOnce(ctx, request)
+		}
+		if err != nil {
+			c.log.Warn("the certificate is not renewed yet", "error", err)
+		}
+	}
+}
+
 func (c *Client) enrollOnce(ctx context.Context, request []byte) error {
 	agents, closeAll, err := c.connect(ctx)
 	if err != nil {

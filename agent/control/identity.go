@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Identity is how the agent and the manager know each other. Its methods may be
@@ -75,6 +76,17 @@ func (i *Identity) setCertificate(der []byte) error {
 	i.sessions = tls.NewLRUClientSessionCache(8) // those before had no certificate
 	i.certificate = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: i.key, Leaf: leaf}
 	return nil
+}
+
+// aged says that two thirds of the certificate's life are over.
+func (i *Identity) aged(now time.Time) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.certificate == nil {
+		return false
+	}
+	leaf := i.certificate.Leaf
+	return now.Sub(leaf.NotBefore) > leaf.NotAfter.Sub(leaf.NotBefore)*2/3
 }
 
 // setRoots replaces what manager certificates are checked against.

@@ -32,6 +32,9 @@ type Ports interface {
 // agent to exit, which it tells by nil, or it is Abandoned. While there is no
 // stream the last configuration stays in force.
 func (c *Client) Watch(ctx context.Context, ports Ports) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go c.renew(ctx)
 	heard := time.Now()
 	for n := 0; ; n++ {
 		began := time.Now()
