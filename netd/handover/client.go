@@ -138,9 +138,6 @@ func (c *Client) ask(ctx context.Context, r Request) (answer, error) {
 				a.file.Close()
 			}
 		}
-		if r.Op == OpOpen {
-			c.conn.Close() // a network that nobody holds must not stay
-		}
 		return answer{}, fmt.Errorf("ask intercept-netd: %w", ctx.Err())
 	}
 	switch {

@@ -190,15 +190,28 @@ func TestGone(t *testing.T) {
 	}
 }
 
-func TestCancelledOpenEndsTheConnection(t *testing.T) {
-	path := serve(t, func(*Conn, *Request) error { return nil })
+// TestCancelledOpen: a network that nobody waited for is undone when Close
+// returns, so that the next one does not meet it.
+func TestCancelledOpen(t *testing.T) {
+	asked, undone := make(chan bool), false
+	path := serve(t, func(c *Conn, r *Request) error {
+		if r.Op == OpOpen {
+			asked <- true
+			return c.Reply(r.ID, &Network{Packets: "x"}, nil, nil)
+		}
+		undone = true
+		return c.Reply(r.ID, nil, nil, nil)
+	})
 	c := dial(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := c.Open(ctx, good()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	<-c.Done()
+	go func() { <-asked }()
+	if err := c.Close(); err != nil || !undone {
+		t.Errorf("undone %v, %v", undone, err)
+	}
 }
 
 func TestVersionsMustMatch(t *testing.T) {

@@ -27,7 +27,8 @@ func (t *TUN) Close() error {
 }
 
 // Open makes the network. The TUN is the caller's. The error may be a
-// *RefusedError; after any error nothing is left, and Open may be called again.
+// *RefusedError; after any error nothing is left, and Open may be called again,
+// except when ctx ends: then Close undoes it.
 func (c *Client) Open(ctx context.Context, config Config) (*Network, *TUN, error) {
 	a, err := c.ask(ctx, Request{Op: OpOpen, Config: &config})
 	switch {
