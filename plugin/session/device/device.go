@@ -82,13 +82,17 @@ type Device struct {
 	stack  *stack.Stack
 	names  *nameserver.Server
 	pinger *outbound.Pinger
-	dns    netip.Addr
-	stop   context.CancelFunc
-	done   sync.WaitGroup
 
 	change sync.Mutex // one plan at a time
 
+	serving sync.Mutex // guards what follows
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+	closed  bool
+
 	mu      sync.RWMutex
+	dns     netip.Addr // where programs are told to ask
+	served  netip.Addr // where they are answered
 	want    Want
 	taken   []netip.Prefix // what was refused so far
 	plan    *subnet.Plan
@@ -126,15 +130,28 @@ func (d *Device) open(ctx context.Context) error {
 		tun.Close()
 		return fmt.Errorf("serve the TUN: %w", err)
 	}
+	d.names = nameserver.New(d.nameConfig(), d.cfg.Log)
 	if err := d.serveNames(); err != nil {
 		return errors.Join(err, d.stack.Close())
 	}
 	return nil
 }
 
-// serveNames answers DNS on the TUN.
+// serveNames answers DNS on the TUN where programs ask, and not any more where
+// they did.
 func (d *Device) serveNames() error {
-	at := netip.AddrPortFrom(d.dns, dnsPort)
+	d.serving.Lock()
+	defer d.serving.Unlock()
+	d.mu.RLock()
+	want, is := d.dns, d.served
+	d.mu.RUnlock()
+	switch {
+	case d.closed:
+		return fmt.Errorf("serve DNS: %w", net.ErrClosed)
+	case want == is:
+		return nil
+	}
+	at := netip.AddrPortFrom(want, dnsPort)
 	packets, err := d.stack.ListenPacket(at)
 	if err != nil {
 		return fmt.Errorf("serve DNS: %w", err)
@@ -144,7 +161,10 @@ func (d *Device) serveNames() error {
 		packets.Close()
 		return fmt.Errorf("serve DNS: %w", err)
 	}
-	d.names = nameserver.New(d.nameConfig(), d.cfg.Log)
+	if d.stop != nil {
+		d.stop()
+		d.done.Wait()
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
 	d.done.Go(func() {
@@ -152,6 +172,9 @@ func (d *Device) serveNames() error {
 			d.cfg.Log.Error("name server ends", "error", err)
 		}
 	})
+	d.mu.Lock()
+	d.served = want
+	d.mu.Unlock()
 	return nil
 }
 
@@ -175,7 +198,7 @@ func (d *Device) namesFor(w *Want) nameserver.Config {
 func (d *Device) Wants(w Want) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return reflect.DeepEqual(w, d.want)
+	return reflect.DeepEqual(w, d.want) && d.served == d.dns
 }
 
 // Update changes what lies behind the TUN.
@@ -187,7 +210,7 @@ func (d *Device) Update(ctx context.Context, want Want) error {
 		return err
 	}
 	d.names.Set(d.nameConfig())
-	return nil
+	return d.serveNames()
 }
 
 // replan makes a plan that is not refused.
@@ -336,6 +359,9 @@ func (d *Device) Done() <-chan struct{} { return d.client.Done() }
 
 // Close gives the TUN back. Connections through it are reset.
 func (d *Device) Close() error {
+	d.serving.Lock()
+	defer d.serving.Unlock()
+	d.closed = true
 	d.stop()
 	d.pinger.Close()
 	err := d.stack.Close()
