@@ -35,8 +35,9 @@ type reach struct {
 // verdict is what is to be done.
 type verdict struct {
 	// away: programs that dial the cluster shall hear at once that it cannot be
-	// reached. renew: all connections are dead.
-	away, renew bool
+	// reached. renew: all connections are dead. moved: this machine's network may
+	// be another one.
+	away, renew, moved bool
 }
 
 // look judges by this machine's addresses on the way to the API server, "" if
@@ -52,10 +53,10 @@ func (r *reach) look(local string, quiet time.Duration) verdict {
 	switch {
 	case moved: // connections of another address are dead
 		*r = reach{local: local, renewed: true}
-		return verdict{renew: true}
+		return verdict{renew: true, moved: true}
 	case quiet <= hush:
 		*r = reach{local: local}
-		return verdict{}
+		return verdict{moved: returned}
 	}
 	r.asked++
 	if returned || r.back > 0 {
@@ -63,9 +64,9 @@ func (r *reach) look(local string, quiet time.Duration) verdict {
 	}
 	if !r.renewed && (r.asked > deadAfter || r.back > backAfter) {
 		r.renewed, r.back = true, 0
-		return verdict{renew: true, away: r.asked > awayAfter}
+		return verdict{renew: true, away: r.asked > awayAfter, moved: returned}
 	}
-	return verdict{away: r.asked > awayAfter || r.back > 0}
+	return verdict{away: r.asked > awayAfter || r.back > 0, moved: returned}
 }
 
 // watchReach keeps what programs hear of the cluster true until ctx ends: new
@@ -99,6 +100,9 @@ func (p *process) watchReach(ctx context.Context) {
 		if v.renew {
 			p.log.Warn("connections to the cluster are dead; beginning anew", "address", local, "quiet", quiet.Round(time.Second))
 			p.renew()
+		}
+		if v.moved {
+			p.network.moved()
 		}
 		if w == nil {
 			continue

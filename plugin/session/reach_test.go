@@ -23,11 +23,11 @@ func TestReach(t *testing.T) {
 		"dead once":                  {{here, long, deadAfter + 1, verdict{away: true, renew: true}}, {here, long, 10 * deadAfter, verdict{away: true}}},
 		"dead again":                 {{here, long, deadAfter + 1, verdict{away: true, renew: true}}, {here, calm, 1, verdict{}}, {here, long, deadAfter + 1, verdict{away: true, renew: true}}},
 		"no network":                 {{here, calm, 1, verdict{}}, {"", calm, 1, verdict{away: true}}, {"", long, 100, verdict{away: true}}},
-		"back, and connections live": {{here, calm, 1, verdict{}}, {"", calm, 1, verdict{away: true}}, {here, calm, 1, verdict{}}},
-		"back, and they revive":      {{here, calm, 1, verdict{}}, {"", long, 9, verdict{away: true}}, {here, long, backAfter, verdict{away: true}}, {here, calm, 1, verdict{}}},
+		"back, and connections live": {{here, calm, 1, verdict{}}, {"", calm, 1, verdict{away: true}}, {here, calm, 1, verdict{moved: true}}, {here, calm, 1, verdict{}}},
+		"back, and they revive":      {{here, calm, 1, verdict{}}, {"", long, 9, verdict{away: true}}, {here, long, 1, verdict{away: true, moved: true}}, {here, long, backAfter - 1, verdict{away: true}}, {here, calm, 1, verdict{}}},
 		"back, and they do not":      {{here, calm, 1, verdict{}}, {"", long, 9, verdict{away: true}}, {here, long, backAfter, verdict{away: true}}, {here, long, 1, verdict{renew: true}}, {here, long, 1, verdict{}}},
-		"another address":            {{here, calm, 1, verdict{}}, {there, calm, 1, verdict{renew: true}}, {there, calm, 1, verdict{}}},
-		"another after a break":      {{here, calm, 1, verdict{}}, {"", long, 9, verdict{away: true}}, {there, long, 1, verdict{renew: true}}, {there, long, 1, verdict{}}},
+		"another address":            {{here, calm, 1, verdict{}}, {there, calm, 1, verdict{renew: true, moved: true}}, {there, calm, 1, verdict{}}},
+		"another after a break":      {{here, calm, 1, verdict{}}, {"", long, 9, verdict{away: true}}, {there, long, 1, verdict{renew: true, moved: true}}, {there, long, 1, verdict{}}},
 		"no network at the start":    {{"", 0, 3, verdict{away: true}}, {here, 0, 1, verdict{}}},
 	}
 	for name, looks := range tests {
