@@ -57,9 +57,10 @@ type Want struct {
 	Virtual netip.Prefix
 	// Spare are addresses that the session itself needs.
 	Spare []netip.Addr
-	// Intercepted, Include, Exclude and Mappings are as in nameserver.Config.
-	Intercepted, Include, Exclude []string
-	Mappings                      map[string]string
+	// Intercepted, Include, Exclude, Outside and Mappings are as in
+	// nameserver.Config.
+	Intercepted, Include, Exclude, Outside []string
+	Mappings                               map[string]string
 }
 
 // room is where virtual subnets are looked for: networks for measurements
@@ -190,7 +191,7 @@ func (d *Device) nameConfig() nameserver.Config {
 
 func (d *Device) namesFor(w *Want) nameserver.Config {
 	return nameserver.Config{Cluster: d.cfg.Names, Upstream: d.network.Resolvers, Domain: w.Domain, Namespace: w.Namespace,
-		Intercepted: w.Intercepted, Namespaces: w.Namespaces, Include: w.Include, Exclude: w.Exclude, Mappings: w.Mappings,
+		Intercepted: w.Intercepted, Namespaces: w.Namespaces, Include: w.Include, Exclude: w.Exclude, Outside: w.Outside, Mappings: w.Mappings,
 		CIDRs: w.Networks}
 }
 
