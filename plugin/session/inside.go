@@ -5,15 +5,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
@@ -94,15 +95,13 @@ func (p *process) namespaces(ctx context.Context, c client.Reader) []string {
 
 // hosts are the API server, and a proxy in front of it.
 func (p *process) hosts() []string {
-	u, err := url.Parse(p.cfg.Host)
+	u, _, err := rest.DefaultServerUrlFor(p.cfg)
 	if err != nil {
 		return nil
 	}
 	list := []string{u.Hostname()}
-	if p.cfg.Proxy != nil {
-		if via, err := p.cfg.Proxy(&http.Request{URL: u}); err == nil && via != nil {
-			list = append(list, via.Hostname())
-		}
+	if via, err := carrier.ProxyOf(p.cfg)(&http.Request{URL: u}); err == nil && via != nil {
+		list = append(list, via.Hostname())
 	}
 	return list
 }

@@ -3,6 +3,8 @@ package session
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"testing"
 
@@ -29,5 +31,22 @@ func TestHosts(t *testing.T) {
 		if got := p.hosts(); !slices.Equal(got, c.hosts) || !slices.Equal(names(got), c.names) {
 			t.Errorf("%s through %q: %q, names %q", c.host, c.proxy, got, names(got))
 		}
+	}
+}
+
+// The environment is read once in a process: this one is another.
+func TestHostsOfTheEnvironment(t *testing.T) {
+	const child = "SESSION_TEST_HOSTS"
+	if os.Getenv(child) != "" {
+		p := &process{cfg: &rest.Config{Host: "https://api.shop:6443"}}
+		if got := p.hosts(); !slices.Equal(got, []string{"api.shop", "proxy.corp"}) {
+			t.Errorf("%q", got)
+		}
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), child+"=1", "HTTPS_PROXY=http://proxy.corp:3128", "NO_PROXY=", "no_proxy=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
