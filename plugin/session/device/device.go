@@ -331,10 +331,12 @@ func (d *Device) real(a netip.Addr) (netip.Addr, bool) {
 	return a, d.cfg.Direct != nil && len(d.plan.Clashing) == 0
 }
 
-func (d *Device) inside(a netip.Addr) bool {
+// inside says whether the cluster is meant by an address behind which there is
+// a real one. What clashes is the cluster's by its virtual address alone.
+func (d *Device) inside(dialled, real netip.Addr) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.plan.Contains(a)
+	return d.plan.Contains(real) && (dialled.Unmap() != real || !d.plan.Clashes(real))
 }
 
 // translate is the address by which programs reach a real one.
