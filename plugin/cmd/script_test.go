@@ -55,6 +55,11 @@ type world struct {
 //	session lost                 it ends while an intercept is made
 //	freeport VAR, listen VAR     a local port, without or with a listener
 func TestScripts(t *testing.T) {
+	for _, name := range []string{"NO_PROXY", "no_proxy"} { // connect repeats them
+		if err := os.Unsetenv(name); err != nil {
+			t.Fatal(err)
+		}
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("..", "testdata", "script"),
 		UpdateScripts: *update,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -68,6 +69,18 @@ func readClusterNetwork(n *v1alpha1.SessionNetwork) (*clusterNetwork, error) {
 		c.Virtual = virtual[0]
 	}
 	return c, nil
+}
+
+// holds says whether an address is reached through the cluster, which is the
+// case of all while nothing is known.
+func (c *clusterNetwork) holds(a netip.Addr) bool {
+	if c == nil || len(c.Services)+len(c.Pods) == 0 {
+		return true
+	}
+	in := func(list []netip.Prefix) bool {
+		return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	return (in(c.Services) || in(c.Pods) || in(c.AlsoProxy)) && !in(c.NeverProxy)
 }
 
 // clusterFeed holds the last clusterNetwork. The zero value has none; it is

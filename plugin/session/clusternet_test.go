@@ -110,3 +110,26 @@ func TestClusterNetworkIsFollowed(t *testing.T) {
 		t.Fatal("the end does not arrive")
 	}
 }
+
+func TestHolds(t *testing.T) {
+	one := func(text string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(text)} }
+	known := &clusterNetwork{Services: one("10.96.0.0/16"), Pods: one("10.244.0.0/16"), AlsoProxy: one("10.20.0.0/16"), NeverProxy: one("10.244.7.0/24")}
+	for _, c := range []struct {
+		n    *clusterNetwork
+		a    string
+		want bool
+	}{
+		{known, "10.96.0.1", true},
+		{known, "10.244.0.1", true},
+		{known, "10.20.0.1", true},
+		{known, "10.244.7.1", false},
+		{known, "192.168.1.1", false},
+		{known, "fd00::1", false},
+		{nil, "192.168.1.1", true},
+		{&clusterNetwork{NeverProxy: one("192.168.0.0/16")}, "192.168.1.1", true},
+	} {
+		if got := c.n.holds(netip.MustParseAddr(c.a)); got != c.want {
+			t.Errorf("%+v holds %s: %t", c.n, c.a, got)
+		}
+	}
+}

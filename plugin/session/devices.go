@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"reflect"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,6 +19,28 @@ import (
 type attached struct {
 	*device.Device
 	want state.Device // guarded by network.look, changed under network.mu
+	// again is how many of the next renewals ask netd whatever is wanted.
+	again atomic.Int32
+}
+
+// settling is how many renewals follow a change of this machine's network: its
+// resolvers may come later than its address.
+const settling = 2
+
+// moved has everything asked for again that was judged by another network of
+// this machine: which routes are free, and who its resolvers are.
+func (n *network) moved() {
+	n.look.Lock()
+	defer n.look.Unlock()
+	for _, a := range n.devices {
+		a.again.Store(settling)
+	}
+}
+
+// robbed says that somebody else, such as a DHCP client, has written the
+// resolv.conf that led to the cluster.
+func (p *process) robbed(a *attached, alone bool) bool {
+	return !alone && a.Status().DNSMode == handover.DNSResolvConf && !p.leads()
 }
 
 // openDevice begins outbound access by a TUN, or changes it.
@@ -146,14 +169,16 @@ func (p *process) keepDevice(w *way, a *attached) {
 	}
 }
 
-// renewDevice brings one up to date. What a command changes meanwhile counts.
+// renewDevice brings one up to date: with what the cluster has, and with what
+// this machine has if that changed. What a command changes meanwhile counts.
 func (p *process) renewDevice(ctx context.Context, a *attached) error {
 	n := &p.network
 	n.look.Lock()
 	want := a.want
 	n.look.Unlock()
 	inside, err := p.inside(ctx, &want)
-	if err != nil || a.Wants(*inside) {
+	again := a.again.Load()
+	if err != nil || again == 0 && a.Wants(*inside) && !p.robbed(a, want.Alone) {
 		return err
 	}
 	n.mu.Lock()
@@ -161,7 +186,13 @@ func (p *process) renewDevice(ctx context.Context, a *attached) error {
 	if n.devices[want.Socket] != a || !reflect.DeepEqual(a.want, want) {
 		return nil
 	}
-	return a.Update(ctx, *inside)
+	if err := a.Update(ctx, *inside); err != nil {
+		return err
+	}
+	if again > 0 {
+		a.again.CompareAndSwap(again, again-1) // else there was another change
+	}
+	return nil
 }
 
 func (p *process) lostDevice(a *attached) {

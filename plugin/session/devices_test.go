@@ -7,6 +7,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -122,6 +123,30 @@ func TestDeviceIsChanged(t *testing.T) {
 	if netd.Open() != 0 || second.Open() != 1 {
 		t.Errorf("%d and %d networks", netd.Open(), second.Open())
 	}
+}
+
+// Nothing changes in the cluster, but on this machine: netd is asked again.
+func TestDeviceFollowsTheMachine(t *testing.T) {
+	_, m, client := networked(t)
+	var robbed atomic.Bool
+	m.leads = func() bool { return !robbed.Load() }
+	if err := client.replace(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	client, _ = m.mustEnsure()
+	at := socketOf(t)
+	netd := devicetest.Listen(t, at)
+	if _, err := client.OpenDevice(t.Context(), state.Device{Socket: at, Namespace: "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(netd.Asked()); n != 1 {
+		t.Errorf("%d requests before anything changed", n)
+	}
+	m.last.network.moved()
+	wait(t, "the judgement of another network", func() bool { return len(netd.Asked()) >= 1+settling })
+	asked := len(netd.Asked())
+	robbed.Store(true)
+	wait(t, "resolv.conf to be taken over again", func() bool { return len(netd.Asked()) > asked })
 }
 
 // A connect that waits makes way for disconnect, and asking again makes way for

@@ -52,6 +52,10 @@ var (
 // secretsEnv carries the secret flags to the process, in JSON by name.
 const secretsEnv = "KUBECTL_INTERCEPT_SESSION_FLAGS"
 
+// ProxyEnv is where the proxy of a session listens that the other variables of a
+// shell name.
+const ProxyEnv = "KUBECTL_INTERCEPT_PROXY"
+
 // forward returns the arguments and the environment of a process that is to
 // see the cluster just as this one does, whatever becomes of the current
 // directory and the kubeconfig's current context.
@@ -77,7 +81,7 @@ func forward(f *kube.Factory, id *identity, env []string) (args, environ []strin
 			}
 		}
 	}
-	for _, kv := range env {
+	for _, kv := range withoutProxy(env) {
 		name, value, _ := strings.Cut(kv, "=")
 		switch name {
 		case secretsEnv:
@@ -98,6 +102,25 @@ func forward(f *kube.Factory, id *identity, env []string) (args, environ []strin
 		environ = append(environ, secretsEnv+"="+string(b))
 	}
 	return args, environ, nil
+}
+
+// withoutProxy is an environment without the proxy of a session: the way to the
+// API server must not lead through that.
+func withoutProxy(env []string) []string {
+	own := ""
+	for _, kv := range env {
+		if name, value, _ := strings.Cut(kv, "="); name == ProxyEnv {
+			own = value
+		}
+	}
+	if own == "" {
+		return env
+	}
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		name, value, _ := strings.Cut(kv, "=")
+		_, at, _ := strings.Cut(value, "://")
+		return name == ProxyEnv || strings.HasSuffix(strings.ToLower(name), "_proxy") && strings.TrimSuffix(at, "/") == own
+	})
 }
 
 func absoluteList(list string) (string, error) {

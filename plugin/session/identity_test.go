@@ -144,6 +144,24 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// A session that a shell with a proxy starts does not go through that, only
+// through others.
+func TestForwardLeavesTheProxy(t *testing.T) {
+	f := flags(t, "--kubeconfig", writeConfig(t, kubeconfig))
+	id, err := identify(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := []string{"HTTPS_PROXY=http://proxy.corp:3128", "NO_PROXY=localhost,api.shop", "HOME=/home/jane"}
+	all := append([]string{"http_proxy=http://127.0.0.1:40000", "ALL_PROXY=socks5h://127.0.0.1:40000/", "https_proxy=http://127.0.0.1:40000"}, rest...)
+	if _, env, err := forward(f, id, append(slices.Clone(all), ProxyEnv+"=127.0.0.1:40000")); err != nil || !slices.Equal(env, rest) {
+		t.Errorf("environment %q, %v", env, err)
+	}
+	if _, env, err := forward(f, id, all); err != nil || !slices.Equal(env, all) {
+		t.Errorf("nobody said whose proxy it is, and the environment is %q, %v", env, err)
+	}
+}
+
 func TestObjectName(t *testing.T) {
 	for _, c := range []struct{ user, host, want string }{
 		{"jane", "laptop", "jane-laptop-"},

@@ -5,15 +5,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
@@ -40,7 +41,7 @@ func (p *process) inside(ctx context.Context, want *state.Device) (*device.Want,
 	w := &device.Want{Namespace: want.Namespace, Domain: n.Domain, Networks: slices.Concat(n.Services, n.Pods),
 		Also: slices.Concat(n.AlsoProxy, want.Also), Never: slices.Concat(n.NeverProxy, want.Never),
 		Allowed: slices.Concat(n.AllowConflicting, want.Allowed), Virtual: want.Virtual, Spare: p.spare(ctx),
-		Include: n.Include, Exclude: n.Exclude, Mappings: n.Mappings, Namespaces: p.namespaces(ctx, c)}
+		Include: n.Include, Exclude: n.Exclude, Outside: names(p.hosts()), Mappings: n.Mappings, Namespaces: p.namespaces(ctx, c)}
 	if !w.Virtual.IsValid() {
 		w.Virtual = n.Virtual
 	}
@@ -92,19 +93,33 @@ func (p *process) namespaces(ctx context.Context, c client.Reader) []string {
 	return names
 }
 
-// spare are the addresses of the API server, and of a proxy in front of it.
-func (p *process) spare(ctx context.Context) []netip.Addr {
-	var hosts []string
-	if u, err := url.Parse(p.cfg.Host); err == nil {
-		hosts = append(hosts, u.Hostname())
-		if p.cfg.Proxy != nil {
-			if via, err := p.cfg.Proxy(&http.Request{URL: u}); err == nil && via != nil {
-				hosts = append(hosts, via.Hostname())
-			}
+// hosts are the API server, and a proxy in front of it.
+func (p *process) hosts() []string {
+	u, _, err := rest.DefaultServerUrlFor(p.cfg)
+	if err != nil {
+		return nil
+	}
+	list := []string{u.Hostname()}
+	if via, err := carrier.ProxyOf(p.cfg)(&http.Request{URL: u}); err == nil && via != nil {
+		list = append(list, via.Hostname())
+	}
+	return list
+}
+
+// names are those hosts that are not addresses.
+func names(hosts []string) (list []string) {
+	for _, h := range hosts {
+		if _, err := netip.ParseAddr(h); err != nil {
+			list = append(list, h)
 		}
 	}
+	return list
+}
+
+// spare are the addresses of hosts.
+func (p *process) spare(ctx context.Context) []netip.Addr {
 	var list []netip.Addr
-	for _, h := range hosts {
+	for _, h := range p.hosts() {
 		if a, err := netip.ParseAddr(h); err == nil {
 			list = append(list, a.Unmap())
 			continue

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
@@ -156,7 +157,7 @@ func (p *process) openProxy(ctx context.Context, want state.Network, yields bool
 	xctx, stop := context.WithCancel(w.ctx)
 	x.stop = stop
 	r := p.resolver(w, want.Namespace)
-	server := &outbound.Proxy{Dialer: w.dialer, Resolver: r, Log: p.log, Direct: (&net.Dialer{}).DialContext}
+	server := &outbound.Proxy{Dialer: w.dialer, Resolver: r, Log: p.log, Inside: p.holds, Direct: (&net.Dialer{}).DialContext}
 	x.done.Go(func() {
 		defer r.Close()
 		if err := server.Serve(xctx, l); err != nil {
@@ -168,6 +169,12 @@ func (p *process) openProxy(ctx context.Context, want state.Network, yields bool
 	n.look.Unlock()
 	p.remember(func(s *state.State) { s.Network = &want })
 	return n.status(), nil
+}
+
+// holds says whether an address is the cluster's, by what is known now.
+func (p *process) holds(a netip.Addr) bool {
+	n, _ := p.cluster.get()
+	return n.holds(a)
 }
 
 func (p *process) resolver(w *way, namespace string) *outbound.Resolver {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
@@ -77,6 +78,8 @@ type process struct {
 	running context.Context
 	network network
 	learnt  learnt
+	// leads says that this machine's resolv.conf leads to a cluster.
+	leads func() bool
 	// dropLines drops connections that lines use.
 	dropLines func()
 	client    client.WithWatch
@@ -94,7 +97,7 @@ type process struct {
 func newProcess(id *identity, dir *state.Dir, cfg *rest.Config, transport string, log *slog.Logger) *process {
 	cfg = rest.CopyConfig(cfg)
 	cfg.Timeout = 0
-	return &process{id: id, dir: dir, cfg: cfg, transport: transport, log: log, times: defaultTimes(), started: time.Now(),
+	return &process{id: id, dir: dir, cfg: cfg, transport: transport, log: log, times: defaultTimes(), started: time.Now(), leads: netd.Left,
 		phase: "starting session", end: make(chan endReason, 1)}
 }
 

@@ -33,6 +33,9 @@ type machine struct {
 	dir *state.Dir
 	// times of the processes; they stay unless a test says otherwise.
 	times times
+	// leads is what the processes see of resolv.conf; nil: it leads to the cluster.
+	leads func() bool
+	last  *process // that was started
 }
 
 func newMachine(t *testing.T, f *kube.Factory) *machine {
@@ -56,7 +59,10 @@ func (m *machine) start(transport string) (*child, error) {
 		return nil, err
 	}
 	p := newProcess(m.id, m.dir, cfg, transport, slog.New(slog.DiscardHandler))
-	p.times = m.times
+	p.times, p.leads, m.last = m.times, m.leads, p
+	if p.leads == nil {
+		p.leads = func() bool { return true }
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &child{dir: m.dir, pid: os.Getpid(), done: make(chan error, 1)}
 	over := make(chan struct{})

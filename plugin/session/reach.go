@@ -4,7 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -25,37 +25,46 @@ const (
 
 // reach judges whether the cluster can be reached, glance by glance.
 type reach struct {
-	local   string // this machine's addresses on the way to the API server
-	gone    bool   // there were none at the last glance
-	asked   int    // glances without an answer
-	back    int    // glances since there are addresses again, while it is quiet
-	renewed bool   // since something was heard
+	// local are this machine's addresses on the way to the API server, which
+	// connections may have.
+	local   []netip.Addr
+	gone    bool // there were none at the last glance
+	asked   int  // glances without an answer
+	back    int  // glances since there are addresses again, while it is quiet
+	renewed bool // since something was heard
 }
 
 // verdict is what is to be done.
 type verdict struct {
 	// away: programs that dial the cluster shall hear at once that it cannot be
-	// reached. renew: all connections are dead.
-	away, renew bool
+	// reached. renew: all connections are dead. moved: this machine's network may
+	// be another one.
+	away, renew, moved bool
 }
 
-// look judges by this machine's addresses on the way to the API server, "" if
-// there is none, and by how long outbound carriers are quiet.
-func (r *reach) look(local string, quiet time.Duration) verdict {
-	if local == "" {
+// look judges by this machine's addresses on the way to the API server, none if
+// there is no way, the zero Addr if that is not known; by whether it still has
+// those it had, as one more answer of DNS is no change; and by how long outbound
+// carriers are quiet.
+func (r *reach) look(now []netip.Addr, has func(netip.Addr) bool, quiet time.Duration) verdict {
+	if len(now) == 0 {
 		r.gone = true
 		return verdict{away: true}
 	}
-	moved := r.local != "" && local != r.local
-	returned := r.gone && r.local != ""
+	lost := slices.ContainsFunc(r.local, func(a netip.Addr) bool { return a.IsValid() && !slices.Contains(now, a) && !has(a) })
+	if lost { // connections of that address are dead
+		*r = reach{local: now, renewed: true}
+		return verdict{renew: true, moved: true}
+	}
+	returned := r.gone && len(r.local) > 0
+	local := slices.Concat(r.local, now)
+	slices.SortFunc(local, netip.Addr.Compare)
+	local = slices.Compact(local)
+	moved := returned || len(r.local) > 0 && len(local) > len(r.local)
 	r.local, r.gone = local, false
-	switch {
-	case moved: // connections of another address are dead
-		*r = reach{local: local, renewed: true}
-		return verdict{renew: true}
-	case quiet <= hush:
+	if quiet <= hush {
 		*r = reach{local: local}
-		return verdict{}
+		return verdict{moved: moved}
 	}
 	r.asked++
 	if returned || r.back > 0 {
@@ -63,9 +72,9 @@ func (r *reach) look(local string, quiet time.Duration) verdict {
 	}
 	if !r.renewed && (r.asked > deadAfter || r.back > backAfter) {
 		r.renewed, r.back = true, 0
-		return verdict{renew: true, away: r.asked > awayAfter}
+		return verdict{renew: true, away: r.asked > awayAfter, moved: moved}
 	}
-	return verdict{away: r.asked > awayAfter || r.back > 0}
+	return verdict{away: r.asked > awayAfter || r.back > 0, moved: moved}
 }
 
 // watchReach keeps what programs hear of the cluster true until ctx ends: new
@@ -93,12 +102,15 @@ func (p *process) watchReach(ctx context.Context) {
 		}
 		local := sources(to)
 		if len(to) == 0 {
-			local = "unknown" // only silence tells
+			local = []netip.Addr{{}} // only silence tells
 		}
-		v := r.look(local, quiet)
+		v := r.look(local, has, quiet)
 		if v.renew {
 			p.log.Warn("connections to the cluster are dead; beginning anew", "address", local, "quiet", quiet.Round(time.Second))
 			p.renew()
+		}
+		if v.moved {
+			p.network.moved()
 		}
 		if w == nil {
 			continue
@@ -123,19 +135,30 @@ func (p *process) renew() {
 }
 
 // sources are this machine's addresses from which packets to others would go.
-func sources(to []netip.Addr) string {
-	var from []string
+func sources(to []netip.Addr) []netip.Addr {
+	var from []netip.Addr
 	for _, a := range to {
 		c, err := net.Dial("udp", netip.AddrPortFrom(a, 443).String()) // sends nothing
 		if err != nil {
 			continue // no route
 		}
 		if l, ok := c.LocalAddr().(*net.UDPAddr); ok {
-			from = append(from, l.AddrPort().Addr().String())
+			from = append(from, l.AddrPort().Addr().Unmap().WithZone(""))
 		}
 		c.Close()
 	}
-	return strings.Join(from, " ")
+	slices.SortFunc(from, netip.Addr.Compare)
+	return slices.Compact(from)
+}
+
+// has says that an address is on an interface of this machine, as far as that
+// can be said.
+func has(a netip.Addr) bool {
+	all, err := net.InterfaceAddrs()
+	return err != nil || slices.ContainsFunc(all, func(on net.Addr) bool {
+		p, err := netip.ParsePrefix(on.String())
+		return err == nil && p.Addr().Unmap().WithZone("") == a
+	})
 }
 
 // ask has a sign of life given, which the pool hears.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,9 +54,16 @@ func TestOutside(t *testing.T) {
 	t.Cleanup(func() { server.Close() })
 	port := ln.Addr().(*net.TCPAddr).Port
 
-	direct := fmt.Sprintf("http://%s:%d", host, port)
-	if code, body, err := visit(c, direct); err != nil || code != http.StatusForbidden || !strings.Contains(body, "is not the address of a Service or pod") {
-		t.Errorf("without a Service: %d %q, %v", code, body, err)
+	// The proxy dials addresses outside itself: the traffic-manager is asked here.
+	g, name := alice.Carrier(), alice.Status().Session.Session
+	dial := func(port int) error {
+		f, err := g.Open(t.Context(), &tunnel.Open{Session: name, Protocol: tunnel.TCP, Target: net.JoinHostPort(host, strconv.Itoa(port))})
+		l.Must(err)
+		defer f.Abort()
+		return f.Confirm()
+	}
+	if err := dial(port); !errors.Is(err, tunnel.ErrDenied) || !strings.Contains(err.Error(), "is not the address of a Service or pod") {
+		t.Errorf("without a Service: %v", err)
 	}
 	l.Must(l.Client.Create(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: "database"},
 		Spec: corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Ports: []corev1.ServicePort{{Port: int32(port)}}}}))
@@ -71,8 +79,8 @@ func TestOutside(t *testing.T) {
 		return nil
 	})
 	// The kubelet of the same machine is none of the Service's business.
-	if code, body, err := visit(c, fmt.Sprintf("http://%s:10250", host)); err != nil || code != http.StatusForbidden {
-		t.Errorf("another port: %d %q, %v", code, body, err)
+	if err := dial(10250); !errors.Is(err, tunnel.ErrDenied) {
+		t.Errorf("another port: %v", err)
 	}
 }
 

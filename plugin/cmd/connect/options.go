@@ -3,9 +3,7 @@ package connect
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
-	"strings"
 	"time"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -52,7 +50,7 @@ func (o *Options) Run(ctx context.Context) error {
 		return o.during(ctx, n)
 	}
 	if o.Access.Proxy != "" {
-		return PrintVariables(o.Out, n)
+		return PrintVariables(o.Out, n, o.outside())
 	}
 	fmt.Fprintf(o.ErrOut, "connected: %s\n", n.Device)
 	for _, c := range n.Device.Clashing {
@@ -81,7 +79,7 @@ func (o *Options) connect(ctx context.Context) (*session.Network, error) {
 func (o *Options) during(ctx context.Context, n *session.Network) error {
 	env := os.Environ()
 	if o.Access.Proxy != "" {
-		for _, v := range Variables(n) {
+		for _, v := range Variables(n, o.outside()) {
 			env = append(env, v[0]+"="+v[1])
 		}
 	}
@@ -92,24 +90,4 @@ func (o *Options) during(ctx context.Context, n *session.Network) error {
 		err = fmt.Errorf("disconnect: %w", derr)
 	}
 	return err
-}
-
-// PrintVariables prints what a shell evaluates.
-func PrintVariables(w io.Writer, n *session.Network) error {
-	var b strings.Builder
-	for _, v := range Variables(n) {
-		fmt.Fprintf(&b, "export %s=%s\n", v[0], v[1])
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// Variables are the name and value of what programs find a proxy by. Many
-// know only one spelling.
-func Variables(n *session.Network) [][2]string {
-	http, socks, none := "http://"+n.Proxy, "socks5h://"+n.Proxy, "localhost,127.0.0.1,::1"
-	return [][2]string{
-		{"http_proxy", http}, {"https_proxy", http}, {"all_proxy", socks}, {"no_proxy", none},
-		{"HTTP_PROXY", http}, {"HTTPS_PROXY", http}, {"ALL_PROXY", socks}, {"NO_PROXY", none},
-	}
 }

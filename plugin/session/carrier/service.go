@@ -81,16 +81,12 @@ func newTransport(cfg *rest.Config, all *sockets) (*http.Transport, error) {
 	tlsCfg.NextProtos = []string{"http/1.1"}
 	tlsCfg.DynamicRecordSizingDisabled = true
 	tlsCfg.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-	proxy := http.ProxyFromEnvironment
-	if cfg.Proxy != nil {
-		proxy = cfg.Proxy
-	}
 	dial := dialServer
 	if cfg.Dial != nil {
 		dial = cfg.Dial
 	}
 	return &http.Transport{
-		Proxy:           proxy,
+		Proxy:           ProxyOf(cfg),
 		TLSClientConfig: tlsCfg,
 		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -104,6 +100,15 @@ func newTransport(cfg *rest.Config, all *sockets) (*http.Transport, error) {
 		DisableCompression: true,
 		IdleConnTimeout:    attemptTimeout,
 	}, nil
+}
+
+// ProxyOf says which proxy leads to the API server: the kubeconfig's, or else
+// the environment's.
+func ProxyOf(cfg *rest.Config) func(*http.Request) (*url.URL, error) {
+	if cfg.Proxy != nil {
+		return cfg.Proxy
+	}
+	return http.ProxyFromEnvironment
 }
 
 // Name is ViaService.

@@ -57,9 +57,10 @@ type Want struct {
 	Virtual netip.Prefix
 	// Spare are addresses that the session itself needs.
 	Spare []netip.Addr
-	// Intercepted, Include, Exclude and Mappings are as in nameserver.Config.
-	Intercepted, Include, Exclude []string
-	Mappings                      map[string]string
+	// Intercepted, Include, Exclude, Outside and Mappings are as in
+	// nameserver.Config.
+	Intercepted, Include, Exclude, Outside []string
+	Mappings                               map[string]string
 }
 
 // room is where virtual subnets are looked for: networks for measurements
@@ -82,13 +83,17 @@ type Device struct {
 	stack  *stack.Stack
 	names  *nameserver.Server
 	pinger *outbound.Pinger
-	dns    netip.Addr
-	stop   context.CancelFunc
-	done   sync.WaitGroup
 
 	change sync.Mutex // one plan at a time
 
+	serving sync.Mutex // guards what follows
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+	closed  bool
+
 	mu      sync.RWMutex
+	dns     netip.Addr // where programs are told to ask
+	served  netip.Addr // where they are answered
 	want    Want
 	taken   []netip.Prefix // what was refused so far
 	plan    *subnet.Plan
@@ -126,15 +131,28 @@ func (d *Device) open(ctx context.Context) error {
 		tun.Close()
 		return fmt.Errorf("serve the TUN: %w", err)
 	}
+	d.names = nameserver.New(d.nameConfig(), d.cfg.Log)
 	if err := d.serveNames(); err != nil {
 		return errors.Join(err, d.stack.Close())
 	}
 	return nil
 }
 
-// serveNames answers DNS on the TUN.
+// serveNames answers DNS on the TUN where programs ask, and not any more where
+// they did.
 func (d *Device) serveNames() error {
-	at := netip.AddrPortFrom(d.dns, dnsPort)
+	d.serving.Lock()
+	defer d.serving.Unlock()
+	d.mu.RLock()
+	want, is := d.dns, d.served
+	d.mu.RUnlock()
+	switch {
+	case d.closed:
+		return fmt.Errorf("serve DNS: %w", net.ErrClosed)
+	case want == is:
+		return nil
+	}
+	at := netip.AddrPortFrom(want, dnsPort)
 	packets, err := d.stack.ListenPacket(at)
 	if err != nil {
 		return fmt.Errorf("serve DNS: %w", err)
@@ -144,7 +162,10 @@ func (d *Device) serveNames() error {
 		packets.Close()
 		return fmt.Errorf("serve DNS: %w", err)
 	}
-	d.names = nameserver.New(d.nameConfig(), d.cfg.Log)
+	if d.stop != nil {
+		d.stop()
+		d.done.Wait()
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
 	d.done.Go(func() {
@@ -152,6 +173,9 @@ func (d *Device) serveNames() error {
 			d.cfg.Log.Error("name server ends", "error", err)
 		}
 	})
+	d.mu.Lock()
+	d.served = want
+	d.mu.Unlock()
 	return nil
 }
 
@@ -167,7 +191,7 @@ func (d *Device) nameConfig() nameserver.Config {
 
 func (d *Device) namesFor(w *Want) nameserver.Config {
 	return nameserver.Config{Cluster: d.cfg.Names, Upstream: d.network.Resolvers, Domain: w.Domain, Namespace: w.Namespace,
-		Intercepted: w.Intercepted, Namespaces: w.Namespaces, Include: w.Include, Exclude: w.Exclude, Mappings: w.Mappings,
+		Intercepted: w.Intercepted, Namespaces: w.Namespaces, Include: w.Include, Exclude: w.Exclude, Outside: w.Outside, Mappings: w.Mappings,
 		CIDRs: w.Networks}
 }
 
@@ -175,7 +199,7 @@ func (d *Device) namesFor(w *Want) nameserver.Config {
 func (d *Device) Wants(w Want) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return reflect.DeepEqual(w, d.want)
+	return reflect.DeepEqual(w, d.want) && d.served == d.dns
 }
 
 // Update changes what lies behind the TUN.
@@ -187,7 +211,7 @@ func (d *Device) Update(ctx context.Context, want Want) error {
 		return err
 	}
 	d.names.Set(d.nameConfig())
-	return nil
+	return d.serveNames()
 }
 
 // replan makes a plan that is not refused.
@@ -307,10 +331,12 @@ func (d *Device) real(a netip.Addr) (netip.Addr, bool) {
 	return a, d.cfg.Direct != nil && len(d.plan.Clashing) == 0
 }
 
-func (d *Device) inside(a netip.Addr) bool {
+// inside says whether the cluster is meant by an address behind which there is
+// a real one. What clashes is the cluster's by its virtual address alone.
+func (d *Device) inside(dialled, real netip.Addr) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.plan.Contains(a)
+	return d.plan.Contains(real) && (dialled.Unmap() != real || !d.plan.Clashes(real))
 }
 
 // translate is the address by which programs reach a real one.
@@ -336,6 +362,9 @@ func (d *Device) Done() <-chan struct{} { return d.client.Done() }
 
 // Close gives the TUN back. Connections through it are reset.
 func (d *Device) Close() error {
+	d.serving.Lock()
+	defer d.serving.Unlock()
+	d.closed = true
 	d.stop()
 	d.pinger.Close()
 	err := d.stack.Close()

@@ -34,9 +34,9 @@ type handler struct {
 	dialer *outbound.Dialer
 	pinger *outbound.Pinger
 	// real is the address behind one that a program dialled; false if there is
-	// none. Inside says whether a real address is the cluster's.
+	// none. Inside says whether both are the cluster's.
 	real   func(netip.Addr) (netip.Addr, bool)
-	inside func(netip.Addr) bool
+	inside func(dialled, real netip.Addr) bool
 	// direct dials what is not the cluster's; nil where that cannot come.
 	direct func(ctx context.Context, network, addr string) (net.Conn, error)
 	log    *slog.Logger
@@ -50,7 +50,7 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 		return
 	}
 	to := netip.AddrPortFrom(real, r.To.Port())
-	if !h.inside(real) {
+	if !h.inside(r.To.Addr(), real) {
 		h.directTCP(ctx, r, to)
 		return
 	}
@@ -157,7 +157,7 @@ func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 	switch {
 	case !ok:
 		f.Refuse()
-	case h.inside(real):
+	case h.inside(f.To.Addr(), real):
 		dctx, cancel := context.WithTimeout(ctx, dialTime)
 		far, err := h.dialer.Open(dctx, tunnel.UDP, to.String(), nil)
 		cancel()
@@ -193,7 +193,7 @@ func (u untilEnd) CloseWrite() error { return u.Close() }
 // Ping implements stack.Handler.
 func (h *handler) Ping(ctx context.Context, e *stack.Echo) {
 	real, ok := h.real(e.To)
-	if !ok || !h.inside(real) {
+	if !ok || !h.inside(e.To, real) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)

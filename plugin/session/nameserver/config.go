@@ -40,6 +40,9 @@ type Config struct {
 	// Include are suffixes of names that the cluster resolves, Exclude of those
 	// that the laptop does. The longer one wins, Include among equals.
 	Include, Exclude []string
+	// Outside are names that the laptop resolves whatever all the rest says: the
+	// way to the cluster must not lead through the cluster.
+	Outside []string
 	// Mappings are names and what stands for them: a name or an address.
 	Mappings map[string]string
 

@@ -36,6 +36,7 @@ type names struct {
 	search     []string // namespaces of names without one
 	namespaces map[string]bool
 	suffixes   map[string]bool // to include (true) or exclude
+	outside    map[string]bool
 	mappings   map[string]string
 	cidrs      []netip.Prefix
 	both       bool // the cluster has, or may have, addresses of both families
@@ -44,7 +45,7 @@ type names struct {
 }
 
 func newNames(c *Config) *names {
-	n := &names{domain: clean(c.Domain), namespaces: map[string]bool{}, suffixes: map[string]bool{}, mappings: map[string]string{},
+	n := &names{domain: clean(c.Domain), namespaces: map[string]bool{}, suffixes: map[string]bool{}, outside: map[string]bool{}, mappings: map[string]string{},
 		cidrs: c.CIDRs, translate: c.Translate, restore: c.Restore}
 	n.both = len(c.CIDRs) == 0 || slices.ContainsFunc(c.CIDRs, func(p netip.Prefix) bool { return p.Addr().Is6() })
 	if n.domain == "" {
@@ -75,6 +76,11 @@ func newNames(c *Config) *names {
 		n.suffixes[clean(strings.TrimPrefix(s, "*"))] = true
 	}
 	delete(n.suffixes, "")
+	for _, s := range c.Outside {
+		if s = clean(s); s != "" && !below(s, "localhost") {
+			n.outside[s] = true
+		}
+	}
 	for name, target := range c.Mappings {
 		if a, err := netip.ParseAddr(target); err == nil {
 			target = a.Unmap().WithZone("").String()
@@ -89,10 +95,13 @@ func newNames(c *Config) *names {
 // route decides for a full name, in lower case, with its last dot.
 func (n *names) route(full string, t uint16) route {
 	name := strings.TrimSuffix(full, ".")
+	if n.outside[name] {
+		return route{place: laptop}
+	}
 	if target, ok := n.mapping(name); ok {
 		return route{place: mapped, target: target}
 	}
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+	if below(name, "localhost") {
 		return route{place: local}
 	}
 	if include, ok := n.suffix(name); ok {

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -38,9 +40,10 @@ func (p *Proxy) http(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error
 	return p.forward(ctx, c, q, to)
 }
 
-// forward sends a request on in origin form and brings the answer back. The
-// target is told to close, which ends both.
+// forward sends a request on in origin form and brings the answer back, which
+// may take as long as they like. The target is told to close, which ends both.
 func (p *Proxy) forward(ctx context.Context, c *net.TCPConn, q *http.Request, to Conn) error {
+	c.SetDeadline(time.Time{})
 	near, far := net.Pipe()
 	defer near.Close()
 	stop := context.AfterFunc(ctx, func() { near.Close() })
@@ -52,16 +55,32 @@ func (p *Proxy) forward(ctx context.Context, c *net.TCPConn, q *http.Request, to
 	for _, h := range []string{"Proxy-Connection", "Proxy-Authorization", "Connection", "Keep-Alive", "Te", "Trailer", "Upgrade"} {
 		q.Header.Del(h)
 	}
+	if strings.EqualFold(q.Header.Get("Expect"), "100-continue") { // the proxy wants the body in any case
+		q.Header.Del("Expect")
+		if _, err := io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n"); err != nil {
+			return err
+		}
+	}
 	q.Close = true
-	sent := make(chan error, 1)
-	go func() { sent <- q.Write(near) }()
-	resp, err := http.ReadResponse(bufio.NewReader(near), q)
+	go q.Write(near) // if that fails there is no answer, or one without all of the body
+	resp, err := lastResponse(bufio.NewReader(near), q)
 	if err != nil {
 		return errors.Join(err, httpReply(c, http.StatusBadGateway, err.Error()))
 	}
 	defer resp.Body.Close()
 	resp.Close = true
 	return resp.Write(c)
+}
+
+// lastResponse reads the answer that follows the provisional ones, such as 103
+// Early Hints.
+func lastResponse(r *bufio.Reader, q *http.Request) (*http.Response, error) {
+	for {
+		resp, err := http.ReadResponse(r, q)
+		if err != nil || resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, err
+		}
+	}
 }
 
 // halfPipe is a Stream for one side of a pipe: what it is sent after the

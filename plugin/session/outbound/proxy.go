@@ -20,16 +20,20 @@ const (
 	// greetTimeout bounds what a program may take to say where it wants to go.
 	greetTimeout = 30 * time.Second
 	dialTimeout  = 15 * time.Second
+	// directIdle ends a flow of datagrams that is not the cluster's.
+	directIdle   = time.Minute
 	socksVersion = 5
 )
 
 // Proxy is SOCKS5 (RFC 1928) and HTTP CONNECT (RFC 9110, section 9.3.6) on one
 // port. Names of the cluster and its addresses are reached through the
-// session; any other name directly from this machine, as without a proxy.
+// session; all else directly from this machine, as without a proxy.
 type Proxy struct {
 	Dialer   *Dialer
 	Resolver *Resolver
 	Log      *slog.Logger
+	// Inside says which addresses are the cluster's; nil: all that a program names.
+	Inside func(netip.Addr) bool
 	// Direct dials what is not in the cluster.
 	Direct func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -86,8 +90,11 @@ func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, po
 	defer cancel()
 	var addrs []netip.Addr
 	if a, err := netip.ParseAddr(host); err == nil {
+		if p.Inside != nil && !p.Inside(a.Unmap()) {
+			return p.direct(ctx, proto, host, port)
+		}
 		addrs = append(addrs, a)
-	} else if addrs, err = p.Resolver.Lookup(ctx, host); errors.Is(err, ErrNoName) {
+	} else if addrs, err = p.Resolver.Lookup(ctx, host); errors.Is(err, ErrNoName) || unasked(err) && p.Resolver.foreign(host) {
 		return p.direct(ctx, proto, host, port)
 	} else if err != nil {
 		return nil, err
@@ -107,10 +114,17 @@ func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, po
 	return nil, failed
 }
 
+// unasked says that nobody in the cluster could be asked.
+func unasked(err error) bool { return errors.Is(err, ErrAway) || errors.Is(err, tunnel.ErrNoCarrier) }
+
 func (p *Proxy) direct(ctx context.Context, proto tunnel.Protocol, host string, port uint16) (Conn, error) {
 	addr := net.JoinHostPort(host, strconv.Itoa(int(port)))
 	if proto == tunnel.UDP {
-		return nil, fmt.Errorf("dial %s: %w", addr, ErrNoName)
+		c, err := p.Direct(ctx, "udp", addr)
+		if err != nil {
+			return nil, err
+		}
+		return &lineConn{s: datagrams{tunnel.NewDatagrams(c, directIdle)}, lines: new(atomic.Int64)}, nil
 	}
 	c, err := p.Direct(ctx, "tcp", addr)
 	if err != nil {
@@ -123,6 +137,12 @@ func (p *Proxy) direct(ctx context.Context, proto tunnel.Protocol, host string, 
 	}
 	return &lineConn{s: tunnel.NewTCP(t), lines: new(atomic.Int64)}, nil
 }
+
+// datagrams end with the program's side: nobody would get the answers.
+type datagrams struct{ tunnel.Stream }
+
+// CloseWrite ends both directions.
+func (d datagrams) CloseWrite() error { return d.Close() }
 
 // join connects a program with what it asked for. What the reader holds already
 // comes first.

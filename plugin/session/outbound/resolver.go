@@ -36,6 +36,8 @@ type Resolver struct {
 	Domain, Namespace string
 
 	noTCP atomic.Bool
+	// known are the last labels of short names that were the cluster's.
+	known sync.Map
 
 	mu      sync.Mutex
 	shared  *exchange
@@ -75,11 +77,32 @@ func (r *Resolver) Candidates(name string) []string {
 func (r *Resolver) Lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 	for _, full := range r.Candidates(name) {
 		addrs, err := r.both(ctx, full)
+		if len(addrs) > 0 {
+			if last, short := r.short(name); short {
+				r.known.Store(last, true)
+			}
+		}
 		if err != nil || len(addrs) > 0 {
 			return addrs, err
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", name, ErrNoName)
+}
+
+// short says whether a name has a dot and may be the cluster's or the world's,
+// and how it ends.
+func (r *Resolver) short(name string) (last string, ok bool) {
+	full := strings.TrimSuffix(strings.ToLower(name), ".")
+	last = full[strings.LastIndexByte(full, '.')+1:]
+	return last, last != full && last != "svc" && full != r.Domain && !strings.HasSuffix(full, "."+r.Domain)
+}
+
+// foreign says that a name is the world's as long as the cluster cannot be asked:
+// it has the form, and none of the cluster's names ended so.
+func (r *Resolver) foreign(name string) bool {
+	last, short := r.short(name)
+	_, known := r.known.Load(last)
+	return short && !known && last != r.Namespace
 }
 
 // both asks for A and AAAA at once.

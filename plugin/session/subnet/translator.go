@@ -1,17 +1,21 @@
 package subnet
 
 import (
+	"encoding/binary"
+	"hash/fnv"
 	"net/netip"
 	"sync"
 )
 
-// Translator gives real addresses a virtual one, for as long as it lives. It is
-// safe for concurrent use.
+// Translator gives real addresses a virtual one, for as long as it lives. The
+// next one gives most of them the same, so that programs which keep addresses
+// mean what they did. It is safe for concurrent use.
 type Translator struct {
 	virtual netip.Prefix
 
+	room uint32 // how many there are to give
+
 	mu   sync.RWMutex
-	next netip.Addr
 	to   map[netip.Addr]netip.Addr // virtual by real
 	from map[netip.Addr]netip.Addr
 }
@@ -19,12 +23,9 @@ type Translator struct {
 // NewTranslator takes addresses from virtual. The first of them are the TUN's
 // own: see Reserved.
 func NewTranslator(virtual netip.Prefix) *Translator {
-	virtual = virtual.Masked()
-	next := virtual.Addr()
-	for range Reserved {
-		next = next.Next()
-	}
-	return &Translator{virtual: virtual, next: next, to: map[netip.Addr]netip.Addr{}, from: map[netip.Addr]netip.Addr{}}
+	t := &Translator{virtual: virtual.Masked(), to: map[netip.Addr]netip.Addr{}, from: map[netip.Addr]netip.Addr{}}
+	t.room = max(Reserved, uint32(1)<<min(virtual.Addr().BitLen()-virtual.Bits(), 31)) - Reserved
+	return t
 }
 
 // Reserved is how many addresses at the start of a virtual subnet are not given
@@ -49,11 +50,26 @@ func (t *Translator) Virtual(real netip.Addr) netip.Addr {
 	if v, ok := t.to[real]; ok {
 		return v
 	}
-	if !t.virtual.Contains(t.next) {
+	if uint32(len(t.to)) >= t.room {
 		return netip.Addr{}
 	}
-	v, t.next = t.next, t.next.Next()
-	t.to[real], t.from[v] = v, real
+	h := fnv.New32a()
+	h.Write(real.AsSlice())
+	for i := h.Sum32() % t.room; ; i = (i + 1) % t.room {
+		v := t.at(Reserved + i)
+		if _, taken := t.from[v]; !taken {
+			t.to[real], t.from[v] = v, real
+			return v
+		}
+	}
+}
+
+// at is the virtual address of a number.
+func (t *Translator) at(i uint32) netip.Addr {
+	b := t.virtual.Addr().AsSlice()
+	last := b[len(b)-4:]
+	binary.BigEndian.PutUint32(last, binary.BigEndian.Uint32(last)|i)
+	v, _ := netip.AddrFromSlice(b)
 	return v
 }
 
