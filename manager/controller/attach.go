@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
@@ -49,7 +50,7 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 			bare = append(bare, pod)
 			continue
 		}
-		if r.reports(ic, pod, &a) {
+		if (done || runs(ic, pod)) && r.reports(ic, pod, &a) {
 			continue
 		}
 		again = 5 * time.Second
@@ -114,6 +115,19 @@ func (r *Intercepts) sidecars(ctx context.Context, ic *v1alpha1.Intercept, w *re
 		return wait("replacing pods by ones with a sidecar"), nil // once the webhook can know
 	}
 	return r.replace(ctx, ic, w, pods, bare), nil
+}
+
+// runs says that an ephemeral agent runs in the pod or is being started. Where
+// none is, nobody takes back what the last one reported, if no replica was
+// there to see it end: that is forgotten, but for what a sidecar reports.
+func runs(ic *v1alpha1.Intercept, pod *corev1.Pod) bool {
+	if inject.Observe(pod).Running {
+		return true
+	}
+	if sidecar.Of(pod) == nil {
+		ic.Status.Pods = slices.DeleteFunc(ic.Status.Pods, func(s v1alpha1.PodStatus) bool { return s.Name == pod.Name })
+	}
+	return false
 }
 
 // reports counts a pod whose agent reports on the intercept; false when none
