@@ -26,8 +26,9 @@ const (
 	// drainTime is how long it takes until no node leads callers to a pod that
 	// no Service selects, or that was evicted.
 	drainTime = 2 * time.Second
-	// failureLife is how long a failed injection is not tried again.
-	failureLife = time.Minute
+	// failureLife is how long a failed injection is not tried again, twice as
+	// long each time, up to longestFailure.
+	failureLife, longestFailure = time.Minute, 30 * time.Minute
 )
 
 // want is since when pods are to have a sidecar for a spec.
@@ -36,11 +37,12 @@ type want struct {
 	at         time.Time
 }
 
-// failure is an injection that did not work.
+// failure is an injection that did not work, and may be tried again.
 type failure struct {
 	generation int64
 	until      time.Time
-	problem    *problem
+	life       time.Duration
+	problem    *problem // nil once it is being tried again
 }
 
 // replace brings the sidecar into the workload's pods, one at a time and
@@ -50,11 +52,8 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 	r.replacing.Lock()
 	defer r.replacing.Unlock()
 	r.prepare()
-	if f, ok := r.failed[string(ic.UID)]; ok {
-		if f.generation == ic.Generation && time.Now().Before(f.until) {
-			return f.problem
-		}
-		delete(r.failed, string(ic.UID))
+	if p := r.failure(ic, w, pods, bare); p != nil {
+		return p
 	}
 	old := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Labels[releasedLabel] != "" })
 	if since := time.Since(r.acted[w.UID]); since < settleDown {
@@ -76,9 +75,38 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 	case p != nil && p.reason == v1alpha1.ReasonReplacing:
 		r.said[w.UID] = p.message
 	case p != nil && p.reason != v1alpha1.ReasonDisruptionBudget:
-		r.failed[string(ic.UID)] = failure{ic.Generation, time.Now().Add(failureLife), p}
+		life := min(max(2*r.failed[string(ic.UID)].life, failureLife), longestFailure)
+		r.failed[string(ic.UID)] = failure{ic.Generation, time.Now().Add(life), life, p}
+	case p == nil:
+		r.forget(ic)
 	}
 	return p
+}
+
+// failure is the injection that did not work lately; nil when it may be tried
+// again, or pods came up after all. A pod without a sidecar is not new then:
+// the webhook may have missed no more than that one.
+func (r *Intercepts) failure(ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod, bare []*corev1.Pod) *problem {
+	f, ok := r.failed[string(ic.UID)]
+	unready := slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !ready(&p) })
+	switch {
+	case !ok:
+	case f.generation != ic.Generation, len(bare) == 0 && len(pods) > 0 && len(pods) >= int(w.Replicas) && !unready:
+		r.forget(ic)
+	case f.problem != nil && time.Now().Before(f.until):
+		return f.problem
+	case f.problem != nil:
+		f.problem = nil
+		r.failed[string(ic.UID)] = f
+		delete(r.wanted, string(ic.UID))
+	}
+	return nil
+}
+
+// forget ends what is known of an injection; the caller holds r.replacing.
+func (r *Intercepts) forget(ic *v1alpha1.Intercept) {
+	delete(r.failed, string(ic.UID))
+	delete(r.wanted, string(ic.UID))
 }
 
 // prepare makes the maps; the caller holds r.replacing.
@@ -94,8 +122,7 @@ func (r *Intercepts) prepare() {
 func (r *Intercepts) giveUp(ctx context.Context, ic *v1alpha1.Intercept) error {
 	r.replacing.Lock()
 	defer r.replacing.Unlock()
-	delete(r.failed, string(ic.UID))
-	delete(r.wanted, string(ic.UID))
+	r.forget(ic)
 	var list corev1.PodList
 	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{releasedLabel: string(ic.UID)}); err != nil {
 		return err
