@@ -32,6 +32,7 @@ type attached struct {
 func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod) (attached, time.Duration, error) {
 	before := ic.Status.Injection
 	choose(ic, pods)
+	hopeless := r.hopeless(ic)
 	var a attached
 	again := time.Duration(0)
 	var bare []*corev1.Pod
@@ -46,7 +47,7 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 		}
 		a.pods++
 		done := covered(ic, pod)
-		if !done && ic.Status.Injection == v1alpha1.InjectSidecar {
+		if !done && (ic.Status.Injection == v1alpha1.InjectSidecar || hopeless != nil) {
 			bare = append(bare, pod)
 			continue
 		}
@@ -78,6 +79,11 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 			bare = append(bare, pod)
 		}
 	}
+	if hopeless != nil {
+		a.problem = hopeless
+		_, err := r.lead(ctx, w, pods) // not to where nobody waits
+		return a, again, err
+	}
 	if ic.Status.Injection != v1alpha1.InjectSidecar || a.problem != nil {
 		return a, again, nil
 	}
@@ -85,6 +91,7 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	if p != nil {
 		a.problem, again = p, time.Second
 	}
+	r.hopeless(ic) // as of now
 	return a, again, err
 }
 

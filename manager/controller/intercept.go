@@ -64,6 +64,8 @@ type Intercepts struct {
 
 	mu      sync.Mutex
 	waiting map[types.UID]silence // pods whose agents do not report
+	// abandoned are Intercepts whose sidecars kept pods from coming up.
+	abandoned map[types.UID]failure
 
 	replacing sync.Mutex
 	failed    map[string]failure      // by Intercept UID

@@ -130,20 +130,29 @@ func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha
 
 // superfluous says that a pod's sidecar is to go: an intercept brought it, none
 // needs it, and it was idle for long enough, somebody has asked, or the pod does
-// not come up with it.
+// not come up with it. A pod that does not come up is not needed by intercepts
+// that want no sidecar, or no longer.
 func (j *Janitor) superfluous(ctx context.Context, p *corev1.Pod, intercepts *v1alpha1.InterceptList, now time.Time, seen map[types.UID]time.Time) bool {
 	s := sidecar.Of(p)
 	if s == nil || !s.OnDemand {
 		return false
 	}
+	intercepted := false
 	for i := range intercepts.Items {
 		ic := &intercepts.Items[i]
 		if ic.Namespace != p.Namespace {
 			continue
 		}
-		if w, err := resolve.Get(ctx, j.Client, ic.Namespace, ic.Spec.Workload); err == nil && w.Matches(p) {
+		if w, err := resolve.Get(ctx, j.Client, ic.Namespace, ic.Spec.Workload); err != nil || !w.Matches(p) {
+			continue
+		}
+		if ready(p) || ic.Status.Injection == v1alpha1.InjectSidecar {
 			return false
 		}
+		intercepted = true
+	}
+	if intercepted {
+		return diagnose(p) != nil
 	}
 	since, ok := j.idle[p.UID]
 	if !ok {

@@ -26,23 +26,12 @@ const (
 	// drainTime is how long it takes until no node leads callers to a pod that
 	// no Service selects, or that was evicted.
 	drainTime = 2 * time.Second
-	// failureLife is how long a failed injection is not tried again, twice as
-	// long each time, up to longestFailure.
-	failureLife, longestFailure = time.Minute, 30 * time.Minute
 )
 
 // want is since when pods are to have a sidecar for a spec.
 type want struct {
 	generation int64
 	at         time.Time
-}
-
-// failure is an injection that did not work, and may be tried again.
-type failure struct {
-	generation int64
-	until      time.Time
-	life       time.Duration
-	problem    *problem // nil once it is being tried again
 }
 
 // replace brings the sidecar into the workload's pods, one at a time and
@@ -74,6 +63,8 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 		return wait(fmt.Sprintf("replacing pods by ones with a sidecar: %v", err))
 	case p != nil && p.reason == v1alpha1.ReasonReplacing:
 		r.said[w.UID] = p.message
+	case p != nil && p.reason != v1alpha1.ReasonDisruptionBudget && old < 0 && r.evictedFor(ic, w):
+		return r.abandon(ic, p)
 	case p != nil && p.reason != v1alpha1.ReasonDisruptionBudget:
 		life := min(max(2*r.failed[string(ic.UID)].life, failureLife), longestFailure)
 		r.failed[string(ic.UID)] = failure{ic.Generation, time.Now().Add(life), life, p}
@@ -81,32 +72,6 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 		r.forget(ic)
 	}
 	return p
-}
-
-// failure is the injection that did not work lately; nil when it may be tried
-// again, or pods came up after all. A pod without a sidecar is not new then:
-// the webhook may have missed no more than that one.
-func (r *Intercepts) failure(ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod, bare []*corev1.Pod) *problem {
-	f, ok := r.failed[string(ic.UID)]
-	unready := slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !ready(&p) })
-	switch {
-	case !ok:
-	case f.generation != ic.Generation, len(bare) == 0 && len(pods) > 0 && len(pods) >= int(w.Replicas) && !unready:
-		r.forget(ic)
-	case f.problem != nil && time.Now().Before(f.until):
-		return f.problem
-	case f.problem != nil:
-		f.problem = nil
-		r.failed[string(ic.UID)] = f
-		delete(r.wanted, string(ic.UID))
-	}
-	return nil
-}
-
-// forget ends what is known of an injection; the caller holds r.replacing.
-func (r *Intercepts) forget(ic *v1alpha1.Intercept) {
-	delete(r.failed, string(ic.UID))
-	delete(r.wanted, string(ic.UID))
 }
 
 // prepare makes the maps; the caller holds r.replacing.
@@ -123,6 +88,9 @@ func (r *Intercepts) giveUp(ctx context.Context, ic *v1alpha1.Intercept) error {
 	r.replacing.Lock()
 	defer r.replacing.Unlock()
 	r.forget(ic)
+	r.mu.Lock()
+	delete(r.abandoned, ic.UID)
+	r.mu.Unlock()
 	var list corev1.PodList
 	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{releasedLabel: string(ic.UID)}); err != nil {
 		return err

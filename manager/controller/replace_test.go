@@ -297,10 +297,7 @@ func TestSidecarObstacles(t *testing.T) {
 
 func (w *world) template(change func(*corev1.PodTemplateSpec)) {
 	w.t.Helper()
-	var d appsv1.Deployment
-	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &d))
-	change(&d.Spec.Template)
-	w.must(w.Update(context.Background(), &d))
+	w.deployment(func(d *appsv1.Deployment) { change(&d.Spec.Template) })
 }
 
 // TestChoose holds which way auto takes, and what it says about it.
