@@ -7,10 +7,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -93,10 +95,14 @@ func (j *Janitor) Tidy(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// follow looks after a pod that was let go and whose Intercept does not.
+// follow looks after a pod that was let go and whose Intercept does not,
+// because it is gone, or wants no sidecar any more.
 func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha1.InterceptList, now time.Time) error {
-	how, ok := readReleased(p)
-	wanted := slices.ContainsFunc(intercepts.Items, func(ic v1alpha1.Intercept) bool { return string(ic.UID) == p.Labels[releasedLabel] })
+	how, ok := release.Read(p)
+	wanted := slices.ContainsFunc(intercepts.Items, func(ic v1alpha1.Intercept) bool {
+		return string(ic.UID) == p.Labels[releasedLabel] && ic.Status.Injection == v1alpha1.InjectSidecar &&
+			meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionResolved)
+	})
 	switch {
 	case !ok:
 		return nil // not our label

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
@@ -97,7 +98,7 @@ func (r *Intercepts) giveUp(ctx context.Context, ic *v1alpha1.Intercept) error {
 	}
 	for i := range list.Items {
 		p := &list.Items[i]
-		how, ok := readReleased(p)
+		how, ok := release.Read(p)
 		if !ok || p.DeletionTimestamp != nil || how.Drained != nil {
 			continue
 		}
@@ -176,7 +177,7 @@ func maker(w *resolve.Workload, pods []corev1.Pod) *metav1.OwnerReference {
 // follow looks after a pod that was let go: it goes when the new one is ready,
 // and comes back when there will be none.
 func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, old *corev1.Pod, pods []corev1.Pod) (*problem, error) {
-	how, ok := readReleased(old)
+	how, ok := release.Read(old)
 	if !ok {
 		return r.evict(ctx, w, old, "replacing pod "+old.Name+" by one with a sidecar")
 	}
@@ -220,7 +221,7 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 
 // drain takes a pod whose successor is ready out of its Services, if its going
 // is allowed; the Janitor evicts it when callers have gone elsewhere.
-func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how released, doing string) (*problem, error) {
+func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how release.Mark, doing string) (*problem, error) {
 	if problem, err := r.evict(ctx, w, p, doing, client.DryRunAll); err != nil || problem.reason == v1alpha1.ReasonDisruptionBudget {
 		return problem, err
 	}
