@@ -57,3 +57,31 @@ func TestPresenceTakesBack(t *testing.T) {
 		}
 	})
 }
+
+// An intercept whose session was deleted while nobody led goes too, unless only
+// the cache has not seen the session.
+func TestOrphanedIntercept(t *testing.T) {
+	for name, c := range map[string]struct {
+		wait time.Duration
+		live bool
+		gone bool
+	}{"at once": {time.Second, false, false}, "after a minute": {time.Minute, false, true}, "the cache is behind": {time.Minute, true, false}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ic := intercept("alice", time.Now())
+				ic.Spec.Session = "nobody"
+				w := newWorld(t, interceptor.Funcs{}, ic)
+				if c.live {
+					w.ics.Live = interceptor.NewClient(w, interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+						return nil
+					}})
+				}
+				w.reconcile("alice")
+				time.Sleep(c.wait)
+				if now := w.reconcile("alice"); (now.DeletionTimestamp != nil) != c.gone {
+					t.Errorf("deleted at %v", now.DeletionTimestamp)
+				}
+			})
+		})
+	}
+}
