@@ -36,6 +36,7 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	var a attached
 	again := time.Duration(0)
 	var bare []*corev1.Pod
+	var mute *problem
 	for i := range pods {
 		pod := &pods[i]
 		if pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" {
@@ -55,8 +56,11 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 			continue
 		}
 		again = 5 * time.Second
-		if done {
-			continue // its sidecar is on its way; what keeps it shows below
+		if done { // its sidecar is on its way; what keeps it shows below
+			if ready(pod) && r.unheard(pod) > sidecarPatience {
+				mute = &problem{v1alpha1.ReasonAgentFailed, "pod " + pod.Name + ": its sidecar does not report; if another installation of the traffic-manager made it, delete the pod"}
+			}
+			continue
 		}
 		if aside(ic, pod) {
 			a.problem = &problem{v1alpha1.ReasonNotSupported, "pod " + pod.Name + " has a sidecar, beside which an ephemeral agent can do nothing: use --inject auto or sidecar"}
@@ -84,7 +88,10 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 		_, err := r.lead(ctx, w, pods) // not to where nobody waits
 		return a, again, err
 	}
-	if ic.Status.Injection != v1alpha1.InjectSidecar || a.problem != nil {
+	if a.problem != nil {
+		return a, again, nil
+	}
+	if a.problem = mute; ic.Status.Injection != v1alpha1.InjectSidecar {
 		return a, again, nil
 	}
 	p, err := r.sidecars(ctx, ic, w, pods, bare, before)
@@ -194,12 +201,23 @@ func (r *Intercepts) bring(ctx context.Context, pod *corev1.Pod) *problem {
 	return &problem{v1alpha1.ReasonAttaching, fmt.Sprintf("pod %s: %v", pod.Name, err)}
 }
 
-// patience is how long a running agent may say nothing before it is given up.
-const patience = 15 * time.Second
+const (
+	// patience is how long a running agent may say nothing before it is given up.
+	patience = 15 * time.Second
+	// sidecarPatience is how long a sidecar may, in place of which nobody else
+	// can be brought.
+	sidecarPatience = time.Minute
+)
 
 // silent says that this replica has waited in vain for the pod's agent. It is
 // asked only about pods whose agents do not report.
 func (r *Intercepts) silent(pod *corev1.Pod) bool {
+	return r.unheard(pod) > patience && started(pod)
+}
+
+// unheard is how long this replica has waited for the pod's agent. It is asked
+// again and again, and only while the agent does not report.
+func (r *Intercepts) unheard(pod *corev1.Pod) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -218,7 +236,7 @@ func (r *Intercepts) silent(pod *corev1.Pod) bool {
 		r.waiting = map[types.UID]silence{}
 	}
 	r.waiting[pod.UID] = w
-	return now.Sub(w.since) > patience && started(pod)
+	return now.Sub(w.since)
 }
 
 // heard ends the wait for the pod's agent: for the next intercept it begins anew.

@@ -84,3 +84,31 @@ func TestEndedAgentsAreReplaced(t *testing.T) {
 		})
 	}
 }
+
+// A sidecar that knows another traffic-manager never reports: that is said after
+// a while, and not any more once it does.
+func TestSidecarDoesNotReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := withReplicaSet(t, intercept("alice", time.Now()))
+		w.must(w.Delete(t.Context(), w.pod("quote-1")))
+		w.successor(comesUp)
+		const says = "pod quote-2: its sidecar does not report; if another installation of the traffic-manager made it, delete the pod"
+		look := func(reason, message string) *v1alpha1.Intercept {
+			t.Helper()
+			ic := w.reconcile("alice")
+			if got := condition(ic, v1alpha1.ConditionAgentsReady); got.Reason != reason || message != "" && got.Message != message {
+				t.Fatalf("%s: %s", got.Reason, got.Message)
+			}
+			return ic
+		}
+		for range 13 {
+			look(v1alpha1.ReasonAttaching, "")
+			time.Sleep(5 * time.Second)
+		}
+		ic := look(v1alpha1.ReasonAgentFailed, says)
+		w.reports(ic, v1alpha1.PodStatus{Name: "quote-2", State: v1alpha1.PodVerifying})
+		ic = look(v1alpha1.ReasonVerifying, "")
+		w.reports(ic)
+		look(v1alpha1.ReasonAttaching, "") // it begins anew
+	})
+}
