@@ -15,8 +15,10 @@ import (
 	"github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -46,21 +48,24 @@ import (
 // run assembles the program and serves until ctx ends.
 func run(ctx context.Context, log *slog.Logger, o *options) error {
 	crlog.SetLogger(logr.FromSlogHandler(log.Handler()))
-	mgr, err := newManager(o)
+	cfg, scheme, err := connection()
 	if err != nil {
 		return err
 	}
-	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	direct, err := client.New(cfg, client.Options{Scheme: scheme})
 	if err != nil {
 		return err
 	}
-	authority, err := pki.Load(ctx, direct, o.namespace, time.Now())
+	authority, service, err := first(ctx, log, o, direct)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	var service corev1.Service
-	if err := direct.Get(ctx, client.ObjectKey{Namespace: o.namespace, Name: o.service}, &service); err != nil {
-		return fmt.Errorf("read own service: %w", err)
+	mgr, err := newManager(cfg, scheme, direct.RESTMapper(), o)
+	if err != nil {
+		return err
 	}
 	planner := plan.New(mgr.GetClient(), o.namespace)
 	if err := watchPlans(ctx, mgr, planner); err != nil {
@@ -144,22 +149,25 @@ func run(ctx context.Context, log *slog.Logger, o *options) error {
 	return mgr.Start(ctx)
 }
 
-func newManager(o *options) (ctrl.Manager, error) {
+// connection is how the API server is reached, and what is known of its types.
+func connection() (*rest.Config, *runtime.Scheme, error) {
 	cfg, err := ctrl.GetConfig()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg.QPS, cfg.Burst = 100, 200
 	cfg.UserAgent = "traffic-manager/v" + version.Version
 	s := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(s); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := v1alpha1.AddToScheme(s); err != nil {
-		return nil, err
-	}
+	return cfg, s, v1alpha1.AddToScheme(s)
+}
+
+func newManager(cfg *rest.Config, s *runtime.Scheme, mapper meta.RESTMapper, o *options) (ctrl.Manager, error) {
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        s,
+		MapperProvider:                func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
 		Cache:                         caches(o),
 		Metrics:                       metricsserver.Options{BindAddress: o.metrics},
 		HealthProbeBindAddress:        o.health,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
@@ -31,9 +32,11 @@ type attached struct {
 func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod) (attached, time.Duration, error) {
 	before := ic.Status.Injection
 	choose(ic, pods)
+	hopeless := r.hopeless(ic)
 	var a attached
 	again := time.Duration(0)
 	var bare []*corev1.Pod
+	var mute *problem
 	for i := range pods {
 		pod := &pods[i]
 		if pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" {
@@ -45,16 +48,19 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 		}
 		a.pods++
 		done := covered(ic, pod)
-		if !done && ic.Status.Injection == v1alpha1.InjectSidecar {
+		if !done && (ic.Status.Injection == v1alpha1.InjectSidecar || hopeless != nil) {
 			bare = append(bare, pod)
 			continue
 		}
-		if r.reports(ic, pod, &a) {
+		if (done || runs(ic, pod)) && r.reports(ic, pod, &a) {
 			continue
 		}
 		again = 5 * time.Second
-		if done {
-			continue // its sidecar is on its way; what keeps it shows below
+		if done { // its sidecar is on its way; what keeps it shows below
+			if ready(pod) && r.unheard(pod) > sidecarPatience {
+				mute = &problem{v1alpha1.ReasonAgentFailed, "pod " + pod.Name + ": its sidecar does not report; if another installation of the traffic-manager made it, delete the pod"}
+			}
+			continue
 		}
 		if aside(ic, pod) {
 			a.problem = &problem{v1alpha1.ReasonNotSupported, "pod " + pod.Name + " has a sidecar, beside which an ephemeral agent can do nothing: use --inject auto or sidecar"}
@@ -77,13 +83,22 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 			bare = append(bare, pod)
 		}
 	}
-	if ic.Status.Injection != v1alpha1.InjectSidecar || a.problem != nil {
+	if hopeless != nil {
+		a.problem = hopeless
+		_, err := r.lead(ctx, w, pods) // not to where nobody waits
+		return a, again, err
+	}
+	if a.problem != nil {
+		return a, again, nil
+	}
+	if a.problem = mute; ic.Status.Injection != v1alpha1.InjectSidecar {
 		return a, again, nil
 	}
 	p, err := r.sidecars(ctx, ic, w, pods, bare, before)
 	if p != nil {
 		a.problem, again = p, time.Second
 	}
+	r.hopeless(ic) // as of now
 	return a, again, err
 }
 
@@ -114,6 +129,19 @@ func (r *Intercepts) sidecars(ctx context.Context, ic *v1alpha1.Intercept, w *re
 		return wait("replacing pods by ones with a sidecar"), nil // once the webhook can know
 	}
 	return r.replace(ctx, ic, w, pods, bare), nil
+}
+
+// runs says that an ephemeral agent runs in the pod or is being started. Where
+// none is, nobody takes back what the last one reported, if no replica was
+// there to see it end: that is forgotten, but for what a sidecar reports.
+func runs(ic *v1alpha1.Intercept, pod *corev1.Pod) bool {
+	if inject.Observe(pod).Running {
+		return true
+	}
+	if sidecar.Of(pod) == nil {
+		ic.Status.Pods = slices.DeleteFunc(ic.Status.Pods, func(s v1alpha1.PodStatus) bool { return s.Name == pod.Name })
+	}
+	return false
 }
 
 // reports counts a pod whose agent reports on the intercept; false when none
@@ -173,12 +201,23 @@ func (r *Intercepts) bring(ctx context.Context, pod *corev1.Pod) *problem {
 	return &problem{v1alpha1.ReasonAttaching, fmt.Sprintf("pod %s: %v", pod.Name, err)}
 }
 
-// patience is how long a running agent may say nothing before it is given up.
-const patience = 15 * time.Second
+const (
+	// patience is how long a running agent may say nothing before it is given up.
+	patience = 15 * time.Second
+	// sidecarPatience is how long a sidecar may, in place of which nobody else
+	// can be brought.
+	sidecarPatience = time.Minute
+)
 
 // silent says that this replica has waited in vain for the pod's agent. It is
 // asked only about pods whose agents do not report.
 func (r *Intercepts) silent(pod *corev1.Pod) bool {
+	return r.unheard(pod) > patience && started(pod)
+}
+
+// unheard is how long this replica has waited for the pod's agent. It is asked
+// again and again, and only while the agent does not report.
+func (r *Intercepts) unheard(pod *corev1.Pod) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -197,7 +236,7 @@ func (r *Intercepts) silent(pod *corev1.Pod) bool {
 		r.waiting = map[types.UID]silence{}
 	}
 	r.waiting[pod.UID] = w
-	return now.Sub(w.since) > patience && started(pod)
+	return now.Sub(w.since)
 }
 
 // heard ends the wait for the pod's agent: for the next intercept it begins anew.

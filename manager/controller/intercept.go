@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -38,6 +39,8 @@ const (
 	releaseTimeout = 10 * time.Second
 	// absence is how long a disconnected laptop keeps others off its ports.
 	absence = time.Minute
+	// orphanLife is how long an Intercept may be there without its Session.
+	orphanLife = time.Minute
 )
 
 // Intercepts reconciles Intercepts.
@@ -64,6 +67,8 @@ type Intercepts struct {
 
 	mu      sync.Mutex
 	waiting map[types.UID]silence // pods whose agents do not report
+	// abandoned are Intercepts whose sidecars kept pods from coming up.
+	abandoned map[types.UID]failure
 
 	replacing sync.Mutex
 	failed    map[string]failure      // by Intercept UID
@@ -125,8 +130,11 @@ func (r *Intercepts) advance(ctx context.Context, ic *v1alpha1.Intercept) (time.
 		}
 	}
 	if problem != nil {
+		if problem.reason == v1alpha1.ReasonSessionNotFound {
+			err = r.orphaned(ctx, ic)
+		}
 		unresolved(ic, problem)
-		return 5 * time.Second, nil
+		return 5 * time.Second, err
 	}
 	set(ic, v1alpha1.ConditionResolved, metav1.ConditionTrue, v1alpha1.ReasonResolved,
 		resolve.RefString(ic.Spec.Workload)+" port "+ic.Status.Port)
@@ -159,6 +167,21 @@ func (r *Intercepts) session(ctx context.Context, ic *v1alpha1.Intercept) (*v1al
 		return nil, &problem{v1alpha1.ReasonSessionForeign, "session " + s.Name + " belongs to another user than " + ic.Spec.User}, nil
 	}
 	return &s, nil, nil
+}
+
+// orphaned deletes an Intercept whose Session is gone for good: nobody led when
+// that was deleted.
+func (r *Intercepts) orphaned(ctx context.Context, ic *v1alpha1.Intercept) error {
+	c := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionResolved)
+	if c == nil || c.Reason != v1alpha1.ReasonSessionNotFound || time.Since(c.LastTransitionTime.Time) < orphanLife {
+		return nil
+	}
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: ic.Spec.Session}, &v1alpha1.Session{})
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	r.Log.Info("the session of an intercept is gone", "intercept", ic.Namespace+"/"+ic.Name, "session", ic.Spec.Session)
+	return client.IgnoreNotFound(r.Client.Delete(ctx, ic, client.Preconditions{UID: &ic.UID}))
 }
 
 // release lets a deleted Intercept go once no agent redirects for it.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 )
 
 func TestFromClaimToActive(t *testing.T) {
@@ -107,27 +108,56 @@ func TestAbsentLaptopLosesItsPort(t *testing.T) {
 		then := time.Now().Add(-time.Hour)
 		w := newWorld(t, interceptor.Funcs{}, intercept("alice", then), intercept("bob", then.Add(time.Minute)))
 		w.reconcile("alice")
-		gone := session("alice", false, time.Now().Add(-c.away))
-		if err := w.Get(context.Background(), client.ObjectKeyFromObject(gone), &v1alpha1.Session{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Delete(context.Background(), gone); err != nil {
-			t.Fatal(err)
-		}
-		gone.ResourceVersion = ""
-		status := gone.Status
-		if err := w.Create(context.Background(), gone); err != nil {
-			t.Fatal(err)
-		}
-		gone.Status = status
-		if err := w.Status().Update(context.Background(), gone); err != nil {
-			t.Fatal(err)
-		}
+		w.connected("alice", false, time.Now().Add(-c.away))
 		bob := w.reconcile("bob")
 		if taken := condition(bob, v1alpha1.ConditionResolved).Reason == v1alpha1.ReasonPortTaken; taken != c.taken {
 			t.Errorf("away for %s: taken is %v, want %v", c.away, taken, c.taken)
 		}
 	}
+}
+
+// A laptop that comes back after its port went to another has to wait for it,
+// also while the other one is away for a moment.
+func TestPortHasOneOwner(t *testing.T) {
+	then := time.Now().Add(-time.Hour)
+	w := newWorld(t, interceptor.Funcs{}, intercept("alice", then), intercept("bob", then.Add(time.Minute)))
+	activate := func(user string) {
+		t.Helper()
+		w.reports(w.reconcile(user), v1alpha1.PodStatus{Name: "quote-1", State: v1alpha1.PodActive})
+		if ic := w.reconcile(user); !active(ic) {
+			t.Fatalf("%s is %+v", user, ic.Status)
+		}
+	}
+	owner := func(want string) {
+		t.Helper()
+		w.reconcile("alice")
+		w.reconcile("bob")
+		for _, user := range []string{"alice", "bob"} {
+			wanted := v1alpha1.ReasonPortTaken
+			if user == want {
+				wanted = v1alpha1.ReasonResolved
+			}
+			if got := condition(w.reconcile(user), v1alpha1.ConditionResolved); got.Reason != wanted {
+				t.Errorf("%s: %s, want %s", user, got.Reason, wanted)
+			}
+		}
+		ports, err := plan.New(w, system).Pod(context.Background(), "shop", "quote-1", "p")
+		if err != nil || len(ports) != 1 || ports[0].Route.Session != want {
+			t.Errorf("plan is %v, %v", ports, err)
+		}
+	}
+	activate("alice")
+	owner("alice")
+	w.connected("alice", false, time.Now().Add(-2*time.Minute))
+	w.reconcile("bob") // before anybody has looked at alice
+	owner("bob")
+	activate("bob")
+	w.connected("alice", true, time.Now())
+	owner("bob")
+	w.connected("bob", false, time.Now().Add(-10*time.Second))
+	owner("bob")
+	w.connected("bob", false, time.Now().Add(-2*time.Minute))
+	owner("alice")
 }
 
 func TestPodSecurityIsExplained(t *testing.T) {

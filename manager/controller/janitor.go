@@ -7,10 +7,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -93,10 +95,14 @@ func (j *Janitor) Tidy(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// follow looks after a pod that was let go and whose Intercept does not.
+// follow looks after a pod that was let go and whose Intercept does not,
+// because it is gone, or wants no sidecar any more.
 func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha1.InterceptList, now time.Time) error {
-	how, ok := readReleased(p)
-	wanted := slices.ContainsFunc(intercepts.Items, func(ic v1alpha1.Intercept) bool { return string(ic.UID) == p.Labels[releasedLabel] })
+	how, ok := release.Read(p)
+	wanted := slices.ContainsFunc(intercepts.Items, func(ic v1alpha1.Intercept) bool {
+		return string(ic.UID) == p.Labels[releasedLabel] && ic.Status.Injection == v1alpha1.InjectSidecar &&
+			meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionResolved)
+	})
 	switch {
 	case !ok:
 		return nil // not our label
@@ -130,20 +136,29 @@ func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha
 
 // superfluous says that a pod's sidecar is to go: an intercept brought it, none
 // needs it, and it was idle for long enough, somebody has asked, or the pod does
-// not come up with it.
+// not come up with it. A pod that does not come up is not needed by intercepts
+// that want no sidecar, or no longer.
 func (j *Janitor) superfluous(ctx context.Context, p *corev1.Pod, intercepts *v1alpha1.InterceptList, now time.Time, seen map[types.UID]time.Time) bool {
 	s := sidecar.Of(p)
 	if s == nil || !s.OnDemand {
 		return false
 	}
+	intercepted := false
 	for i := range intercepts.Items {
 		ic := &intercepts.Items[i]
 		if ic.Namespace != p.Namespace {
 			continue
 		}
-		if w, err := resolve.Get(ctx, j.Client, ic.Namespace, ic.Spec.Workload); err == nil && w.Matches(p) {
+		if w, err := resolve.Get(ctx, j.Client, ic.Namespace, ic.Spec.Workload); err != nil || !w.Matches(p) {
+			continue
+		}
+		if ready(p) || ic.Status.Injection == v1alpha1.InjectSidecar {
 			return false
 		}
+		intercepted = true
+	}
+	if intercepted {
+		return diagnose(p) != nil
 	}
 	since, ok := j.idle[p.UID]
 	if !ok {

@@ -74,7 +74,7 @@ func (r *Intercepts) lead(ctx context.Context, w *resolve.Workload, pods []corev
 
 // unlead is lead for an Intercept that is going.
 func (r *Intercepts) unlead(ctx context.Context, ic *v1alpha1.Intercept) error {
-	if r.Mesh == nil || ic.Status.Injection != v1alpha1.InjectSidecar {
+	if r.Mesh == nil || ic.Status.Injection == v1alpha1.InjectEphemeral {
 		return nil
 	}
 	w, err := resolve.Get(ctx, r.Client, ic.Namespace, ic.Spec.Workload)

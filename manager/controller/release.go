@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
 	"time"
 
@@ -13,26 +12,15 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
+// The label and the annotation of a pod that was let go.
 const (
-	// releasedLabel is on a pod whose ReplicaSet was made to let go of it: a new
-	// one is being made while this one still serves. Its value is the UID of the
-	// Intercept that wants a sidecar, or leaving.
-	releasedLabel = v1alpha1.Group + "/released"
-	// releasedAnnotation holds a released in JSON.
-	releasedAnnotation = v1alpha1.Group + "/released"
+	releasedLabel      = release.Label
+	releasedAnnotation = release.Annotation
 )
-
-// released is what to give back to a pod that was let go.
-type released struct {
-	Labels map[string]string `json:"labels"`
-	At     metav1.Time       `json:"at"`
-	// Drained is since when no Service leads to the pod any more.
-	Drained *metav1.Time `json:"drained,omitempty"`
-}
 
 // hold are the labels by which nobody but the ReplicaSet holds the pod; none
 // when there is none such, or two pods at a time are not wanted.
@@ -78,7 +66,7 @@ func leadsTo(s *corev1.Service, p *corev1.Pod) bool {
 // letGo takes labels off a pod, so that its ReplicaSet makes a new one while
 // this one serves on.
 func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload, p *corev1.Pod, labels map[string]string) error {
-	text, err := json.Marshal(released{Labels: labels, At: metav1.Now()})
+	text, err := json.Marshal(release.Mark{Labels: labels, At: metav1.Now()})
 	if err != nil {
 		return err
 	}
@@ -98,7 +86,7 @@ func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload,
 
 // ownerBefore is the ReplicaSet that had the pod: of the other pods, or found
 // by the labels that were taken off.
-func (r *Intercepts) ownerBefore(ctx context.Context, p *corev1.Pod, how released, other *metav1.OwnerReference) *metav1.OwnerReference {
+func (r *Intercepts) ownerBefore(ctx context.Context, p *corev1.Pod, how release.Mark, other *metav1.OwnerReference) *metav1.OwnerReference {
 	if other != nil {
 		return other
 	}
@@ -109,19 +97,18 @@ func (r *Intercepts) ownerBefore(ctx context.Context, p *corev1.Pod, how release
 	return &metav1.OwnerReference{Kind: "ReplicaSet", Name: list.Items[0].Name, UID: list.Items[0].UID}
 }
 
-func readReleased(p *corev1.Pod) (released, bool) {
-	var how released
-	err := json.Unmarshal([]byte(p.Annotations[releasedAnnotation]), &how)
-	return how, err == nil && len(how.Labels) > 0
-}
-
-// takeBack gives a pod to its ReplicaSet again, which then removes the one too
-// many: that which is not ready.
-func (r *Intercepts) takeBack(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how released) error {
-	fresh := p.DeepCopy()
-	delete(fresh.Labels, releasedLabel)
-	delete(fresh.Annotations, releasedAnnotation)
-	maps.Copy(fresh.Labels, how.Labels)
+// takeBack gives a pod to its ReplicaSet again. If there is none any more, the
+// pod goes, as far as PodDisruptionBudgets allow; the Janitor goes on.
+func (r *Intercepts) takeBack(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how release.Mark) error {
+	fresh := release.Restore(p, how)
+	wanted, err := release.Wanted(ctx, r.Live, fresh)
+	if err != nil {
+		return err
+	}
+	if !wanted {
+		_, err := r.evict(ctx, w, p, "removing pod "+p.Name)
+		return err
+	}
 	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
 		return client.IgnoreNotFound(err)
 	}

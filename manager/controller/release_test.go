@@ -4,9 +4,15 @@ import (
 	"context"
 	"maps"
 	"testing"
+	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -41,5 +47,86 @@ func TestHold(t *testing.T) {
 				t.Errorf("held by %v, want %v", held, c.want)
 			}
 		})
+	}
+}
+
+// letGo makes the world's pod one that was let go for alice's intercept.
+func (w *world) letGo() {
+	w.t.Helper()
+	p := w.pod("quote-1")
+	delete(p.Labels, "hash")
+	p.Labels[releasedLabel] = "alice"
+	p.Annotations = map[string]string{releasedAnnotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z"}`}
+	w.must(w.Update(context.Background(), p))
+}
+
+// TestJanitorTakesBack: the intercept is there, and there is no replacing any
+// more.
+func TestJanitorTakesBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		resolved metav1.ConditionStatus
+		mode     v1alpha1.InjectMode
+		back     bool
+	}{
+		"wanted":         {metav1.ConditionTrue, v1alpha1.InjectSidecar, false},
+		"not resolved":   {metav1.ConditionFalse, v1alpha1.InjectSidecar, true},
+		"ephemeral":      {metav1.ConditionTrue, v1alpha1.InjectEphemeral, true},
+		"sidecar failed": {metav1.ConditionTrue, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ic := intercept("alice", time.Now())
+			w := withReplicaSet(t, ic)
+			w.letGo()
+			set(ic, v1alpha1.ConditionResolved, c.resolved, "x", "")
+			ic.Status.Injection = c.mode
+			w.must(w.Status().Update(t.Context(), ic))
+			w.must((&Janitor{Intercepts: w.ics}).Tidy(t.Context(), time.Now()))
+			if l := w.pod("quote-1").Labels; (l["hash"] == "a") != c.back || (l[releasedLabel] == "") != c.back {
+				t.Errorf("labels %v", l)
+			}
+		})
+	}
+}
+
+// TestNobodyToTakeBack: the ReplicaSet is gone or going, so the pod goes too,
+// when its PodDisruptionBudget lets it. The intercept does not wait for that.
+func TestNobodyToTakeBack(t *testing.T) {
+	for _, going := range []bool{false, true} {
+		allowed := false
+		budget := interceptor.Funcs{SubResourceCreate: func(ctx context.Context, c client.Client, sub string, o, s client.Object, opts ...client.SubResourceCreateOption) error {
+			if sub == "eviction" && !allowed {
+				return apierrors.NewTooManyRequests("Cannot evict pod", 0)
+			}
+			return c.SubResource(sub).Create(ctx, o, s, opts...)
+		}}
+		w := withReplicaSet(t, intercept("alice", time.Now()))
+		w.ics.Client = interceptor.NewClient(w, budget)
+		w.letGo()
+		rs := &appsv1.ReplicaSet{}
+		w.must(w.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote-a"}, rs))
+		if going {
+			rs.Finalizers = []string{"foregroundDeletion"}
+			w.must(w.Update(t.Context(), rs))
+		}
+		w.must(w.Delete(t.Context(), rs))
+		w.reconcile("alice")
+		w.must(w.Delete(t.Context(), intercept("alice", time.Now())))
+		key := client.ObjectKey{Namespace: "shop", Name: "quote-alice"}
+		if _, err := w.ics.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Get(t.Context(), key, &v1alpha1.Intercept{}); !apierrors.IsNotFound(err) {
+			t.Errorf("the intercept waits: %v", err)
+		}
+		j := &Janitor{Intercepts: w.ics}
+		w.must(j.Tidy(t.Context(), time.Now()))
+		if l := w.pod("quote-1").Labels; l["hash"] != "" {
+			t.Errorf("labels %v", l)
+		}
+		allowed = true
+		w.must(j.Tidy(t.Context(), time.Now()))
+		if err := w.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote-1"}, &corev1.Pod{}); !apierrors.IsNotFound(err) {
+			t.Errorf("the pod stays: %v", err)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
@@ -26,21 +27,12 @@ const (
 	// drainTime is how long it takes until no node leads callers to a pod that
 	// no Service selects, or that was evicted.
 	drainTime = 2 * time.Second
-	// failureLife is how long a failed injection is not tried again.
-	failureLife = time.Minute
 )
 
 // want is since when pods are to have a sidecar for a spec.
 type want struct {
 	generation int64
 	at         time.Time
-}
-
-// failure is an injection that did not work.
-type failure struct {
-	generation int64
-	until      time.Time
-	problem    *problem
 }
 
 // replace brings the sidecar into the workload's pods, one at a time and
@@ -50,11 +42,8 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 	r.replacing.Lock()
 	defer r.replacing.Unlock()
 	r.prepare()
-	if f, ok := r.failed[string(ic.UID)]; ok {
-		if f.generation == ic.Generation && time.Now().Before(f.until) {
-			return f.problem
-		}
-		delete(r.failed, string(ic.UID))
+	if p := r.failure(ic, w, pods, bare); p != nil {
+		return p
 	}
 	old := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Labels[releasedLabel] != "" })
 	if since := time.Since(r.acted[w.UID]); since < settleDown {
@@ -75,8 +64,13 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 		return wait(fmt.Sprintf("replacing pods by ones with a sidecar: %v", err))
 	case p != nil && p.reason == v1alpha1.ReasonReplacing:
 		r.said[w.UID] = p.message
+	case p != nil && p.reason != v1alpha1.ReasonDisruptionBudget && old < 0 && r.evictedFor(ic, w):
+		return r.abandon(ic, p)
 	case p != nil && p.reason != v1alpha1.ReasonDisruptionBudget:
-		r.failed[string(ic.UID)] = failure{ic.Generation, time.Now().Add(failureLife), p}
+		life := min(max(2*r.failed[string(ic.UID)].life, failureLife), longestFailure)
+		r.failed[string(ic.UID)] = failure{ic.Generation, time.Now().Add(life), life, p}
+	case p == nil:
+		r.forget(ic)
 	}
 	return p
 }
@@ -94,15 +88,17 @@ func (r *Intercepts) prepare() {
 func (r *Intercepts) giveUp(ctx context.Context, ic *v1alpha1.Intercept) error {
 	r.replacing.Lock()
 	defer r.replacing.Unlock()
-	delete(r.failed, string(ic.UID))
-	delete(r.wanted, string(ic.UID))
+	r.forget(ic)
+	r.mu.Lock()
+	delete(r.abandoned, ic.UID)
+	r.mu.Unlock()
 	var list corev1.PodList
 	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{releasedLabel: string(ic.UID)}); err != nil {
 		return err
 	}
 	for i := range list.Items {
 		p := &list.Items[i]
-		how, ok := readReleased(p)
+		how, ok := release.Read(p)
 		if !ok || p.DeletionTimestamp != nil || how.Drained != nil {
 			continue
 		}
@@ -181,7 +177,7 @@ func maker(w *resolve.Workload, pods []corev1.Pod) *metav1.OwnerReference {
 // follow looks after a pod that was let go: it goes when the new one is ready,
 // and comes back when there will be none.
 func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, old *corev1.Pod, pods []corev1.Pod) (*problem, error) {
-	how, ok := readReleased(old)
+	how, ok := release.Read(old)
 	if !ok {
 		return r.evict(ctx, w, old, "replacing pod "+old.Name+" by one with a sidecar")
 	}
@@ -225,7 +221,7 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 
 // drain takes a pod whose successor is ready out of its Services, if its going
 // is allowed; the Janitor evicts it when callers have gone elsewhere.
-func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how released, doing string) (*problem, error) {
+func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how release.Mark, doing string) (*problem, error) {
 	if problem, err := r.evict(ctx, w, p, doing, client.DryRunAll); err != nil || problem.reason == v1alpha1.ReasonDisruptionBudget {
 		return problem, err
 	}

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -79,11 +80,17 @@ func (w *world) pod(name string) *corev1.Pod {
 // successor is what the ReplicaSet makes.
 func (w *world) successor(change func(*corev1.Pod)) {
 	w.t.Helper()
-	old := w.pod("quote-1")
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-2", UID: "p2", Labels: map[string]string{"app": "quote", "hash": "a"},
+	w.made("quote-2", change)
+}
+
+func (w *world) made(name string, change func(*corev1.Pod)) {
+	w.t.Helper()
+	var d appsv1.Deployment
+	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &d))
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("p" + strings.TrimPrefix(name, "quote-")), Labels: map[string]string{"app": "quote", "hash": "a"},
 		Annotations: map[string]string{sidecar.Annotation: layout}, CreationTimestamp: metav1.NewTime(time.Now().Add(2 * time.Second)),
 		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "quote-a", UID: "rs", Controller: ptr.To(true)}}},
-		Spec: *old.Spec.DeepCopy()}
+		Spec: *d.Spec.Template.Spec.DeepCopy()}
 	p.Spec.Containers[0].Ports[0].Name = ""
 	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: sidecar.Container, Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 9900}}})
 	change(p)
@@ -290,10 +297,7 @@ func TestSidecarObstacles(t *testing.T) {
 
 func (w *world) template(change func(*corev1.PodTemplateSpec)) {
 	w.t.Helper()
-	var d appsv1.Deployment
-	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &d))
-	change(&d.Spec.Template)
-	w.must(w.Update(context.Background(), &d))
+	w.deployment(func(d *appsv1.Deployment) { change(&d.Spec.Template) })
 }
 
 // TestChoose holds which way auto takes, and what it says about it.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
@@ -59,8 +61,8 @@ func (r *Intercepts) resolve(ctx context.Context, ic *v1alpha1.Intercept) (*reso
 	return w, nil, nil
 }
 
-// conflict finds an older Intercept that has one of the ports in one of the
-// pods. A laptop that has been away for a while does not count.
+// conflict finds an Intercept that has one of the ports in one of the pods, and
+// the better claim.
 func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload) (*problem, error) {
 	var list v1alpha1.InterceptList
 	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace)); err != nil {
@@ -70,9 +72,10 @@ func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, w *re
 	if err != nil {
 		return nil, err
 	}
+	own := r.claim(ctx, ic)
 	for i := range list.Items {
 		other := &list.Items[i]
-		if other.UID == ic.UID || !plan.Accepted(other) || !r.precedes(ctx, other, ic) {
+		if other.UID == ic.UID || !plan.Accepted(other) || !r.claim(ctx, other).precedes(own) {
 			continue
 		}
 		ow, err := resolve.Get(ctx, r.Client, other.Namespace, other.Spec.Workload)
@@ -88,19 +91,34 @@ func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, w *re
 	return nil, nil
 }
 
-// precedes says that other's claim is older, and that its laptop is there or
-// was a short time ago. Who has waited out an absence keeps the port.
-func (r *Intercepts) precedes(ctx context.Context, other, ic *v1alpha1.Intercept) bool {
-	if r.absent(ctx, other) {
-		return false
+// claim is how good an Intercept's claim on its ports is.
+type claim struct {
+	absent  bool // its laptop, for a while
+	waiting bool // it has no traffic that it could lose
+	since   time.Time
+	uid     types.UID
+}
+
+// precedes says that the claim is better than another: of two different ones,
+// one is, so that no port has two owners. Who has waited out an absence keeps
+// the port.
+func (c claim) precedes(o claim) bool {
+	order := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
 	}
-	if plan.Accepted(ic) && !r.absent(ctx, ic) && active(ic) {
-		return false
-	}
-	if !other.CreationTimestamp.Equal(&ic.CreationTimestamp) {
-		return other.CreationTimestamp.Before(&ic.CreationTimestamp)
-	}
-	return other.UID < ic.UID
+	return cmp.Or(order(c.absent)-order(o.absent), order(c.waiting)-order(o.waiting), c.since.Compare(o.since), cmp.Compare(c.uid, o.uid)) < 0
+}
+
+// claim reads off how good ic's claim is. A laptop that went away a short time
+// ago has one as if it were there.
+func (r *Intercepts) claim(ctx context.Context, ic *v1alpha1.Intercept) claim {
+	c := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionActive)
+	has := c != nil && (c.Status == metav1.ConditionTrue || c.Reason == v1alpha1.ReasonDisconnected)
+	absent := r.absent(ctx, ic)
+	return claim{absent: absent, waiting: absent || !has || !plan.Accepted(ic), since: ic.CreationTimestamp.Time, uid: ic.UID}
 }
 
 func (r *Intercepts) absent(ctx context.Context, ic *v1alpha1.Intercept) bool {

@@ -127,27 +127,72 @@ type Presence struct {
 // NeedLeaderElection says that every replica does this.
 func (p *Presence) NeedLeaderElection() bool { return false }
 
-// Start writes changes down until ctx ends.
+// presenceEvery is how often is tried again what could not be written.
+const presenceEvery = 10 * time.Second
+
+// Start writes changes down until ctx ends, and first takes back what this
+// replica has written before it was restarted.
 func (p *Presence) Start(ctx context.Context) error {
+	tick := time.NewTicker(presenceEvery)
+	defer tick.Stop()
+	left := map[string]bool{} // names that are still to be written
+	listed := p.own(ctx, left)
+	p.rest(ctx, left)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case name := <-p.Changes:
-			for try := range 20 {
-				err := p.write(ctx, name)
-				if err == nil {
-					break
-				}
-				p.Log.Debug("write session", "session", name, "try", try, "error", err)
-				select {
-				case <-ctx.Done():
-					return nil
-				case <-time.After(time.Duration(try+1) * 20 * time.Millisecond):
-				}
+			delete(left, name)
+			if !p.persist(ctx, name) {
+				left[name] = true
 			}
+		case <-tick.C:
+			listed = listed || p.own(ctx, left)
+			p.rest(ctx, left)
 		}
 	}
+}
+
+// rest writes what is left, as far as that can be.
+func (p *Presence) rest(ctx context.Context, left map[string]bool) {
+	for name := range left {
+		if p.write(ctx, name) == nil {
+			delete(left, name)
+		}
+	}
+}
+
+// own adds the Sessions that name this replica.
+func (p *Presence) own(ctx context.Context, names map[string]bool) bool {
+	var list v1alpha1.SessionList
+	if err := p.Reader.List(ctx, &list, client.InNamespace(p.Namespace)); err != nil {
+		p.Log.Debug("list sessions", "error", err)
+		return false
+	}
+	for _, s := range list.Items {
+		if slices.ContainsFunc(s.Status.Relays, func(r v1alpha1.Relay) bool { return r.Pod == p.Relay.Pod }) {
+			names[s.Name] = true
+		}
+	}
+	return true
+}
+
+// persist writes a session down; false when several tries were in vain.
+func (p *Presence) persist(ctx context.Context, name string) bool {
+	for try := range 20 {
+		err := p.write(ctx, name)
+		if err == nil {
+			return true
+		}
+		p.Log.Debug("write session", "session", name, "try", try, "error", err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Duration(try+1) * 20 * time.Millisecond):
+		}
+	}
+	return false
 }
 
 func (p *Presence) write(ctx context.Context, name string) error {

@@ -121,6 +121,19 @@ func (w *world) reports(ic *v1alpha1.Intercept, pods ...v1alpha1.PodStatus) {
 	}
 }
 
+// connected has a laptop connect, or go away, at a time.
+func (w *world) connected(user string, connected bool, since time.Time) {
+	w.t.Helper()
+	var s v1alpha1.Session
+	if err := w.Get(context.Background(), client.ObjectKey{Namespace: system, Name: user}, &s); err != nil {
+		w.t.Fatal(err)
+	}
+	s.Status = session(user, connected, since).Status
+	if err := w.Status().Update(context.Background(), &s); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func condition(ic *v1alpha1.Intercept, kind string) metav1.Condition {
 	if c := meta.FindStatusCondition(ic.Status.Conditions, kind); c != nil {
 		return *c

@@ -103,6 +103,10 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod) ([]*rpc.CapturePort
 	if err := p.reader.List(ctx, &list, client.InNamespace(pod.Namespace)); err != nil {
 		return nil, err
 	}
+	// Where two claim one port, every replica is to choose the same.
+	slices.SortFunc(list.Items, func(a, b v1alpha1.Intercept) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
+	})
 	var ports []*rpc.CapturePort
 	for i := range list.Items {
 		ic := &list.Items[i]

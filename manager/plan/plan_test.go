@@ -126,6 +126,18 @@ func TestForeignSessionGetsNothing(t *testing.T) {
 	}
 }
 
+// Two that have one port for a moment: every replica tells the agent of the same.
+func TestOneOfTwoClaims(t *testing.T) {
+	older, younger, twin := accepted("alice"), accepted("alice"), accepted("alice")
+	older.Name, older.UID, older.CreationTimestamp = "z", "z", metav1.NewTime(time.Unix(1000, 0))
+	younger.Name, younger.UID, younger.CreationTimestamp = "a", "a", metav1.NewTime(time.Unix(2000, 0))
+	twin.Name, twin.UID, twin.CreationTimestamp = "b", "zz", older.CreationTimestamp
+	ports := plan(t, "p", quotePod(), older, younger, twin)
+	if len(ports) != 1 || ports[0].Route.InterceptUid != "z" {
+		t.Errorf("plan is %v", ports)
+	}
+}
+
 func TestChangesWake(t *testing.T) {
 	p := New(nil, system)
 	ch, stop := p.Subscribe()

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm"
 )
@@ -27,6 +28,7 @@ func (o *Options) clean(ctx context.Context, namespaces []string) error {
 	if err != nil {
 		return err
 	}
+	o.takeBack(ctx, namespaces)
 	if err := o.deleteSessions(ctx); err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func (o *Options) deleteLeftovers(ctx context.Context) error {
 }
 
 // reportAgents names the pods that agents stay in: an ephemeral container cannot
-// be removed. They pass everything to the application, but for what the
+// be removed, and nobody replaces pods with a sidecar any more. They pass everything to the application, but for what the
 // traffic-manager did not end and --no-fallback forbids.
 func (o *Options) reportAgents(ctx context.Context, namespaces []string, released []v1alpha1.Intercept) {
 	for _, i := range released {
@@ -115,7 +117,7 @@ func (o *Options) reportAgents(ctx context.Context, namespaces []string, release
 
 // hasAgent says whether an agent runs in a pod.
 func hasAgent(p *corev1.Pod) bool {
-	return slices.ContainsFunc(p.Status.EphemeralContainerStatuses, func(c corev1.ContainerStatus) bool {
+	return p.DeletionTimestamp == nil && sidecar.Of(p) != nil || slices.ContainsFunc(p.Status.EphemeralContainerStatuses, func(c corev1.ContainerStatus) bool {
 		return (c.Name == agentContainer || strings.HasPrefix(c.Name, agentContainer+"-")) && c.State.Running != nil
 	})
 }

@@ -58,6 +58,7 @@ func (o *Options) Run(ctx context.Context) error {
 		if err := o.removeAgents(ctx, namespaces); err != nil {
 			return err
 		}
+		o.takeBack(ctx, namespaces)
 	}
 	var kept []string
 	var notGone error // a pod hangs, say: Helm has forgotten the release by then

@@ -27,8 +27,8 @@ type Options struct {
 	// namespaces when that is empty.
 	Ref       *v1alpha1.WorkloadReference
 	Namespace string
-	// Step says that this is a part of something larger: nothing is said when
-	// there is nothing to do.
+	// Step says that this is a part of something larger, after which there is no
+	// traffic-manager: nothing is said when there is nothing to do.
 	Step     bool
 	Wait     bool
 	Timeout  time.Duration
@@ -173,7 +173,7 @@ func (o *Options) await(ctx context.Context, pods []corev1.Pod) error {
 				return err
 			}
 			if there || err != nil {
-				left = append(left, pods[i].Name)
+				left = append(left, o.name(&pods[i]))
 			}
 		}
 		if len(left) == 0 {
@@ -182,9 +182,20 @@ func (o *Options) await(ctx context.Context, pods []corev1.Pod) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("agents are still in %s; the traffic-manager goes on trying: a PodDisruptionBudget may hold it up, or new pods that are not ready", strings.Join(left, ", "))
+			after := "; the traffic-manager goes on trying"
+			if o.Step {
+				after = ""
+			}
+			return fmt.Errorf("agents are still in %s%s: a PodDisruptionBudget may hold it up, or new pods that are not ready", strings.Join(left, ", "), after)
 		}
 	}
+}
+
+func (o *Options) name(p *corev1.Pod) string {
+	if o.Namespace == "" {
+		return p.Namespace + "/" + p.Name
+	}
+	return p.Name
 }
 
 func (o *Options) there(ctx context.Context, p *corev1.Pod) (bool, error) {

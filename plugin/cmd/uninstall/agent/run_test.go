@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 	for _, tt := range []struct {
 		name             string
 		objects          []client.Object
-		all, stuck       bool
+		all, stuck, step bool
 		out, errOut, err string
 		asked            string
 	}{
@@ -68,6 +68,8 @@ func TestRun(t *testing.T) {
 		{name: "all", all: true, objects: []client.Object{pod("a", "ephemeral")}, out: "agents removed from 1 pod of namespace shop\n", asked: "a"},
 		{name: "nobody acts", stuck: true, objects: []client.Object{pod("a", "sidecar")}, asked: "a",
 			err: "agents are still in a; the traffic-manager goes on trying: a PodDisruptionBudget may hold it up, or new pods that are not ready"},
+		{name: "nobody acts any more", stuck: true, all: true, step: true, objects: []client.Object{pod("a", "sidecar")}, asked: "a",
+			err: "agents are still in shop/a: a PodDisruptionBudget may hold it up, or new pods that are not ready"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := runtime.NewScheme()
@@ -92,6 +94,9 @@ func TestRun(t *testing.T) {
 				Timeout: 200 * time.Millisecond, Interval: 10 * time.Millisecond, Client: c, Now: time.Now}
 			if tt.all {
 				o.Ref = nil
+			}
+			if tt.step {
+				o.Step, o.Namespace = true, ""
 			}
 			err := o.Run(context.Background())
 			if err == nil && tt.err != "" || err != nil && err.Error() != tt.err {

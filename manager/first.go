@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+)
+
+const (
+	// pause is between two tries to read something.
+	pause = 2 * time.Second
+	// refusals is how many answers that are not likely to change are taken for
+	// good: an API server that starts says things that it does not mean.
+	refusals = 5
+)
+
+// first reads what nothing can begin without. Until the API server answers it
+// goes on asking, alive to the kubelet, which would wait longer each time before
+// it starts the program again.
+func first(ctx context.Context, log *slog.Logger, o *options, c client.Client) (*pki.Authority, *corev1.Service, error) {
+	stop, err := alive(o.health)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer stop()
+	var authority *pki.Authority
+	err = patiently(ctx, log, func() (err error) {
+		authority, err = pki.Load(ctx, c, o.namespace, time.Now())
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	var service corev1.Service
+	err = patiently(ctx, log, func() error {
+		if err := c.Get(ctx, client.ObjectKey{Namespace: o.namespace, Name: o.service}, &service); err != nil {
+			return fmt.Errorf("read own service: %w", err)
+		}
+		return nil
+	})
+	return authority, &service, err
+}
+
+// patiently tries until it works, waiting does not mend the error, or ctx ends.
+func patiently(ctx context.Context, log *slog.Logger, try func() error) error {
+	refused := 0
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) {
+			refused++
+		}
+		if ctx.Err() != nil || refused == refusals {
+			return err
+		}
+		log.Warn("not started yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// alive answers /healthz, and nothing else, until it is stopped.
+func alive(address string) (stop func(), err error) {
+	if address == "" || address == "0" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for health checks: %w", err)
+	}
+	s := &http.Server{ReadHeaderTimeout: pause, Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path != "/healthz" {
+			http.Error(w, "not started yet", http.StatusServiceUnavailable)
+		}
+	})}
+	go s.Serve(l)
+	return func() { s.Close() }, nil
+}

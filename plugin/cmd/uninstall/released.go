@@ -1,0 +1,59 @@
+package uninstall
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+)
+
+// takeBack ends what the traffic-manager has begun with pods: those that their
+// ReplicaSets were made to let go of are theirs again. Nobody does it later.
+func (o *Options) takeBack(ctx context.Context, namespaces []string) {
+	var list corev1.PodList
+	if err := o.Client.List(ctx, &list, client.HasLabels{release.Label}); err != nil {
+		fmt.Fprintf(o.ErrOut, "Warning: cannot tell which pods were being replaced: %v\n", err)
+		return
+	}
+	for i := range list.Items {
+		p := &list.Items[i]
+		m, ok := release.Read(p)
+		if !ok || p.DeletionTimestamp != nil || namespaces != nil && !slices.Contains(namespaces, p.Namespace) {
+			continue
+		}
+		doing, err := o.restore(ctx, p, m)
+		switch {
+		case err == nil:
+			fmt.Fprintf(o.ErrOut, "%s pod %s/%s, which was being replaced\n", doing, p.Namespace, p.Name)
+		case apierrors.IsNotFound(err), apierrors.IsConflict(err): // the traffic-manager was faster
+		default:
+			fmt.Fprintf(o.ErrOut, "Warning: pod %s/%s was being replaced, and belongs to no ReplicaSet: %v\n", p.Namespace, p.Name, err)
+		}
+	}
+}
+
+// restore gives a pod back, if somebody takes it and callers still come to it;
+// else it goes.
+func (o *Options) restore(ctx context.Context, p *corev1.Pod, m release.Mark) (doing string, err error) {
+	fresh := release.Restore(p, m)
+	wanted, err := release.Wanted(ctx, o.Client, fresh)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("list replicasets: %w", err)
+	case wanted && m.Drained == nil:
+		delete(fresh.Annotations, sidecar.LeaveAnnotation)
+		return "Keeping", o.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{}))
+	}
+	return "Removing", o.Client.SubResource("eviction").Create(ctx, p, &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}},
+	})
+}
