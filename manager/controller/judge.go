@@ -64,7 +64,7 @@ func judge(ic *v1alpha1.Intercept, s *v1alpha1.Session, a attached) {
 	case a.active > 0:
 		set(ic, v1alpha1.ConditionActive, metav1.ConditionTrue, v1alpha1.ReasonActive,
 			fmt.Sprintf("%d of %d pods send their traffic to the laptop", a.active, a.pods))
-		if state != v1alpha1.StateError && a.active == a.pods {
+		if message == "" { // a pod that is being replaced is not among those counted
 			state = v1alpha1.StateActive
 		}
 	default:

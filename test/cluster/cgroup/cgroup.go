@@ -69,26 +69,39 @@ func (t Tree) Sub(elem ...string) Tree {
 // Path is the tree's path as Kubernetes and /proc write it.
 func (t Tree) Path() string { return "/" + t.path }
 
-// Create makes the group and its parents in every hierarchy.
+// Create makes the group and its parents in every hierarchy. The down of another
+// cluster may remove a parent that is empty still: then it begins again.
 func (t Tree) Create() error {
+	const tries = 100
 	for _, mount := range t.mounts {
-		dir := mount
-		for _, elem := range strings.Split(t.path, "/") {
-			if t.v2 {
-				// A controller that is missing here is missing for all; kubelet
-				// says so in better words.
-				for _, c := range []string{"+cpu", "+cpuset", "+memory", "+pids", "+io", "+hugetlb"} {
-					_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte(c), 0)
-				}
+		err := t.create(mount)
+		for try := 1; errors.Is(err, fs.ErrNotExist) && try < tries; try++ {
+			err = t.create(mount)
+		}
+		if err != nil {
+			return fmt.Errorf("create control group: %w", err)
+		}
+	}
+	return nil
+}
+
+func (t Tree) create(mount string) error {
+	dir := mount
+	for _, elem := range strings.Split(t.path, "/") {
+		if t.v2 {
+			// A controller that is missing here is missing for all; kubelet
+			// says so in better words.
+			for _, c := range []string{"+cpu", "+cpuset", "+memory", "+pids", "+io", "+hugetlb"} {
+				_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte(c), 0)
 			}
-			parent := dir
-			dir = filepath.Join(dir, elem)
-			if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
-				return fmt.Errorf("create control group: %w", err)
-			}
-			if !t.v2 {
-				inheritCpuset(parent, dir)
-			}
+		}
+		parent := dir
+		dir = filepath.Join(dir, elem)
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if !t.v2 {
+			inheritCpuset(parent, dir)
 		}
 	}
 	return nil
