@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -26,7 +27,7 @@ func TestDatagramsForNobody(t *testing.T) {
 		Spec: v1alpha1.InterceptSpec{User: "jane", Session: "session"},
 		Status: v1alpha1.InterceptStatus{Ports: []v1alpha1.ResolvedPort{
 			{ContainerPort: 53, Protocol: "UDP", LocalHost: "127.0.0.1", LocalPort: port}}}}
-	table.put(i)
+	table.entries[client.ObjectKeyFromObject(i)] = newEntry(i)
 	open := &tunnel.Open{Intercept: "shop/dns", InterceptUID: "i", Protocol: tunnel.UDP, Port: 53, First: []byte("x")}
 	taken := errors.New("taken")
 	if err := table.Handle(context.Background(), open, accepter{taken}); !errors.Is(err, taken) {
