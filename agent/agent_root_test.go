@@ -81,7 +81,7 @@ func (a *agent) exited() int {
 	a.t.Helper()
 	select {
 	case <-a.done:
-	case <-time.After(patience):
+	case <-time.After(patience + managerOther + lastFlows):
 		a.t.Fatal("the agent does not end")
 	}
 	return a.cmd.ProcessState.ExitCode()
