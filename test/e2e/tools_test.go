@@ -59,7 +59,7 @@ func TestTools(t *testing.T) {
 	})
 
 	t.Run("iperf3", func(t *testing.T) {
-		for _, flags := range []string{"", "-R", "-P 8", "-u -b 20M -l 1400", "-u -b 20M -l 1400 -R"} {
+		for _, flags := range []string{"", "-R", "-P 8", "-u -b 5M -l 1400", "-u -b 5M -l 1400 -R"} {
 			out := alice.Sh("iperf3 -J -t 1 -c tools " + flags)
 			var report struct {
 				Error string
