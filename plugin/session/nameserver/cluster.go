@@ -46,15 +46,24 @@ type future struct {
 // exists.
 func (st *state) ask(ctx context.Context, r route, t uint16) *future {
 	f := &future{done: make(chan struct{})}
-	go st.fill(ctx, f, r, t)
+	st.aside(func() { st.fill(ctx, f, r, t) })
 	return f
 }
 
 // askLate asks when that is wanted.
 func (st *state) askLate(ctx context.Context, r route, t uint16) *future {
 	f := &future{done: make(chan struct{})}
-	f.late = sync.OnceFunc(func() { go st.fill(ctx, f, r, t) })
+	f.late = sync.OnceFunc(func() { st.aside(func() { st.fill(ctx, f, r, t) }) })
 	return f
+}
+
+// aside asks in a goroutine of its own, for which an answer may not wait.
+func (st *state) aside(ask func()) {
+	st.beside.Add(1)
+	go func() {
+		defer st.beside.Add(-1)
+		ask()
+	}()
 }
 
 // askNow returns what has come.
@@ -69,10 +78,10 @@ func (st *state) fill(ctx context.Context, f *future, r route, t uint16) {
 	others := make([]*future, len(r.names)-1)
 	for i, name := range r.names[1:] {
 		others[i] = &future{done: make(chan struct{})}
-		go func() {
+		st.aside(func() {
 			defer close(others[i].done)
 			others[i].m, others[i].err = st.askOne(ctx, name, t)
-		}()
+		})
 	}
 	f.m, f.err = st.askOne(ctx, r.names[0], t)
 	for _, one := range others {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/miekg/dns"
 )
@@ -18,6 +19,7 @@ type state struct {
 	cache  *cache
 	up     *upstream
 	health *health
+	beside atomic.Int32 // what runs aside
 
 	mu      sync.Mutex
 	flights map[string]*flight
