@@ -25,17 +25,14 @@ func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bo
 	l.wg.Go(func() { ended <- l.fromLaptop(f, laptop) })
 	if sent {
 		f.moved(len(first), 0)
-	} else if !f.write(laptop, first) {
-		return <-ended
+	} else {
+		f.write(laptop, first)
 	}
 	for {
 		select {
 		case p := <-f.in:
 			l.queued.Add(-int64(len(p)))
-			if !f.write(laptop, p) {
-				laptop.Reset()
-				return <-ended
-			}
+			f.write(laptop, p)
 		case err := <-ended:
 			if time.Since(began) > refusal {
 				return nil // it had the datagrams
@@ -64,12 +61,14 @@ func (l *Listener) fromLaptop(f *flow, laptop tunnel.Stream) error {
 	}
 }
 
-func (f *flow) write(laptop tunnel.Stream, p []byte) bool {
+// write sends a datagram. A laptop that does not take it is reset, which who
+// reads from it hears.
+func (f *flow) write(laptop tunnel.Stream, p []byte) {
 	if err := tunnel.WriteDatagram(laptop, p); err != nil {
-		return false
+		laptop.Reset()
+		return
 	}
 	f.moved(len(p), 0)
-	return true
 }
 
 // toApplication is the way when the laptop is away. A port that was closed says
