@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -71,7 +72,7 @@ func (r *Intercepts) sidecarObstacle(ctx context.Context, ic *v1alpha1.Intercept
 		return &problem{reason, fmt.Sprintf("%s cannot have a sidecar: ", w) + fmt.Sprintf(format, args...)}, nil
 	}
 	for _, p := range pods {
-		if owner := metav1.GetControllerOf(&p); !covered(ic, &p) && p.Labels[releasedLabel] == "" && (owner == nil || !replaceable(owner.Kind)) {
+		if owner := metav1.GetControllerOf(&p); !covered(ic, &p) && p.Labels[release.Label] == "" && (owner == nil || !replaceable(owner.Kind)) {
 			return refuse(v1alpha1.ReasonNotSupported, "pod %s belongs to no Deployment, ReplicaSet, StatefulSet or Rollout that would make it anew, and a running pod cannot get one", p.Name)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
@@ -41,7 +42,7 @@ func TestReplaceTriesAgain(t *testing.T) {
 		}
 		replaces := func(name string) {
 			t.Helper()
-			if l := w.pod(name).Labels; l[releasedLabel] != "alice" {
+			if l := w.pod(name).Labels; l[release.Label] != "alice" {
 				t.Fatalf("%s has labels %v", name, l)
 			}
 		}

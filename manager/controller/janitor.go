@@ -20,7 +20,7 @@ import (
 
 const (
 	tidyEvery = time.Second
-	// leaving is the value of releasedLabel on a pod whose agent is to go.
+	// leaving is the value of release.Label on a pod whose agent is to go.
 	leaving = "leaving"
 	// successorTime is how long the successor of such a pod may take to be
 	// ready, before the pod is kept after all.
@@ -72,7 +72,7 @@ func (j *Janitor) Tidy(ctx context.Context, now time.Time) error {
 	going := map[string]bool{} // namespaces where a pod is under way: one at a time
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		if p.Labels[releasedLabel] == "" || p.DeletionTimestamp != nil {
+		if p.Labels[release.Label] == "" || p.DeletionTimestamp != nil {
 			continue
 		}
 		going[p.Namespace] = true
@@ -100,7 +100,7 @@ func (j *Janitor) Tidy(ctx context.Context, now time.Time) error {
 func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha1.InterceptList, now time.Time) error {
 	how, ok := release.Read(p)
 	wanted := slices.ContainsFunc(intercepts.Items, func(ic v1alpha1.Intercept) bool {
-		return string(ic.UID) == p.Labels[releasedLabel] && ic.Status.Injection == v1alpha1.InjectSidecar &&
+		return string(ic.UID) == p.Labels[release.Label] && ic.Status.Injection == v1alpha1.InjectSidecar &&
 			meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionResolved)
 	})
 	switch {
@@ -114,7 +114,7 @@ func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha
 		return err
 	case wanted:
 		return nil
-	case p.Labels[releasedLabel] != leaving:
+	case p.Labels[release.Label] != leaving:
 		return j.takeBack(ctx, nil, p, how)
 	}
 	var list corev1.PodList

@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 )
 
 func TestJanitor(t *testing.T) {
@@ -16,12 +18,12 @@ func TestJanitor(t *testing.T) {
 	w := withReplicaSet(t)
 	p := w.pod("quote-1")
 	delete(p.Labels, "hash")
-	p.Labels[releasedLabel] = "gone"
-	p.Annotations = map[string]string{releasedAnnotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z"}`}
+	p.Labels[release.Label] = "gone"
+	p.Annotations = map[string]string{release.Annotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z"}`}
 	w.must(w.Update(ctx, p))
 	j := &Janitor{Intercepts: w.ics, MaxIdle: time.Minute}
 	w.must(j.Tidy(ctx, now))
-	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[releasedLabel] != "" {
+	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[release.Label] != "" {
 		t.Errorf("labels %v", l)
 	}
 	// A sidecar that nobody needs goes when it was idle for long enough.
@@ -30,12 +32,12 @@ func TestJanitor(t *testing.T) {
 	})
 	w.must(j.Tidy(ctx, now))
 	w.must(j.Tidy(ctx, now.Add(30*time.Second)))
-	if l := w.pod("quote-2").Labels; l[releasedLabel] != "" {
+	if l := w.pod("quote-2").Labels; l[release.Label] != "" {
 		t.Errorf("it goes too soon: %v", l)
 	}
 	clear(w.ics.acted)
 	w.must(j.Tidy(ctx, now.Add(time.Minute)))
-	if l := w.pod("quote-2").Labels; l[releasedLabel] != leaving {
+	if l := w.pod("quote-2").Labels; l[release.Label] != leaving {
 		t.Errorf("it stays: %v", l)
 	}
 }

@@ -16,12 +16,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 )
 
-// The label and the annotation of a pod that was let go.
-const (
-	releasedLabel      = release.Label
-	releasedAnnotation = release.Annotation
-)
-
 // hold are the labels by which nobody but the ReplicaSet holds the pod; none
 // when there is none such, or two pods at a time are not wanted.
 func (r *Intercepts) hold(ctx context.Context, w *resolve.Workload, p *corev1.Pod) (map[string]string, error) {
@@ -74,8 +68,8 @@ func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload,
 	for k := range labels {
 		delete(fresh.Labels, k)
 	}
-	fresh.Labels[releasedLabel] = why
-	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, releasedAnnotation, string(text))
+	fresh.Labels[release.Label] = why
+	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, release.Annotation, string(text))
 	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
 		return err
 	}

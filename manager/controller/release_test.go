@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
@@ -55,8 +56,8 @@ func (w *world) letGo() {
 	w.t.Helper()
 	p := w.pod("quote-1")
 	delete(p.Labels, "hash")
-	p.Labels[releasedLabel] = "alice"
-	p.Annotations = map[string]string{releasedAnnotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z"}`}
+	p.Labels[release.Label] = "alice"
+	p.Annotations = map[string]string{release.Annotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z"}`}
 	w.must(w.Update(context.Background(), p))
 }
 
@@ -81,7 +82,7 @@ func TestJanitorTakesBack(t *testing.T) {
 			ic.Status.Injection = c.mode
 			w.must(w.Status().Update(t.Context(), ic))
 			w.must((&Janitor{Intercepts: w.ics}).Tidy(t.Context(), time.Now()))
-			if l := w.pod("quote-1").Labels; (l["hash"] == "a") != c.back || (l[releasedLabel] == "") != c.back {
+			if l := w.pod("quote-1").Labels; (l["hash"] == "a") != c.back || (l[release.Label] == "") != c.back {
 				t.Errorf("labels %v", l)
 			}
 		})

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -45,7 +44,7 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 	if p := r.failure(ic, w, pods, bare); p != nil {
 		return p
 	}
-	old := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Labels[releasedLabel] != "" })
+	old := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Labels[release.Label] != "" })
 	if since := time.Since(r.acted[w.UID]); since < settleDown {
 		return wait(cmp.Or(r.said[w.UID], "replacing pods by ones with a sidecar"))
 	}
@@ -93,7 +92,7 @@ func (r *Intercepts) giveUp(ctx context.Context, ic *v1alpha1.Intercept) error {
 	delete(r.abandoned, ic.UID)
 	r.mu.Unlock()
 	var list corev1.PodList
-	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{releasedLabel: string(ic.UID)}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{release.Label: string(ic.UID)}); err != nil {
 		return err
 	}
 	for i := range list.Items {
@@ -185,7 +184,7 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	var owner *metav1.OwnerReference
 	for i := range pods {
 		p := &pods[i]
-		if p.Labels[releasedLabel] != "" {
+		if p.Labels[release.Label] != "" {
 			continue
 		}
 		if owner == nil {
@@ -231,8 +230,8 @@ func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.P
 		return nil, err
 	}
 	fresh := p.DeepCopy()
-	fresh.Labels = map[string]string{releasedLabel: p.Labels[releasedLabel]}
-	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, releasedAnnotation, string(text))
+	fresh.Labels = map[string]string{release.Label: p.Labels[release.Label]}
+	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, release.Annotation, string(text))
 	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
 		return nil, err
 	}
@@ -249,7 +248,7 @@ func (r *Intercepts) draining(ctx context.Context, ic *v1alpha1.Intercept, w *re
 		return wait("replacing pods by ones with a sidecar: waiting until the last callers have left the pod that was evicted"), nil
 	}
 	var list corev1.PodList
-	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{releasedLabel: string(ic.UID)}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{release.Label: string(ic.UID)}); err != nil {
 		return nil, err
 	}
 	for _, p := range list.Items {
@@ -262,10 +261,7 @@ func (r *Intercepts) draining(ctx context.Context, ic *v1alpha1.Intercept, w *re
 
 // evict removes a pod as far as the PodDisruptionBudgets allow.
 func (r *Intercepts) evict(ctx context.Context, w *resolve.Workload, p *corev1.Pod, doing string, opts ...client.SubResourceCreateOption) (*problem, error) {
-	err := r.Client.SubResource("eviction").Create(ctx, p, &policyv1.Eviction{
-		ObjectMeta:    metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
-		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(p.UID)}},
-	}, opts...)
+	err := release.Evict(ctx, r.Client, p, opts...)
 	switch {
 	case err == nil && len(opts) > 0:
 		return wait(doing), nil

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
@@ -113,7 +114,7 @@ func asked(t *testing.T, more ...client.Object) *world {
 		t.Fatalf("the pod was let go of before the webhook could know: %v", l)
 	}
 	w.step()
-	if l := w.pod("quote-1").Labels; l["hash"] != "" || l["app"] != "quote" || l[releasedLabel] != "alice" {
+	if l := w.pod("quote-1").Labels; l["hash"] != "" || l["app"] != "quote" || l[release.Label] != "alice" {
 		t.Fatalf("labels of a pod that was let go of: %v", l)
 	}
 	return w
@@ -191,10 +192,10 @@ func TestReplaceTakesBack(t *testing.T) {
 				t.Errorf("%s, %s: %s", ic.Status.State, got.Reason, got.Message)
 			}
 			old := w.pod("quote-1")
-			if old.Labels["hash"] != "a" || old.Labels[releasedLabel] != "" || old.Annotations[releasedAnnotation] != "" {
+			if old.Labels["hash"] != "a" || old.Labels[release.Label] != "" || old.Annotations[release.Annotation] != "" {
 				t.Errorf("the old pod has labels %v, annotations %v", old.Labels, old.Annotations)
 			}
-			if again := condition(w.step(), v1alpha1.ConditionAgentsReady); again.Reason != tt.reason || w.pod("quote-1").Labels[releasedLabel] != "" {
+			if again := condition(w.step(), v1alpha1.ConditionAgentsReady); again.Reason != tt.reason || w.pod("quote-1").Labels[release.Label] != "" {
 				t.Errorf("it is tried again at once: %s", again.Message)
 			}
 		})
@@ -240,7 +241,7 @@ func TestReplaceAwaitsNode(t *testing.T) {
 			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) {
 				t.Errorf("%s: %s", got.Reason, got.Message)
 			}
-			if waits := w.pod("quote-1").Labels[releasedLabel] != ""; waits != (tt.reason == v1alpha1.ReasonReplacing) {
+			if waits := w.pod("quote-1").Labels[release.Label] != ""; waits != (tt.reason == v1alpha1.ReasonReplacing) {
 				t.Errorf("the old pod has labels %v", w.pod("quote-1").Labels)
 			}
 		})
@@ -253,7 +254,7 @@ func TestReplaceGivesUp(t *testing.T) {
 	w.must(w.Delete(context.Background(), intercept("alice", time.Now())))
 	_, err := w.ics.Reconcile(context.Background(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "shop", Name: "quote-alice"}})
 	w.must(err)
-	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[releasedLabel] != "" {
+	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[release.Label] != "" {
 		t.Errorf("labels %v", l)
 	}
 }
@@ -288,7 +289,7 @@ func TestSidecarObstacles(t *testing.T) {
 			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) {
 				t.Errorf("%s: %s", got.Reason, got.Message)
 			}
-			if w.step(); w.pod("quote-1").Labels[releasedLabel] != "" {
+			if w.step(); w.pod("quote-1").Labels[release.Label] != "" {
 				t.Error("the pod was touched")
 			}
 		})

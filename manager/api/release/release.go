@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,6 +39,14 @@ func Read(p *corev1.Pod) (Mark, bool) {
 	var m Mark
 	err := json.Unmarshal([]byte(p.Annotations[Annotation]), &m)
 	return m, err == nil && len(m.Labels) > 0 && p.Labels[Label] != ""
+}
+
+// Evict asks for a pod to go, this very one, as far as PodDisruptionBudgets allow.
+func Evict(ctx context.Context, c client.Client, p *corev1.Pod, opts ...client.SubResourceCreateOption) error {
+	return c.SubResource("eviction").Create(ctx, p, &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}},
+	}, opts...)
 }
 
 // Restore is the pod as its ReplicaSet had it, which then removes the one too

@@ -6,9 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
@@ -52,8 +50,5 @@ func (o *Options) restore(ctx context.Context, p *corev1.Pod, m release.Mark) (d
 		delete(fresh.Annotations, sidecar.LeaveAnnotation)
 		return "Keeping", o.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{}))
 	}
-	return "Removing", o.Client.SubResource("eviction").Create(ctx, p, &policyv1.Eviction{
-		ObjectMeta:    metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
-		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}},
-	})
+	return "Removing", release.Evict(ctx, o.Client, p)
 }
