@@ -33,6 +33,7 @@
 // `make bin/rollouts/image.tar` Argo Rollouts.
 //
 // A cluster that is up already is used. E2E_KEEP=1 leaves them up for the next
-// run, E2E_BIN names another folder than bin/. A test that fails prints the
+// run, E2E_BIN names another folder than bin/, and E2E_CLUSTER another name than
+// "e2e", so that two runs do not share clusters. A test that fails prints the
 // objects, events and logs of what it used.
 package e2e

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"testing"
@@ -14,8 +15,9 @@ import (
 var clusters *lab.Pool
 
 func TestMain(m *testing.M) {
+	name := cmp.Or(os.Getenv("E2E_CLUSTER"), "e2e")
 	var err error
-	if clusters, err = lab.NewPool("e2e", 2); err != nil {
+	if clusters, err = lab.NewPool(name, 2); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		os.Exit(1)
 	}
