@@ -97,6 +97,9 @@ func run(ctx context.Context, log *slog.Logger, o *options) error {
 	agentsPort := strconv.Itoa(server.AgentsPort)
 	name := fmt.Sprintf("%s.%s.svc", o.service, o.namespace)
 	control := agents.New(log, authority, planner, mgr.GetClient(), mgr.GetClient(), direct, name, o.config.Agent.MaxIdleTime.Duration)
+	if err := watchReports(ctx, mgr, control); err != nil {
+		return err
+	}
 	mux := http.NewServeMux()
 	mux.Handle(tunnel.UpgradePath, rel)
 	a := o.config.Agent

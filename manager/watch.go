@@ -8,6 +8,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
@@ -31,6 +32,21 @@ func watchPlans(ctx context.Context, mgr ctrl.Manager, p *plan.Planner) error {
 		}
 	}
 	return nil
+}
+
+// watchReports has agents' reports held against every Intercept that has changed.
+func watchReports(ctx context.Context, mgr ctrl.Manager, s *agents.Server) error {
+	inf, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Intercept{})
+	if err != nil {
+		return err
+	}
+	changed := func(o any) {
+		if ic, ok := o.(*v1alpha1.Intercept); ok {
+			s.Changed(ic.Namespace)
+		}
+	}
+	_, err = inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: changed, UpdateFunc: func(_, now any) { changed(now) }})
+	return err
 }
 
 // dropEnded ends the carriers of Sessions that are deleted.

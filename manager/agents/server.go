@@ -58,6 +58,9 @@ func New(log *slog.Logger, a *pki.Authority, p *plan.Planner, reader client.Read
 // Start writes reports into statuses until ctx ends.
 func (s *Server) Start(ctx context.Context) error { return s.status.run(ctx) }
 
+// Changed says that an Intercept of the namespace is not what it was.
+func (s *Server) Changed(namespace string) { s.status.changed(namespace) }
+
 // NeedLeaderElection says that every replica does this.
 func (s *Server) NeedLeaderElection() bool { return false }
 
@@ -93,9 +96,9 @@ func (s *Server) checkToken(ctx context.Context, who pki.Pod, r *rpc.EnrollReque
 	if err := s.authority.CheckToken(who, r.Token, now); err != nil {
 		return status.Errorf(codes.PermissionDenied, "pod %s: %v", who, err)
 	}
-	var pod corev1.Pod
-	if err := s.reader.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Pod}, &pod); err != nil {
-		return status.Errorf(codes.Unavailable, "read pod %s: %v", who, err)
+	pod, err := s.addressed(ctx, who)
+	if err != nil {
+		return err
 	}
 	from := peerHost(ctx)
 	isOwn := func(ip corev1.PodIP) bool { return ip.IP == from }
@@ -106,6 +109,35 @@ func (s *Server) checkToken(ctx context.Context, who pki.Pod, r *rpc.EnrollReque
 		return status.Errorf(codes.PermissionDenied, "pod %s: enrolment token was used before", who)
 	}
 	return nil
+}
+
+const (
+	// addressTime is how long an agent that was quicker than the kubelet's word of
+	// its pod's address is kept waiting here; looks is how often that is looked for.
+	addressTime, looks = 5 * time.Second, 20 * time.Millisecond
+)
+
+// addressed reads a pod once it is known to have an address. The error is a gRPC
+// status.
+func (s *Server) addressed(ctx context.Context, who pki.Pod) (*corev1.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, addressTime)
+	defer cancel()
+	tick := time.NewTicker(looks)
+	defer tick.Stop()
+	for {
+		var pod corev1.Pod
+		if err := s.reader.Get(ctx, client.ObjectKey{Namespace: who.Namespace, Name: who.Name}, &pod); err != nil {
+			return nil, status.Errorf(codes.Unavailable, "read pod %s: %v", who, err)
+		}
+		if len(pod.Status.PodIPs) > 0 {
+			return &pod, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, status.Errorf(codes.Unavailable, "pod %s: its address is not known yet", who)
+		}
+	}
 }
 
 func (s *Server) useToken(token string, now time.Time) bool {
@@ -137,9 +169,8 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 	log.Info("agent connected", "version", first.Version, "sidecar", first.Sidecar)
 	changed, stop := s.planner.Subscribe()
 	defer stop()
-	a := s.status.connect(pod)
+	a := s.status.connect(pod, first)
 	defer s.status.disconnect(a)
-	s.status.report(a, first)
 	received := make(chan error, 1)
 	go func() {
 		for {
@@ -172,7 +203,6 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 		if len(config.CaBundle) > 0 || !equal(config.Ports, ports) {
 			config.Generation++
 			config.Ports = ports
-			s.status.planned(a, ports)
 			if err := stream.Send(config); err != nil {
 				return err
 			}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
@@ -41,20 +39,6 @@ func TestShare(t *testing.T) {
 		}
 		if err != nil || got != tt.want {
 			t.Errorf("%s, sidecar %t: %q, %v", tt.pod, tt.isSidecar, got, err)
-		}
-	}
-}
-
-// TestTogether: the state of a pod is that of the agent which is behind.
-func TestTogether(t *testing.T) {
-	early, late := metav1.NewTime(time.Unix(1, 0)), metav1.NewTime(time.Unix(2, 0))
-	for _, tt := range []struct{ a, b, want v1alpha1.PodState }{
-		{"Active", "Active", "Active"}, {"Active", "Verifying", "Verifying"}, {"Verifying", "Active", "Verifying"},
-		{"Verifying", "Error", "Error"}, {"Error", "Verifying", "Error"}, {"Error", "Active", "Error"},
-	} {
-		got := together(v1alpha1.PodStatus{State: tt.a, Connections: 1, LastRequest: &early}, v1alpha1.PodStatus{State: tt.b, Connections: 2, LastRequest: &late})
-		if got.State != tt.want || got.Connections != 3 || !got.LastRequest.Equal(&late) {
-			t.Errorf("%s and %s: %+v", tt.a, tt.b, got)
 		}
 	}
 }

@@ -4,34 +4,49 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"maps"
-	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// agent is one connected agent and what it said last.
+const (
+	// behind is the pause before what the cache was too old for is done again,
+	// retryPause the one after another failure.
+	behind, retryPause = 50 * time.Millisecond, time.Second
+	// leftLife is how long an agent that went is remembered: the cache may still
+	// come up with what it said.
+	leftLife = time.Minute
+	// healing is how long after a change an Intercept is held against the reports.
+	// Who changed it had reason to, mostly; and a replica whose agent has gone to
+	// another one unnoticed must not quarrel with that at full speed.
+	healing = 500 * time.Millisecond
+)
+
+// agent is one connection of an agent and what it said last. One that has left
+// says nothing.
 type agent struct {
-	pod        pki.Pod
-	intercepts map[string]types.NamespacedName // by UID: all it was ever told
-	ports      []*rpc.PortReport
+	pod     pki.Pod
+	sidecar bool
+	since   metav1.MicroTime
+	ports   []*rpc.PortReport
+	left    time.Time
 }
 
-// statusWriter turns reports into status.pods. Each replica writes the pods
-// whose agents it serves and leaves the others alone.
+// statusWriter turns reports into status.pods. It keeps no account of what it has
+// written: whenever a report comes or an Intercept changes, what the Intercept
+// says of the pods whose agents are connected here is made what these say. What
+// it says of others is left alone.
 type statusWriter struct {
 	log    *slog.Logger
 	reader client.Reader
@@ -40,57 +55,65 @@ type statusWriter struct {
 
 	mu     sync.Mutex
 	agents map[*agent]bool
-	dirty  map[string]types.NamespacedName // by UID
-	mine   map[string]map[string]bool      // UID → pods this replica wrote
+	dirty  map[string]bool // namespaces
+	heals  map[string]bool // those that will be
 }
 
 func newStatusWriter(log *slog.Logger, reader client.Reader, writer client.StatusClient) *statusWriter {
 	return &statusWriter{log: log, reader: reader, writer: writer, wake: make(chan struct{}, 1),
-		agents: map[*agent]bool{}, dirty: map[string]types.NamespacedName{}, mine: map[string]map[string]bool{}}
+		agents: map[*agent]bool{}, dirty: map[string]bool{}, heals: map[string]bool{}}
 }
 
-func (w *statusWriter) connect(p pki.Pod) *agent {
-	a := &agent{pod: p, intercepts: map[string]types.NamespacedName{}}
+// connect takes an agent in, with its first report.
+func (w *statusWriter) connect(p pki.Pod, first *rpc.AgentReport) *agent {
+	a := &agent{pod: p, sidecar: first.Sidecar, since: metav1.NewMicroTime(time.Now().UTC().Truncate(time.Microsecond)), ports: first.Ports}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.agents[a] = true
-	w.mu.Unlock()
+	w.mark(p.Namespace)
 	return a
 }
 
 func (w *statusWriter) disconnect(a *agent) {
 	w.mu.Lock()
-	delete(w.agents, a)
-	w.touch(a)
-	w.mu.Unlock()
-}
-
-// planned notes which intercepts the agent is told of.
-func (w *statusWriter) planned(a *agent, ports []*rpc.CapturePort) {
-	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, p := range ports {
-		ns, name, _ := strings.Cut(p.Route.Intercept, "/")
-		a.intercepts[p.Route.InterceptUid] = types.NamespacedName{Namespace: ns, Name: name}
-	}
-	w.touch(a)
+	a.ports, a.left = nil, time.Now()
+	w.mark(a.pod.Namespace)
 }
 
 func (w *statusWriter) report(a *agent, r *rpc.AgentReport) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	a.ports = r.Ports
-	w.touch(a)
+	w.mark(a.pod.Namespace)
 }
 
-func (w *statusWriter) touch(a *agent) {
-	for uid, key := range a.intercepts {
-		w.mark(uid, key)
+// changed says that an Intercept of the namespace is not what it was.
+func (w *statusWriter) changed(namespace string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.heals[namespace] {
+		return
+	}
+	for a := range w.agents {
+		if a.pod.Namespace == namespace {
+			w.heals[namespace] = true
+			time.AfterFunc(healing, func() { w.heal(namespace) })
+			return
+		}
 	}
 }
 
-// mark has an intercept written; the caller holds w.mu.
-func (w *statusWriter) mark(uid string, key types.NamespacedName) {
-	w.dirty[uid] = key
+func (w *statusWriter) heal(namespace string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.heals, namespace)
+	w.mark(namespace)
+}
+
+// mark has the Intercepts of a namespace looked at; the caller holds w.mu.
+func (w *statusWriter) mark(namespace string) {
+	w.dirty[namespace] = true
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -104,164 +127,145 @@ func (w *statusWriter) run(ctx context.Context) error {
 			return nil
 		case <-w.wake:
 		}
-		w.mu.Lock()
-		todo := w.dirty
-		w.dirty = map[string]types.NamespacedName{}
-		w.mu.Unlock()
-		for uid, key := range todo {
-			if err := w.write(ctx, uid, key); err != nil {
-				if !apierrors.IsConflict(err) {
-					w.log.Warn("write status", "intercept", key, "error", err)
-				}
-				w.again(ctx, uid, key)
-			}
+		for _, namespace := range w.todo() {
+			w.settle(ctx, namespace)
 		}
 	}
 }
 
-// again retries after the cache has had time to catch up.
-func (w *statusWriter) again(ctx context.Context, uid string, key types.NamespacedName) {
-	time.AfterFunc(50*time.Millisecond, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.mark(uid, key)
-	})
+// todo takes the namespaces that are to be looked at, and forgets agents that
+// left long ago.
+func (w *statusWriter) todo() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for a := range w.agents {
+		if !a.left.IsZero() && time.Since(a.left) > leftLife {
+			delete(w.agents, a)
+		}
+	}
+	var list []string
+	for namespace := range w.dirty {
+		list = append(list, namespace)
+	}
+	clear(w.dirty)
+	return list
 }
 
-func (w *statusWriter) write(ctx context.Context, uid string, key types.NamespacedName) error {
-	var ic v1alpha1.Intercept
-	err := w.reader.Get(ctx, key, &ic)
-	if apierrors.IsNotFound(err) || err == nil && string(ic.UID) != uid {
-		w.forget(uid)
-		return nil
+// settle writes the Intercepts of a namespace that do not say what agents say,
+// and comes back to those that could not be written.
+func (w *statusWriter) settle(ctx context.Context, namespace string) {
+	var list v1alpha1.InterceptList
+	err := w.reader.List(ctx, &list, client.InNamespace(namespace))
+	pause := behind
+	for i := range list.Items {
+		werr := w.write(ctx, &list.Items[i])
+		if werr != nil && !apierrors.IsConflict(werr) {
+			pause = retryPause
+		}
+		err = cmp.Or(werr, err)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		return
 	}
+	if !apierrors.IsConflict(err) {
+		w.log.Warn("write status", "namespace", namespace, "error", err)
+	}
+	time.AfterFunc(pause, func() { w.heal(namespace) })
+}
+
+func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error {
 	old := ic.DeepCopy()
-	ic.Status.Pods = w.merge(uid, old.Status.Pods)
-	for i := range ic.Status.Pods {
-		if err := w.proven(ctx, &ic, &ic.Status.Pods[i]); err != nil {
-			return err
-		}
-	}
+	ic.Status.Pods = w.told(ic)
 	ic.Status.Connections = 0
 	for _, p := range ic.Status.Pods {
 		ic.Status.Connections += p.Connections
 	}
-	if reflect.DeepEqual(old.Status, ic.Status) {
+	if equality.Semantic.DeepEqual(old.Status, ic.Status) {
 		return nil
 	}
-	return client.IgnoreNotFound(w.writer.Status().Patch(ctx, &ic,
+	return client.IgnoreNotFound(w.writer.Status().Patch(ctx, ic,
 		client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})))
 }
 
-// proven takes Active back from a pod whose agent has not reported on each of
-// the intercept's present ports: it may speak of those from before a change.
-func (w *statusWriter) proven(ctx context.Context, ic *v1alpha1.Intercept, s *v1alpha1.PodStatus) error {
-	w.mu.Lock()
-	var reported []*rpc.PortReport
-	mine := false
-	for a := range w.agents {
-		if a.pod.Namespace == ic.Namespace && a.pod.Name == s.Name {
-			reported, mine = append(reported, a.ports...), true
-		}
-	}
-	w.mu.Unlock()
-	if !mine || s.State != v1alpha1.PodActive {
-		return nil
-	}
-	var pod corev1.Pod
-	if err := w.reader.Get(ctx, client.ObjectKey{Namespace: ic.Namespace, Name: s.Name}, &pod); err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	for _, r := range ic.Status.Ports {
-		number := resolve.PortIn(&pod, r)
-		if number != 0 && !slices.ContainsFunc(reported, func(p *rpc.PortReport) bool {
-			return p.Port == uint32(number) && p.Protocol.String() == string(r.Protocol) && p.InterceptUid == string(ic.UID) &&
-				p.State == rpc.PortState_VERIFIED
-		}) {
-			s.State = v1alpha1.PodVerifying
-			return nil
-		}
-	}
-	return nil
-}
-
-func (w *statusWriter) forget(uid string) {
+// told is what an Intercept has to say of its pods after the agents that this
+// replica knows have spoken, the latest last.
+func (w *statusWriter) told(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.mine, uid)
+	var speakers []*agent
 	for a := range w.agents {
-		delete(a.intercepts, uid)
-	}
-}
-
-// merge replaces what this replica wrote before by what its agents say now.
-func (w *statusWriter) merge(uid string, old []v1alpha1.PodStatus) []v1alpha1.PodStatus {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	pods := map[string]v1alpha1.PodStatus{}
-	for _, p := range old {
-		if !w.mine[uid][p.Name] {
-			pods[p.Name] = p
+		if a.pod.Namespace == ic.Namespace {
+			speakers = append(speakers, a)
 		}
 	}
-	mine := map[string]bool{}
-	for a := range w.agents {
-		if p, ok := a.status(uid); ok {
-			if mine[p.Name] {
-				p = together(pods[p.Name], p)
-			}
-			pods[p.Name] = p
-			mine[p.Name] = true
+	slices.SortFunc(speakers, func(a, b *agent) int { return a.since.Compare(b.since.Time) })
+	pods := slices.Clone(ic.Status.Pods)
+	for _, a := range speakers {
+		k := slices.IndexFunc(pods, func(p v1alpha1.PodStatus) bool { return p.Name == a.pod.Name })
+		if k < 0 {
+			k = len(pods)
+			pods = append(pods, v1alpha1.PodStatus{Name: a.pod.Name})
+		}
+		a.speak(&pods[k], string(ic.UID))
+		if len(pods[k].Ports) == 0 {
+			pods = slices.Delete(pods, k, k+1)
 		}
 	}
-	w.mine[uid] = mine
-	return slices.SortedFunc(maps.Values(pods), func(a, b v1alpha1.PodStatus) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(pods, func(a, b v1alpha1.PodStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return pods
 }
 
-// together is the state of a pod in which a sidecar has some of the ports and an
-// ephemeral agent the others.
-func together(a, b v1alpha1.PodStatus) v1alpha1.PodStatus {
-	if a.State == v1alpha1.PodActive || b.State == v1alpha1.PodError {
-		a.State, a.Message = b.State, b.Message
+// speak replaces what an agent before a, of the same kind, said about the pod. It
+// changes nothing if one said it that came after a.
+func (a *agent) speak(s *v1alpha1.PodStatus, uid string) {
+	same := string(s.UID) == a.pod.UID
+	for _, p := range s.Ports {
+		if (p.Sidecar == a.sidecar || !same) && p.Since.After(a.since.Time) {
+			return
+		}
 	}
-	a.Connections += b.Connections
-	a.Fallbacks += b.Fallbacks
-	a.BytesIn += b.BytesIn
-	a.BytesOut += b.BytesOut
-	if a.LastRequest.Before(b.LastRequest) {
-		a.LastRequest = b.LastRequest
+	var ports []v1alpha1.PodPort
+	for _, p := range s.Ports {
+		if same && p.Sidecar != a.sidecar {
+			ports = append(ports, p)
+		}
 	}
-	return a
-}
-
-// status sums the ports of one intercept up; false when there are none.
-func (a *agent) status(uid string) (v1alpha1.PodStatus, bool) {
-	s := v1alpha1.PodStatus{Name: a.pod.Name, State: v1alpha1.PodActive}
-	found := false
-	var last int64
 	for _, p := range a.ports {
-		if p.InterceptUid != uid {
-			continue
-		}
-		found = true
-		s.Connections += int64(p.Connections)
-		s.Fallbacks += int64(p.Fallbacks)
-		s.BytesIn += int64(p.BytesIn)
-		s.BytesOut += int64(p.BytesOut)
-		last = max(last, p.LastConnection)
-		switch {
-		case p.State == rpc.PortState_FAILED:
-			s.State, s.Message = v1alpha1.PodError, p.Message
-		case p.State != rpc.PortState_VERIFIED && s.State != v1alpha1.PodError:
-			s.State, s.Message = v1alpha1.PodVerifying, p.Message
+		if p.InterceptUid == uid {
+			ports = append(ports, a.port(p))
 		}
 	}
-	if last > 0 {
-		t := metav1.NewTime(time.UnixMilli(last).UTC().Truncate(time.Second))
-		s.LastRequest = &t
+	slices.SortFunc(ports, func(a, b v1alpha1.PodPort) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	*s = sum(a.pod, ports)
+}
+
+func (a *agent) port(p *rpc.PortReport) v1alpha1.PodPort {
+	out := v1alpha1.PodPort{Port: int32(p.Port), Protocol: corev1.Protocol(p.Protocol.String()), Sidecar: a.sidecar, Since: a.since,
+		State: v1alpha1.PodVerifying, Message: p.Message,
+		Counters: v1alpha1.Counters{Connections: int64(p.Connections), Fallbacks: int64(p.Fallbacks), BytesIn: int64(p.BytesIn), BytesOut: int64(p.BytesOut)}}
+	switch p.State {
+	case rpc.PortState_VERIFIED:
+		out.State = v1alpha1.PodActive
+	case rpc.PortState_FAILED:
+		out.State = v1alpha1.PodError
 	}
-	return s, found
+	if p.LastConnection > 0 {
+		t := metav1.NewTime(time.UnixMilli(p.LastConnection).UTC().Truncate(time.Second))
+		out.LastRequest = &t
+	}
+	return out
+}
+
+// sum is the state of a pod: that of the port which is behind.
+func sum(pod pki.Pod, ports []v1alpha1.PodPort) v1alpha1.PodStatus {
+	s := v1alpha1.PodStatus{Name: pod.Name, UID: types.UID(pod.UID), State: v1alpha1.PodActive, Ports: ports}
+	for _, p := range ports {
+		s.Add(p.Counters)
+		if s.State == v1alpha1.PodActive || p.State == v1alpha1.PodError && s.State != v1alpha1.PodError {
+			s.State, s.Message = p.State, p.Message
+		}
+	}
+	return s
 }

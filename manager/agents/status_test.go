@@ -1,8 +1,20 @@
 package agents
 
 import (
+	"context"
 	"log/slog"
+	"maps"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
@@ -11,11 +23,60 @@ import (
 
 func report(state rpc.PortState, connections uint64) *rpc.AgentReport {
 	return &rpc.AgentReport{Ports: []*rpc.PortReport{
-		{InterceptUid: "u", State: rpc.PortState_VERIFIED, Connections: 1, LastConnection: 1_700_000_000_000},
-		{InterceptUid: "u", State: state, Message: "m", Connections: connections},
-		{InterceptUid: "another", State: rpc.PortState_FAILED},
+		{Port: 1, InterceptUid: "u", State: rpc.PortState_VERIFIED, Connections: 1, LastConnection: 1_700_000_000_000},
+		{Port: 2, InterceptUid: "u", State: state, Message: "m", Connections: connections},
+		{Port: 3, InterceptUid: "another", State: rpc.PortState_FAILED},
 	}}
 }
+
+// store is an API server with one Intercept, and replicas that write to it.
+type store struct {
+	client.WithWatch
+	t         *testing.T
+	conflicts int // writes that are to fail
+}
+
+func newStore(t *testing.T) *store {
+	t.Helper()
+	s := &store{t: t}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	ic := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "u"}}
+	s.WithWatch = fake.NewClientBuilder().WithScheme(scheme).WithObjects(ic).WithStatusSubresource(ic).WithInterceptorFuncs(interceptor.Funcs{
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			if s.conflicts > 0 {
+				s.conflicts--
+				return apierrors.NewConflict(schema.GroupResource{Resource: "intercepts"}, o.GetName(), nil)
+			}
+			return c.SubResource(sub).Patch(ctx, o, p, opts...)
+		}}).Build()
+	return s
+}
+
+func (s *store) replica() *statusWriter {
+	return newStatusWriter(slog.New(slog.DiscardHandler), s, s)
+}
+
+// pods lets replicas write, each once, and returns what the Intercept says then.
+func (s *store) pods(replicas ...*statusWriter) map[string]v1alpha1.PodStatus {
+	s.t.Helper()
+	for _, w := range replicas {
+		w.settle(s.t.Context(), "shop")
+	}
+	var ic v1alpha1.Intercept
+	if err := s.Get(s.t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &ic); err != nil {
+		s.t.Fatal(err)
+	}
+	pods := map[string]v1alpha1.PodStatus{}
+	for _, p := range ic.Status.Pods {
+		pods[p.Name] = p
+	}
+	return pods
+}
+
+func pod(name string) pki.Pod { return pki.Pod{Namespace: "shop", Name: name, UID: "uid of " + name} }
 
 func TestPortsOfOnePodBecomeOneEntry(t *testing.T) {
 	for state, want := range map[rpc.PortState]v1alpha1.PodState{
@@ -24,35 +85,157 @@ func TestPortsOfOnePodBecomeOneEntry(t *testing.T) {
 		rpc.PortState_PENDING:    v1alpha1.PodVerifying,
 		rpc.PortState_FAILED:     v1alpha1.PodError,
 	} {
-		a := &agent{pod: pki.Pod{Name: "quote-1"}, ports: report(state, 2).Ports}
-		s, ok := a.status("u")
-		if !ok || s.State != want || s.Connections != 3 || s.LastRequest == nil {
-			t.Errorf("%s: got %+v, want %s", state, s, want)
+		s := newStore(t)
+		w := s.replica()
+		a := w.connect(pod("quote-1"), report(state, 2))
+		p := s.pods(w)["quote-1"]
+		if p.State != want || p.Connections != 3 || p.LastRequest == nil || len(p.Ports) != 2 || p.UID != "uid of quote-1" {
+			t.Errorf("%s: got %+v, want %s", state, p, want)
 		}
-	}
-	if _, ok := (&agent{}).status("u"); ok {
-		t.Error("an agent that reported nothing has an entry")
+		w.report(a, &rpc.AgentReport{})
+		if got := s.pods(w); len(got) != 0 {
+			t.Errorf("an agent that has given back has an entry: %+v", got)
+		}
 	}
 }
 
-// A replica replaces what it wrote and leaves alone what others wrote.
-func TestMergeKeepsForeignEntries(t *testing.T) {
-	w := newStatusWriter(slog.New(slog.DiscardHandler), nil, nil)
-	a := w.connect(pki.Pod{Namespace: "shop", Name: "quote-1", UID: "p"})
-	w.report(a, report(rpc.PortState_VERIFIED, 0))
-	foreign := v1alpha1.PodStatus{Name: "quote-2", State: v1alpha1.PodActive, Connections: 9}
-	got := w.merge("u", []v1alpha1.PodStatus{{Name: "quote-1", State: v1alpha1.PodError}, foreign})
-	if len(got) != 2 || got[0].State != v1alpha1.PodActive || got[1].Connections != 9 {
-		t.Fatalf("merged to %+v", got)
+// A sidecar and an ephemeral agent share a pod, and may be connected with two
+// replicas: neither takes what the other one says.
+func TestTwoAgentsInOnePod(t *testing.T) {
+	s := newStore(t)
+	v, w := s.replica(), s.replica()
+	sidecar := &rpc.AgentReport{Sidecar: true, Ports: []*rpc.PortReport{{Port: 7, InterceptUid: "u", State: rpc.PortState_REDIRECTED, Connections: 5}}}
+	a := v.connect(pod("quote-1"), sidecar)
+	b := w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+	for range 2 {
+		if p := s.pods(v, w)["quote-1"]; p.State != v1alpha1.PodVerifying || p.Connections != 6 || len(p.Ports) != 3 {
+			t.Errorf("got %+v", p)
+		}
 	}
-	w.report(a, &rpc.AgentReport{})
-	if got = w.merge("u", got); len(got) != 1 || got[0].Name != "quote-2" {
-		t.Errorf("after the agent let go: %+v", got)
+	w.disconnect(b)
+	if p := s.pods(v, w)["quote-1"]; len(p.Ports) != 1 || !p.Ports[0].Sidecar {
+		t.Errorf("after the ephemeral one went: %+v", p)
 	}
-	w.report(a, report(rpc.PortState_VERIFIED, 0))
-	got = w.merge("u", got)
-	w.disconnect(a)
-	if got = w.merge("u", got); len(got) != 1 {
-		t.Errorf("after the agent went: %+v", got)
+	v.disconnect(a)
+	if got := s.pods(v, w); len(got) != 0 {
+		t.Errorf("after both went: %+v", got)
+	}
+}
+
+// What an agent gives back is taken back although the write failed before, for
+// the cache was behind, or another replica wrote what the agent said.
+func TestGivenBackIsGone(t *testing.T) {
+	t.Run("conflict", func(t *testing.T) {
+		s := newStore(t)
+		w := s.replica()
+		a := w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+		s.pods(w)
+		w.report(a, &rpc.AgentReport{})
+		s.conflicts = 1
+		if got := s.pods(w); len(got) != 1 {
+			t.Fatalf("the write did not fail: %+v", got)
+		}
+		if got := s.pods(w); len(got) != 0 {
+			t.Errorf("it lingers: %+v", got)
+		}
+	})
+	t.Run("left, and the cache was behind", func(t *testing.T) {
+		s := newStore(t)
+		w := s.replica()
+		a := w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+		w.disconnect(a)
+		w.todo()
+		s.pods(w) // what was written before shows later
+		late := s.replica()
+		b := late.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+		b.since = a.since
+		s.pods(late)
+		if got := s.pods(w); len(got) != 0 {
+			t.Errorf("it lingers: %+v", got)
+		}
+	})
+	t.Run("another replica", func(t *testing.T) {
+		s := newStore(t)
+		v, w := s.replica(), s.replica()
+		a := v.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+		s.pods(v)
+		w.connect(pod("quote-1"), &rpc.AgentReport{}).since = metav1.NewMicroTime(a.since.Add(time.Microsecond))
+		if got := s.pods(w); len(got) != 0 {
+			t.Errorf("it lingers: %+v", got)
+		}
+		v.disconnect(a)
+		if got := s.pods(v, w); len(got) != 0 {
+			t.Errorf("the replica that the agent has left brings it back: %+v", got)
+		}
+	})
+}
+
+// An agent that has moved to another replica keeps its entry when the first one
+// hears that it left.
+func TestMovedAgentKeepsItsEntry(t *testing.T) {
+	s := newStore(t)
+	v, w := s.replica(), s.replica()
+	a := v.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+	s.pods(v)
+	w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 9)).since = metav1.NewMicroTime(a.since.Add(time.Microsecond))
+	s.pods(w)
+	v.disconnect(a)
+	if got := s.pods(v); got["quote-1"].Connections != 10 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A pod of a StatefulSet has the name of the one before, and none of its proofs.
+func TestPodOfTheSameName(t *testing.T) {
+	s := newStore(t)
+	w := s.replica()
+	old := w.connect(pod("quote-0"), report(rpc.PortState_VERIFIED, 0))
+	s.pods(w)
+	fresh := pod("quote-0")
+	fresh.UID = "fresh"
+	b := w.connect(fresh, report(rpc.PortState_REDIRECTED, 0))
+	b.since = metav1.NewMicroTime(old.since.Add(time.Microsecond))
+	for range 2 {
+		if p := s.pods(w)["quote-0"]; p.UID != "fresh" || p.State != v1alpha1.PodVerifying {
+			t.Errorf("got %+v", p)
+		}
+		w.disconnect(old)
+	}
+}
+
+// What an Intercept says is put right when it changes, without a report.
+func TestChangedInterceptIsPutRight(t *testing.T) {
+	synctest.Test(t, changedInterceptIsPutRight)
+}
+
+func changedInterceptIsPutRight(t *testing.T) {
+	s := newStore(t)
+	w := s.replica()
+	w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+	s.pods(w)
+	<-w.wake
+	w.todo()
+	var ic v1alpha1.Intercept
+	if err := s.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &ic); err != nil {
+		t.Fatal(err)
+	}
+	ic.Status.Pods = nil
+	if err := s.Status().Update(t.Context(), &ic); err != nil {
+		t.Fatal(err)
+	}
+	w.changed("elsewhere")
+	w.changed("shop")
+	w.mu.Lock()
+	heals := maps.Clone(w.heals)
+	w.mu.Unlock()
+	if len(heals) != 1 || !heals["shop"] {
+		t.Fatalf("will look at %v", heals)
+	}
+	<-w.wake
+	if todo := w.todo(); len(todo) != 1 || todo[0] != "shop" {
+		t.Fatalf("looks at %v", todo)
+	}
+	if got := s.pods(w); got["quote-1"].State != v1alpha1.PodActive {
+		t.Errorf("got %+v", got)
 	}
 }

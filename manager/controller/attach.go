@@ -147,19 +147,37 @@ func runs(ic *v1alpha1.Intercept, pod *corev1.Pod) bool {
 // reports counts a pod whose agent reports on the intercept; false when none
 // does.
 func (r *Intercepts) reports(ic *v1alpha1.Intercept, pod *corev1.Pod, a *attached) bool {
-	k := slices.IndexFunc(ic.Status.Pods, func(s v1alpha1.PodStatus) bool { return s.Name == pod.Name })
+	k := slices.IndexFunc(ic.Status.Pods, func(s v1alpha1.PodStatus) bool { return speaksOf(&s, pod) })
 	if k < 0 {
 		return false
 	}
 	r.heard(pod)
 	a.serving++
-	switch ic.Status.Pods[k].State {
-	case v1alpha1.PodActive:
+	switch s := &ic.Status.Pods[k]; {
+	case s.State == v1alpha1.PodError:
+		a.problem = &problem{v1alpha1.ReasonAgentFailed, "pod " + pod.Name + ": " + s.Message}
+	case proven(ic, pod, s):
 		a.active++
-	case v1alpha1.PodError:
-		a.problem = &problem{v1alpha1.ReasonAgentFailed, "pod " + pod.Name + ": " + ic.Status.Pods[k].Message}
 	}
 	return true
+}
+
+// speaksOf says that a status is of this very pod, and not of one that had its
+// name.
+func speaksOf(s *v1alpha1.PodStatus, pod *corev1.Pod) bool {
+	return s.Name == pod.Name && (s.UID == "" || s.UID == pod.UID)
+}
+
+// proven says that an agent has shown of every port which the intercept has in
+// the pod that callers come to it. What agents say of other ports, from before
+// the intercept was changed, proves nothing.
+func proven(ic *v1alpha1.Intercept, pod *corev1.Pod, s *v1alpha1.PodStatus) bool {
+	return !slices.ContainsFunc(ic.Status.Ports, func(r v1alpha1.ResolvedPort) bool {
+		n := resolve.PortIn(pod, r)
+		return n != 0 && !slices.ContainsFunc(s.Ports, func(p v1alpha1.PodPort) bool {
+			return p.Port == n && p.Protocol == r.Protocol && p.State == v1alpha1.PodActive
+		})
+	})
 }
 
 // bring sees to an agent in one pod; it returns why that cannot be.
@@ -264,6 +282,6 @@ func started(pod *corev1.Pod) bool {
 // prune forgets pods that are gone: their agents cannot report any more.
 func prune(ic *v1alpha1.Intercept, pods []corev1.Pod) {
 	ic.Status.Pods = slices.DeleteFunc(ic.Status.Pods, func(s v1alpha1.PodStatus) bool {
-		return !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Name == s.Name && p.DeletionTimestamp == nil })
+		return !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return speaksOf(&s, &p) && p.DeletionTimestamp == nil })
 	})
 }

@@ -41,7 +41,7 @@ func TestFromClaimToActive(t *testing.T) {
 		t.Error("a second look attached a second agent")
 	}
 
-	w.reports(ic, v1alpha1.PodStatus{Name: "quote-1", State: v1alpha1.PodVerifying}, v1alpha1.PodStatus{Name: "gone", State: v1alpha1.PodActive})
+	w.reports(ic, agentSays("quote-1", v1alpha1.PodVerifying), v1alpha1.PodStatus{Name: "gone", State: v1alpha1.PodActive})
 	ic = w.reconcile("alice")
 	if c := condition(ic, v1alpha1.ConditionActive); c.Status == metav1.ConditionTrue || ic.Status.State != v1alpha1.StateWaiting {
 		t.Errorf("active before the redirect is proven: %+v", ic.Status)
@@ -50,7 +50,7 @@ func TestFromClaimToActive(t *testing.T) {
 		t.Errorf("a pod that is gone stays in the status: %+v", ic.Status.Pods)
 	}
 
-	w.reports(ic, v1alpha1.PodStatus{Name: "quote-1", State: v1alpha1.PodActive})
+	w.reports(ic, agentSays("quote-1", v1alpha1.PodActive))
 	ic = w.reconcile("alice")
 	if c := condition(ic, v1alpha1.ConditionActive); c.Status != metav1.ConditionTrue || ic.Status.State != v1alpha1.StateActive {
 		t.Errorf("not active: %+v", ic.Status)
@@ -123,7 +123,7 @@ func TestPortHasOneOwner(t *testing.T) {
 	w := newWorld(t, interceptor.Funcs{}, intercept("alice", then), intercept("bob", then.Add(time.Minute)))
 	activate := func(user string) {
 		t.Helper()
-		w.reports(w.reconcile(user), v1alpha1.PodStatus{Name: "quote-1", State: v1alpha1.PodActive})
+		w.reports(w.reconcile(user), agentSays("quote-1", v1alpha1.PodActive))
 		if ic := w.reconcile(user); !active(ic) {
 			t.Fatalf("%s is %+v", user, ic.Status)
 		}
@@ -179,7 +179,7 @@ func TestPodSecurityIsExplained(t *testing.T) {
 func TestReleaseWaitsForAgents(t *testing.T) {
 	w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
 	ic := w.reconcile("alice")
-	w.reports(ic, v1alpha1.PodStatus{Name: "quote-1", State: v1alpha1.PodActive})
+	w.reports(ic, agentSays("quote-1", v1alpha1.PodActive))
 	if err := w.Delete(context.Background(), ic); err != nil {
 		t.Fatal(err)
 	}

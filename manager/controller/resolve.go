@@ -47,12 +47,7 @@ func (r *Intercepts) resolve(ctx context.Context, ic *v1alpha1.Intercept) (*reso
 	if err != nil {
 		return nil, nil, err
 	}
-	if !slices.Equal(ic.Status.Ports, ports) {
-		ic.Status.Ports = ports
-		for i := range ic.Status.Pods { // what they have proven were other ports
-			ic.Status.Pods[i].State = v1alpha1.PodVerifying
-		}
-	}
+	ic.Status.Ports = ports
 	var names []string
 	for _, p := range ports {
 		names = append(names, resolve.Identifier(p))

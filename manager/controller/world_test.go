@@ -121,6 +121,11 @@ func (w *world) reports(ic *v1alpha1.Intercept, pods ...v1alpha1.PodStatus) {
 	}
 }
 
+// agentSays is what the agent of a pod says of port 8080.
+func agentSays(pod string, state v1alpha1.PodState) v1alpha1.PodStatus {
+	return v1alpha1.PodStatus{Name: pod, State: state, Ports: []v1alpha1.PodPort{{Port: 8080, Protocol: corev1.ProtocolTCP, State: state}}}
+}
+
 // connected has a laptop connect, or go away, at a time.
 func (w *world) connected(user string, connected bool, since time.Time) {
 	w.t.Helper()

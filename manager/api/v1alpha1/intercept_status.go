@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // InterceptStatus is what the traffic-manager observed.
@@ -15,7 +16,8 @@ type InterceptStatus struct {
 	//
 	// +optional
 	State InterceptState `json:"state,omitempty"`
-	// Message says why State is not Active, in one sentence.
+	// Message says why State is not Active, or what keeps callers away although
+	// it is, in one sentence.
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
@@ -41,7 +43,7 @@ type InterceptStatus struct {
 	// +optional
 	InjectionReason string `json:"injectionReason,omitempty"`
 
-	// Conditions are Resolved, AgentsReady and Active.
+	// Conditions are Resolved, AgentsReady, Active and PodsReady.
 	//
 	// +optional
 	// +listType=map
@@ -83,6 +85,9 @@ const (
 	ConditionAgentsReady = "AgentsReady"
 	// ConditionActive: traffic reaches the laptop.
 	ConditionActive = "Active"
+	// ConditionPodsReady: the workload's pods run and are ready. Services send
+	// nothing to those that are not, intercepted or not.
+	ConditionPodsReady = "PodsReady"
 )
 
 // Reasons of conditions.
@@ -114,6 +119,8 @@ const (
 	ReasonCreateFailed       = "PodCreationFailed"
 	ReasonDisruptionBudget   = "DisruptionBudget"
 	ReasonSidecarConflict    = "SidecarConflict"
+
+	ReasonPodsReady = "PodsReady"
 
 	ReasonActive       = "Active"
 	ReasonVerifying    = "Verifying"
@@ -171,10 +178,13 @@ const (
 	PodError PodState = "Error"
 )
 
-// PodStatus is the intercept's state in one pod.
+// PodStatus is the intercept's state in one pod: what the pod's agents say of its
+// ports, summed up.
 type PodStatus struct {
-	// Name is the pod's name.
+	// Name is the pod's name, UID tells it from others that had or will have it.
 	Name string `json:"name"`
+	// +optional
+	UID types.UID `json:"uid,omitempty"`
 	// State in this pod.
 	//
 	// +optional
@@ -183,6 +193,42 @@ type PodStatus struct {
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
+
+	Counters `json:",inline"`
+
+	// Ports are the pod's ports that agents have for the intercept.
+	//
+	// +optional
+	// +listType=atomic
+	Ports []PodPort `json:"ports,omitempty"`
+}
+
+// PodPort is what an agent says of one port of its pod.
+type PodPort struct {
+	// Port is the number in this pod.
+	Port int32 `json:"port"`
+	// Protocol is TCP or UDP.
+	Protocol corev1.Protocol `json:"protocol"`
+	// State of this port.
+	State PodState `json:"state"`
+	// Message explains State.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Sidecar says which of the pod's agents has the port: the sidecar, or an
+	// ephemeral one.
+	//
+	// +optional
+	Sidecar bool `json:"sidecar,omitempty"`
+	// Since is when that agent connected to the replica that wrote this. A replica
+	// whose agent connected earlier has nothing to say any more.
+	Since metav1.MicroTime `json:"since"`
+
+	Counters `json:",inline"`
+}
+
+// Counters are what went through an agent.
+type Counters struct {
 	// Connections that the agent took since it began, UDP flows included.
 	//
 	// +optional
@@ -202,4 +248,15 @@ type PodStatus struct {
 	//
 	// +optional
 	LastRequest *metav1.Time `json:"lastRequest,omitempty"`
+}
+
+// Add sums up.
+func (c *Counters) Add(o Counters) {
+	c.Connections += o.Connections
+	c.Fallbacks += o.Fallbacks
+	c.BytesIn += o.BytesIn
+	c.BytesOut += o.BytesOut
+	if o.LastRequest != nil && (c.LastRequest == nil || c.LastRequest.Before(o.LastRequest)) {
+		c.LastRequest = o.LastRequest
+	}
 }
