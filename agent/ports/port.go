@@ -2,7 +2,6 @@ package ports
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -48,12 +47,8 @@ func (s *Set) forget(c capture.Port) {
 // prove shows that the redirect works. After a failure it goes on trying: the
 // pod's network may just be in the making.
 func (s *Set) prove(ctx context.Context, p *port, c capture.Port) {
-	addrs := slices.Clone(s.pod)
-	if len(addrs) == 0 {
-		addrs = capture.PodAddrs()
-	}
 	for {
-		err := s.proveOnce(ctx, p, c, addrs)
+		err := s.proveOnce(ctx, p, c)
 		if ctx.Err() != nil {
 			return
 		}
@@ -78,10 +73,10 @@ func (s *Set) prove(ctx context.Context, p *port, c capture.Port) {
 	}
 }
 
-func (s *Set) proveOnce(ctx context.Context, p *port, c capture.Port, addrs []netip.Addr) error {
+func (s *Set) proveOnce(ctx context.Context, p *port, c capture.Port) error {
 	ctx, cancel := context.WithTimeout(ctx, proofTime)
 	defer cancel()
-	return capture.Prove(ctx, c, addrs, p.server.Book())
+	return capture.Prove(ctx, c, s.pod, p.server.Book())
 }
 
 func (s *Set) list() []*port {

@@ -78,8 +78,11 @@ type Set struct {
 	cutDrains context.CancelFunc
 }
 
-// New returns an empty Set. Pod are the pod's addresses, possibly none.
+// New returns an empty Set. Pod are the pod's addresses; none: those of the interfaces.
 func New(ctx context.Context, pod []netip.Addr, table *capture.Table, opener *relay.Opener, log *slog.Logger) *Set {
+	if len(pod) == 0 {
+		pod = capture.PodAddrs()
+	}
 	s := &Set{
 		ctx: ctx, pod: pod, table: table, opener: opener, log: log,
 		changed: make(chan struct{}, 1), ports: map[id]*port{},

@@ -63,9 +63,12 @@ type Set struct {
 	generation uint64
 }
 
-// Listen takes the ports. One that cannot be listened on is an error, since
+// Listen takes the ports. Pod are the pod's addresses; none: those of the interfaces. One that cannot be listened on is an error, since
 // callers are led there.
 func Listen(ctx context.Context, pod []netip.Addr, s *rpc.Sidecar, opener *relay.Opener, log *slog.Logger) (*Set, error) {
+	if len(pod) == 0 {
+		pod = capture.PodAddrs()
+	}
 	set := &Set{ctx: ctx, pod: pod, opener: opener, log: log, changed: make(chan struct{}, 1)}
 	for _, sp := range s.Ports {
 		p := &port{SidecarPort: sp, cancel: func() {}}
@@ -166,13 +169,9 @@ func (s *Set) knock(ctx context.Context, p *port, strict bool) {
 // prove shows that the init container's redirect leads here. After a failure it
 // goes on trying.
 func (s *Set) prove(ctx context.Context, p *port) {
-	addrs := s.pod
-	if len(addrs) == 0 {
-		addrs = capture.PodAddrs()
-	}
 	c := capture.Port{Number: p.Number, Protocol: protocol(p.SidecarPort), Agent: p.Agent}
 	for ctx.Err() == nil {
-		err := proveOnce(ctx, c, addrs, p.server.Book())
+		err := proveOnce(ctx, c, s.pod, p.server.Book())
 		if ctx.Err() != nil {
 			return
 		}

@@ -26,6 +26,11 @@ type attached struct {
 	serving int // whose agent reports on this intercept
 	active  int // whose redirect is proven
 	problem *problem
+
+	nobody   string        // why there is none
+	lost     []string      // sentences about pods that are not waited for
+	unready  []*corev1.Pod // of those that run
+	unserved string        // sentences about lost and unready ones
 }
 
 // attach sees to an agent in every running pod, and counts.
@@ -40,6 +45,9 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	for i := range pods {
 		pod := &pods[i]
 		if pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" {
+			if hopeless == nil {
+				r.early(ctx, ic, pod)
+			}
 			continue // its change to Running brings us back
 		}
 		if pod.Spec.HostNetwork {
@@ -53,9 +61,20 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 			continue
 		}
 		if (done || runs(ic, pod)) && r.reports(ic, pod, &a) {
+			if !ready(pod) {
+				a.unready = append(a.unready, pod)
+			}
 			continue
 		}
 		again = 5 * time.Second
+		if why := r.lost(pod); why != "" {
+			a.pods--
+			a.lost = append(a.lost, "pod "+pod.Name+" is left out: "+why+"; "+more(pod))
+			if !done && !inject.Entered(pod) {
+				r.bring(ctx, pod) // for when the node is back
+			}
+			continue
+		}
 		if done { // its sidecar is on its way; what keeps it shows below
 			if ready(pod) && r.unheard(pod) > sidecarPatience {
 				mute = &problem{v1alpha1.ReasonAgentFailed, "pod " + pod.Name + ": its sidecar does not report; if another installation of the traffic-manager made it, delete the pod"}

@@ -18,6 +18,10 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
 
+// asAsked is why the agent enters as it does where the spec says so. It does not
+// outlast that spec.
+const asAsked = "as asked for"
+
 // choose notes in the status how the agent enters the pods. Auto takes a
 // sidecar that is there, else begins with an ephemeral container; attach turns
 // to a sidecar when that is refused, and that choice stays.
@@ -28,10 +32,10 @@ func choose(ic *v1alpha1.Intercept, pods []corev1.Pod) {
 	missing := slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !covered(ic, &p) })
 	switch {
 	case ic.Spec.Inject == v1alpha1.InjectEphemeral:
-		set(v1alpha1.InjectEphemeral, "as asked for")
+		set(v1alpha1.InjectEphemeral, asAsked)
 	case ic.Spec.Inject == v1alpha1.InjectSidecar:
-		set(v1alpha1.InjectSidecar, "as asked for")
-	case ic.Status.Injection == v1alpha1.InjectSidecar:
+		set(v1alpha1.InjectSidecar, asAsked)
+	case ic.Status.Injection == v1alpha1.InjectSidecar && ic.Status.InjectionReason != asAsked:
 	case slices.ContainsFunc(pods, func(p corev1.Pod) bool { return aside(ic, &p) }):
 		set(v1alpha1.InjectSidecar, "the pods have one, which has to learn of the Service")
 	case len(pods) > 0 && !missing:

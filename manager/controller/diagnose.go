@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 )
 
 // diagnose says why a pod does not become ready, where that shows and will not
@@ -27,9 +28,10 @@ func diagnose(p *corev1.Pod) *problem {
 		if w == nil {
 			continue
 		}
+		if inject.CannotPull(w.Reason) {
+			return &problem{v1alpha1.ReasonImagePull, fmt.Sprintf("pod %s, container %s: the image %s cannot be pulled: %s", p.Name, c.Name, c.Image, inject.PullReason(w.Message))}
+		}
 		switch w.Reason {
-		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull":
-			return &problem{v1alpha1.ReasonImagePull, fmt.Sprintf("pod %s, container %s: the image %s cannot be pulled: %s", p.Name, c.Name, c.Image, strings.TrimSpace(w.Message))}
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 			return &problem{v1alpha1.ReasonPodNotReady, fmt.Sprintf("pod %s, container %s: %s: %s", p.Name, c.Name, w.Reason, strings.TrimSpace(w.Message))}
 		case "CrashLoopBackOff":

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -147,6 +148,12 @@ func (r *Intercepts) advance(ctx context.Context, ic *v1alpha1.Intercept) (time.
 	if err != nil {
 		return 0, err
 	}
+	if attached.nobody = nobody(w, pods); attached.pods == 0 && len(attached.lost) > 0 {
+		attached.nobody = strings.Join(attached.lost, "; ")
+	}
+	if attached.unserved, err = r.unserved(ctx, ic, &attached); err != nil {
+		return 0, err
+	}
 	judge(ic, session, attached)
 	return again, nil
 }
@@ -201,6 +208,9 @@ func (r *Intercepts) release(ctx context.Context, ic *v1alpha1.Intercept) (ctrl.
 		if prune(ic, pods.Items); len(ic.Status.Pods) > 0 {
 			return ctrl.Result{RequeueAfter: min(left, time.Second)}, nil
 		}
+	}
+	for _, s := range ic.Status.Pods {
+		r.Log.Warn("an intercept goes before agents that did not give back in time", "intercept", ic.Namespace+"/"+ic.Name, "pod", s.Name, "state", s.State)
 	}
 	if err := r.giveUp(ctx, ic); err != nil {
 		return ctrl.Result{}, err

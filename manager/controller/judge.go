@@ -25,10 +25,11 @@ func unresolved(ic *v1alpha1.Intercept, p *problem) {
 	set(ic, v1alpha1.ConditionResolved, metav1.ConditionFalse, p.reason, p.message)
 	set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionUnknown, v1alpha1.ReasonNotResolved, "")
 	set(ic, v1alpha1.ConditionActive, metav1.ConditionFalse, v1alpha1.ReasonNotResolved, p.message)
+	set(ic, v1alpha1.ConditionPodsReady, metav1.ConditionUnknown, v1alpha1.ReasonNotResolved, "")
 	ic.Status.State, ic.Status.Message = v1alpha1.StateError, p.message
 }
 
-// judge sets AgentsReady, Active and the state in a word.
+// judge sets AgentsReady, Active, PodsReady and the state in a word.
 func judge(ic *v1alpha1.Intercept, s *v1alpha1.Session, a attached) {
 	connected := meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionConnected)
 	state, message := v1alpha1.StateWaiting, ""
@@ -42,7 +43,7 @@ func judge(ic *v1alpha1.Intercept, s *v1alpha1.Session, a attached) {
 			state = v1alpha1.StateError
 		}
 	case a.pods == 0:
-		message = "no pod is running; the intercept begins with the first"
+		message = a.nobody
 		set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionFalse, v1alpha1.ReasonNoPods, message)
 	case a.serving < a.pods:
 		message = fmt.Sprintf("attached to %d of %d pods", a.serving, a.pods)
@@ -69,6 +70,17 @@ func judge(ic *v1alpha1.Intercept, s *v1alpha1.Session, a attached) {
 		}
 	default:
 		set(ic, v1alpha1.ConditionActive, metav1.ConditionFalse, v1alpha1.ReasonVerifying, message)
+	}
+	switch {
+	case a.pods == 0:
+		set(ic, v1alpha1.ConditionPodsReady, metav1.ConditionFalse, v1alpha1.ReasonNoPods, a.nobody)
+	case a.unserved != "":
+		set(ic, v1alpha1.ConditionPodsReady, metav1.ConditionFalse, v1alpha1.ReasonPodNotReady, a.unserved)
+	default:
+		set(ic, v1alpha1.ConditionPodsReady, metav1.ConditionTrue, v1alpha1.ReasonPodsReady, "")
+	}
+	if state == v1alpha1.StateActive {
+		message = a.unserved
 	}
 	ic.Status.State, ic.Status.Message = state, message
 }

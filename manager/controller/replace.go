@@ -138,11 +138,11 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 		}
 		return wait("replacing pods by ones with a sidecar: waiting for the new pod"), nil
 	}
-	if len(bare) > 0 && !ready(bare[0]) {
-		return r.evict(ctx, w, bare[0], "replacing pod "+bare[0].Name+" by one with a sidecar")
+	if k := slices.IndexFunc(bare, func(p *corev1.Pod) bool { return !ready(p) }); k >= 0 { // it serves nobody, and may never
+		return r.evict(ctx, w, bare[k], "replacing pod "+bare[k].Name+" by one with a sidecar")
 	}
 	for i := range pods {
-		if !ready(&pods[i]) {
+		if !ready(&pods[i]) && !unanswered(&pods[i]) {
 			return wait(fmt.Sprintf("replacing pods by ones with a sidecar: waiting for pod %s to be ready", pods[i].Name)), nil
 		}
 	}

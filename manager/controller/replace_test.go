@@ -339,6 +339,19 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// What was asked for once does not bind what is asked for next.
+func TestAskedForDoesNotLast(t *testing.T) {
+	ic := &v1alpha1.Intercept{Spec: v1alpha1.InterceptSpec{Inject: v1alpha1.InjectSidecar},
+		Status: v1alpha1.InterceptStatus{Ports: []v1alpha1.ResolvedPort{{ContainerPort: 8080, Protocol: "TCP"}}}}
+	for _, mode := range []v1alpha1.InjectMode{v1alpha1.InjectSidecar, v1alpha1.InjectEphemeral} {
+		choose(ic, []corev1.Pod{{}})
+		if ic.Status.Injection != mode {
+			t.Errorf("%s is %s", ic.Spec.Inject, ic.Status.Injection)
+		}
+		ic.Spec.Inject = v1alpha1.InjectAuto
+	}
+}
+
 // TestFallsBack: an ephemeral container is refused, so auto turns to a sidecar.
 func TestFallsBack(t *testing.T) {
 	w := withReplicaSet(t, intercept("alice", time.Now()))

@@ -4,6 +4,7 @@ package inject
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -72,7 +73,10 @@ func Observe(p *corev1.Pod) State {
 			s.Problem = fmt.Sprintf("the agent ended with exit code %d: %s", t.ExitCode, firstOf(strings.TrimSpace(t.Message), t.Reason))
 		case c.State.Waiting != nil && stuck(c.State.Waiting.Reason):
 			s.Running = true
-			s.Problem = fmt.Sprintf("%s: %s", c.State.Waiting.Reason, c.State.Waiting.Message)
+			s.Problem = fmt.Sprintf("the agent does not start: %s: %s", c.State.Waiting.Reason, c.State.Waiting.Message)
+			if CannotPull(c.State.Waiting.Reason) {
+				s.Problem = fmt.Sprintf("the image %s cannot be pulled: %s", c.Image, PullReason(c.State.Waiting.Message))
+			}
 		default:
 			s.Running, s.Problem = true, ""
 		}
@@ -92,6 +96,12 @@ func Observe(p *corev1.Pod) State {
 	return s
 }
 
+// Entered says that an ephemeral agent was brought into the pod, whatever became of
+// it.
+func Entered(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return isAgent(c.Name) })
+}
+
 func isAgent(name string) bool {
 	return name == ContainerName || strings.HasPrefix(name, ContainerName+"-")
 }
@@ -99,6 +109,30 @@ func isAgent(name string) bool {
 func stuck(reason string) bool {
 	return strings.HasPrefix(reason, "Err") || strings.HasSuffix(reason, "BackOff") ||
 		strings.HasSuffix(reason, "Error") || reason == "InvalidImageName"
+}
+
+// CannotPull says that a container waits for its image in vain. The kubelet gives
+// one reason while it tries, and another between its attempts.
+func CannotPull(reason string) bool {
+	return slices.Contains([]string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}, reason)
+}
+
+// PullReason is what the registry or the runtime has said, from the kubelet's
+// message of either kind: without what was being tried, which is long.
+func PullReason(message string) string {
+	if _, reason, ok := strings.Cut(message, "ErrImagePull: "); ok {
+		message = reason
+	}
+	if _, reason, ok := strings.Cut(message, " desc = "); ok {
+		message = reason
+	}
+	for {
+		doing, reason, ok := strings.Cut(message, ": ")
+		if !ok || !strings.HasPrefix(doing, "failed to ") {
+			return strings.TrimSpace(message)
+		}
+		message = reason
+	}
 }
 
 func firstOf(list ...string) string {

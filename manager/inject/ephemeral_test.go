@@ -30,8 +30,8 @@ func podWith(names []string, states ...corev1.ContainerState) *corev1.Pod {
 func TestObserve(t *testing.T) {
 	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no NET_ADMIN\n"}}
-	waiting := func(reason string) corev1.ContainerState {
-		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "m"}}
+	waiting := func(reason, message string) corev1.ContainerState {
+		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
 	}
 	many := strings.Split("traffic-agent traffic-agent-2 traffic-agent-3 traffic-agent-4 traffic-agent-5 traffic-agent-6 traffic-agent-7 traffic-agent-8 traffic-agent-9 traffic-agent-10", " ")
 	cases := []struct {
@@ -42,9 +42,16 @@ func TestObserve(t *testing.T) {
 		{"no agent", podWith([]string{"debugger"}, running), State{Next: "traffic-agent"}},
 		{"just added", podWith([]string{"traffic-agent"}), State{Running: true, Next: "traffic-agent-2"}},
 		{"running", podWith([]string{"traffic-agent"}, running), State{Running: true, Next: "traffic-agent-2"}},
-		{"being created", podWith([]string{"traffic-agent"}, waiting("ContainerCreating")), State{Running: true, Next: "traffic-agent-2"}},
-		{"image missing", podWith([]string{"traffic-agent"}, waiting("ErrImagePull")),
-			State{Running: true, Problem: "ErrImagePull: m", Next: "traffic-agent-2"}},
+		{"being created", podWith([]string{"traffic-agent"}, waiting("ContainerCreating", "")), State{Running: true, Next: "traffic-agent-2"}},
+		{"image missing", podWith([]string{"traffic-agent"}, waiting("ErrImagePull", "not found")),
+			State{Running: true, Problem: "the image  cannot be pulled: not found", Next: "traffic-agent-2"}},
+		{"image missing, between attempts", podWith([]string{"traffic-agent"}, waiting("ImagePullBackOff", "Back-off pulling image \"i\": ErrImagePull: not found")),
+			State{Running: true, Problem: "the image  cannot be pulled: not found", Next: "traffic-agent-2"}},
+		{"image missing, at length", podWith([]string{"traffic-agent"}, waiting("ErrImagePull",
+			`rpc error: code = NotFound desc = failed to pull and unpack image "r/i:1": failed to resolve reference "r/i:1": r/i:1: not found`)),
+			State{Running: true, Problem: "the image  cannot be pulled: r/i:1: not found", Next: "traffic-agent-2"}},
+		{"not created", podWith([]string{"traffic-agent"}, waiting("CreateContainerError", "m")),
+			State{Running: true, Problem: "the agent does not start: CreateContainerError: m", Next: "traffic-agent-2"}},
 		{"ended", podWith([]string{"traffic-agent"}, ended),
 			State{Problem: "the agent ended with exit code 1: no NET_ADMIN", Next: "traffic-agent-2"}},
 		{"ended, the next runs", podWith([]string{"traffic-agent", "traffic-agent-2"}, ended, running),

@@ -1,0 +1,195 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
+)
+
+// lost says why a pod without a reporting agent is not to be waited for; empty
+// while it is. Nobody is led to such a pod: it is not ready, and where it is
+// nobody starts what is wanted there.
+func (r *Intercepts) lost(pod *corev1.Pod) string {
+	switch {
+	case ready(pod):
+		return ""
+	case unanswered(pod):
+		return noAnswer(pod)
+	case inject.Observe(pod).Running && !started(pod) && r.unheard(pod) > patience:
+		return "it is not ready, and its node " + pod.Spec.NodeName + " does not start the agent in it"
+	}
+	return ""
+}
+
+// unanswered says that the node's kubelet is away: then the control plane takes
+// Ready from the pod, and leaves what the kubelet said of its containers.
+func unanswered(pod *corev1.Pod) bool {
+	return isTrue(pod, corev1.ContainersReady) && len(pod.Spec.ReadinessGates) == 0
+}
+
+func noAnswer(pod *corev1.Pod) string {
+	return "its node " + pod.Spec.NodeName + " does not answer"
+}
+
+func isTrue(pod *corev1.Pod, kind corev1.PodConditionType) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == kind && c.Status == corev1.ConditionTrue
+	})
+}
+
+// unready says in half a sentence why a running pod is not ready.
+func unready(pod *corev1.Pod) string {
+	if unanswered(pod) {
+		return noAnswer(pod)
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.Ready {
+			continue
+		}
+		switch w, t := s.State.Waiting, s.State.Terminated; {
+		case w != nil:
+			return "container " + s.Name + " " + stuck(&s)
+		case t != nil && s.RestartCount > 0:
+			return "container " + s.Name + " " + loops(t)
+		case t != nil:
+			return fmt.Sprintf("container %s has ended with exit code %d", s.Name, t.ExitCode)
+		case s.Started != nil && !*s.Started:
+			return "container " + s.Name + " does not pass its startup probe"
+		}
+		k := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == s.Name })
+		if k >= 0 && pod.Spec.Containers[k].ReadinessProbe != nil {
+			return "container " + s.Name + " does not pass its readiness probe"
+		}
+	}
+	for _, g := range pod.Spec.ReadinessGates {
+		if !isTrue(pod, g.ConditionType) {
+			return "its readiness gate " + string(g.ConditionType) + " is not true"
+		}
+	}
+	return "the kubelet of node " + pod.Spec.NodeName + " does not say why"
+}
+
+// stuck says in half a sentence why a container waits.
+func stuck(s *corev1.ContainerStatus) string {
+	w := s.State.Waiting
+	message := strings.TrimSpace(w.Message)
+	switch {
+	case inject.CannotPull(w.Reason):
+		return "does not start: the image " + s.Image + " cannot be pulled: " + inject.PullReason(message)
+	case w.Reason == "CrashLoopBackOff":
+		if t := s.LastTerminationState.Terminated; t != nil {
+			return loops(t)
+		}
+		return "ends again and again"
+	case w.Reason == "ContainerCreating" || w.Reason == "PodInitializing" || w.Reason == "":
+		return "is being started"
+	}
+	return strings.TrimSuffix("does not start: "+w.Reason+": "+message, ": ")
+}
+
+// loops is what becomes of a container that is restarted.
+func loops(t *corev1.ContainerStateTerminated) string {
+	return strings.TrimSuffix(fmt.Sprintf("ends again and again: exit code %d: %s", t.ExitCode, strings.TrimSpace(t.Message)), ": ")
+}
+
+// pending says in half a sentence why a pod does not run yet.
+func pending(pod *corev1.Pod) string {
+	if c := scheduling(pod); c != nil && c.Status == corev1.ConditionFalse {
+		return "cannot be scheduled: " + c.Message
+	}
+	for _, s := range pod.Status.InitContainerStatuses {
+		switch {
+		case s.State.Running != nil && !s.Ready && (s.Started == nil || *s.Started) && !restarts(pod, s.Name):
+			return "is not running yet: init container " + s.Name + " has not ended yet"
+		case s.State.Waiting != nil && s.State.Waiting.Reason != "PodInitializing":
+			return "is not running yet: init container " + s.Name + " " + stuck(&s)
+		}
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.State.Waiting != nil {
+			return "is not running yet: container " + s.Name + " " + stuck(&s)
+		}
+	}
+	return "is not running yet"
+}
+
+// restarts says that an init container is one that runs on: a native sidecar.
+func restarts(pod *corev1.Pod, name string) bool {
+	return slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool {
+		return c.Name == name && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+	})
+}
+
+// nobody says why no pod of the workload can be intercepted now.
+func nobody(w *resolve.Workload, pods []corev1.Pod) string {
+	const then = "the intercept begins with the first pod that runs"
+	if len(pods) > 0 {
+		return fmt.Sprintf("pod %s %s; %s", pods[0].Name, pending(&pods[0]), then)
+	}
+	if w.Replicas == 0 {
+		return fmt.Sprintf("%s is scaled to 0 pods; %s: kubectl scale %s --replicas=1 -n %s starts one", w, then, w, w.Namespace)
+	}
+	return fmt.Sprintf("%s has no pod yet; %s", w, then)
+}
+
+// shown is how many pods a sentence about pods that are not ready names.
+const shown = 3
+
+// unserved says which running pods no Service leads callers to, and why; empty
+// when all are ready, or the Service does not ask for that.
+func (r *Intercepts) unserved(ctx context.Context, ic *v1alpha1.Intercept, a *attached) (string, error) {
+	if len(a.unready) == 0 {
+		return strings.Join(a.lost, "; "), nil
+	}
+	for _, p := range ic.Status.Ports {
+		if p.Service == "" {
+			continue
+		}
+		var s corev1.Service
+		err := r.Client.Get(ctx, client.ObjectKey{Namespace: ic.Namespace, Name: p.Service}, &s)
+		if client.IgnoreNotFound(err) != nil {
+			return "", err
+		}
+		if err == nil && s.Spec.PublishNotReadyAddresses {
+			return strings.Join(a.lost, "; "), nil
+		}
+	}
+	first := a.unready[0]
+	if len(a.unready) == 1 {
+		text := fmt.Sprintf("pod %s is not ready, so Services send it nothing: %s", first.Name, unready(first))
+		return strings.Join(append(slices.Clone(a.lost), text+"; "+more(first)), "; "), nil
+	}
+	var each []string
+	for _, p := range a.unready[:min(shown, len(a.unready))] {
+		each = append(each, "pod "+p.Name+": "+unready(p))
+	}
+	text := fmt.Sprintf("%d of %d pods are not ready, so Services send them nothing: %s", len(a.unready), a.pods, strings.Join(each, "; "))
+	return strings.Join(append(slices.Clone(a.lost), text+"; "+more(first)), "; "), nil
+}
+
+// more is what a person types next.
+func more(p *corev1.Pod) string {
+	return fmt.Sprintf("kubectl describe pod %s -n %s says more", p.Name, p.Namespace)
+}
+
+// early brings an agent into a pod that is being started, so that it is there
+// before callers are. Where the agent's image has to be pulled, nothing of the
+// pod waits for that: what is left to start are ephemeral containers only.
+func (r *Intercepts) early(ctx context.Context, ic *v1alpha1.Intercept, pod *corev1.Pod) {
+	begun := len(pod.Spec.InitContainers) == 0 || isTrue(pod, corev1.PodInitialized)
+	if pod.Spec.NodeName == "" || !begun || pod.Spec.HostNetwork || ic.Status.Injection != v1alpha1.InjectEphemeral ||
+		covered(ic, pod) || aside(ic, pod) || inject.Entered(pod) {
+		return
+	}
+	if p := r.bring(ctx, pod); p != nil { // told once the pod runs
+		r.Log.Debug("no agent in a pod that is being started", "pod", pod.Name, "namespace", pod.Namespace, "error", p.message)
+	}
+}
