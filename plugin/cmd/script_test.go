@@ -182,7 +182,9 @@ type fakeSessions struct{ w *world }
 func (f fakeSessions) Ensure(_ context.Context, _ *kube.Factory, _ string, progress func(string)) (*add.Session, error) {
 	progress("connecting to the traffic-manager")
 	return &add.Session{User: f.w.user, Name: f.w.user + "-laptop",
-		Track: func(context.Context, string, string) error { return f.w.lost }}, nil
+		Track: func(context.Context, string, string) (func(context.Context) error, error) {
+			return func(context.Context) error { return nil }, f.w.lost
+		}}, nil
 }
 
 // Helper starts nothing.

@@ -28,7 +28,7 @@ func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, p
 	if err != nil {
 		return nil, err
 	}
-	return &add.Session{User: s.User, Name: s.Session, Track: c.Track}, nil
+	return &add.Session{User: s.User, Name: s.Session, Track: track(c, "")}, nil
 }
 
 // Connect opens a proxy, or a TUN with netd's help.
@@ -95,7 +95,8 @@ func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d
 		return err
 	}
 	namespace, name, _ := strings.Cut(intercept, "/")
-	return c.TrackInside(ctx, namespace, name, d.Socket)
+	_, err = c.Track(ctx, namespace, name, d.Socket)
+	return err
 }
 
 // EnsureInside is Ensure for intercepts whose ports are a program's own.
@@ -108,10 +109,18 @@ func (sessions) EnsureInside(ctx context.Context, f *kube.Factory, transport, so
 	if err != nil {
 		return nil, err
 	}
-	track := func(ctx context.Context, namespace, name string) error {
-		return c.TrackInside(ctx, namespace, name, socket)
+	return &add.Session{User: s.User, Name: s.Session, Track: track(c, socket)}, nil
+}
+
+// track is add.Session's, for ports that are behind a socket, or this machine's.
+func track(c *session.Client, socket string) func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
+	return func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
+		former, err := c.Track(ctx, namespace, name, socket)
+		return func(ctx context.Context) error {
+			_, err := c.Track(ctx, namespace, name, former)
+			return err
+		}, err
 	}
-	return &add.Session{User: s.User, Name: s.Session, Track: track}, nil
 }
 
 // Asked looks at what a dead one has left.

@@ -46,15 +46,14 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &s, nil
 }
 
-// Track tells the process of an intercept that it is to stay alive for.
-func (c *Client) Track(ctx context.Context, namespace, name string) error {
-	return c.call(ctx, http.MethodPost, "/intercepts", tracked{Namespace: namespace, Name: name}, nil)
-}
-
-// TrackInside is Track for one whose ports are a program's own: socket is where
-// who started it listens (netd/handover). The intercept ends with that.
-func (c *Client) TrackInside(ctx context.Context, namespace, name, socket string) error {
-	return c.call(ctx, http.MethodPost, "/intercepts", tracked{Namespace: namespace, Name: name, Socket: socket}, nil)
+// Track tells the process of an intercept that it is to stay alive for, and whose
+// ports are this machine's, or a program's own: socket is then where who started
+// it listens (netd/handover), and the intercept ends with that. Former is the
+// socket before.
+func (c *Client) Track(ctx context.Context, namespace, name, socket string) (former string, err error) {
+	var was tracked
+	err = c.call(ctx, http.MethodPost, "/intercepts", tracked{Namespace: namespace, Name: name, Socket: socket}, &was)
+	return was.Socket, err
 }
 
 // OpenProxy gives programs on the laptop access to the cluster, by a proxy on the

@@ -82,7 +82,8 @@ func (p *process) routes() http.Handler {
 }
 
 // tracked is an intercept that the process is told of. Socket is that of who
-// started the program in a network of its own; "" is this machine's network.
+// started the program in a network of its own; "" is this machine's network. The
+// answer is what it was before.
 type tracked struct{ Namespace, Name, Socket string }
 
 func (p *process) track(w http.ResponseWriter, r *http.Request) {
@@ -102,11 +103,14 @@ func (p *process) track(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the session is not connected yet", http.StatusServiceUnavailable)
 		return
 	}
-	err := table.Track(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Socket)
+	former, err := table.Track(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Socket)
 	switch {
 	case errors.Is(err, tunnel.ErrDenied):
 		http.Error(w, render.Error(err), http.StatusForbidden)
 	case err != nil:
 		http.Error(w, render.Error(err), http.StatusBadGateway)
+	default:
+		want.Socket = former
+		_ = json.NewEncoder(w).Encode(want) // who does not read it has no need
 	}
 }

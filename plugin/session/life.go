@@ -121,7 +121,7 @@ func (p *process) resume(ctx context.Context) {
 	sockets := maps.Clone(p.state.Inside)
 	p.mu.Unlock()
 	for _, key := range keys {
-		if err := p.table.Track(ctx, key, sockets[key.String()]); err != nil {
+		if _, err := p.table.Track(ctx, key, sockets[key.String()]); err != nil {
 			p.log.Info("intercept is not resumed", "intercept", key.String(), "error", err)
 		}
 	}

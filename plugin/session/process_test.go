@@ -126,12 +126,24 @@ func TestEnsureConnectsAndQuitCleansUp(t *testing.T) {
 	}
 }
 
+// TestTrackSaysWhereThePortsWere: who takes an intercept over can lead it back.
+func TestTrackSaysWhereThePortsWere(t *testing.T) {
+	c := newCluster(t)
+	client, before := newMachine(t, c.factory()).mustEnsure()
+	c.put(intercept(before.Session, 80, 8080))
+	for _, step := range [][2]string{{"", ""}, {"/program.sock", ""}, {"/program.sock", "/program.sock"}, {"", "/program.sock"}} {
+		if former, err := client.Track(context.Background(), "shop", "quote", step[0]); err != nil || former != step[1] {
+			t.Errorf("to %q: it was %q before, want %q: %v", step[0], former, step[1], err)
+		}
+	}
+}
+
 func TestSuccessorTakesOver(t *testing.T) {
 	c := newCluster(t)
 	m := newMachine(t, c.factory())
 	client, before := m.mustEnsure()
 	c.put(intercept(before.Session, 80, 8080))
-	if err := client.Track(context.Background(), "shop", "quote"); err != nil {
+	if _, err := client.Track(context.Background(), "shop", "quote", ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := client.replace(context.Background()); err != nil {
@@ -192,10 +204,10 @@ func TestEndsWhenIdle(t *testing.T) {
 	m.times.idle, m.times.hold = 50*time.Millisecond, time.Hour
 	client, s := m.mustEnsure()
 	c.put(intercept(s.Session, 80, 8080))
-	if err := client.Track(context.Background(), "shop", "quote"); err != nil {
+	if _, err := client.Track(context.Background(), "shop", "quote", ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Track(context.Background(), "shop", "other"); err == nil || !strings.Contains(err.Error(), "does not exist") {
+	if _, err := client.Track(context.Background(), "shop", "other", ""); err == nil || !strings.Contains(err.Error(), "does not exist") {
 		t.Fatalf("track an unknown intercept: %v", err)
 	}
 	client.replace(context.Background())

@@ -26,8 +26,9 @@ import (
 type Session struct {
 	// User owns it, Name is its Session object's.
 	User, Name string
-	// Track tells the background process of an intercept to stay alive for.
-	Track func(ctx context.Context, namespace, name string) error
+	// Track tells the background process of an intercept to stay alive for. Back
+	// leads the intercept's ports where they led before.
+	Track func(ctx context.Context, namespace, name string) (back func(context.Context) error, err error)
 }
 
 // Sessions brings up the background process that receives the traffic.

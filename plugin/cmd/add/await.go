@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -33,20 +34,24 @@ func (o *Options) await(ctx context.Context, i, before *v1alpha1.Intercept) (*v1
 	if list, err := o.workload.Pods(ctx, o.client); err == nil {
 		pods = len(list)
 	}
-	last := i
+	last, said := i, ""
 	visit := func(now *v1alpha1.Intercept) (bool, error) {
 		if now == nil {
 			return false, errGone
 		}
 		last = now
 		step, done, err := judge(now, pods)
-		o.progress.Step(step)
+		if gist := gist(step); gist != said {
+			o.progress.Step(step)
+			said = gist
+		}
 		return done, err
 	}
 	err := target.FollowFor(ctx, o.Timeout, o.client, client.ObjectKeyFromObject(i), visit)
 	var hopeless *hopelessError
 	switch {
 	case err == nil:
+		o.warnUnserved(last)
 		return last, nil
 	case errors.As(err, &hopeless):
 		return nil, o.undo(ctx, last, before, err)
@@ -59,6 +64,14 @@ func (o *Options) await(ctx context.Context, i, before *v1alpha1.Intercept) (*v1
 			o.Timeout, o.workload, last.Name, last.Namespace)
 	}
 	return nil, err
+}
+
+// gist is a step without its details: with "pod quote-1: the image cannot be pulled"
+// it has been said what keeps things, however often something is tried again and
+// fails in other words.
+func gist(step string) string {
+	parts := strings.SplitN(step, ": ", 3)
+	return strings.Join(parts[:min(2, len(parts))], ": ")
 }
 
 // gone waits until an intercept that is deleted has ended in every pod.
@@ -97,9 +110,7 @@ func judge(i *v1alpha1.Intercept, pods int) (step string, done bool, err error) 
 		return "waiting for the connection of this machine", false, nil
 	case isTrue(agents) || agents != nil && agents.Reason == v1alpha1.ReasonVerifying:
 		return "verifying", false, nil
-	case agents != nil && agents.Reason == v1alpha1.ReasonNoPods:
-		return "waiting for a pod to intercept", false, nil
-	case agents != nil && (agents.Reason == v1alpha1.ReasonAgentFailed || agents.Reason == v1alpha1.ReasonReplacing ||
+	case agents != nil && (agents.Reason == v1alpha1.ReasonNoPods || agents.Reason == v1alpha1.ReasonAgentFailed || agents.Reason == v1alpha1.ReasonReplacing ||
 		agents.Reason == v1alpha1.ReasonDisruptionBudget):
 		return agents.Message, false, nil
 	}
@@ -142,6 +153,11 @@ func (o *Options) undo(ctx context.Context, now, before *v1alpha1.Intercept, why
 	latest.Spec = before.Spec
 	if err := o.client.Update(ctx, &latest); err != nil {
 		return why
+	}
+	if o.back != nil {
+		if err := o.back(ctx); err != nil {
+			return fmt.Errorf("%w; the intercept keeps the ports it had, but the background process does not know: %v", why, err)
+		}
 	}
 	return fmt.Errorf("%w; the intercept keeps the ports it had", why)
 }

@@ -26,7 +26,7 @@ func TestJudge(t *testing.T) {
 		"nothing yet":          {nil, "", false, ""},
 		"resolved":             {conditions{yes(resolved)}, "attaching to 3 pods", false, ""},
 		"attaching":            {conditions{yes(resolved), no(agents, "Attaching")}, "attaching to 3 pods", false, ""},
-		"no pods":              {conditions{yes(resolved), no(agents, "NoPods")}, "waiting for a pod to intercept", false, ""},
+		"no pods":              {conditions{yes(resolved), no(agents, "NoPods")}, "because NoPods", false, ""},
 		"agent fails, for now": {conditions{yes(resolved), no(agents, "AgentFailed")}, "because AgentFailed", false, ""},
 		"attached":             {conditions{yes(resolved), yes(agents), no(active, "Verifying")}, "verifying", false, ""},
 		"verifying":            {conditions{yes(resolved), no(agents, "Verifying"), yes(active)}, "verifying", false, ""},
@@ -54,6 +54,19 @@ func TestJudge(t *testing.T) {
 		i.Status.ObservedGeneration = 1
 		if step, done, err := judge(i, 3); step != "" || done || err != nil {
 			t.Errorf("%s, of a former generation: %q, %v, %v", name, step, done, err)
+		}
+	}
+}
+
+// TestGist: what keeps things is said once, in whatever words it fails again.
+func TestGist(t *testing.T) {
+	for step, want := range map[string]string{
+		"verifying": "verifying",
+		"pod quote-1: the image i cannot be pulled: dial tcp 10.0.0.1:53: i/o timeout": "pod quote-1: the image i cannot be pulled",
+		"pod quote-2: the agent ended": "pod quote-2: the agent ended",
+	} {
+		if got := gist(step); got != want {
+			t.Errorf("%s: %q", step, got)
 		}
 	}
 }

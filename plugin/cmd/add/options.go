@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -51,6 +52,7 @@ type Options struct {
 	workload *resolve.Workload
 	resolved []v1alpha1.ResolvedPort
 	user     string
+	back     func(context.Context) error // leads the ports where they led before; nil: nothing has changed that
 }
 
 // Run makes or changes the intercept.
@@ -90,7 +92,8 @@ func (o *Options) Make(ctx context.Context, sessions Sessions) (i *v1alpha1.Inte
 		return nil, err
 	}
 	if o.DryRun == cmdutil.DryRunNone {
-		if err := s.Track(ctx, i.Namespace, i.Name); err != nil {
+		if o.back, err = s.Track(ctx, i.Namespace, i.Name); err != nil {
+			o.back = nil
 			return nil, o.undo(ctx, i, before, err)
 		}
 	}
@@ -100,9 +103,15 @@ func (o *Options) Make(ctx context.Context, sessions Sessions) (i *v1alpha1.Inte
 	return i, nil
 }
 
-// Leave ends the intercept that Make made, and waits a while for its end.
+// Leave ends the intercept that Make made, and waits a while for its end. One that
+// somebody has changed since is theirs.
 func (o *Options) Leave(ctx context.Context, i *v1alpha1.Intercept) error {
-	err := o.client.Delete(ctx, i, client.Preconditions{UID: &i.UID})
+	var now v1alpha1.Intercept
+	err := o.client.Get(ctx, client.ObjectKeyFromObject(i), &now)
+	if apierrors.IsNotFound(err) || err == nil && (now.UID != i.UID || !equality.Semantic.DeepEqual(now.Spec, i.Spec)) {
+		return nil
+	}
+	err = o.client.Delete(ctx, i, client.Preconditions{UID: &i.UID})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
-	"k8s.io/cli-runtime/pkg/printers"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -51,10 +51,20 @@ func (o *Options) report(ctx context.Context, i *v1alpha1.Intercept) error {
 	return nil
 }
 
+// warnUnserved tells about pods that callers do not come to, although they are
+// intercepted.
+func (o *Options) warnUnserved(i *v1alpha1.Intercept) {
+	c := meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionPodsReady)
+	if c == nil || c.Status != metav1.ConditionFalse {
+		return
+	}
+	o.progress.Done()
+	render.Warn(o.ErrOut, c.Message)
+}
+
 // warnIfSilent tells about local TCP ports on which nothing listens. UDP does
 // not say.
 func (o *Options) warnIfSilent(ctx context.Context) {
-	warn := printers.NewWarningPrinter(o.ErrOut, printers.WarningPrinterOptions{Color: printers.AllowsColorOutput(o.ErrOut)})
 	dialer := net.Dialer{Timeout: time.Second}
 	for _, p := range o.Ports {
 		if p.Protocol == corev1.ProtocolUDP {
@@ -69,7 +79,7 @@ func (o *Options) warnIfSilent(ctx context.Context) {
 		if o.NoFallback {
 			then = "callers are refused"
 		}
-		warn.Print(fmt.Sprintf("nothing listens on %s yet; until something does, %s", render.Local(p.LocalHost, p.LocalPort, p.Protocol), then))
+		render.Warn(o.ErrOut, fmt.Sprintf("nothing listens on %s yet; until something does, %s", render.Local(p.LocalHost, p.LocalPort, p.Protocol), then))
 	}
 }
 

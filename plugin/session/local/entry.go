@@ -57,18 +57,20 @@ func (e *entry) within() *inside {
 	return e.inside
 }
 
-// lead notes where its ports are; false if that is known.
-func (e *entry) lead(socket string) (*inside, bool) {
+// lead notes where its ports are. It returns the socket of where they were.
+func (e *entry) lead(socket string) (in *inside, former string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.inside == nil && socket == "" || e.inside != nil && e.inside.socket == socket {
-		return e.inside, false
+	if e.inside != nil {
+		former = e.inside.socket
 	}
-	e.inside = nil
-	if socket != "" {
-		e.inside = &inside{socket: socket}
+	if former != socket {
+		e.inside = nil
+		if socket != "" {
+			e.inside = &inside{socket: socket}
+		}
 	}
-	return e.inside, true
+	return e.inside, former
 }
 
 func (e *entry) object() *v1alpha1.Intercept {

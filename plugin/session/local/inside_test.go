@@ -78,12 +78,12 @@ func TestInside(t *testing.T) {
 		}
 	}()
 	e := newEntry(&v1alpha1.Intercept{})
-	in, changed := e.lead(insideOf(t, l.Addr().String()))
-	if in == nil || !changed {
+	in, former := e.lead(insideOf(t, l.Addr().String()))
+	if in == nil || former != "" {
 		t.Fatal("the entry is not led inside")
 	}
 	defer in.close()
-	if again, changed := e.lead(in.socket); again != in || changed {
+	if again, former := e.lead(in.socket); again != in || former != in.socket {
 		t.Error("the same socket is a change")
 	}
 	// A port of this machine on which nobody listens.
@@ -96,7 +96,7 @@ func TestInside(t *testing.T) {
 	if n, err := stream.Read(buf); err != nil || string(buf[:n]) != "inside" {
 		t.Errorf("read %q, %v", buf[:n], err)
 	}
-	if _, changed := e.lead(""); !changed || e.within() != nil {
+	if _, former := e.lead(""); former != in.socket || e.within() != nil {
 		t.Error("the entry is not led back to this machine")
 	}
 	if _, _, err := dial(context.Background(), e.within(), place{"127.0.0.1", 1, tunnel.TCP}); err == nil {

@@ -55,21 +55,23 @@ func (t *Table) Keys() []types.NamespacedName {
 
 // Track serves an Intercept from now on. Its ports are this machine's, or those
 // of a program with a network of its own: then socket is where who started the
-// program listens (netd/handover), and the Intercept ends with it. The error
-// is tunnel.ErrDenied if it does not exist or is not this session's.
-func (t *Table) Track(ctx context.Context, key types.NamespacedName, socket string) error {
+// program listens (netd/handover), and the Intercept ends with it. Former is the
+// socket before. The error is tunnel.ErrDenied if it does not exist or is not this
+// session's.
+func (t *Table) Track(ctx context.Context, key types.NamespacedName, socket string) (former string, err error) {
 	e, err := t.fetch(ctx, key)
 	if err != nil {
-		return err
+		return "", err
 	}
-	in, changed := e.lead(socket)
-	if in != nil && changed {
+	in, former := e.lead(socket)
+	if former == socket {
+		return former, nil
+	}
+	if in != nil {
 		go t.attend(key, e, in)
 	}
-	if changed {
-		t.changed()
-	}
-	return nil
+	t.changed()
+	return former, nil
 }
 
 // Sweep looks for Intercepts of this session in all namespaces, or, where the
