@@ -119,6 +119,12 @@ func (l *Lab) ApplyText(text string) {
 	l.Ready()
 }
 
+// CreateText is ApplyText without the wait.
+func (l *Lab) CreateText(text string) {
+	l.Helper()
+	l.create(text)
+}
+
 func (l *Lab) create(text string) {
 	l.Helper()
 	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)

@@ -96,6 +96,15 @@ func (l *Lab) showManager(ctx context.Context, b *strings.Builder) {
 	}
 }
 
+// Log is the log of a pod's only container, since the test began.
+func (l *Lab) Log(p *corev1.Pod) string {
+	l.Helper()
+	out, err := l.Kube.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{
+		SinceSeconds: ptr.To(int64(time.Since(l.began).Seconds()) + 1)}).DoRaw(l.Context())
+	l.Must(err)
+	return string(out)
+}
+
 // log is the end of a container's log, since the test began.
 func (l *Lab) log(ctx context.Context, p *corev1.Pod, container string) string {
 	out, err := l.Kube.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{
