@@ -20,7 +20,7 @@ var version = "dev"
 const usage = `usage: intercept-netd COMMAND
 
   serve      answer sessions at a socket, until they are gone
-  undo       undo what a killed intercept-netd has left
+  undo       undo what a killed intercept-netd has left; kubectl intercept disconnect --all ends what is in use
   version    print the release
 
 kubectl intercept starts it; see kubectl intercept netd --help.

@@ -39,9 +39,6 @@ type File struct {
 	lock   *os.File
 }
 
-// ErrTaken says that another session has taken the file over.
-var ErrTaken = errors.New("another session leads this machine's DNS to its cluster, and without systemd-resolved there can be one: disconnect it, or use kubectl intercept connect --proxy")
-
 // ours says that b was written by Take, and whether it is as it was then.
 func ours(b []byte) (is, intact bool) {
 	first, rest, _ := bytes.Cut(b, []byte("\n"))
@@ -72,20 +69,20 @@ func (f *File) Resolvers(server netip.Addr) ([]netip.AddrPort, error) {
 	return parse(b).resolvers(server), nil
 }
 
-// hold takes the lock; ErrTaken if somebody else has it.
+// hold takes the lock; handover.ErrTaken if somebody else has it.
 func (f *File) hold() (err error) {
 	if f.lock == nil {
 		f.lock, err = journal.Lock(f.Lock)
 	}
 	if errors.Is(err, journal.ErrTaken) {
-		return ErrTaken
+		return handover.ErrTaken
 	}
 	return err
 }
 
 // Take makes the file lead to the session's server. It may be called again,
 // and then takes the file from whoever wrote it meanwhile. The error may be
-// ErrTaken.
+// handover.ErrTaken.
 func (f *File) Take(d handover.DNS) error {
 	err := f.hold()
 	if err == nil {
@@ -113,7 +110,7 @@ func (f *File) take(d handover.DNS) error {
 		return err
 	}
 	text := fmt.Appendf(nil, "# Programs ask the cluster that kubectl intercept is connected to. Your own file\n"+
-		"# comes back with kubectl intercept disconnect; by hand: sudo intercept-netd undo\n%s", render(d, parse(own)))
+		"# comes back with kubectl intercept disconnect --all; after a crash, sudo intercept-netd undo\n%s", render(d, parse(own)))
 	text = append(fmt.Appendf(nil, "%s%x\n", mark, sha256.Sum256(text)), text...)
 	_, err = os.Lstat(f.Copy)
 	inPlace := err == nil
@@ -164,7 +161,7 @@ func (f *File) Left() bool {
 // file is in the hands of another living process, or was never taken.
 func (f *File) Restore() error {
 	err := f.hold()
-	if errors.Is(err, ErrTaken) {
+	if errors.Is(err, handover.ErrTaken) {
 		return nil
 	}
 	if err == nil {

@@ -149,8 +149,8 @@ func TestTakenOnce(t *testing.T) {
 	f := taken(t)
 	g := *f
 	g.lock = nil
-	if err := g.Take(cluster); !errors.Is(err, ErrTaken) {
-		t.Errorf("got %v, want ErrTaken", err)
+	if err := g.Take(cluster); !errors.Is(err, handover.ErrTaken) {
+		t.Errorf("got %v, want handover.ErrTaken", err)
 	}
 	if err := g.Restore(); err != nil {
 		t.Error(err)

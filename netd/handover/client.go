@@ -143,6 +143,8 @@ func (c *Client) ask(ctx context.Context, r Request) (answer, error) {
 	switch {
 	case len(a.Refused) > 0:
 		err = Refuse(a.Refused)
+	case a.Taken:
+		err = fmt.Errorf("intercept-netd: %w", ErrTaken)
 	case a.Error != "":
 		err = errors.New("intercept-netd: " + a.Error)
 	default:

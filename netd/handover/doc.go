@@ -45,4 +45,6 @@ type reply struct {
 	Network *Network   `json:"network,omitempty"`
 	Error   string     `json:"error,omitempty"`
 	Refused []Conflict `json:"refused,omitempty"`
+	// Taken says that Error is ErrTaken.
+	Taken bool `json:"taken,omitempty"`
 }

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -65,6 +66,9 @@ func (e *RefusedError) Error() string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// ErrTaken says that this machine's DNS leads elsewhere. Nothing was changed.
+var ErrTaken = errors.New("another session leads this machine's DNS to its cluster, and without systemd-resolved there can be one")
 
 // VersionError says that the netd that runs speaks another Protocol.
 type VersionError struct {

@@ -72,7 +72,7 @@ func (c *Conn) Reply(id uint64, n *Network, f *os.File, err error) error {
 	if errors.As(err, &refused) {
 		r.Refused = refused.Conflicts
 	} else if err != nil {
-		r.Error = err.Error()
+		r.Error, r.Taken = err.Error(), errors.Is(err, ErrTaken)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -72,6 +73,39 @@ func TestAddInterrupted(t *testing.T) {
 		[]string{"add", "quote", "--port", "8080", "--kubeconfig", config}, fakeSessions{w})
 	if code != 1 || !strings.HasSuffix(errs.String(), "error: interrupted: deployment/quote is not intercepted\n") || out.Len() > 0 {
 		t.Errorf("exit code %d, stderr\n%sstdout\n%s", code, errs, &out)
+	}
+	w.edit(func(s *fakeAPI) {
+		for _, path := range s.paths() {
+			if strings.Contains(path, "/intercepts/") {
+				t.Errorf("%s is still there", path)
+			}
+		}
+	})
+}
+
+// deaf is an output whose reader has gone.
+type deaf struct{ after string }
+
+// Write fails from the text on.
+func (d *deaf) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), d.after) {
+		d.after = ""
+	}
+	if d.after == "" {
+		return 0, &os.PathError{Op: "write", Path: "/dev/stderr", Err: syscall.EPIPE}
+	}
+	return len(p), nil
+}
+
+// Whoever reads the messages and goes has the command undo what it began.
+func TestAddUnheard(t *testing.T) {
+	w, config := start(t)
+	w.edit(func(s *fakeAPI) { s.manager.plan = []string{"resolve"} })
+	var out bytes.Buffer
+	code := execute(t.Context(), genericiooptions.IOStreams{Out: &out, ErrOut: &deaf{after: "attaching"}},
+		[]string{"add", "quote", "--port", "8080", "--kubeconfig", config}, fakeSessions{w})
+	if code != 1 || out.Len() > 0 {
+		t.Errorf("exit code %d, stdout\n%s", code, &out)
 	}
 	w.edit(func(s *fakeAPI) {
 		for _, path := range s.paths() {

@@ -3,12 +3,9 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/rest"
@@ -23,6 +20,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/license"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/list"
 	netdcmd "github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/netd"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/run"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/status"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/uninstall"
@@ -39,6 +37,8 @@ type Sessions interface {
 	status.Sessions
 	connect.Sessions
 	disconnect.Sessions
+	quit.Sessions
+	leave.Sessions
 	run.Sessions
 }
 
@@ -74,19 +74,13 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 		Args:                       knownCommand,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	f.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().BoolVarP(&err.quiet, "quiet", "q", false, "Print no progress and no warnings, only results and errors")
 	root.SetUsageTemplate(usage)
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		if errors.Is(err, pflag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w\nsee %s --help", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(knownFlag)
 
 	root.AddGroup(
 		&cobra.Group{ID: groupIntercept, Title: "Intercept:"},
@@ -94,9 +88,9 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 		&cobra.Group{ID: groupMachine, Title: "This machine:"})
 	for _, c := range []*cobra.Command{
 		add.NewCommand(f, streams, sessions), list.NewCommand(f, streams),
-		leave.NewCommand(f, streams), status.NewCommand(f, streams, sessions),
+		leave.NewCommand(f, streams, sessions), status.NewCommand(f, streams, sessions),
 		connect.NewCommand(f, streams, sessions), disconnect.NewCommand(f, streams, sessions),
-		run.NewCommand(f, streams, sessions),
+		run.NewCommand(f, streams, sessions), quit.NewCommand(f, streams, sessions),
 	} {
 		c.GroupID = groupIntercept
 		root.AddCommand(c)
@@ -112,20 +106,8 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 	machine.GroupID = groupMachine
 	root.AddCommand(machine)
 	root.AddCommand(version.NewCommand(f, streams), session.NewCommand(f, streams), run.NewInside(), newOptions(root))
+	polish(root)
 	return root
-}
-
-// knownCommand refuses what is not the name of a command, as cobra does for a
-// root that cannot run.
-func knownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	s := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		s += "; did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return errors.New(s)
 }
 
 // newOptions is kubectl's way to keep the flags that all commands share out

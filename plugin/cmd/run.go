@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -23,12 +24,14 @@ func Run(ctx context.Context, streams genericiooptions.IOStreams, args []string)
 }
 
 func execute(ctx context.Context, streams genericiooptions.IOStreams, args []string, s Sessions) int {
-	err := &errOut{w: streams.ErrOut}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err := &errOut{w: streams.ErrOut, broken: cancel}
 	streams.ErrOut = err
 	f := kube.NewFactory()
 	warnings(f, streams)
 	root := newRoot(f, streams, err, s)
-	root.SetArgs(spell(root, args))
+	root.SetArgs(spell(root, usual(args)))
 	if e := root.ExecuteContext(ctx); e != nil {
 		var exit *program.ExitError
 		if errors.As(e, &exit) {
@@ -44,6 +47,8 @@ func execute(ctx context.Context, streams genericiooptions.IOStreams, args []str
 type errOut struct {
 	w     io.Writer
 	quiet bool
+	// broken is called when nobody reads any more, which is as good as Ctrl-C.
+	broken func()
 }
 
 // Write drops what is written if the user wants quiet.
@@ -51,7 +56,11 @@ func (e *errOut) Write(p []byte) (int, error) {
 	if e.quiet {
 		return len(p), nil
 	}
-	return e.w.Write(p)
+	n, err := e.w.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		e.broken()
+	}
+	return n, err
 }
 
 // Unwrap is the output itself, for programs that write to it.
@@ -74,6 +83,9 @@ func spell(root *cobra.Command, args []string) []string {
 	known := func(c *cobra.Command) bool { return c.Name() == args[0] || c.HasAlias(args[0]) }
 	if args[0] == "help" || args[0] == "completion" || slices.ContainsFunc(root.Commands(), known) {
 		return args
+	}
+	if verbs[args[0]] != "" {
+		return args[:1] // a command that does not exist, whatever its flags are
 	}
 	port := func(a string) bool { return a == "-p" || a == "--port" || strings.HasPrefix(a, "--port=") }
 	if !slices.ContainsFunc(args, port) {

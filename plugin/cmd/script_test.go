@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
@@ -36,6 +38,7 @@ type world struct {
 	user    string
 	running bool
 	online  *session.Network
+	others  []session.Known // further sessions on the machine
 	denied  []session.Denial
 	lost    error // what the session says when it is told of an intercept
 }
@@ -52,6 +55,7 @@ type world struct {
 //	refuse USER VERB RES NS      no permission; NS may be *
 //	absent RESOURCE              the cluster does not know it
 //	session running              `status` finds a session
+//	session other                another one runs, of a context "old" that is gone
 //	session lost                 it ends while an intercept is made
 //	freeport VAR, listen VAR     a local port, without or with a listener
 func TestScripts(t *testing.T) {
@@ -97,6 +101,8 @@ func TestScripts(t *testing.T) {
 				switch args[0] {
 				case "running":
 					in(ts).running = true
+				case "other":
+					in(ts).others = []session.Known{fakeOther()}
 				case "lost":
 					in(ts).lost = errors.New("the session is ending")
 				}
@@ -196,9 +202,14 @@ func (f fakeSessions) Helper(context.Context, genericiooptions.IOStreams) (strin
 func (f fakeSessions) Connect(_ context.Context, _ *kube.Factory, a *connect.Access, progress func(string)) (*session.Network, error) {
 	progress("opening the way into the cluster")
 	if a.Proxy != "" {
-		f.w.online = &session.Network{Proxy: strings.Replace(a.Proxy, ":0", ":40000", 1), Namespace: a.Device.Namespace}
+		p := state.Proxy{Address: strings.Replace(a.Proxy, ":0", ":40000", 1), Namespace: a.Device.Namespace}
+		f.w.online = &session.Network{Proxy: p.Address, Namespace: p.Namespace, Proxies: []state.Proxy{p}}
 	} else {
-		f.w.online = &session.Network{Device: fakeDevice(a)}
+		replaced := ""
+		if f.w.online != nil && f.w.online.Device != nil && f.w.online.Device.Namespace != a.Device.Namespace {
+			replaced = "names as in namespace " + f.w.online.Device.Namespace
+		}
+		f.w.online = &session.Network{Device: fakeDevice(a), Replaced: replaced}
 	}
 	f.w.denied = []session.Denial{
 		{Target: "10.96.2.1:5432", Count: 3, Last: time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC),
@@ -233,18 +244,82 @@ func (fakeSessions) EnsureInside(context.Context, *kube.Factory, string, string,
 	return nil, errors.New("not in scripts")
 }
 
-// Disconnect forgets it.
-func (f fakeSessions) Disconnect(context.Context, *kube.Factory) (bool, error) {
-	was := f.w.online != nil
+// Release leaves nothing.
+func (f fakeSessions) Release(context.Context, *kube.Factory, string) error {
 	f.w.online = nil
-	return was, nil
+	return nil
+}
+
+// Disconnect forgets it.
+func (f fakeSessions) Disconnect(_ context.Context, _ *kube.Factory, all bool) (ended []session.Known, err error) {
+	if f.w.online != nil {
+		ended = append(ended, session.Known{Context: "demo"})
+	}
+	f.w.online = nil
+	for n, k := range f.w.others {
+		if all && k.Online() {
+			ended = append(ended, k)
+			f.w.others[n].Status.Network = nil
+		}
+	}
+	return ended, nil
+}
+
+// Quit ends it.
+func (f fakeSessions) Quit(_ context.Context, _ *kube.Factory, all bool) (ended []quit.Ended, err error) {
+	if s, _ := f.Find(context.Background(), nil); s != nil {
+		ended = append(ended, quit.Ended{Known: session.Known{Context: "demo", Status: s}})
+	}
+	f.w.running, f.w.online = false, nil
+	if all {
+		for _, k := range f.w.others {
+			ended = append(ended, quit.Ended{Known: k, Left: k.Status.Session})
+		}
+		f.w.others = nil
+	}
+	return ended, nil
+}
+
+// Of is what a command line means that names a context which is gone.
+func (f fakeSessions) Of(_ context.Context, factory *kube.Factory) ([]session.Known, error) {
+	for _, k := range f.w.others {
+		if factory.Context != nil && *factory.Context == k.Context {
+			return []session.Known{k}, nil
+		}
+	}
+	return nil, errors.New("no such context")
+}
+
+// Others are as the script wants.
+func (f fakeSessions) Others(context.Context, *kube.Factory) ([]session.Known, error) {
+	return f.w.others, nil
+}
+
+// Leave ends one of theirs.
+func (f fakeSessions) Leave(_ context.Context, _ *session.Known, _, name string) error {
+	for n := range f.w.others {
+		s := f.w.others[n].Status
+		s.Intercepts = slices.DeleteFunc(s.Intercepts, func(i session.StatusIntercept) bool { return i.Name == name })
+	}
+	return nil
+}
+
+// fakeOther is a session of a context that the kubeconfig does not have.
+func fakeOther() session.Known {
+	return session.Known{Context: "old", Server: "https://old.example.com:6443", User: "alice", PID: 4711, Flag: "--context old",
+		Status: &session.Status{Version: "0.1.0", User: "alice", Context: "old", Server: "https://old.example.com:6443", Namespace: "default",
+			Session: "alice-laptop-old", ManagerNamespace: "intercept-system", PID: 4711, Transport: "service-proxy", LastError: "cannot reach the API server old.example.com:6443: no such host",
+			LogFile: "/tmp/old.log", Network: &session.Network{Device: &device.Status{Interface: "intercept1", Namespace: "shop"}},
+			Intercepts: []session.StatusIntercept{{Namespace: "shop", Name: "hello", State: "Active", Ports: []session.StatusPort{{Local: "127.0.0.1:9001"}}}}}}
 }
 
 // Undo has nothing to do.
 func (f fakeSessions) Undo(context.Context, genericiooptions.IOStreams) error { return nil }
 
 // Asked is what was not forgotten.
-func (f fakeSessions) Asked(*kube.Factory) (bool, error) { return f.w.online != nil, nil }
+func (f fakeSessions) Asked(context.Context, *kube.Factory) (bool, error) {
+	return f.w.online != nil, nil
+}
 
 // Find answers as the script wants.
 func (f fakeSessions) Find(context.Context, *kube.Factory) (*session.Status, error) {

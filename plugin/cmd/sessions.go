@@ -37,12 +37,31 @@ func (sessions) Connect(ctx context.Context, f *kube.Factory, a *connect.Access,
 	if err != nil {
 		return nil, err
 	}
+	by := state.Wanted(nil)
+	if a.By != state.Standing {
+		by = []string{a.By}
+	}
 	if a.Proxy != "" {
 		progress("opening the way into the cluster")
-		return c.OpenProxy(ctx, a.Proxy, a.Device.Namespace)
+		return c.OpenProxy(ctx, state.Proxy{Address: a.Proxy, Namespace: a.Device.Namespace, By: by})
 	}
 	progress("making the network interface")
-	return c.OpenDevice(ctx, a.Device)
+	want := a.Device
+	want.By = by
+	return c.OpenDevice(ctx, want)
+}
+
+// Release asks the session, or what it has left.
+func (sessions) Release(ctx context.Context, f *kube.Factory, by string) error {
+	cfg := session.Config{Factory: f}
+	c, err := session.Find(ctx, cfg)
+	if errors.Is(err, session.ErrNotRunning) {
+		return session.ForgetCommand(cfg, by) // intercept-netd has undone the rest
+	}
+	if err != nil {
+		return err
+	}
+	return c.Release(ctx, by)
 }
 
 // Helper finds intercept-netd, or starts it.
@@ -52,22 +71,6 @@ func (sessions) Helper(ctx context.Context, streams genericiooptions.IOStreams) 
 		return "", nil, err
 	}
 	return found.Socket, found.Close, nil
-}
-
-// Disconnect closes it.
-func (sessions) Disconnect(ctx context.Context, f *kube.Factory) (bool, error) {
-	c, err := session.Find(ctx, session.Config{Factory: f})
-	if errors.Is(err, session.ErrNotRunning) {
-		return session.Forget(session.Config{Factory: f}) // intercept-netd has undone the rest
-	}
-	if err != nil {
-		return false, err
-	}
-	s, err := c.Status(ctx)
-	if err != nil || s.Network == nil || s.Network.Proxy == "" && s.Network.Device == nil && s.Network.Missing == "" {
-		return false, err
-	}
-	return true, c.Disconnect(ctx)
 }
 
 // Inside opens the network of a program that has one of its own.
@@ -123,11 +126,6 @@ func track(c *session.Client, socket string) func(ctx context.Context, namespace
 	}
 }
 
-// Asked looks at what a dead one has left.
-func (sessions) Asked(f *kube.Factory) (bool, error) {
-	return session.Asked(session.Config{Factory: f})
-}
-
 // Undo starts intercept-netd where a dead one left something: it undoes that.
 func (sessions) Undo(ctx context.Context, streams genericiooptions.IOStreams) error {
 	if !netd.Left() {
@@ -138,16 +136,4 @@ func (sessions) Undo(ctx context.Context, streams genericiooptions.IOStreams) er
 		return err
 	}
 	return found.Close()
-}
-
-// Find asks the running process.
-func (sessions) Find(ctx context.Context, f *kube.Factory) (*session.Status, error) {
-	c, err := session.Find(ctx, session.Config{Factory: f})
-	if errors.Is(err, session.ErrNotRunning) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c.Status(ctx)
 }

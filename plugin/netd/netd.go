@@ -30,13 +30,14 @@ type Finder struct {
 	Units     string // the folder of systemd's units, or launchd's daemons
 	Booted    string // is there if systemd runs, sd_booted(3)
 	System    string // as runtime.GOOS has it; "" is as Linux
+	Conf      string // what programs learn their name servers from
 	// Run runs a command line on the terminal.
 	Run func(ctx context.Context, args ...string) error
 }
 
 // Default returns a Finder for this machine.
 func Default(streams genericiooptions.IOStreams) *Finder {
-	f := &Finder{IOStreams: streams, UID: os.Getuid(), Beside: beside(), Installed: handover.Binary, Units: unitDir, Booted: "/run/systemd/system", System: runtime.GOOS}
+	f := &Finder{IOStreams: streams, UID: os.Getuid(), Beside: beside(), Installed: handover.Binary, Units: unitDir, Booted: "/run/systemd/system", System: runtime.GOOS, Conf: resolvConf}
 	if f.System == "darwin" {
 		f.Units = daemonDir
 	}
@@ -117,6 +118,27 @@ func (f *Finder) Dial(ctx context.Context) (*Found, error) {
 	}
 	return nil, fmt.Errorf("intercept-netd was started and does not answer; its log is %s", filepath.Join(handover.RunDir(), "log"))
 }
+
+// Undo undoes what one that was killed has left.
+func (f *Finder) Undo(ctx context.Context) error {
+	program, err := f.Program()
+	if err != nil {
+		return err
+	}
+	if f.System == "windows" {
+		return f.elevate(ctx, "undo what intercept-netd has left", program, "undo")
+	}
+	if f.UID != 0 {
+		fmt.Fprintf(f.ErrOut, "root is needed to set up this machine's network. Running:\n    sudo -- %s undo\n", program)
+	}
+	if err := f.root(ctx, program, "undo"); err != nil {
+		return fmt.Errorf("intercept-netd undo: %w", err)
+	}
+	return nil
+}
+
+// Left is the function of that name.
+func (f *Finder) Left() bool { return left(f.Conf) }
 
 // Running finds a netd that answers, or nil. The error is one that starting
 // another would not help.

@@ -3,10 +3,18 @@ package program
 import (
 	"os"
 	"os/exec"
+	"syscall"
 )
 
-// passed are the signals that a program does not get by itself: Windows has
-// none to pass on.
-var passed []os.Signal
+// Windows has no signals to pass on to a program, and one of the keys. SIGTERM
+// stands for the closing of the window, among others.
+var (
+	passed []os.Signal
+	keys   = []os.Signal{os.Interrupt}
+	ends   = []os.Signal{os.Interrupt, syscall.SIGTERM}
+)
+
+// Stderr is the standard error output.
+func Stderr() *os.File { return os.Stderr }
 
 func code(e *exec.ExitError) int { return e.ExitCode() }

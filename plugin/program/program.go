@@ -3,12 +3,14 @@
 package program
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
@@ -44,9 +46,9 @@ func Wait(cmd *exec.Cmd) error {
 // interrupts to it, until stop is called.
 func Guard(p *os.Process) (stop func()) {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, passed...)
+	notify(signals, passed)
 	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt) // ours no longer
+	notify(interrupts, keys) // ours no longer
 	done := make(chan struct{})
 	go func() {
 		for {
@@ -63,6 +65,25 @@ func Guard(p *os.Process) (stop func()) {
 		signal.Stop(signals)
 		close(done)
 	}
+}
+
+// Ends returns a context that ends when the user wants this process to: by a key,
+// by closing the terminal, or by kill. It catches these signals until stop.
+func Ends(ctx context.Context) (_ context.Context, stop func()) {
+	return signal.NotifyContext(ctx, heard(ends)...)
+}
+
+// notify is signal.Notify, but for signals that nobody shall hear of.
+func notify(c chan os.Signal, signals []os.Signal) {
+	if list := heard(signals); len(list) > 0 { // none would mean all
+		signal.Notify(c, list...)
+	}
+}
+
+// heard leaves out what whoever started this process has it ignore: nohup and a
+// shell's & do that.
+func heard(signals []os.Signal) []os.Signal {
+	return slices.DeleteFunc(slices.Clone(signals), signal.Ignored)
 }
 
 // Ended makes an *ExitError of what waiting for a program returned.

@@ -3,10 +3,15 @@
 package program
 
 import (
+	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -51,5 +56,60 @@ func TestGuardPassesSignals(t *testing.T) {
 	var exit *ExitError
 	if err := Ended(cmd.Wait()); !errors.As(err, &exit) || exit.Code != 3 {
 		t.Errorf("%v, want 3", err)
+	}
+}
+
+// TestMain is also a command that waits until its context ends, and says what
+// became of a write to an error output that nobody reads.
+func TestMain(m *testing.M) {
+	if os.Getenv("PROGRAM_TEST_WAITS") == "" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := Ends(context.Background())
+	defer stop()
+	_, err := io.WriteString(Stderr(), "nobody reads this\n")
+	fmt.Printf("broken %t\n", errors.Is(err, syscall.EPIPE))
+	<-ctx.Done()
+	os.Exit(3)
+}
+
+func TestEnds(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "PROGRAM_TEST_WAITS=1")
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		cmd.Stderr = w
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		line, err := bufio.NewReader(out).ReadString('\n')
+		if err != nil || line != "broken true\n" {
+			t.Errorf("with a broken error output: %q, %v", line, err)
+		}
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		var exit *ExitError
+		if err := Ended(cmd.Wait()); !errors.As(err, &exit) || exit.Code != 3 {
+			t.Errorf("%s: %v, want 3", sig, err)
+		}
+	}
+}
+
+// What nohup, or a shell, has a process ignore is not heard.
+func TestIgnoredIsNotHeard(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	if list := heard(ends); slices.Contains(list, os.Signal(syscall.SIGHUP)) || !slices.Contains(list, os.Signal(syscall.SIGTERM)) {
+		t.Errorf("heard are %v", list)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -58,8 +59,8 @@ func (c *Client) Track(ctx context.Context, namespace, name, socket string) (for
 
 // OpenProxy gives programs on the laptop access to the cluster, by a proxy on the
 // given address of this machine (port 0: any).
-func (c *Client) OpenProxy(ctx context.Context, proxy, namespace string) (*Network, error) {
-	return c.network(ctx, "/proxy", state.Network{Proxy: proxy, Namespace: namespace})
+func (c *Client) OpenProxy(ctx context.Context, want state.Proxy) (*Network, error) {
+	return c.network(ctx, "/proxy", want)
 }
 
 // OpenDevice gives them access by a TUN.
@@ -78,6 +79,18 @@ func (c *Client) network(ctx context.Context, path string, want any) (*Network, 
 // Disconnect ends what these began. Intercepts stay.
 func (c *Client) Disconnect(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/disconnect", nil, nil)
+}
+
+// Release ends what a command wanted of them, by its name. What it was in place
+// of comes back.
+func (c *Client) Release(ctx context.Context, by string) error {
+	return c.call(ctx, http.MethodPost, "/release?by="+url.QueryEscape(by), nil, nil)
+}
+
+// Leave ends an intercept of the session, and returns when the application has
+// its traffic back.
+func (c *Client) Leave(ctx context.Context, namespace, name string) error {
+	return c.call(ctx, http.MethodPost, "/leave", tracked{Namespace: namespace, Name: name}, nil)
 }
 
 // Quit ends the process and with it the Session object and its intercepts,

@@ -51,14 +51,26 @@ func (p *process) openDevice(ctx context.Context, want state.Device) (*Network, 
 		return nil, err
 	}
 	defer done()
+	if want.Alone {
+		if err := p.haveDevice(ctx, want); err != nil {
+			return nil, err
+		}
+		return n.status(), nil
+	}
+	p.mu.Lock()
+	before := p.state.Device
+	p.mu.Unlock()
+	want = want.Over(before)
 	if err := p.haveDevice(ctx, want); err != nil {
-		return nil, err
+		return nil, p.taken(ctx, err)
 	}
-	if !want.Alone {
-		n.miss(nil)
-		p.remember(func(s *state.State) { s.Device = &want })
+	n.miss(nil)
+	p.remember(func(s *state.State) { s.Device = &want })
+	s := n.status()
+	if want.Replaces(before) {
+		s.Replaced = before.String()
 	}
-	return n.status(), nil
+	return s, nil
 }
 
 // haveDevice makes a TUN, or changes it; n.mu is held.
@@ -244,7 +256,7 @@ func (p *process) regainOnce(ctx context.Context) bool {
 	}
 	attempt, cancel := context.WithTimeout(turn, startTimeout)
 	defer cancel()
-	err = p.haveDevice(attempt, *want)
+	err = p.taken(attempt, p.haveDevice(attempt, *want))
 	switch {
 	case err == nil:
 		n.miss(nil)

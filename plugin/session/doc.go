@@ -3,7 +3,7 @@
 // connects the flows of the user's intercepts with local programs, and answers
 // the commands on a unix socket.
 //
-//	kubectl intercept add ── Ensure ──┐ unix socket: /status /hold /intercepts /quit
+//	kubectl intercept add ── Ensure ──┐ unix socket: /status /hold /intercepts /quit …
 //	                                  ▼
 //	traffic-manager ═ carriers ═ session process ── 127.0.0.1:8080
 //	  (carrier.Pool, through the API server)  (local.Table)

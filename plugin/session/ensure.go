@@ -27,67 +27,6 @@ type Config struct {
 	Transport string
 }
 
-// Find returns the running session of the context, or ErrNotRunning.
-func Find(ctx context.Context, cfg Config) (*Client, error) {
-	id, err := identify(cfg.Factory)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := state.Open(id.key)
-	if err != nil {
-		return nil, err
-	}
-	c := newClient(dir)
-	if _, err := c.Status(ctx); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// Asked says that a session to come will bring back the network of one that is
-// dead.
-func Asked(cfg Config) (bool, error) {
-	_, s, err := left(cfg)
-	return s.Device != nil || s.Network != nil, err
-}
-
-// Forget makes sure that none does, and says whether one would have. It does
-// nothing while one runs.
-func Forget(cfg Config) (was bool, err error) {
-	dir, _, err := left(cfg)
-	if err != nil {
-		return false, err
-	}
-	lock, err := dir.Lock()
-	if errors.Is(err, state.ErrLocked) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer lock.Unlock()
-	s, err := dir.Load()
-	if err != nil || s.Device == nil && s.Network == nil {
-		return false, err
-	}
-	s.Device, s.Network = nil, nil
-	return true, dir.Save(s)
-}
-
-// left is what a process has left, or works with.
-func left(cfg Config) (*state.Dir, state.State, error) {
-	id, err := identify(cfg.Factory)
-	if err != nil {
-		return nil, state.State{}, err
-	}
-	dir, err := state.Open(id.key)
-	if err != nil {
-		return nil, state.State{}, err
-	}
-	s, err := dir.Load()
-	return dir, s, err
-}
-
 // Ensure returns the session of the context, connected to the traffic-manager.
 // It starts the process when none runs, and replaces one of another build, or
 // one that came by another transport than is explicitly asked for. Progress

@@ -71,6 +71,8 @@ func (p *process) routes() http.Handler {
 		p.finish(reason)
 	})
 	mux.HandleFunc("POST /intercepts", p.track)
+	mux.HandleFunc("POST /leave", p.serveLeave)
+	mux.HandleFunc("POST /release", p.serveRelease)
 	mux.HandleFunc("POST /proxy", p.serveProxy)
 	mux.HandleFunc("POST /device", p.serveDevice)
 	mux.HandleFunc("POST /disconnect", func(w http.ResponseWriter, _ *http.Request) {

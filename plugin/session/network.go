@@ -4,28 +4,34 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // Network is how programs on the laptop reach the cluster.
 type Network struct {
-	// Proxy is the address of the SOCKS5 and HTTP proxy; "" if there is none.
-	// Namespace is that of names without one, to the proxy.
-	Proxy     string `json:"proxy,omitempty"`
-	Namespace string `json:"namespace,omitempty"`
+	// Proxy is the address of the SOCKS5 and HTTP proxy that was asked for, or of
+	// the latest; "" if there is none. Namespace is that of names without one, to
+	// it. Proxies are all that there are.
+	Proxy     string        `json:"proxy,omitempty"`
+	Namespace string        `json:"namespace,omitempty"`
+	Proxies   []state.Proxy `json:"proxies,omitempty"`
 	// Device is the laptop's TUN, Alone are those of single programs.
 	Device *device.Status  `json:"device,omitempty"`
 	Alone  []device.Status `json:"alone,omitempty"`
 	// Missing says why Device is not there although it was asked for.
 	Missing string `json:"missing,omitempty"`
+	// Replaced says, in an answer, what there was before in its place.
+	Replaced string `json:"replaced,omitempty"`
+}
+
+// Online says that programs of this machine at large have, or shall have, access.
+func (n *Network) Online() bool {
+	return n != nil && (len(n.Proxies) > 0 || n.Device != nil || n.Missing != "")
 }
 
 // network is what there is of a Network. Everything shares a way, which is
@@ -34,20 +40,13 @@ type network struct {
 	mu      sync.Mutex // held while it changes
 	look    sync.Mutex // guards what follows
 	way     *way
-	proxy   *proxy
+	proxies []*proxy             // in the order of their opening
 	devices map[string]*attached // by socket
 	main    string               // socket of the laptop's own device
 	missing error                // why that is wanted and not there
 	// interrupt ends the wait of who holds mu; yields: any command may.
 	interrupt context.CancelCauseFunc
 	yields    bool
-}
-
-// proxy is one that is open.
-type proxy struct {
-	state.Network
-	stop context.CancelFunc
-	done sync.WaitGroup
 }
 
 var errInterrupted = errors.New("another command came in between")
@@ -91,8 +90,6 @@ func (n *network) hurry(all bool) {
 	}
 }
 
-var errLoopback = errors.New("the proxy listens on addresses of this machine alone, such as 127.0.0.1:1080")
-
 // use returns the way, opened if need be; n.mu is held. Call release when
 // nothing came of it.
 func (p *process) use(ctx context.Context) (*way, error) {
@@ -114,7 +111,7 @@ func (p *process) use(ctx context.Context) (*way, error) {
 func (n *network) release() {
 	n.look.Lock()
 	w := n.way
-	if w == nil || n.proxy != nil || len(n.devices) > 0 || n.missing != nil {
+	if w == nil || len(n.proxies) > 0 || len(n.devices) > 0 || n.missing != nil {
 		n.look.Unlock()
 		return
 	}
@@ -123,82 +120,11 @@ func (n *network) release() {
 	w.close()
 }
 
-// openProxy begins outbound access by a proxy, or changes it. It returns when
-// the first outbound carrier is up, or with the reason why there is none.
-func (p *process) openProxy(ctx context.Context, want state.Network, yields bool) (*Network, error) {
-	host, _, err := net.SplitHostPort(want.Proxy)
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-		return nil, fmt.Errorf("%q: %w", want.Proxy, errLoopback)
-	}
-	n := &p.network
-	ctx, done, err := p.turn(ctx, yields)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	defer n.release()
-	if x := n.proxy; x != nil {
-		if x.Namespace == want.Namespace && (want.Proxy == x.Proxy || want.Proxy == net.JoinHostPort(host, "0")) {
-			return n.status(), nil
-		}
-		n.closeProxy()
-	}
-	l, err := net.Listen("tcp", want.Proxy)
-	if err != nil {
-		return nil, fmt.Errorf("open the proxy: %w", err)
-	}
-	w, err := p.use(ctx)
-	if err != nil {
-		l.Close()
-		return nil, err
-	}
-	want.Proxy = l.Addr().String()
-	x := &proxy{Network: want}
-	xctx, stop := context.WithCancel(w.ctx)
-	x.stop = stop
-	r := p.resolver(w, want.Namespace)
-	server := &outbound.Proxy{Dialer: w.dialer, Resolver: r, Log: p.log, Inside: p.holds, Direct: (&net.Dialer{}).DialContext}
-	x.done.Go(func() {
-		defer r.Close()
-		if err := server.Serve(xctx, l); err != nil {
-			p.log.Error("proxy ends", "error", err)
-		}
-	})
-	n.look.Lock()
-	n.proxy = x
-	n.look.Unlock()
-	p.remember(func(s *state.State) { s.Network = &want })
-	return n.status(), nil
-}
-
-// holds says whether an address is the cluster's, by what is known now.
-func (p *process) holds(a netip.Addr) bool {
-	n, _ := p.cluster.get()
-	return n.holds(a)
-}
-
-func (p *process) resolver(w *way, namespace string) *outbound.Resolver {
-	return &outbound.Resolver{Dialer: w.dialer, Domain: p.pool.State().Domain, Namespace: namespace}
-}
-
-// closeProxy ends it; n.mu is held.
-func (n *network) closeProxy() {
-	x := n.proxy
-	if x == nil {
-		return
-	}
-	x.stop()
-	x.done.Wait()
-	n.look.Lock()
-	n.proxy = nil
-	n.look.Unlock()
-}
-
 // hangUp ends everything.
 func (n *network) hangUp() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.closeProxy()
+	n.closeProxies(func(state.Proxy) bool { return true })
 	n.miss(nil)
 	var failed error
 	for socket := range n.devices {
@@ -215,11 +141,11 @@ func (p *process) disconnect() error {
 	n.hurry(true)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.closeProxy()
+	n.closeProxies(func(state.Proxy) bool { return true })
 	n.miss(nil)
 	err := n.closeDevice(n.main)
 	n.release()
-	p.remember(func(s *state.State) { s.Network, s.Device = nil, nil })
+	p.remember(func(s *state.State) { s.Proxies, s.Device = nil, nil })
 	return err
 }
 
@@ -227,15 +153,16 @@ func (p *process) disconnect() error {
 func (n *network) status() *Network {
 	n.look.Lock()
 	defer n.look.Unlock()
-	if n.proxy == nil && len(n.devices) == 0 && n.missing == nil {
+	if len(n.proxies) == 0 && len(n.devices) == 0 && n.missing == nil {
 		return nil
 	}
 	s := &Network{}
 	if n.missing != nil {
 		s.Missing = helpless(n.missing)
 	}
-	if n.proxy != nil {
-		s.Proxy, s.Namespace = n.proxy.Proxy, n.proxy.Namespace
+	for _, x := range n.proxies {
+		s.Proxies = append(s.Proxies, x.Proxy)
+		s.Proxy, s.Namespace = x.Address, x.Namespace
 	}
 	for socket, d := range n.devices {
 		ds := d.Status()
@@ -273,14 +200,14 @@ func (p *process) remember(change func(*state.State)) {
 // reconnect brings back what an earlier process had.
 func (p *process) reconnect(ctx context.Context) {
 	p.mu.Lock()
-	proxy, dev := p.state.Network, p.state.Device
+	proxies, dev := slices.Clone(p.state.Proxies), p.state.Device
 	p.mu.Unlock()
 	if dev != nil {
 		p.network.miss(errComing)
 	}
-	if proxy != nil {
-		if _, err := p.openProxy(ctx, *proxy, true); err != nil && ctx.Err() == nil {
-			p.log.Warn("the proxy is not back", "error", err)
+	for _, proxy := range proxies {
+		if _, err := p.openProxy(ctx, proxy, true); err != nil && ctx.Err() == nil {
+			p.log.Warn("the proxy is not back", "proxy", proxy.Address, "error", err)
 		}
 	}
 	if dev != nil {
@@ -291,7 +218,7 @@ func (p *process) reconnect(ctx context.Context) {
 var errComing = errors.New("the session is only just connecting")
 
 func (p *process) serveProxy(w http.ResponseWriter, r *http.Request) {
-	var want state.Network
+	var want state.Proxy
 	serveNetwork(p, w, r, &want, func() bool { return want.Namespace != "" },
 		func() (*Network, error) { return p.openProxy(r.Context(), want, false) })
 }
@@ -300,6 +227,18 @@ func (p *process) serveDevice(w http.ResponseWriter, r *http.Request) {
 	var want state.Device
 	serveNetwork(p, w, r, &want, func() bool { return want.Namespace != "" && want.Socket != "" },
 		func() (*Network, error) { return p.openDevice(r.Context(), want) })
+}
+
+// serveRelease ends what a command wanted.
+func (p *process) serveRelease(w http.ResponseWriter, r *http.Request) {
+	by := r.FormValue("by")
+	if by == state.Standing {
+		http.Error(w, "want the command's name", http.StatusBadRequest)
+		return
+	}
+	if err := p.release(r.Context(), by); err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	}
 }
 
 // serveNetwork reads what is wanted, has it made, and answers.

@@ -117,9 +117,13 @@ func (p *process) run(ctx context.Context) (err error) {
 			err = errors.Join(err, p.dir.Fail(render.Error(err)))
 		}
 	}()
+	if err := p.dir.SavePID(); err != nil { // a later one must not be ended by an old number
+		return err
+	}
 	if p.state, err = p.dir.Load(); err != nil {
 		return err
 	}
+	p.state.Context, p.state.Server = p.id.context, p.id.server
 	p.state.Generation = max(p.state.Generation+1, uint64(time.Now().UnixNano()))
 	p.hold()
 	l, err := listen(p.dir.Socket())

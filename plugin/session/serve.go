@@ -75,6 +75,7 @@ func (p *process) claim(ctx context.Context, c client.Client) error {
 		return err
 	}
 	s := p.state // only this goroutine changes it so far
+	s.User = user.Username
 	object, err := claim(ctx, c, p.id.managerNamespace, user, &s)
 	if err != nil {
 		return err

@@ -34,14 +34,21 @@ type inside struct {
 // service.
 func connected(t *testing.T) *inside {
 	t.Helper()
+	c := able(t)
+	c.Intercept("connect")
+	c.works()
+	return c
+}
+
+// able is what connected begins with.
+func able(t *testing.T) *inside {
+	t.Helper()
 	l := lab.New(t, clusters)
 	l.Apply("quote.yaml")
 	c := &inside{Lab: l, quote: l.Serving("quote", "http"), name: "quote." + l.Namespace + ".svc.cluster.local"}
 	c.Laptop = l.Laptop("alice")
 	c.before = c.network()
 	c.service()
-	c.Intercept("connect")
-	c.works()
 	return c
 }
 

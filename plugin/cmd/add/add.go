@@ -22,6 +22,12 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
+// The values of --mechanism and --mount that say what is done anyway.
+const (
+	tcp     = "tcp"
+	noMount = "false"
+)
+
 // Session is this machine's side of intercepts.
 type Session struct {
 	// User owns it, Name is its Session object's.
@@ -51,6 +57,8 @@ type Flags struct {
 	Wait            bool
 	Timeout         time.Duration
 	PreviewURL      bool
+	Mechanism       string // as other tools have it
+	Mount           string // as other tools have it
 	Print           *genericclioptions.PrintFlags
 }
 
@@ -94,7 +102,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 
 // DefaultFlags are the flags before any was typed.
 func DefaultFlags() Flags {
-	return Flags{Inject: string(v1alpha1.InjectAuto), Transport: "auto", Wait: true, Timeout: time.Minute,
+	return Flags{Inject: string(v1alpha1.InjectAuto), Mechanism: tcp, Mount: noMount, Transport: "auto", Wait: true, Timeout: time.Minute,
 		Print: genericclioptions.NewPrintFlags("intercepted")}
 }
 
@@ -118,6 +126,12 @@ func (f *Flags) AddIntercept(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Inject, "inject", f.Inject, "How the agent enters the pods: ephemeral (at once), sidecar (pods are replaced), or auto: a sidecar that is there, else ephemeral if the namespace admits it, else sidecar")
 	fs.BoolVar(&f.KeepEstablished, "keep-established", false, "Leave connections alone that are open already")
 	fs.BoolVar(&f.NoFallback, "no-fallback", false, "Refuse callers while nothing listens on the local port, instead of letting the application answer")
+	fs.StringVar(&f.Mechanism, "mechanism", f.Mechanism, "")
+	fs.StringVar(&f.Mount, "mount", f.Mount, "")
+	fs.Lookup("mount").NoOptDefVal = "true"
+	for _, name := range []string{"mechanism", "mount"} { // what people are used to say, where it says nothing here
+		_ = fs.MarkHidden(name)
+	}
 	fs.StringVar(&f.Transport, "transport", f.Transport, "Way to the traffic-manager: auto, service-proxy or port-forward")
 	fs.DurationVar(&f.Timeout, "timeout", f.Timeout, "How long to wait. Zero checks once, negative waits for a week")
 }
@@ -165,6 +179,12 @@ func (f *Flags) ToIntercept(factory *kube.Factory, args []string, streams generi
 	}
 	if !slices.Contains([]v1alpha1.InjectMode{v1alpha1.InjectAuto, v1alpha1.InjectEphemeral, v1alpha1.InjectSidecar}, o.Inject) {
 		return nil, fmt.Errorf("--inject %q: use auto, ephemeral or sidecar", f.Inject)
+	}
+	if f.Mechanism != tcp {
+		return nil, fmt.Errorf("--mechanism %s: not there yet: an intercept takes all connections of a port, which is called %s", f.Mechanism, tcp)
+	}
+	if f.Mount != noMount {
+		return nil, fmt.Errorf("--mount %s: not there yet: the files of a pod are not on this machine; kubectl cp copies some", f.Mount)
 	}
 	if !slices.Contains([]string{"auto", "service-proxy", "port-forward"}, o.Transport) {
 		return nil, fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", f.Transport)

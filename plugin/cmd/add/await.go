@@ -56,7 +56,7 @@ func (o *Options) await(ctx context.Context, i, before *v1alpha1.Intercept) (*v1
 	case errors.As(err, &hopeless):
 		return nil, o.undo(ctx, last, before, err)
 	case ctx.Err() != nil:
-		return nil, o.undo(ctx, last, before, fmt.Errorf("interrupted: %s is not intercepted", o.workload))
+		return nil, o.undo(ctx, last, before, o.interrupted())
 	case errors.Is(err, target.ErrTimeout):
 		o.progress.Done()
 		o.explain(ctx, last)
@@ -72,6 +72,10 @@ func (o *Options) await(ctx context.Context, i, before *v1alpha1.Intercept) (*v1
 func gist(step string) string {
 	parts := strings.SplitN(step, ": ", 3)
 	return strings.Join(parts[:min(2, len(parts))], ": ")
+}
+
+func (o *Options) interrupted() error {
+	return fmt.Errorf("interrupted: %s is not intercepted", o.workload)
 }
 
 // gone waits until an intercept that is deleted has ended in every pod.

@@ -94,8 +94,12 @@ func (o *Options) Make(ctx context.Context, sessions Sessions) (i *v1alpha1.Inte
 	if o.DryRun == cmdutil.DryRunNone {
 		if o.back, err = s.Track(ctx, i.Namespace, i.Name); err != nil {
 			o.back = nil
+			if ctx.Err() != nil {
+				err = o.interrupted()
+			}
 			return nil, o.undo(ctx, i, before, err)
 		}
+		o.sayTaken(ctx, before, s)
 	}
 	if o.Wait && o.DryRun == cmdutil.DryRunNone {
 		return o.await(ctx, i, before)
@@ -220,6 +224,9 @@ func (o *Options) applyOnce(ctx context.Context, s *Session) (now, before *v1alp
 	if err := clash(visible, now); err != nil {
 		return nil, nil, err
 	}
+	// Whoever interrupts the write itself would not know what to undo.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoDeadline)
+	defer cancel()
 	switch {
 	case o.DryRun == cmdutil.DryRunClient:
 	case before == nil && o.DryRun == cmdutil.DryRunServer:

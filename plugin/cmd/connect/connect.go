@@ -21,8 +21,9 @@ type Sessions interface {
 	Helper(ctx context.Context, streams genericiooptions.IOStreams) (socket string, release func() error, err error)
 	// Connect opens the way into the cluster that is asked for.
 	Connect(ctx context.Context, f *kube.Factory, a *Access, progress func(string)) (*session.Network, error)
-	// Disconnect closes it.
-	Disconnect(ctx context.Context, f *kube.Factory) (bool, error)
+	// Release ends what a command wanted, by its name. What it was in place of
+	// comes back.
+	Release(ctx context.Context, f *kube.Factory, by string) error
 }
 
 // NewCommand returns the command.
@@ -47,7 +48,8 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			into the cluster. What is printed sets it for programs that a shell starts.
 
 			Access stays until kubectl intercept disconnect; with a command, until that
-			ends.`),
+			ends, and then there is again what there was before. Proxies of several
+			namespaces can be open at once; the network interface has the names of one.`),
 		Example: templates.Examples(`
 			# This machine is inside the cluster, as a pod of namespace shop
 			kubectl intercept connect -n shop

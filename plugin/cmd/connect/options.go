@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"time"
@@ -22,6 +23,9 @@ type Access struct {
 	Proxy string
 	// Device is the interface. Its namespace is the proxy's, too.
 	Device state.Device
+	// By is the name of the command for which access is wanted;
+	// state.Standing: until disconnect.
+	By string
 }
 
 // Options are the checked flags.
@@ -42,12 +46,15 @@ const leaveTimeout = 15 * time.Second
 
 // Run opens the way and says what there is.
 func (o *Options) Run(ctx context.Context) error {
+	if len(o.Command) > 0 {
+		return o.during(ctx)
+	}
 	n, err := o.connect(ctx)
 	if err != nil {
 		return err
 	}
-	if len(o.Command) > 0 {
-		return o.during(ctx, n)
+	if n.Replaced != "" {
+		fmt.Fprintf(o.ErrOut, "this replaces what kubectl intercept connect gave before: %s\n", n.Replaced)
 	}
 	if o.Access.Proxy != "" {
 		return PrintVariables(o.Out, n, o.outside())
@@ -75,19 +82,33 @@ func (o *Options) connect(ctx context.Context) (*session.Network, error) {
 	return o.sessions.Connect(ctx, o.factory, &o.Access, steps.Step)
 }
 
-// during runs the command and closes the way.
-func (o *Options) during(ctx context.Context, n *session.Network) error {
+// during opens the way, runs the command and closes the way, unless somebody
+// else wants it as well.
+func (o *Options) during(ctx context.Context) error {
+	o.Access.By = rand.Text()
+	n, err := o.connect(ctx)
+	if err != nil {
+		_ = o.release(ctx) // it may have come too late; why it did is what matters
+		return err
+	}
+	if n.Replaced != "" {
+		fmt.Fprintf(o.ErrOut, "until the command ends this replaces what kubectl intercept connect gave: %s\n", n.Replaced)
+	}
 	env := os.Environ()
 	if o.Access.Proxy != "" {
 		for _, v := range Variables(n, o.outside()) {
 			env = append(env, v[0]+"="+v[1])
 		}
 	}
-	err := program.Run(o.IOStreams, env, o.Command)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-	defer cancel()
-	if _, derr := o.sessions.Disconnect(ctx, o.factory); derr != nil && err == nil {
-		err = fmt.Errorf("disconnect: %w", derr)
+	err = program.Run(o.IOStreams, env, o.Command)
+	if rerr := o.release(ctx); rerr != nil && err == nil {
+		err = fmt.Errorf("disconnect: %w", rerr)
 	}
 	return err
+}
+
+func (o *Options) release(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	return o.sessions.Release(ctx, o.factory, o.Access.By)
 }

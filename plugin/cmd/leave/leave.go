@@ -28,7 +28,7 @@ type Flags struct {
 }
 
 // NewCommand returns the command.
-func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Command {
+func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
 	flags := &Flags{Wait: true, Timeout: time.Minute, Print: genericclioptions.NewPrintFlags("left")}
 	cmd := &cobra.Command{
 		Use:                   "leave (NAME | TYPE/NAME | --all)",
@@ -43,13 +43,17 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 			kubectl intercept leave quote
 
 			# All of yours, in all namespaces
-			kubectl intercept leave --all -A`),
+			kubectl intercept leave --all -A
+
+			# One of a kube context that the kubeconfig does not have any more
+			kubectl intercept leave quote --context old`),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := flags.ToOptions(f, cmd, args, streams)
 			if err != nil {
 				return err
 			}
+			o.sessions = sessions
 			return o.Run(cmd.Context())
 		},
 	}
@@ -73,6 +77,8 @@ type Options struct {
 	DryRun  cmdutil.DryRunStrategy
 
 	factory   *kube.Factory
+	sessions  Sessions
+	broken    error  // why the kubeconfig is of no use
 	namespace string // "" means all
 	printer   printers.ResourcePrinter
 	brief     bool // -o was given
@@ -92,8 +98,8 @@ func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []stri
 	}
 	var err error
 	if !f.AllNamespaces {
-		if o.namespace, err = factory.Namespace(); err != nil {
-			return nil, err
+		if o.namespace, o.broken = factory.Namespace(); o.broken != nil && factory.ConfigFlags.Namespace != nil {
+			o.namespace = *factory.ConfigFlags.Namespace
 		}
 	}
 	if o.DryRun, err = cmdutil.GetDryRunStrategy(cmd); err != nil {

@@ -22,8 +22,11 @@ import (
 func (o *Options) Run(ctx context.Context) (err error) {
 	progress := render.NewProgress(o.ErrOut)
 	defer progress.Done()
-	if o.client, err = o.factory.Client(); err != nil {
-		return err
+	if o.broken == nil {
+		o.client, o.broken = o.factory.Client()
+	}
+	if o.broken != nil {
+		return o.bySession(ctx, progress)
 	}
 	user, err := target.User(ctx, o.client)
 	if err != nil {
@@ -35,11 +38,11 @@ func (o *Options) Run(ctx context.Context) (err error) {
 	}
 	chosen, err := o.chosen(all, user)
 	if err != nil {
-		return err
+		return o.elsewhere(ctx, user, err)
 	}
 	if len(chosen) == 0 {
 		o.sayEmpty()
-		return nil
+		return o.sayOthers(ctx)
 	}
 	for _, i := range chosen {
 		if err := o.delete(ctx, &i); client.IgnoreNotFound(err) != nil {

@@ -40,21 +40,30 @@ func choose(all []v1alpha1.Intercept, user, namespace, name string) ([]v1alpha1.
 func unknown(all, mine []v1alpha1.Intercept, namespace, asked, name string) error {
 	for _, i := range all {
 		if i.Name == asked || strings.Contains(asked, "/") && i.Spec.Workload.Name == name {
-			return fmt.Errorf("intercept %q in namespace %q belongs to %s: you can leave only your own", i.Name, namespace, i.Spec.User)
+			return fmt.Errorf("intercept %q in namespace %q belongs to %s: you can leave only your own; an administrator ends it with kubectl delete intercept %s -n %s",
+				i.Name, i.Namespace, i.Spec.User, i.Name, i.Namespace)
 		}
 	}
 	if len(mine) == 0 {
-		return fmt.Errorf("you have no intercept %q in namespace %q, nor any other there", asked, namespace)
+		return &unknownError{asked, name, fmt.Sprintf("you have no intercept %q in namespace %q, nor any other there", asked, namespace)}
 	}
 	var names []string
 	for _, i := range mine {
 		names = append(names, i.Name)
 	}
 	if near := target.Near(name, names); len(near) > 0 {
-		return fmt.Errorf("you have no intercept %q in namespace %q; did you mean %s?", asked, namespace, strings.Join(near, " or "))
+		return &unknownError{asked, name, fmt.Sprintf("you have no intercept %q in namespace %q; did you mean %s?", asked, namespace, strings.Join(near, " or "))}
 	}
-	return fmt.Errorf("you have no intercept %q in namespace %q; yours are: %s", asked, namespace, strings.Join(names, ", "))
+	return &unknownError{asked, name, fmt.Sprintf("you have no intercept %q in namespace %q; yours are: %s", asked, namespace, strings.Join(names, ", "))}
 }
+
+// unknownError says that the user has no such intercept where it was looked for.
+type unknownError struct {
+	asked, name string // as typed; without its type
+	text        string
+}
+
+func (e *unknownError) Error() string { return e.text }
 
 func own(all []v1alpha1.Intercept, user string) []v1alpha1.Intercept {
 	return keep(all, func(i v1alpha1.Intercept) bool { return i.Spec.User == user })

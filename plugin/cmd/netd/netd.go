@@ -39,7 +39,7 @@ func NewCommand(finder *netd.Finder) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newInstall(finder), newUninstall(finder), newStatus(finder))
+	cmd.AddCommand(newInstall(finder), newUninstall(finder), newStatus(finder), newUndo(finder))
 	return cmd
 }
 

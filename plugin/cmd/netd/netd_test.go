@@ -104,3 +104,27 @@ func listen(t *testing.T, socket, release string) {
 		}
 	}()
 }
+
+// Without sessions of this user, DNS that leads to a cluster is somebody else's.
+func TestUndo(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir := t.TempDir()
+	var ran []string
+	f := &netd.Finder{UID: 1000, Beside: filepath.Join(dir, "intercept-netd"), Installed: dir + "/copy", Conf: dir + "/resolv.conf",
+		Run: func(_ context.Context, args ...string) error { ran = args; return nil }}
+	program(t, f.Beside)
+	got, err := run(t, f, "undo")
+	if err != nil || !slices.Equal(ran, []string{"sudo", "--", f.Beside, "undo"}) || !strings.HasSuffix(got, "undo\nwhat a killed intercept-netd has left is undone\n") {
+		t.Errorf("got %v, ran %q\n%s", err, ran, got)
+	}
+	if err := os.WriteFile(f.Conf, []byte(handover.ConfMark+"1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = run(t, f, "undo"); err != nil || !strings.Contains(got, "somebody else's session") {
+		t.Errorf("got %v\n%s", err, got)
+	}
+	f.Run = func(context.Context, ...string) error { return os.ErrPermission }
+	if _, err := run(t, f, "undo"); err == nil || !strings.Contains(err.Error(), "intercept-netd undo: ") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -28,7 +28,9 @@ type Status struct {
 	// "off".
 	Network    string      `json:"network"`
 	Intercepts []Intercept `json:"intercepts"`
-	// Error is why the cluster did not tell everything.
+	// Others are the user's other sessions on this machine.
+	Others []session.Known `json:"others,omitempty"`
+	// Error is why the cluster, or the kubeconfig, did not tell everything.
 	Error string `json:"error,omitempty"`
 }
 
@@ -51,6 +53,9 @@ type Intercept struct {
 	Connections int64  `json:"connections"`
 	Fallbacks   int64  `json:"fallbacks"`
 	NoFallback  bool   `json:"noFallback,omitempty"`
+	// Elsewhere says where the traffic of one of the user's goes, if not to this
+	// session.
+	Elsewhere string `json:"elsewhere,omitempty"`
 }
 
 // Port is an intercepted port and where it goes.

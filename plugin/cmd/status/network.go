@@ -23,8 +23,8 @@ func network(n *session.Network) string {
 	if n.Missing != "" {
 		ways = append(ways, "asked for, but "+n.Missing)
 	}
-	if n.Proxy != "" {
-		ways = append(ways, fmt.Sprintf("proxy at %s, names of namespace %s", n.Proxy, n.Namespace))
+	for _, p := range n.Proxies {
+		ways = append(ways, fmt.Sprintf("proxy at %s, names of namespace %s", p.Address, p.Namespace))
 	}
 	if k := len(n.Alone); k > 0 {
 		ways = append(ways, render.Count(int64(k), "program")+" with a network of its own")

@@ -13,6 +13,10 @@ const indent = "  "
 
 // print writes the status for people: a heading per part, details below.
 func (s *Status) print(w io.Writer) error {
+	if s.Context == "" && s.Session == nil { // there is no kubeconfig that would say more
+		_, err := fmt.Fprintf(w, "Session: none: %s\n", s.Error)
+		return err
+	}
 	heading := "Session: not running"
 	rows := []render.Row{
 		{Label: "User", Value: s.User},
@@ -22,13 +26,7 @@ func (s *Status) print(w io.Writer) error {
 	}
 	if p := s.Session; p != nil {
 		heading = "Session: running"
-		rows = append(rows,
-			render.Row{Label: "Name", Value: p.Session},
-			render.Row{Label: "Process", Value: strconv.Itoa(p.PID) + ", version " + p.Version},
-			render.Row{Label: "Connected", Value: connected(p)},
-			render.Row{Label: "Transport", Value: transport(p)},
-			render.Row{Label: "Last error", Value: p.LastError},
-			render.Row{Label: "Log file", Value: p.LogFile})
+		rows = append(rows, sessionRows(p)...)
 	}
 	fmt.Fprintln(w, heading)
 	if err := render.Block(w, indent, rows); err != nil {
@@ -93,7 +91,7 @@ func (s *Status) manager() string {
 }
 
 func (i *Intercept) rows() []render.Row {
-	rows := []render.Row{{Label: "Workload", Value: i.Workload}, {Label: "Owner", Value: i.Owner}}
+	rows := []render.Row{{Label: "Workload", Value: i.Workload}, {Label: "Owner", Value: i.Owner}, {Label: "Goes to", Value: i.Elsewhere}}
 	for _, p := range i.Ports {
 		label := "Port"
 		if p.Port != "" {
@@ -113,11 +111,25 @@ func (i *Intercept) rows() []render.Row {
 	return append(rows, render.Row{Label: "Message", Value: i.Message})
 }
 
-func connected(p *session.Status) string {
-	if !p.Connected {
-		return "no"
+// sessionRows are what a process says of itself. Its tunnel to the traffic-manager
+// is one thing, and the network that connect gives to this machine's programs
+// another.
+func sessionRows(p *session.Status) []render.Row {
+	return []render.Row{
+		{Label: "Name", Value: p.Session},
+		{Label: "Process", Value: strconv.Itoa(p.PID) + ", version " + p.Version},
+		{Label: "Tunnel", Value: tunnel(p)},
+		{Label: "Transport", Value: transport(p)},
+		{Label: "Last error", Value: p.LastError},
+		{Label: "Log file", Value: p.LogFile},
 	}
-	text := "yes, " + render.Count(int64(p.Carriers), "carrier")
+}
+
+func tunnel(p *session.Status) string {
+	if !p.Connected {
+		return "down"
+	}
+	text := "up, " + render.Count(int64(p.Carriers), "carrier")
 	if p.Lines > 0 {
 		text += ", " + render.Count(int64(p.Lines), "line") + " to agents"
 	}

@@ -7,11 +7,15 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
 
-// Sessions finds the background process of the kube context.
+// Sessions finds the background processes.
 type Sessions interface {
-	// Find returns nil when none runs.
+	// Find returns nil when none runs for the kube context. An error may be about
+	// the kubeconfig.
 	Find(ctx context.Context, f *kube.Factory) (*session.Status, error)
 	// Asked says that one which is dead had given programs access to the cluster,
 	// and that the next one will.
-	Asked(f *kube.Factory) (bool, error)
+	Asked(ctx context.Context, f *kube.Factory) (bool, error)
+	// Others are the sessions of this user on this machine that the command line
+	// does not mean. To find them needs no kubeconfig.
+	Others(ctx context.Context, f *kube.Factory) ([]session.Known, error)
 }

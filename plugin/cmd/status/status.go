@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
@@ -26,6 +29,8 @@ type Options struct {
 	genericiooptions.IOStreams
 
 	Output string
+	// All shows other sessions as fully as that of the kube context.
+	All bool
 
 	factory  *kube.Factory
 	sessions Sessions
@@ -35,16 +40,20 @@ type Options struct {
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
 	o := &Options{IOStreams: streams, factory: f, sessions: sessions}
 	cmd := &cobra.Command{
-		Use:                   "status",
+		Use:                   "status [--all]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Show session, traffic-manager and intercepts",
 		Example: templates.Examples(`
 			# Is this machine connected, and what arrives?
-			kubectl intercept status`),
+			kubectl intercept status
+
+			# All sessions of yours on this machine, whatever their context
+			kubectl intercept status --all`),
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context()) },
 	}
+	cmd.Flags().BoolVar(&o.All, "all", false, "Show every session of yours on this machine, also of contexts that the kubeconfig does not have")
 	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "Output format: json or yaml")
 	return cmd
 }
@@ -59,46 +68,68 @@ func (o *Options) Run(ctx context.Context) error {
 	if o.Output != "" {
 		return render.Structured(o.Out, o.Output, s)
 	}
-	return s.print(o.Out)
+	if err := s.print(o.Out); err != nil {
+		return err
+	}
+	return s.printOthers(o.Out, o.All)
 }
 
 func (o *Options) collect(ctx context.Context) (*Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	s := &Status{Network: "off", Manager: Manager{Namespace: o.factory.ManagerNamespace}, Intercepts: []Intercept{}}
-	running, err := o.sessions.Find(ctx, o.factory)
-	if err != nil {
+	var err error
+	if s.Others, err = o.sessions.Others(ctx, o.factory); err != nil {
 		return nil, err
+	}
+	running, err := o.sessions.Find(ctx, o.factory)
+	if err != nil && len(s.Others) == 0 {
+		return nil, err
+	}
+	if err != nil { // the kubeconfig is of no use, and there is more to tell
+		s.Error = render.Error(err)
+		return s, nil
 	}
 	s.Session, s.Running = running, running != nil
 	if running != nil {
 		s.Network = network(running.Network)
-	} else if asked, err := o.sessions.Asked(o.factory); err != nil {
+	} else if asked, err := o.sessions.Asked(ctx, o.factory); err != nil {
 		return nil, err
 	} else if asked {
 		s.Network = "asked for, but the session is gone: run kubectl intercept connect, or disconnect"
 	}
-	if s.Namespace, err = o.factory.Namespace(); err != nil {
-		return nil, err
-	}
-	config, err := o.factory.ToRESTConfig()
-	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig: %w", err)
-	}
-	s.Server = config.Host
-	if s.Context, err = o.contextName(); err != nil {
-		return nil, err
-	}
-	if err := o.ask(ctx, s); err != nil {
+	switch err := o.readContext(s); {
+	case err == nil:
+		err = o.ask(ctx, s)
 		var absent *target.NotInstalledError
 		s.Manager.Installed = !errors.As(err, &absent)
-		s.Error = render.Error(err)
+		if err != nil {
+			s.Error = render.Error(err)
+		}
+	case running == nil:
+		return nil, err
+	default: // the session has what the kubeconfig has no more
+		s.Context, s.Server, s.Namespace, s.Error = running.Context, running.Server, running.Namespace, render.Error(err)
 	}
 	if running != nil {
 		s.User = running.User
 		s.addOffline(running)
 	}
 	return s, nil
+}
+
+// readContext learns from the kubeconfig what the command line means.
+func (o *Options) readContext(s *Status) (err error) {
+	if s.Namespace, err = o.factory.Namespace(); err != nil {
+		return err
+	}
+	config, err := o.factory.ToRESTConfig()
+	if err != nil {
+		return fmt.Errorf("read kubeconfig: %w", err)
+	}
+	s.Server = config.Host
+	s.Context, err = o.contextName()
+	return err
 }
 
 func (o *Options) contextName() (string, error) {
@@ -131,8 +162,30 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 	}
 	for _, i := range visible {
 		if i.Spec.User == s.User || i.Namespace == s.Namespace {
-			s.Intercepts = append(s.Intercepts, describe(&i))
+			d := describe(&i)
+			if i.Spec.User == s.User && (s.Session == nil || s.Session.Session != i.Spec.Session) {
+				d.Elsewhere = s.elsewhere(ctx, c, i.Spec.Session)
+			}
+			s.Intercepts = append(s.Intercepts, d)
 		}
 	}
 	return nil
+}
+
+// elsewhere says to which other session an intercept of the user's goes.
+func (s *Status) elsewhere(ctx context.Context, c client.Reader, name string) string {
+	for _, k := range s.Others {
+		if k.Status != nil && k.Status.Session == name {
+			return fmt.Sprintf("%s on this machine (session %s)", k.Named(), name)
+		}
+	}
+	var other v1alpha1.Session
+	if err := c.Get(ctx, client.ObjectKey{Namespace: s.Manager.Namespace, Name: name}, &other); err != nil {
+		return "session " + name // it may be gone
+	}
+	text := fmt.Sprintf("host %s (session %s)", other.Spec.Host, name)
+	if !meta.IsStatusConditionTrue(other.Status.Conditions, v1alpha1.ConditionConnected) {
+		text += ", which is not connected"
+	}
+	return text
 }

@@ -19,11 +19,47 @@ type Dir struct {
 
 // Open makes the directory of the session called key.
 func Open(key string) (*Dir, error) {
+	parent, err := parent()
+	if err != nil {
+		return nil, err
+	}
+	return OpenIn(parent, key)
+}
+
+func parent() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return nil, fmt.Errorf("find the user's cache directory: %w", err)
+		return "", fmt.Errorf("find the user's cache directory: %w", err)
 	}
-	return OpenIn(filepath.Join(cache, "kubectl-intercept"), key)
+	return filepath.Join(cache, "kubectl-intercept"), nil
+}
+
+// List returns the directories of all sessions of this user; none where there is
+// no cache directory that could hold them.
+func List() ([]*Dir, error) {
+	parent, err := parent()
+	if err != nil {
+		return nil, nil
+	}
+	return ListIn(parent)
+}
+
+// ListIn is List with another place than the cache directory.
+func ListIn(parent string) ([]*Dir, error) {
+	entries, err := os.ReadDir(parent)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("look for sessions: %w", err)
+	}
+	var dirs []*Dir
+	for _, e := range entries {
+		if _, err := os.Lstat(filepath.Join(parent, e.Name(), lockFile)); err != nil {
+			continue // none was ever there
+		}
+		if d, err := OpenIn(parent, e.Name()); err == nil { // else it is not this user's
+			dirs = append(dirs, d)
+		}
+	}
+	return dirs, nil
 }
 
 // OpenIn is Open with another place than the cache directory.
@@ -50,6 +86,9 @@ func OpenIn(parent, key string) (*Dir, error) {
 	d.socket = filepath.Join(short, hex.EncodeToString(sum[:6])+".sock")
 	return d, nil
 }
+
+// Siblings are the directories of all sessions beside this one, and itself.
+func (d *Dir) Siblings() ([]*Dir, error) { return ListIn(filepath.Dir(d.path)) }
 
 // Path is the directory.
 func (d *Dir) Path() string { return d.path }

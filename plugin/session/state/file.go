@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"time"
 
@@ -22,6 +21,10 @@ type State struct {
 	Token []byte `json:"token"`
 	// Session is the name of the Session object; empty before it exists.
 	Session string `json:"session,omitempty"`
+	// Context, Server and User say whose session it is where no kubeconfig does.
+	Context string `json:"context,omitempty"`
+	Server  string `json:"server,omitempty"`
+	User    string `json:"user,omitempty"`
 	// Generation is that of the last run.
 	Generation uint64 `json:"generation"`
 	// Transport is the way that worked last, at TransportTime.
@@ -32,34 +35,9 @@ type State struct {
 	// Inside are the sockets (netd/handover) of those whose ports are not this
 	// machine's but a program's own, by "namespace/name".
 	Inside map[string]string `json:"inside,omitempty"`
-	// Network and Device are the outbound access that there was.
-	Network *Network `json:"network,omitempty"`
-	Device  *Device  `json:"device,omitempty"`
-}
-
-// Device is a TUN, and what is wanted behind it besides the cluster.
-type Device struct {
-	// Socket is where who makes the TUN listens (netd/handover).
-	Socket    string `json:"socket"`
-	Namespace string `json:"namespace"`
-	// Also and Never are networks that lead into the cluster, or do not;
-	// Allowed may be taken from the laptop's other routes.
-	Also    []netip.Prefix `json:"also,omitempty"`
-	Never   []netip.Prefix `json:"never,omitempty"`
-	Allowed []netip.Prefix `json:"allowed,omitempty"`
-	// Virtual is where what clashes appears; the zero Prefix: where there is
-	// room.
-	Virtual netip.Prefix `json:"virtual,omitzero"`
-	// Alone says that it is one program's, whose whole network it is.
-	Alone bool `json:"alone,omitempty"`
-}
-
-// Network is a proxy by which programs on the laptop reach the cluster.
-type Network struct {
-	// Proxy is the "address:port" of a proxy on this machine, Namespace that of
-	// names without one.
-	Proxy     string `json:"proxy"`
-	Namespace string `json:"namespace"`
+	// Proxies and Device are the outbound access that there was.
+	Proxies []Proxy `json:"proxies,omitempty"`
+	Device  *Device `json:"device,omitempty"`
 }
 
 // New returns a State with a new token.
@@ -77,8 +55,11 @@ func (s *State) TokenHash() string {
 
 // Renew replaces the token and forgets the Session object it was good for.
 func (s *State) Renew() {
-	s.Token, s.Session, s.Intercepts, s.Inside, s.Network, s.Device = New().Token, "", nil, nil, nil, nil
+	s.Token, s.Session, s.Intercepts, s.Inside, s.Proxies, s.Device = New().Token, "", nil, nil, nil, nil
 }
+
+// Online says that a successor would give programs access to the cluster.
+func (s *State) Online() bool { return s.Device != nil || len(s.Proxies) > 0 }
 
 // Load reads what the last process left. Without anything usable it is a new
 // State: a token that is lost costs no more than a new Session object.

@@ -4,6 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
+)
+
+const (
+	lockFile = "lock"
+	pidFile  = "pid"
 )
 
 // ErrLocked says that another process has the session.
@@ -15,7 +22,7 @@ type Lock struct{ f *os.File }
 
 // Lock takes the lock, or returns ErrLocked.
 func (d *Dir) Lock() (*Lock, error) {
-	f, err := os.OpenFile(d.file("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(d.file(lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the session's lock: %w", err)
 	}
@@ -41,3 +48,17 @@ func (d *Dir) Locked() (bool, error) {
 // Unlock gives the lock back. The file stays: removing it would let two
 // processes hold locks on different files of the same name.
 func (l *Lock) Unlock() error { return l.f.Close() }
+
+// SavePID notes the process that holds the lock, which calls it.
+func (d *Dir) SavePID() error { return d.write(pidFile, os.Getpid()) }
+
+// PID is that process's; 0 if it is not known. It means nothing while nobody
+// holds the lock.
+func (d *Dir) PID() int {
+	b, err := os.ReadFile(d.file(pidFile))
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	return pid
+}

@@ -182,6 +182,7 @@ func (p *Laptop) inNamespace(args []string) []string {
 // Status is what `status -o json` says.
 type Status struct {
 	Running bool
+	Network string
 	Session struct {
 		Session, Transport, Relay, LogFile string
 		PID, Lines                         int

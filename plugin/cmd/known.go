@@ -1,0 +1,109 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+)
+
+// meant are the sessions that the command line means: one, or all.
+func meant(ctx context.Context, f *kube.Factory, all bool) ([]session.Known, error) {
+	if all {
+		return session.All(ctx)
+	}
+	return session.Of(ctx, session.Config{Factory: f})
+}
+
+// Find is the session's status; nil if none runs.
+func (sessions) Find(ctx context.Context, f *kube.Factory) (*session.Status, error) {
+	list, err := meant(ctx, f, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range list {
+		switch {
+		case k.Status != nil:
+			return k.Status, nil
+		case !k.Asked:
+			return nil, fmt.Errorf("the session, process %d, does not answer: kubectl intercept quit ends it", k.PID)
+		}
+	}
+	return nil, nil
+}
+
+// Asked looks at what a dead one has left.
+func (sessions) Asked(ctx context.Context, f *kube.Factory) (bool, error) {
+	list, err := meant(ctx, f, false)
+	for _, k := range list {
+		if k.Asked {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+// Of is what the command line means.
+func (sessions) Of(ctx context.Context, f *kube.Factory) ([]session.Known, error) {
+	return meant(ctx, f, false)
+}
+
+// Others are known by what is on disk.
+func (sessions) Others(ctx context.Context, f *kube.Factory) ([]session.Known, error) {
+	return session.Others(ctx, session.Config{Factory: f})
+}
+
+// Disconnect goes on after a session that fails. Without a kubeconfig no session
+// is meant, and the others are told of.
+func (s sessions) Disconnect(ctx context.Context, f *kube.Factory, all bool) (ended []session.Known, err error) {
+	list, err := meant(ctx, f, all)
+	if err != nil {
+		return nil, s.refuse(ctx, f, err, "disconnect")
+	}
+	for _, k := range list {
+		was, derr := k.Disconnect(ctx)
+		if was && derr == nil {
+			ended = append(ended, k)
+		}
+		err = errors.Join(err, derr)
+	}
+	return ended, err
+}
+
+// Quit goes on after a session that fails.
+func (s sessions) Quit(ctx context.Context, f *kube.Factory, all bool) (ended []quit.Ended, err error) {
+	list, err := meant(ctx, f, all)
+	if err != nil {
+		return nil, s.refuse(ctx, f, err, "quit")
+	}
+	for _, k := range list {
+		left, qerr := k.Quit(ctx)
+		if qerr == nil {
+			ended = append(ended, quit.Ended{Known: k, Left: left})
+		}
+		err = errors.Join(err, qerr)
+	}
+	return ended, err
+}
+
+// Leave has a session end an intercept.
+func (sessions) Leave(ctx context.Context, k *session.Known, namespace, name string) error {
+	return k.Client().Leave(ctx, namespace, name)
+}
+
+// refuse adds to what is wrong with a kubeconfig which sessions there are.
+func (s sessions) refuse(ctx context.Context, f *kube.Factory, why error, verb string) error {
+	others, err := s.Others(ctx, f)
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	text := render.Error(why)
+	for _, k := range others {
+		text += fmt.Sprintf("\n%s runs on this machine: kubectl intercept %s %s", k.Named(), verb, k.Flag)
+	}
+	return errors.New(text)
+}

@@ -1,0 +1,167 @@
+package leave
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// Sessions finds the background processes.
+type Sessions interface {
+	// Of are those that the command line means; the error is about the kubeconfig.
+	Of(ctx context.Context, f *kube.Factory) ([]session.Known, error)
+	// Others are the rest on this machine.
+	Others(ctx context.Context, f *kube.Factory) ([]session.Known, error)
+	// Leave has a session end an intercept, and returns when that has ended.
+	Leave(ctx context.Context, k *session.Known, namespace, name string) error
+}
+
+// elsewhere adds to an unknownError where there is what was asked for: in another
+// namespace, or served by another session of this machine.
+func (o *Options) elsewhere(ctx context.Context, user string, err error) error {
+	var unknown *unknownError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	// Whoever may not read all namespaces has a session that knows its own.
+	var mine []types.NamespacedName
+	if visible, verr := target.VisibleIntercepts(ctx, o.client, o.namespace, o.factory.ManagerNamespace); verr == nil {
+		for _, i := range own(visible, user) {
+			if unknown.means(i.Namespace, i.Name, i.Spec.Workload.Name) {
+				mine = append(mine, types.NamespacedName{Namespace: i.Namespace, Name: i.Name})
+			}
+		}
+	}
+	meant, _ := o.sessions.Of(ctx, o.factory) // there is a kubeconfig
+	for _, k := range meant {
+		for _, i := range served(&k) {
+			if unknown.means(i.Namespace, i.Name, i.Name) {
+				mine = append(mine, i)
+			}
+		}
+	}
+	for _, i := range mine {
+		if i.Namespace != o.namespace {
+			return fmt.Errorf("you have no intercept %q in namespace %q, but in namespace %q: kubectl intercept leave %s -n %s",
+				unknown.asked, o.namespace, i.Namespace, i.Name, i.Namespace)
+		}
+	}
+	others, oerr := o.sessions.Others(ctx, o.factory)
+	if oerr != nil {
+		return errors.Join(err, oerr)
+	}
+	for _, k := range others {
+		for _, i := range served(&k) {
+			if unknown.means(i.Namespace, i.Name, i.Name) {
+				return fmt.Errorf("%w\n%s serves %s: %s", err, k.Named(), i, ends(&k, i))
+			}
+		}
+	}
+	return err
+}
+
+// means says whether an intercept may be what was asked for. With the namespace
+// at its end is how others name intercepts.
+func (e *unknownError) means(namespace, name, workload string) bool {
+	return e.name == name || e.name == workload || e.name == name+"-"+namespace || e.name == workload+"-"+namespace
+}
+
+// sayOthers tells of intercepts that other sessions of this machine serve.
+func (o *Options) sayOthers(ctx context.Context) error {
+	others, err := o.sessions.Others(ctx, o.factory)
+	for _, k := range others {
+		for _, i := range served(&k) {
+			fmt.Fprintf(o.ErrOut, "%s serves %s: %s\n", k.Named(), i, ends(&k, i))
+		}
+	}
+	return err
+}
+
+// ends is what to type.
+func ends(k *session.Known, i types.NamespacedName) string {
+	if k.Flag == "--all" {
+		return "kubectl intercept quit --all ends that session"
+	}
+	return fmt.Sprintf("kubectl intercept leave %s -n %s %s", i.Name, i.Namespace, k.Flag)
+}
+
+func served(k *session.Known) []types.NamespacedName {
+	var list []types.NamespacedName
+	if k.Status != nil {
+		for _, i := range k.Status.Intercepts {
+			list = append(list, types.NamespacedName{Namespace: i.Namespace, Name: i.Name})
+		}
+	}
+	return list
+}
+
+// bySession leaves with the credentials of a session that runs, as the kubeconfig
+// has none for the context any more.
+func (o *Options) bySession(ctx context.Context, progress *render.Progress) error {
+	meant, err := o.sessions.Of(ctx, o.factory)
+	if err != nil || len(meant) == 0 {
+		return errors.Join(o.broken, o.sayOthers(ctx))
+	}
+	if o.DryRun != cmdutil.DryRunNone {
+		return fmt.Errorf("--dry-run needs a kubeconfig: %s", render.Error(o.broken))
+	}
+	chosen, err := o.servedBy(meant)
+	if err != nil {
+		return err
+	}
+	if len(chosen) == 0 {
+		o.sayEmpty()
+		return nil
+	}
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+	}
+	for _, c := range chosen {
+		progress.Step("giving the workload of intercept " + c.key.String() + " its traffic back")
+		if err := o.sessions.Leave(ctx, c.session, c.key.Namespace, c.key.Name); err != nil {
+			return fmt.Errorf("leave %s by %s: %w; kubectl intercept quit --context %s ends that and all it serves",
+				c.key, c.session.Named(), err, c.session.Context)
+		}
+		progress.Done()
+		fmt.Fprintf(o.Out, "intercept.kubectl-intercept.dev/%s left\n", c.key.Name)
+	}
+	return nil
+}
+
+// servedIntercept is one that a session serves.
+type servedIntercept struct {
+	session *session.Known
+	key     types.NamespacedName
+}
+
+// servedBy are the chosen ones of those that sessions serve; each name has to be
+// there.
+func (o *Options) servedBy(meant []session.Known) (chosen []servedIntercept, err error) {
+	there := map[string]bool{}
+	for n := range meant {
+		for _, key := range served(&meant[n]) {
+			if o.namespace != "" && key.Namespace != o.namespace || len(o.Names) > 0 && !slices.Contains(o.Names, key.Name) {
+				continue
+			}
+			there[key.Name] = true
+			chosen = append(chosen, servedIntercept{&meant[n], key})
+		}
+	}
+	for _, name := range o.Names {
+		if !there[name] {
+			return nil, fmt.Errorf("%s serves no intercept %q: kubectl intercept status --context %s shows which", meant[0].Named(), name, meant[0].Context)
+		}
+	}
+	return chosen, nil
+}

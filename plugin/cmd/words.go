@@ -1,0 +1,128 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Words that people know from other tools of this kind. Those that mean the same
+// here just work: see usual. The rest is answered with what it is called here, or
+// that it is not there yet; a word whose time has come leaves the table.
+
+// verbs are answers to commands that are not there.
+var verbs = map[string]string{
+	"login":       "there is nothing to log in to: kubectl intercept has kubectl's own credentials",
+	"logout":      "there is nothing to log out of: kubectl intercept has kubectl's own credentials; kubectl intercept quit ends the session",
+	"helm":        "say it without helm: kubectl intercept install, upgrade or uninstall",
+	"exec":        "kubectl intercept run deploy/quote --port 8080:http -- COMMAND runs a program with a workload's traffic and the cluster's network",
+	"replace":     notYet + "; kubectl intercept add takes the traffic of a workload whose program goes on running",
+	"ingest":      notYet + "; kubectl intercept run -- COMMAND gives a program the cluster's network",
+	"wiretap":     notYet + "; kubectl intercept add takes the traffic, and copies none",
+	"mirror":      notYet + "; kubectl intercept add takes the traffic, and copies none",
+	"gather-logs": notYet + "; kubectl intercept status names the session's log file, and kubectl logs -n intercept-system deploy/traffic-manager prints the traffic-manager's",
+	"loglevel":    notYet + "; kubectl intercept upgrade --reuse-values --set logLevel=debug sets that of the traffic-manager",
+	"config":      "there is no configuration on this machine: kubectl intercept status shows what is in use, and the chart's values, kubectl intercept upgrade --set, what the cluster says",
+	"genyaml":     "agents need no manifest: kubectl intercept add puts them into pods, and kubectl intercept install --dry-run=client -o yaml prints what is installed",
+	"test-vpn":    "kubectl intercept check says which networks of this machine and the cluster overlap",
+	"preview":     "preview URLs are " + notYet,
+	"docker-run":  byHand,
+	"compose":     byHand,
+	"dashboard":   notYet + "; kubectl intercept list --watch shows what is intercepted",
+}
+
+// flags are answers to flags that are not there, of any command.
+var flags = map[string]string{
+	"http-match":         filtered,
+	"http-header":        filtered,
+	"http-path-equal":    filtered,
+	"http-path-prefix":   filtered,
+	"http-path-regex":    filtered,
+	"http-plaintext":     filtered,
+	"http-meta":          filtered,
+	"to-pod":             notYet + "; kubectl intercept connect reaches the pod by its own address",
+	"env-file":           notYet + "; kubectl exec deploy/quote -- env prints the environment of a pod's program",
+	"env-json":           notYet + "; kubectl exec deploy/quote -- env prints the environment of a pod's program",
+	"env-syntax":         notYet,
+	"local-mount-port":   notYet,
+	"docker":             byHand,
+	"docker-run":         byHand,
+	"docker-build":       byHand,
+	"docker-debug":       byHand,
+	"docker-mount":       byHand,
+	"container":          "the port says which container: --port LOCAL:PORT",
+	"replace":            notYet + "; the program in the pod goes on running, and gets no traffic",
+	"local-only":         "kubectl intercept connect -n NAMESPACE gives this machine the names of a namespace, without an intercept",
+	"preview-url-banner": "preview URLs are " + notYet,
+	"ingress-host":       "preview URLs are " + notYet,
+	"ingress-port":       "preview URLs are " + notYet,
+	"ingress-tls":        "preview URLs are " + notYet,
+	"ingress-l5":         "preview URLs are " + notYet,
+	"detailed-output":    "-o yaml prints everything",
+	"use":                "kubectl's --context says which session",
+	"mapped-namespaces":  notYet + "; short names are those of -n NAMESPACE, and longer names reach every namespace",
+	"proxy-via":          "--virtual-subnet says where addresses appear that this machine uses otherwise",
+	"vnat":               "--virtual-subnet says where addresses appear that this machine uses otherwise",
+	"steal":              "there is nothing to say: an intercept takes the traffic from the application",
+	"target":             "name the workload as an argument, such as deploy/quote",
+	"target-namespace":   "it is called -n here, as for kubectl",
+	"all-agents":         "it is called kubectl intercept uninstall agent --all-agents here",
+	"agent":              "it is called kubectl intercept uninstall agent here",
+	"no-reports":         "there is nothing to say: nothing is reported to anybody",
+}
+
+const (
+	notYet   = "not there yet"
+	filtered = notYet + ": an intercept takes all connections of a port, whatever their requests"
+	byHand   = notYet + ": start the container yourself, with the port on this machine that --port names"
+)
+
+// knownCommand refuses what is not the name of a command, as cobra does for a
+// root that cannot run.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if text := verbs[args[0]]; text != "" {
+		return fmt.Errorf("%s: %s", args[0], text)
+	}
+	s := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		s += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return errors.New(s)
+}
+
+// knownFlag says what is wrong with a flag.
+func knownFlag(cmd *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && flags[unknown.GetSpecifiedName()] != "" {
+		return fmt.Errorf("--%s: %s", unknown.GetSpecifiedName(), flags[unknown.GetSpecifiedName()])
+	}
+	return fmt.Errorf("%w\nsee %s --help", err, cmd.CommandPath())
+}
+
+// usual reads what people are used to type: `helm install` as `install`, and
+// `uninstall --everything` as `uninstall`, which leaves no agent either.
+func usual(args []string) []string {
+	switch {
+	case len(args) == 0:
+	case args[0] == "helm":
+		helm := func(a string) bool { return slices.Contains([]string{"install", "upgrade", "uninstall"}, a) }
+		if n := slices.IndexFunc(args, helm); n > 0 {
+			return append([]string{args[n]}, slices.Concat(args[1:n], args[n+1:])...)
+		}
+	case args[0] == "uninstall" && !slices.Contains(args, "agent"):
+		return slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--everything" || a == "--everything=true" })
+	case args[0] == "quit" && args[len(args)-1] == "-s": // kubectl's -s has a value
+		return append(slices.Clone(args[:len(args)-1]), "--stop-daemons")
+	}
+	return args
+}

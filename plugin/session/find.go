@@ -1,0 +1,83 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"reflect"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// Find returns the running session of the context, or ErrNotRunning.
+func Find(ctx context.Context, cfg Config) (*Client, error) {
+	dir, err := dirOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c := newClient(dir)
+	if _, err := c.Status(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Asked says that a session to come will bring back the network of one that is
+// dead.
+func Asked(cfg Config) (bool, error) {
+	dir, err := dirOf(cfg)
+	if err != nil {
+		return false, err
+	}
+	s, err := dir.Load()
+	return s.Online(), err
+}
+
+// Forget makes sure that none does, and says whether one would have. It does
+// nothing while one runs.
+func Forget(cfg Config) (was bool, err error) {
+	dir, err := dirOf(cfg)
+	if err != nil {
+		return false, err
+	}
+	return forget(dir, func(s *state.State) { s.Proxies, s.Device = nil, nil })
+}
+
+// ForgetCommand is Forget for what one command wanted, by its name.
+func ForgetCommand(cfg Config, by string) error {
+	dir, err := dirOf(cfg)
+	if err != nil {
+		return err
+	}
+	_, err = forget(dir, func(s *state.State) { s.Release(by) })
+	return err
+}
+
+// forget changes what a dead process has left, and says whether its successor
+// would have had a network.
+func forget(dir *state.Dir, change func(*state.State)) (was bool, err error) {
+	lock, err := dir.Lock()
+	if errors.Is(err, state.ErrLocked) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer lock.Unlock()
+	s, err := dir.Load()
+	if err != nil {
+		return false, err
+	}
+	was, before := s.Online(), s
+	if change(&s); reflect.DeepEqual(s, before) {
+		return was, nil
+	}
+	return was, dir.Save(s)
+}
+
+func dirOf(cfg Config) (*state.Dir, error) {
+	id, err := identify(cfg.Factory)
+	if err != nil {
+		return nil, err
+	}
+	return state.Open(id.key)
+}

@@ -1,0 +1,213 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+const (
+	// lookTimeout is how long one of many sessions may take to tell its status.
+	lookTimeout = 3 * time.Second
+	// quitTimeout is how long a process may take to end by itself, killTimeout how
+	// long one that was killed may still be there.
+	quitTimeout, killTimeout = 12 * time.Second, 5 * time.Second
+)
+
+// Known is a session of this user on this machine, as it is on disk: to find it
+// needs no kubeconfig and no cluster.
+type Known struct {
+	Context string `json:"context"`
+	Server  string `json:"server"`
+	User    string `json:"user"`
+	// PID is the process's; 0 if none runs, or one hangs and is not known.
+	PID int `json:"pid,omitempty"`
+	// Status is what the process says; nil if none answers.
+	Status *Status `json:"session,omitempty"`
+	// Asked says of a dead one that its network would come back with it.
+	Asked bool `json:"asked,omitempty"`
+	// Flag makes another command line mean it: "--context NAME", or "--all".
+	Flag string `json:"-"`
+
+	dir  *state.Dir
+	held bool // by a process
+}
+
+// All are the sessions that run, and the dead ones whose network would come
+// back.
+func All(ctx context.Context) ([]Known, error) {
+	dirs, err := state.List()
+	if err != nil {
+		return nil, err
+	}
+	return known(ctx, dirs), nil
+}
+
+// Of are those that a command line means: the session of its kubeconfig and
+// flags or, where the kubeconfig does not have the context that it names, those
+// that began by that name. The error is about the kubeconfig.
+func Of(ctx context.Context, cfg Config) ([]Known, error) {
+	own, err := dirOf(cfg)
+	if err == nil {
+		return known(ctx, []*state.Dir{own}), nil
+	}
+	all, aerr := All(ctx)
+	if aerr != nil {
+		return nil, errors.Join(err, aerr)
+	}
+	named := slices.DeleteFunc(all, func(k Known) bool { return !k.named(cfg) })
+	if len(named) == 0 {
+		return nil, err
+	}
+	return named, nil
+}
+
+// Others are all but those of the command line.
+func Others(ctx context.Context, cfg Config) ([]Known, error) {
+	all, err := All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, err := dirOf(cfg)
+	others := slices.DeleteFunc(all, func(k Known) bool {
+		return err == nil && k.dir.Path() == own.Path() || err != nil && k.named(cfg)
+	})
+	for n := range others {
+		others[n].Flag = others[n].flag(cfg)
+	}
+	return others, nil
+}
+
+// named says that a command line names the context by which it began.
+func (k *Known) named(cfg Config) bool {
+	name := cfg.Factory.Context
+	return name != nil && *name != "" && *name == k.Context
+}
+
+// known are those of directories that are worth to know, all asked at once.
+func known(ctx context.Context, dirs []*state.Dir) []Known {
+	found, worth := make([]Known, len(dirs)), make([]bool, len(dirs))
+	var wg sync.WaitGroup
+	for n, dir := range dirs {
+		wg.Go(func() { found[n], worth[n] = look(ctx, dir) })
+	}
+	wg.Wait()
+	var list []Known
+	for n, k := range found {
+		if worth[n] {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// look says whether there is a session worth to know.
+func look(ctx context.Context, dir *state.Dir) (Known, bool) {
+	s, err := dir.Load()
+	if err != nil {
+		return Known{}, false // it is another user's, or broken
+	}
+	k := Known{Context: s.Context, Server: s.Server, User: s.User, dir: dir}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if k.Status, err = newClient(dir).Status(ctx); err == nil {
+		k.Context, k.Server, k.User, k.PID = k.Status.Context, k.Status.Server, k.Status.User, k.Status.PID
+		k.held = true
+		return k, true
+	}
+	if locked, err := dir.Locked(); err == nil && locked {
+		k.PID, k.held = dir.PID(), true
+		return k, true
+	}
+	k.Asked = s.Online()
+	return k, k.Asked
+}
+
+// flag finds a command line that means this session and no other.
+func (k *Known) flag(cfg Config) string {
+	const everything = "--all"
+	if k.Context == "" {
+		return everything
+	}
+	f := kube.NewFactory()
+	f.KubeConfig, f.Context, f.ManagerNamespace = cfg.Factory.KubeConfig, &k.Context, cfg.Factory.ManagerNamespace
+	if id, err := identify(f); err == nil && id.key != filepath.Base(k.dir.Path()) {
+		return everything // the name means another session here
+	}
+	return "--context " + k.Context
+}
+
+// Client speaks to the process.
+func (k *Known) Client() *Client { return newClient(k.dir) }
+
+// Online says that it gives this machine's programs access to a cluster, or
+// would, if it were not dead.
+func (k *Known) Online() bool { return k.Asked || k.Status != nil && k.Status.Network.Online() }
+
+// Disconnect ends what connect began; false: there was nothing.
+func (k *Known) Disconnect(ctx context.Context) (bool, error) {
+	switch {
+	case k.Status != nil && !k.Status.Network.Online():
+		return false, nil
+	case k.Status != nil:
+		return true, k.Client().Disconnect(ctx)
+	case k.held:
+		return false, fmt.Errorf("%s, process %d, does not answer: kubectl intercept quit ends it, its log is %s", k.Named(), k.PID, k.dir.Log())
+	}
+	return forget(k.dir, func(s *state.State) { s.Proxies, s.Device = nil, nil })
+}
+
+// Quit ends the session: what connect began, its intercepts, its process, which
+// is killed if it does not end by itself, and its Session object. That one's
+// name is returned where the cluster does not delete it now.
+func (k *Known) Quit(ctx context.Context) (left string, err error) {
+	if k.held {
+		if err := k.end(ctx); err != nil {
+			return "", err
+		}
+	}
+	_, err = forget(k.dir, func(s *state.State) {
+		left = s.Session
+		s.Proxies, s.Device, s.Intercepts, s.Inside = nil, nil, nil, nil
+	})
+	return left, err
+}
+
+func (k *Known) end(ctx context.Context) error {
+	c := k.Client()
+	qctx, cancel := context.WithTimeout(ctx, quitTimeout)
+	defer cancel()
+	err := c.Quit(qctx)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if k.PID == 0 {
+		return fmt.Errorf("a session process holds %s and does not answer: end it, its log is %s", k.dir.Path(), k.dir.Log())
+	}
+	p, err := os.FindProcess(k.PID)
+	if err == nil {
+		err = p.Kill()
+	}
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill session process %d: %w", k.PID, err)
+	}
+	ctx, cancel = context.WithTimeout(ctx, killTimeout)
+	defer cancel()
+	return c.gone(ctx)
+}
+
+// Named says which session it is, to people.
+func (k *Known) Named() string {
+	if k.Context == "" {
+		return "the session in " + filepath.Base(k.dir.Path())
+	}
+	return fmt.Sprintf("the session of context %q", k.Context)
+}
