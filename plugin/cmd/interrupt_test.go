@@ -107,7 +107,7 @@ func TestListWatch(t *testing.T) {
 deployment/asleep      not interceptable: no pods
 deployment/node-tool   not interceptable: its pods use the network of their node
 deployment/quote       ready to intercept
-pod/tool               not interceptable: no Service and no container port
+pod/tool               ready to intercept
 statefulset/store      ready to intercept
 deployment/quote       intercepted by bob
 `

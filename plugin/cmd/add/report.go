@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
-	"k8s.io/cli-runtime/pkg/printers"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -54,7 +53,6 @@ func (o *Options) report(ctx context.Context, i *v1alpha1.Intercept) error {
 // warnIfSilent tells about local TCP ports on which nothing listens. UDP does
 // not say.
 func (o *Options) warnIfSilent(ctx context.Context) {
-	warn := printers.NewWarningPrinter(o.ErrOut, printers.WarningPrinterOptions{Color: printers.AllowsColorOutput(o.ErrOut)})
 	dialer := net.Dialer{Timeout: time.Second}
 	for _, p := range o.Ports {
 		if p.Protocol == corev1.ProtocolUDP {
@@ -69,7 +67,7 @@ func (o *Options) warnIfSilent(ctx context.Context) {
 		if o.NoFallback {
 			then = "callers are refused"
 		}
-		warn.Print(fmt.Sprintf("nothing listens on %s yet; until something does, %s", render.Local(p.LocalHost, p.LocalPort, p.Protocol), then))
+		render.Warn(o.ErrOut, fmt.Sprintf("nothing listens on %s yet; until something does, %s", render.Local(p.LocalHost, p.LocalPort, p.Protocol), then))
 	}
 }
 
