@@ -52,7 +52,7 @@ func (e *PortError) advise(resolve func(service string, asks []v1alpha1.Intercep
 			found := resolve(service, append(slices.Clone(asks[:at]), ask))
 			return found != nil && same(found[at], p)
 		}
-		for _, ask := range spellings(p) {
+		for _, ask := range waysToAsk(p) {
 			ask.LocalPort = asks[at].LocalPort
 			alone := leads(service, ask)
 			if !alone && (service != "" || !leads(p.Service, ask)) {
@@ -73,8 +73,8 @@ func (e *PortError) advise(resolve func(service string, asks []v1alpha1.Intercep
 	}
 }
 
-// spellings are the ways to ask for a port, the shortest first.
-func spellings(p v1alpha1.ResolvedPort) []v1alpha1.InterceptPort {
+// waysToAsk are the ways to ask for a port, the shortest first.
+func waysToAsk(p v1alpha1.ResolvedPort) []v1alpha1.InterceptPort {
 	name, number := names(p)
 	var all []v1alpha1.InterceptPort
 	for _, protocol := range []corev1.Protocol{"", p.Protocol} {

@@ -107,8 +107,15 @@ func forbidden(err error) (bool, error) {
 func (o *Options) sayGap(found *target.Listing) {
 	if gap := found.Gap(o.namespace, o.factory.Serves); gap != "" && !o.warned {
 		o.warned = true
-		render.Warn(o.ErrOut, gap)
+		o.warn(gap)
 	}
+}
+
+// warn may be called from any goroutine.
+func (o *Options) warn(text string) {
+	o.warning.Lock()
+	defer o.warning.Unlock()
+	render.Warn(o.ErrOut, text)
 }
 
 func newRow(namespace string, ref v1alpha1.WorkloadReference) Workload {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
@@ -87,6 +88,7 @@ type Options struct {
 	client    client.WithWatch
 	user      string
 	warned    bool // about what may not be listed
+	warning   sync.Mutex
 }
 
 // ToOptions checks the flags; it does not speak to the cluster.

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
 const (
@@ -42,7 +41,7 @@ func (o *Options) notice(ctx context.Context, resource string, list client.Objec
 	for {
 		w, err := o.client.Watch(ctx, list, client.InNamespace(o.namespace))
 		if apierrors.IsForbidden(err) {
-			render.Warn(o.ErrOut, fmt.Sprintf("you may not watch %s, so their changes alone show nothing new", resource))
+			o.warn(fmt.Sprintf("you may not watch %s, so what changes in them alone is not shown", resource))
 			return nil
 		}
 		if apierrors.IsNotFound(err) {
