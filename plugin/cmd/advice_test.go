@@ -123,6 +123,7 @@ func TestAdvice(t *testing.T) {
 		{"twins --port 9000", "for example --port 9000:8080", 2},
 		{"twins --port 9000/udp", "for example --port 9000:8080", 2},
 		{"names --port 9000:53", "say 53/tcp or 53/udp", 2},
+		{"names --port 9000:53/tcp --port 9001:53", "for example --port 9001:udp", 1},
 		{"names --port 9000", "for example --port 9000:tcp", 2},
 		{"sts/store --port 9000:http/UDP", "for example --port 9000:http", 1},
 		{"sts/store --port 9000:dns/tcp", "for example --port 9000:dns", 1},
@@ -156,8 +157,10 @@ func TestAdvice(t *testing.T) {
 			if _, words, ok := strings.Cut(said, "say "); ok {
 				one, rest, _ := strings.Cut(words, " or ")
 				other, _, _ := strings.Cut(rest, ";")
-				w.works(t, "add "+instead(tt.args, "--port 9000:"+one))
-				w.works(t, "add "+instead(tt.args, "--port 9000:"+other))
+				if !strings.Contains(tt.args, one) { // else it is taken already
+					w.works(t, "add "+instead(tt.args, "--port "+local(said)+":"+one))
+				}
+				w.works(t, "add "+instead(tt.args, "--port "+local(said)+":"+other))
 			}
 			if _, name, ok := strings.Cut(said, "did you mean "); ok {
 				_, flags, _ := strings.Cut(tt.args, " ")

@@ -45,7 +45,10 @@ func (e *PortError) advise(resolve func(service string, asks []v1alpha1.Intercep
 			e.Example = "--service " + s
 		}
 	}
-	at := slices.IndexFunc(asks, func(a v1alpha1.InterceptPort) bool { return a.Port == e.Port })
+	at := 0 // the first that does not resolve
+	for at < len(asks)-1 && resolve(service, asks[:at+1]) != nil {
+		at++
+	}
 	var said []string
 	for _, p := range e.offers {
 		leads := func(service string, ask v1alpha1.InterceptPort) bool {
