@@ -95,7 +95,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/*
-The licence, from either spelling, as YAML: key is to go into a Secret that the
+The license, from either spelling, as YAML: key is to go into a Secret that the
 chart makes, secret is the name of that one or of the user's.
 */}}
 {{- define "traffic-manager.license" -}}
@@ -110,10 +110,10 @@ chart makes, secret is the name of that one or of the user's.
 {{- end }}
 {{- $secret := .Values.license.secret.name | default $oldSecret.name | default (ternary "traffic-manager-license" "" (ne $key "")) }}
 {{- if and $old.create (not $secret) }}
-{{- fail "licenseKey.create is set, and there is no licence: give license.key, or license.secret.name" }}
+{{- fail "licenseKey.create is set, and there is no license: give license.key, or license.secret.name" }}
 {{- end }}
 {{- if and .Values.license.required (not .Values.license.publicKey) }}
-{{- fail "license.required needs license.publicKey: without it no licence can be checked" }}
+{{- fail "license.required needs license.publicKey: without it no license can be checked" }}
 {{- end }}
 {{- dict "key" $key "secret" $secret | toYaml }}
 {{- end }}

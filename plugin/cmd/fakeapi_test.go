@@ -75,7 +75,9 @@ func parse(r *http.Request) request {
 	if len(parts) > 2 && parts[0] == "namespaces" {
 		q.namespace, parts = parts[1], parts[2:]
 	}
-	q.resource = parts[0]
+	if len(parts) > 0 {
+		q.resource = parts[0]
+	}
 	if len(parts) > 1 {
 		q.name = parts[1]
 	}
@@ -130,12 +132,12 @@ func (s *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, fmt.Sprintf("%s is forbidden: User %q cannot %s resource %q in API group %q %s",
 			what, q.user, q.verb, q.resource, q.group, where))
-	case r.URL.Path == "/apis/kubectl-intercept.dev/v1alpha1": // discovery
-		if slices.Contains(s.absent, "intercepts") {
+	case q.resource == "": // discovery
+		if slices.Contains(s.absent, map[string]string{"kubectl-intercept.dev": "intercepts", "argoproj.io": "rollouts"}[q.group]) {
 			fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
 			return
 		}
-		io.WriteString(w, `{"kind":"APIResourceList","groupVersion":"kubectl-intercept.dev/v1alpha1","resources":[]}`)
+		fmt.Fprintf(w, `{"kind":"APIResourceList","groupVersion":%q,"resources":[]}`, strings.TrimPrefix(q.prefix, "/apis/"))
 	case q.resource == "selfsubjectreviews":
 		json.NewEncoder(w).Encode(map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview",
 			"status": map[string]any{"userInfo": map[string]any{"username": q.user}}})

@@ -141,11 +141,24 @@ func TestListWatch(t *testing.T) {
 deployment/asleep      not interceptable: no pods
 deployment/node-tool   not interceptable: its pods use the network of their node
 deployment/quote       ready to intercept
-pod/tool               not interceptable: no Service and no container port
+pod/tool               ready to intercept
 statefulset/store      ready to intercept
 deployment/quote       intercepted by bob
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out, want)
+	}
+}
+
+// What one may not watch is said, and does not end the watch.
+func TestListWatchForbidden(t *testing.T) {
+	w, config := start(t)
+	w.edit(func(s *fakeAPI) { s.refuse = append(s.refuse, refusal{"alice", "watch", "statefulsets", "default"}) })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out bytes.Buffer
+	errs := &sink{after: map[string]func(){"Warning: you may not watch statefulsets, ": cancel}}
+	if code := execute(ctx, genericiooptions.IOStreams{Out: &out, ErrOut: errs}, []string{"list", "--watch", "--kubeconfig", config}, fakeSessions{w}); code != 0 {
+		t.Errorf("exit code %d: %s", code, errs)
 	}
 }

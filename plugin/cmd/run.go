@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +11,13 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 // Run executes a command line and returns the exit code: 0, 1 after an error,
@@ -75,7 +78,7 @@ func (e *errOut) Fd() uintptr {
 }
 
 // spell reads `kubectl intercept NAME --port …`, the way people are used to,
-// as `add NAME --port …`.
+// as `add NAME --port …`, and so TYPE NAME.
 func spell(root *cobra.Command, args []string) []string {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		return args
@@ -91,5 +94,34 @@ func spell(root *cobra.Command, args []string) []string {
 	if !slices.ContainsFunc(args, port) {
 		return args
 	}
+	if words := positional(root, args); len(words) > 1 && !target.IsType(words[0]) {
+		return words[:1] // a command that does not exist, whatever its flags are
+	}
 	return append([]string{"add"}, args...)
+}
+
+// positional are the arguments that are neither flags of add nor their values.
+func positional(root *cobra.Command, args []string) []string {
+	add, _, err := root.Find([]string{"add"})
+	if err != nil {
+		return args
+	}
+	var words []string
+	for n := 0; n < len(args) && args[n] != "--"; n++ {
+		name, isLong := strings.CutPrefix(args[n], "--")
+		short, isShort := strings.CutPrefix(args[n], "-")
+		var f *pflag.Flag
+		switch {
+		case isLong:
+			f = cmp.Or(add.Flags().Lookup(name), root.PersistentFlags().Lookup(name))
+		case isShort && len(short) == 1:
+			f = cmp.Or(add.Flags().ShorthandLookup(short), root.PersistentFlags().ShorthandLookup(short))
+		case !isShort:
+			words = append(words, args[n])
+		}
+		if f != nil && f.NoOptDefVal == "" {
+			n++ // its value
+		}
+	}
+	return words
 }

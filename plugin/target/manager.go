@@ -29,12 +29,15 @@ func (e *NotInstalledError) Error() string {
 // Installation is what the traffic-manager says of itself, in the ConfigMap
 // that the chart keeps for that.
 type Installation struct {
-	// Release is the Helm release's name.
-	Release string
+	// Namespace is where it is, Release the Helm release's name.
+	Namespace, Release string
 	// Version of the traffic-manager, "unknown" if the ConfigMap has none.
 	Version string
 	// Namespaces are those it works in; nil means all.
 	Namespaces []string
+	// GlobalForbidden are those in which it forbids intercepts that take all traffic
+	// of a port, "*" for all.
+	GlobalForbidden []string
 	// License is nil until the traffic-manager has looked at it.
 	License *license.Report
 }
@@ -42,6 +45,12 @@ type Installation struct {
 // Manages says that the traffic-manager works in a namespace.
 func (i *Installation) Manages(namespace string) bool {
 	return i.Namespaces == nil || slices.Contains(i.Namespaces, namespace)
+}
+
+// ForbidsGlobal says that an intercept in a namespace may not take all traffic of
+// a port.
+func (i *Installation) ForbidsGlobal(namespace string) bool {
+	return slices.Contains(i.GlobalForbidden, "*") || slices.Contains(i.GlobalForbidden, namespace)
 }
 
 // Installed reads the Installation in a namespace. A missing one is a
@@ -59,11 +68,22 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 	if err != nil {
 		return nil, err
 	}
-	i := &Installation{Release: cmp.Or(cm.Labels["app.kubernetes.io/instance"], "traffic-manager"), Version: cmp.Or(cm.Data["version"], "unknown"), License: report}
-	if list := cm.Data["namespaces"]; list != "" {
-		i.Namespaces = strings.Split(list, ",")
+	return &Installation{
+		Namespace:       namespace,
+		Release:         cmp.Or(cm.Labels["app.kubernetes.io/instance"], "traffic-manager"),
+		Version:         cmp.Or(cm.Data["version"], "unknown"),
+		Namespaces:      names(cm.Data["namespaces"]),
+		GlobalForbidden: names(cm.Data["forbidGlobalIntercepts"]),
+		License:         report,
+	}, nil
+}
+
+// names reads a list with commas; nil if it is empty.
+func names(list string) []string {
+	if list == "" {
+		return nil
 	}
-	return i, nil
+	return strings.Split(list, ",")
 }
 
 // Manager returns the version of the Installation.

@@ -52,7 +52,7 @@ func behind(ctx context.Context, r client.Reader, namespace, name string) (*reso
 		return nil, err
 	}
 	var only *resolve.Workload
-	for _, w := range all {
+	for _, w := range all.Workloads {
 		if !resolve.Selects(&svc, w.Labels) {
 			continue
 		}
@@ -105,10 +105,13 @@ func unknown(ctx context.Context, r client.Reader, namespace string, ref v1alpha
 		}
 	}
 	e := &NotFoundError{Ref: ref, Namespace: namespace}
-	all, _ := Workloads(ctx, r, namespace)
 	kinds := map[string][]string{}
 	var names []string
-	for _, w := range all {
+	all, err := Workloads(ctx, r, namespace)
+	if err != nil {
+		all = &Listing{}
+	}
+	for _, w := range all.Workloads {
 		names = append(names, w.Ref.Name)
 		kinds[w.Ref.Name] = append(kinds[w.Ref.Name], w.String())
 	}

@@ -3,7 +3,9 @@ package target
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
@@ -12,89 +14,135 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// Workloads lists what can be named in a namespace, or everywhere when it is
-// "", by namespace and name. Objects that another one controls are left out:
-// their owner stands for them.
-func Workloads(ctx context.Context, r client.Reader, namespace string) ([]*resolve.Workload, error) {
-	var (
-		deployments  appsv1.DeploymentList
-		statefulSets appsv1.StatefulSetList
-		replicaSets  appsv1.ReplicaSetList
-		pods         corev1.PodList
-		rollouts     []*resolve.Workload
-	)
-	g, gctx := errgroup.WithContext(ctx)
-	for _, list := range []client.ObjectList{&deployments, &statefulSets, &replicaSets, &pods} {
-		g.Go(func() error { return r.List(gctx, list, client.InNamespace(namespace)) })
-	}
-	g.Go(func() (err error) {
-		rollouts, err = listRollouts(gctx, r, namespace)
-		return err
+// Listing is what can be named.
+type Listing struct {
+	// Workloads are sorted by namespace and name.
+	Workloads []*resolve.Workload
+	// Unlisted are resources that the user may not list, so that workloads may be
+	// missing. Rollouts are among them also where the cluster has none.
+	Unlisted []string
+}
+
+// RolloutResource is Unlisted's word for Rollouts.
+const RolloutResource = "rollouts.argoproj.io"
+
+// Gap says in a sentence what the user may not list in a namespace, or in all when
+// it is ""; empty if nothing is missing. serves tells whether the cluster has a group
+// at all, for resources that it may not have.
+func (l *Listing) Gap(namespace string, serves func(schema.GroupVersion) (bool, error)) string {
+	missing := slices.DeleteFunc(slices.Clone(l.Unlisted), func(resource string) bool {
+		if resource != RolloutResource {
+			return false
+		}
+		has, err := serves(Rollout())
+		return err == nil && !has
 	})
+	if len(missing) == 0 {
+		return ""
+	}
+	where := fmt.Sprintf("in namespace %q", namespace)
+	if namespace == "" {
+		where = "in all namespaces"
+	}
+	return fmt.Sprintf("you may not list %s %s, so they are not looked at (the ClusterRole \"view\" allows it)", strings.Join(missing, ", "), where)
+}
+
+// Workloads lists what can be named in a namespace, or everywhere when it is "";
+// opts may choose among that. Objects that another one controls are left out: their
+// owner stands for them. It is an error only if the user may list nothing at all.
+func Workloads(ctx context.Context, r client.Reader, namespace string, opts ...client.ListOption) (*Listing, error) {
+	opts = append([]client.ListOption{client.InNamespace(namespace)}, opts...)
+	found := &Listing{}
+	kinds := []kind{
+		{resource: "deployments.apps", list: &appsv1.DeploymentList{}},
+		{resource: "statefulsets.apps", list: &appsv1.StatefulSetList{}},
+		{resource: "replicasets.apps", list: &appsv1.ReplicaSetList{}},
+		{resource: "pods", list: &corev1.PodList{}},
+		{resource: RolloutResource, list: rolloutList()},
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for i := range kinds {
+		g.Go(func() error { return kinds[i].read(gctx, r, opts) })
+	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	var objs []client.Object
-	for i := range deployments.Items {
-		objs = append(objs, &deployments.Items[i])
-	}
-	for i := range statefulSets.Items {
-		objs = append(objs, &statefulSets.Items[i])
-	}
-	for i := range replicaSets.Items {
-		objs = append(objs, &replicaSets.Items[i])
-	}
-	for i := range pods.Items {
-		if p := &pods.Items[i]; p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
-			objs = append(objs, p)
+	for _, k := range kinds {
+		if k.forbidden != nil {
+			found.Unlisted = append(found.Unlisted, k.resource)
 		}
 	}
-	all := rollouts
-	for _, o := range objs {
-		if metav1.GetControllerOf(o) != nil {
-			continue
-		}
-		w, err := resolve.From(o)
-		if err != nil {
+	if len(found.Unlisted) == len(kinds) {
+		return nil, kinds[0].forbidden
+	}
+	for _, k := range kinds {
+		if err := meta.EachListItem(k.list, func(o runtime.Object) error { return found.add(ctx, r, o.(client.Object)) }); err != nil {
 			return nil, err
 		}
-		all = append(all, w)
 	}
-	slices.SortStableFunc(all, func(a, b *resolve.Workload) int {
+	slices.SortStableFunc(found.Workloads, func(a, b *resolve.Workload) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.String(), b.String()))
 	})
-	return all, nil
+	return found, nil
 }
 
-// listRollouts is empty where Argo Rollouts is not installed or not to be
-// read.
-func listRollouts(ctx context.Context, r client.Reader, namespace string) ([]*resolve.Workload, error) {
-	var list unstructured.UnstructuredList
+// kind is a resource whose objects can be workloads.
+type kind struct {
+	resource  string
+	list      client.ObjectList
+	forbidden error
+}
+
+// read lists. What the cluster does not have is empty.
+func (k *kind) read(ctx context.Context, r client.Reader, opts []client.ListOption) error {
+	err := r.List(ctx, k.list, opts...)
+	switch {
+	case apierrors.IsForbidden(err):
+		k.forbidden = err
+	case k.resource == RolloutResource && (apierrors.IsNotFound(err) || meta.IsNoMatchError(err)):
+	default:
+		return err
+	}
+	return nil
+}
+
+// add takes an object in, unless another one stands for it or it is over.
+func (l *Listing) add(ctx context.Context, r client.Reader, o client.Object) error {
+	if metav1.GetControllerOf(o) != nil {
+		return nil
+	}
+	var w *resolve.Workload
+	var err error
+	switch o := o.(type) {
+	case *unstructured.Unstructured:
+		w, err = resolve.Get(ctx, r, o.GetNamespace(), v1alpha1.WorkloadReference{APIVersion: o.GetAPIVersion(), Kind: o.GetKind(), Name: o.GetName()})
+		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+			return nil // gone, or its workloadRef is, or that may not be read
+		}
+	case *corev1.Pod:
+		if o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed {
+			return nil
+		}
+		w, err = resolve.From(o)
+	default:
+		w, err = resolve.From(o)
+	}
+	if err == nil {
+		l.Workloads = append(l.Workloads, w)
+	}
+	return err
+}
+
+func rolloutList() client.ObjectList {
+	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(Rollout().WithKind("RolloutList"))
-	err := r.List(ctx, &list, client.InNamespace(namespace))
-	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || meta.IsNoMatchError(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []*resolve.Workload
-	for _, u := range list.Items {
-		w, err := resolve.Get(ctx, r, u.GetNamespace(), v1alpha1.WorkloadReference{
-			APIVersion: Rollout().String(), Kind: "Rollout", Name: u.GetName()})
-		if apierrors.IsNotFound(err) {
-			continue // gone, or its workloadRef is
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, w)
-	}
-	return all, nil
+	return list
 }

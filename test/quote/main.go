@@ -1,5 +1,5 @@
 // Quote is the application of demo and tests: an HTTP server that says who it
-// is. With -echo it also echoes TCP, with -udp datagrams.
+// is, and at /hostname where. With -echo it also echoes TCP, with -udp datagrams.
 package main
 
 import (
@@ -35,7 +35,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	failed := make(chan error)
 	host, _ := os.Hostname()
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.NewServeMux()
+	handler.HandleFunc("/hostname", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, host) })
+	handler.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "answered by %s (%s)\n", *name, host)
 	})
 	for addr := range strings.SplitSeq(*listen, ",") {

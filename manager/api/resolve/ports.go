@@ -3,10 +3,10 @@ package resolve
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -62,34 +62,34 @@ func Selects(s *corev1.Service, pod map[string]string) bool {
 	return len(wanted) > 0 && wanted.AsSelector().Matches(labels.Set(pod))
 }
 
-// PortError says that a port identifier does not lead to exactly one port.
-type PortError struct {
-	// Port is the identifier as given; empty when none was.
-	Port string
-	// Reason is a sentence about the workload.
-	Reason string
-	// Choices are the identifiers that would do, for people.
-	Choices []string
-}
-
-// Error names what was asked, why it fails and what can be chosen.
-func (e *PortError) Error() string {
-	if len(e.Choices) == 0 {
-		return e.Reason
-	}
-	return e.Reason + "; choose one of: " + strings.Join(e.Choices, ", ")
-}
-
 // Ports resolves the asked ports against Services and the pod template. An
 // empty Protocol in an ask means whichever the port has; a number that no
 // Service knows is a container port.
 func Ports(w *Workload, services []corev1.Service, service string, asks []v1alpha1.InterceptPort) ([]v1alpha1.ResolvedPort, error) {
+	found, err := resolvePorts(w, services, service, asks)
+	var e *PortError
+	if errors.As(err, &e) {
+		e.advise(func(service string, asks []v1alpha1.InterceptPort) []v1alpha1.ResolvedPort {
+			found, err := resolvePorts(w, services, service, asks)
+			if err != nil {
+				return nil
+			}
+			return found
+		}, service, asks)
+	}
+	return found, err
+}
+
+func resolvePorts(w *Workload, services []corev1.Service, service string, asks []v1alpha1.InterceptPort) ([]v1alpha1.ResolvedPort, error) {
 	if service != "" {
 		i := slices.IndexFunc(services, func(s corev1.Service) bool { return s.Name == service })
 		if i < 0 {
-			e := &PortError{Reason: fmt.Sprintf("service/%s does not select the pods of %s", service, w)}
+			e := &PortError{Service: service, Reason: fmt.Sprintf("service/%s does not select the pods of %s", service, w)}
 			for _, s := range services {
-				e.Choices = append(e.Choices, s.Name)
+				e.services = append(e.services, s.Name)
+			}
+			if len(services) == 0 {
+				e.Reason += ", and no other Service does"
 			}
 			return nil, e
 		}
@@ -155,9 +155,9 @@ func pick(w *Workload, known []v1alpha1.ResolvedPort, ask v1alpha1.InterceptPort
 	}
 	number, _ := strconv.Atoi(ask.Port)
 	steps := []func(v1alpha1.ResolvedPort) bool{
-		func(p v1alpha1.ResolvedPort) bool {
-			return p.Service != "" && (p.ServicePortName == ask.Port || int(p.ServicePort) == number)
-		},
+		// a Service port may have a number for a name, and then has another number
+		func(p v1alpha1.ResolvedPort) bool { return p.Service != "" && int(p.ServicePort) == number },
+		func(p v1alpha1.ResolvedPort) bool { return p.Service != "" && p.ServicePortName == ask.Port },
 		func(p v1alpha1.ResolvedPort) bool {
 			return p.ContainerPortName == ask.Port || int(p.ContainerPort) == number
 		},
@@ -190,59 +190,26 @@ func undeclared(w *Workload, known []v1alpha1.ResolvedPort, ask v1alpha1.Interce
 	if number > 0 && number < 65536 && !declared {
 		return v1alpha1.ResolvedPort{ContainerPort: int32(number), Protocol: cmp.Or(ask.Protocol, corev1.ProtocolTCP)}, nil
 	}
-	e := &PortError{Port: ask.Port, Choices: choices(known)}
-	switch {
+	e := &PortError{Port: ask.Port, offers: known}
+	switch other := slices.DeleteFunc(slices.Clone(known), func(p v1alpha1.ResolvedPort) bool { return !named(p, ask.Port) }); {
+	case len(other) > 0:
+		e.Reason, e.offers = fmt.Sprintf("port %q of %s is a %s port, not %s", ask.Port, w, other[0].Protocol, ask.Protocol), other
 	case len(known) == 0:
 		e.Reason = fmt.Sprintf("%s has no Service and declares no container port: name the port its application listens on with --port LOCAL:PORT", w)
+	case ask.Port == "":
+		e.Reason = fmt.Sprintf("%s has no %s port", w, ask.Protocol)
 	default:
 		e.Reason = fmt.Sprintf("%s has no port %q", w, portName(ask))
 	}
 	return v1alpha1.ResolvedPort{}, e
 }
 
-func ambiguous(w *Workload, ask v1alpha1.InterceptPort, found []v1alpha1.ResolvedPort) error {
-	reason := fmt.Sprintf("%s has several ports", w)
-	sameNumber := !slices.ContainsFunc(found, func(p v1alpha1.ResolvedPort) bool { return p.ContainerPort != found[0].ContainerPort })
-	switch {
-	case ask.Port == "":
-	case sameNumber:
-		reason = fmt.Sprintf("port %q of %s exists for TCP and for UDP: say %s/tcp or %s/udp", ask.Port, w, ask.Port, ask.Port)
-	default:
-		reason = fmt.Sprintf("port %q of %s is ambiguous: pick the Service with --service", portName(ask), w)
-	}
-	return &PortError{Port: ask.Port, Reason: reason, Choices: choices(found)}
-}
-
-func choices(ports []v1alpha1.ResolvedPort) []string {
-	var out []string
-	for _, p := range ports {
-		if s := Describe(p); !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// Describe is how a port is offered to a person: "http (80, service/quote)".
-func Describe(p v1alpha1.ResolvedPort) string {
-	name, number, where := p.ContainerPortName, p.ContainerPort, "container port"
-	if p.Service != "" {
-		name, number, where = p.ServicePortName, p.ServicePort, "service/"+p.Service
-	}
-	if p.Protocol == corev1.ProtocolUDP {
-		where += ", UDP"
-	}
-	if name == "" {
-		return fmt.Sprintf("%d (%s)", number, where)
-	}
-	return fmt.Sprintf("%s (%d, %s)", name, number, where)
-}
-
 // Identifier is the short name of a resolved port: the name or number of the
 // Service port, else of the container port.
 func Identifier(p v1alpha1.ResolvedPort) string {
+	_, digits := strconv.Atoi(p.ServicePortName)
 	switch {
-	case p.ServicePortName != "":
+	case p.ServicePortName != "" && digits != nil:
 		return p.ServicePortName
 	case p.ServicePort != 0:
 		return strconv.Itoa(int(p.ServicePort))
@@ -260,13 +227,6 @@ func PortIn(p *corev1.Pod, r v1alpha1.ResolvedPort) int32 {
 		return r.ContainerPort
 	}
 	return namedPort(sidecar.Application(p), r.ContainerPortName, r.Protocol)
-}
-
-func portName(ask v1alpha1.InterceptPort) string {
-	if ask.Protocol == corev1.ProtocolUDP {
-		return ask.Port + "/UDP"
-	}
-	return ask.Port
 }
 
 func namedPort(spec *corev1.PodSpec, name string, protocol corev1.Protocol) int32 {

@@ -26,6 +26,14 @@ func bare() *Workload {
 	return &Workload{Ref: declared().Ref, Spec: corev1.PodSpec{Containers: []corev1.Container{{}}}}
 }
 
+// twins has two containers that give different ports the same name.
+func twins() *Workload {
+	w := bare()
+	w.Spec.Containers = []corev1.Container{
+		{Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: 8080}}}, {Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: 8081}}}}
+	return w
+}
+
 func service(name string, ports ...corev1.ServicePort) corev1.Service {
 	s := corev1.Service{Spec: corev1.ServiceSpec{Ports: ports}}
 	s.Name = name
@@ -100,6 +108,11 @@ func TestPorts(t *testing.T) {
 		"headless without ports": {declared(), []corev1.Service{service("headless")}, "", "web", "",
 			want{"", 0, "", 8080, "web", "TCP"}, ""},
 
+		"a number is a port's number before it is a name": {bare(), []corev1.Service{service("odd", port("8080", 80, 9090), port("http", 8080, 7070))}, "", "8080", "",
+			want{"odd", 8080, "http", 7070, "", "TCP"}, ""},
+		"a name of digits": {bare(), []corev1.Service{service("odd", port("8443", 443, 9090))}, "", "8443", "",
+			want{"odd", 443, "8443", 9090, "", "TCP"}, ""},
+
 		"several ports": {workload: declared(), services: []corev1.Service{two},
 			err: "deployment/quote has several ports; choose one of: http (80, service/quote), metrics (9100, service/quote)"},
 		"several container ports": {workload: declared(),
@@ -108,9 +121,23 @@ func TestPorts(t *testing.T) {
 			err: `deployment/quote has no port "grpc"; choose one of: http (80, service/quote), web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)`},
 		"unknown number": {workload: declared(), ask: "7", err: `deployment/quote has no port "7"; choose one of: web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)`},
 		"wrong protocol": {workload: declared(), ask: "web", protocol: "UDP",
-			err: `deployment/quote has no port "web/UDP"; choose one of: web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)`},
+			err: `port "web" of deployment/quote is a TCP port, not UDP; choose one of: web (8080, container port)`},
 		"nothing to choose from": {workload: bare(),
 			err: "deployment/quote has no Service and declares no container port: name the port its application listens on with --port LOCAL:PORT"},
+		"no such protocol": {workload: twins(), protocol: "UDP",
+			err: `deployment/quote has no UDP port; choose one of: 8080 (named "web", container port), 8081 (named "web", container port)`},
+		"only another protocol": {workload: declared(), services: []corev1.Service{http}, ask: "80", protocol: "UDP",
+			err: `port "80" of deployment/quote is a TCP port, not UDP; choose one of: http (80, service/quote)`},
+		"a name that is another's number": {workload: bare(), services: []corev1.Service{service("odd", port("8080", 80, 9090), port("http", 8080, 7070))},
+			err: `deployment/quote has several ports; choose one of: 80 (named "8080", service/odd), http (8080, service/odd)`},
+		"a container port behind a Service port of its name": {workload: declared(), services: []corev1.Service{service("quote", port("web", 80, 9090))}, ask: "x",
+			err: `deployment/quote has no port "x"; choose one of: web (80, service/quote), 8080 (named "web", container port), metrics (9090, container port), dns (5353, container port, UDP)`},
+		"two containers": {workload: twins(), ask: "web",
+			err: `port "web" of deployment/quote is ambiguous; choose one of: 8080 (named "web", container port), 8081 (named "web", container port)`},
+		"TCP and UDP apart": {workload: bare(), services: []corev1.Service{service("dns", port("", 53, 5353), udp(port("", 53, 5354)))}, ask: "53",
+			err: `port "53" of deployment/quote exists for TCP and for UDP: say 53/tcp or 53/udp; choose one of: 53/tcp (service/dns), 53/udp (service/dns, UDP)`},
+		"no Service to choose": {workload: bare(), service: "other",
+			err: "service/other does not select the pods of deployment/quote, and no other Service does"},
 		"TCP and UDP": {workload: declared(), services: []corev1.Service{dns}, ask: "53",
 			err: `port "53" of deployment/quote exists for TCP and for UDP: say 53/tcp or 53/udp; choose one of: dns-tcp (53, service/dns), dns (53, service/dns, UDP)`},
 		"several services, several ports": {workload: declared(), services: []corev1.Service{service("a", port("http", 80, 8080)), service("b", port("http", 80, 9090))}, ask: "http",

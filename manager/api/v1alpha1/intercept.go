@@ -131,7 +131,7 @@ type InterceptPort struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	LocalPort int32 `json:"localPort"`
-	// LocalHost is the laptop's address that is dialled.
+	// LocalHost is the laptop's address that is dialed.
 	//
 	// +kubebuilder:default="127.0.0.1"
 	// +kubebuilder:validation:MaxLength=253

@@ -37,8 +37,8 @@ func place(all []v1alpha1.Intercept, user, explicit string, w v1alpha1.WorkloadR
 		case i == nil:
 			return name, nil, nil
 		case i.Spec.User == user:
-			return "", nil, fmt.Errorf("you already have an intercept named %q, of %s: choose another name with --name, or run kubectl intercept leave %s",
-				name, resolve.RefString(i.Spec.Workload), name)
+			return "", nil, fmt.Errorf("you already have an intercept named %q, of %s: choose another name with --name, or run kubectl intercept leave %s -n %s",
+				name, resolve.RefString(i.Spec.Workload), name, i.Namespace)
 		case explicit != "":
 			return "", nil, fmt.Errorf("intercept %q belongs to %s: choose another name with --name", name, i.Spec.User)
 		}

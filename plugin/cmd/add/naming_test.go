@@ -38,8 +38,8 @@ func TestPlace(t *testing.T) {
 		"chosen":                   {[]v1alpha1.Intercept{mine}, "mine", "mine", false, ""},
 		"chosen again":             {[]v1alpha1.Intercept{mine}, "quote", "quote", true, ""},
 		"chosen is somebody's":     {[]v1alpha1.Intercept{others}, "quote", "", false, `intercept "quote" belongs to bob: choose another name with --name`},
-		"mine, another workload":   {[]v1alpha1.Intercept{intercept("quote", "alice", "StatefulSet", "quote")}, "", "", false, `you already have an intercept named "quote", of statefulset/quote: choose another name with --name, or run kubectl intercept leave quote`},
-		"chosen, another workload": {[]v1alpha1.Intercept{intercept("x", "alice", "StatefulSet", "quote")}, "x", "", false, `you already have an intercept named "x", of statefulset/quote: choose another name with --name, or run kubectl intercept leave x`},
+		"mine, another workload":   {[]v1alpha1.Intercept{intercept("quote", "alice", "StatefulSet", "quote")}, "", "", false, `you already have an intercept named "quote", of statefulset/quote: choose another name with --name, or run kubectl intercept leave quote -n default`},
+		"chosen, another workload": {[]v1alpha1.Intercept{intercept("x", "alice", "StatefulSet", "quote")}, "x", "", false, `you already have an intercept named "x", of statefulset/quote: choose another name with --name, or run kubectl intercept leave x -n default`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, existing, err := place(test.all, "alice", test.explicit, quote)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -132,6 +131,9 @@ func (o *Options) resolve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if o.Ref.Kind == "Service" && service == "" {
+		o.sayGap(ctx)
+	}
 	if o.Service == "" {
 		o.Service = service
 	}
@@ -140,7 +142,7 @@ func (o *Options) resolve(ctx context.Context) error {
 		return err
 	}
 	if o.resolved, err = resolve.Ports(w, services, o.Service, o.Ports); err != nil {
-		return advise(err, o.Ports[0].LocalPort)
+		return advise(err)
 	}
 	for n, p := range o.resolved {
 		o.Ports[n].Protocol = p.Protocol
@@ -152,32 +154,44 @@ func (o *Options) resolve(ctx context.Context) error {
 	return twice(o.Ports)
 }
 
-// advise adds to a complaint about several ports how one is chosen.
-func advise(err error, local int32) error {
-	var port *resolve.PortError
-	if !errors.As(err, &port) || port.Port != "" || len(port.Choices) == 0 {
-		return err
+// sayGap warns that a Service may have one workload behind it which the user may
+// not see, so that the Service itself is intercepted.
+func (o *Options) sayGap(ctx context.Context) {
+	found, err := target.Workloads(ctx, o.client, o.namespace)
+	if err != nil {
+		return
 	}
-	first, _, _ := strings.Cut(port.Choices[0], " ")
-	return fmt.Errorf("%w; for example --port %d:%s", err, local, first)
+	if gap := found.Gap(o.namespace, o.factory.Serves); gap != "" {
+		o.progress.Done()
+		render.Warn(o.ErrOut, gap+": what "+resolve.RefString(o.Ref)+" selects is intercepted")
+	}
 }
 
-// checkManager is a courtesy: who may not read the version goes on, unless the
-// cluster does not know what an intercept is.
-func (o *Options) checkManager(ctx context.Context) error {
-	i, err := target.Installed(ctx, o.client, o.factory.ManagerNamespace)
-	if err == nil && !i.Manages(o.namespace) {
-		return fmt.Errorf("the traffic-manager in namespace %q does not work in namespace %q, only in %s (chart value namespaces; kubectl intercept check shows more)",
-			o.factory.ManagerNamespace, o.namespace, strings.Join(i.Namespaces, ", "))
-	}
-	if !apierrors.IsForbidden(err) {
+// advise adds to a complaint about a port or a Service the flags that would do.
+func advise(err error) error {
+	var port *resolve.PortError
+	if !errors.As(err, &port) || port.Example == "" {
 		return err
 	}
-	d, err := o.factory.ToDiscoveryClient()
+	return fmt.Errorf("%w; for example %s", err, port.Example)
+}
+
+// checkManager refuses at once what the traffic-manager would refuse. It is a
+// courtesy: somebody who may not read what the traffic-manager says of itself goes
+// on, unless the cluster does not know what an intercept is.
+func (o *Options) checkManager(ctx context.Context) error {
+	i, err := target.InstalledIfReadable(ctx, o.client, o.factory.ManagerNamespace)
 	if err != nil {
 		return err
 	}
-	if _, err = d.ServerResourcesForGroupVersion(v1alpha1.GroupVersion().String()); apierrors.IsNotFound(err) {
+	if obstacle := i.WorkloadObstacle(o.workload); obstacle != nil {
+		return fmt.Errorf("%s cannot be intercepted: %w", o.workload, obstacle)
+	}
+	if i != nil {
+		return nil
+	}
+	known, err := o.factory.Serves(v1alpha1.GroupVersion())
+	if err == nil && !known {
 		return &target.NotInstalledError{Namespace: o.factory.ManagerNamespace}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -17,39 +18,60 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// collect reads everything with one list per resource.
+// collect reads everything with one list per resource. What the user may not list
+// is left out, and said once.
 func (o *Options) collect(ctx context.Context) ([]Workload, error) {
 	var (
-		workloads  []*resolve.Workload
-		services   corev1.ServiceList
-		pods       corev1.PodList
-		intercepts []v1alpha1.Intercept
+		found         *target.Listing
+		manager       *target.Installation
+		pods          corev1.PodList
+		intercepts    []v1alpha1.Intercept
+		hidden, blind bool // pods, intercepts
 	)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		workloads, err = target.Workloads(gctx, o.client, o.namespace)
+		found, err = target.Workloads(gctx, o.client, o.namespace, o.labels()...)
+		return err
+	})
+	g.Go(func() (err error) {
+		manager, err = target.InstalledIfReadable(gctx, o.client, o.factory.ManagerNamespace)
+		return err
+	})
+	g.Go(func() (err error) {
+		hidden, err = forbidden(o.client.List(gctx, &pods, client.InNamespace(o.namespace)))
 		return err
 	})
 	g.Go(func() (err error) {
 		intercepts, err = target.Intercepts(gctx, o.client, o.namespace, o.factory.ManagerNamespace)
+		blind, err = forbidden(err)
 		return err
 	})
-	g.Go(func() error { return o.client.List(gctx, &services, client.InNamespace(o.namespace)) })
-	g.Go(func() error { return o.client.List(gctx, &pods, client.InNamespace(o.namespace)) })
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	if blind {
+		found.Unlisted = append(found.Unlisted, "intercepts."+v1alpha1.Group)
+	}
+	o.sayGap(found)
 	var rows []Workload
-	for _, w := range workloads {
+	for _, w := range found.Workloads {
 		row := newRow(w.Namespace, w.Ref)
-		if reason := obstacle(w, services.Items, pods.Items); reason != "" {
-			row.State, row.Message = Impossible, "not interceptable: "+reason
+		switch obstacle := manager.WorkloadObstacle(w); {
+		case obstacle != nil:
+			row.State, row.Message = Impossible, "not interceptable: "+obstacle.Reason
+		case !hidden && !lives(w, pods.Items):
+			row.State, row.Message = Impossible, "not interceptable: no pods"
+		case blind:
+			row.State, row.Message = Unknown, "not known: you may not list intercepts"
 		}
 		rows = append(rows, row)
 	}
 	for _, i := range intercepts {
 		at := slices.IndexFunc(rows, func(r Workload) bool { return r.Namespace == i.Namespace && r.Workload == i.Spec.Workload })
 		if at < 0 {
+			if !o.selector.Empty() {
+				continue // it is another workload's
+			}
 			// a Service of several workloads, a pod that has an owner
 			at = len(rows)
 			rows = append(rows, newRow(i.Namespace, i.Spec.Workload))
@@ -65,6 +87,37 @@ func (o *Options) collect(ctx context.Context) ([]Workload, error) {
 	return rows, nil
 }
 
+// labels are the option that chooses workloads, if --selector was given.
+func (o *Options) labels() []client.ListOption {
+	if o.selector.Empty() {
+		return nil
+	}
+	return []client.ListOption{client.MatchingLabelsSelector{Selector: o.selector}}
+}
+
+// forbidden makes a refusal a fact instead of an error.
+func forbidden(err error) (bool, error) {
+	if apierrors.IsForbidden(err) {
+		return true, nil
+	}
+	return false, err
+}
+
+// sayGap warns, once, about what is missing from the list.
+func (o *Options) sayGap(found *target.Listing) {
+	if gap := found.Gap(o.namespace, o.factory.Serves); gap != "" && !o.warned {
+		o.warned = true
+		o.warn(gap)
+	}
+}
+
+// warn may be called from any goroutine.
+func (o *Options) warn(text string) {
+	o.warning.Lock()
+	defer o.warning.Unlock()
+	render.Warn(o.ErrOut, text)
+}
+
 func newRow(namespace string, ref v1alpha1.WorkloadReference) Workload {
 	return Workload{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: "Workload"},
@@ -73,24 +126,12 @@ func newRow(namespace string, ref v1alpha1.WorkloadReference) Workload {
 	}
 }
 
-// obstacle says why a workload cannot be intercepted, or nothing.
-func obstacle(w *resolve.Workload, services []corev1.Service, pods []corev1.Pod) string {
-	if reason := resolve.Obstacle(w); reason != "" {
-		return reason
-	}
-	ports := slices.ContainsFunc(w.Spec.Containers, func(c corev1.Container) bool { return len(c.Ports) > 0 })
-	here := slices.DeleteFunc(slices.Clone(services), func(s corev1.Service) bool { return s.Namespace != w.Namespace })
-	if !ports && len(resolve.Selecting(here, w)) == 0 {
-		return "no Service and no container port"
-	}
-	lives := func(p corev1.Pod) bool {
+// lives says whether a workload has pods that are neither finished nor going away.
+func lives(w *resolve.Workload, pods []corev1.Pod) bool {
+	return slices.ContainsFunc(pods, func(p corev1.Pod) bool {
 		return p.Namespace == w.Namespace && p.DeletionTimestamp == nil && w.Matches(&p) &&
 			p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
-	}
-	if !slices.ContainsFunc(pods, lives) {
-		return "no pods"
-	}
-	return ""
+	})
 }
 
 // owners is "intercepted", by whom unless it is only the user, and in which

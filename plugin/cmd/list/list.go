@@ -6,8 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
@@ -22,6 +25,7 @@ type Flags struct {
 	AllNamespaces bool
 	NoHeaders     bool
 	Watch         bool
+	Selector      string
 	Print         *genericclioptions.PrintFlags
 }
 
@@ -38,8 +42,11 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 			kubectl intercept list
 
 			# Of all namespaces, with owners, ports and connections
-			kubectl intercept list -A -o wide`),
-		Args:              cobra.NoArgs,
+			kubectl intercept list -A -o wide
+
+			# Of those with a label
+			kubectl intercept list -l team=checkout`),
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.ToOptions(f, streams)
@@ -53,9 +60,19 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 	fs.BoolVarP(&flags.AllNamespaces, "all-namespaces", "A", false, "List the workloads of all namespaces")
 	fs.BoolVar(&flags.NoHeaders, "no-headers", false, "Print no column headings")
 	fs.BoolVarP(&flags.Watch, "watch", "w", false, "After listing, print what changes")
+	fs.StringVarP(&flags.Selector, "selector", "l", "", "Only workloads whose labels match, as for kubectl get: KEY=VALUE, KEY!=VALUE, KEY, 'KEY in (A, B)'")
 	flags.Print.AddFlags(cmd)
 	fs.Lookup("output").Usage = "Output format: wide, json, yaml, kyaml, name, jsonpath=…, go-template=…, custom-columns=… and the other forms of kubectl get"
 	return cmd
+}
+
+// noArguments says what list takes instead: kubectl get has made people used to
+// name a type.
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("list takes no arguments, but %q was given: it lists workloads of every type; -n NAMESPACE or -A says where, -l KEY=VALUE which", strings.Join(args, " "))
 }
 
 // Options are the checked flags.
@@ -66,9 +83,12 @@ type Options struct {
 
 	factory   *kube.Factory
 	namespace string // "" means all
+	selector  labels.Selector
 	printer   printer
 	client    client.WithWatch
 	user      string
+	warned    bool // about what may not be listed
+	warning   sync.Mutex
 }
 
 // ToOptions checks the flags; it does not speak to the cluster.
@@ -79,6 +99,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 		if o.namespace, err = factory.Namespace(); err != nil {
 			return nil, err
 		}
+	}
+	if o.selector, err = labels.Parse(f.Selector); err != nil {
+		return nil, fmt.Errorf("--selector %q: %w", f.Selector, err)
 	}
 	o.printer, err = f.printer()
 	return o, err
@@ -111,6 +134,10 @@ func (o *Options) Run(ctx context.Context) (err error) {
 }
 
 func (o *Options) sayEmpty() {
+	if !o.selector.Empty() {
+		fmt.Fprintf(o.ErrOut, "No workloads with labels %s found.\n", o.selector)
+		return
+	}
 	if o.namespace == "" {
 		fmt.Fprintln(o.ErrOut, "No workloads found.")
 		return

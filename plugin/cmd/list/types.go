@@ -15,6 +15,7 @@ const (
 	Ready       State = "Ready"
 	Intercepted State = "Intercepted"
 	Impossible  State = "NotInterceptable"
+	Unknown     State = "Unknown" // the user may not see intercepts
 )
 
 // Workload is a row of the list, and an item of -o json.

@@ -2,6 +2,7 @@ package list
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"time"
 
@@ -24,20 +25,26 @@ const (
 func (o *Options) watch(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	g, ctx := errgroup.WithContext(ctx)
-	for _, list := range []client.ObjectList{
-		&v1alpha1.InterceptList{}, &appsv1.DeploymentList{}, &appsv1.StatefulSetList{}, &corev1.PodList{}, &corev1.ServiceList{},
+	for resource, list := range map[string]client.ObjectList{
+		"intercepts": &v1alpha1.InterceptList{}, "deployments": &appsv1.DeploymentList{}, "statefulsets": &appsv1.StatefulSetList{},
+		"replicasets": &appsv1.ReplicaSetList{}, "pods": &corev1.PodList{},
 	} {
-		g.Go(func() error { return o.notice(ctx, list, changed) })
+		g.Go(func() error { return o.notice(ctx, resource, list, changed) })
 	}
 	g.Go(func() error { return o.printChanges(ctx, changed) })
 	return g.Wait()
 }
 
-// notice signals every change of a resource until ctx ends.
-func (o *Options) notice(ctx context.Context, list client.ObjectList, changed chan<- struct{}) error {
+// notice signals every change of a resource until ctx ends. What the user may not
+// watch is said and left out.
+func (o *Options) notice(ctx context.Context, resource string, list client.ObjectList, changed chan<- struct{}) error {
 	for {
 		w, err := o.client.Watch(ctx, list, client.InNamespace(o.namespace))
-		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+		if apierrors.IsForbidden(err) {
+			o.warn(fmt.Sprintf("you may not watch %s, so what changes in them alone is not shown", resource))
+			return nil
+		}
+		if apierrors.IsNotFound(err) {
 			return err
 		}
 		if err == nil {

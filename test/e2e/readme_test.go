@@ -1,0 +1,171 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
+)
+
+// section is a part of README.md.
+func section(t *testing.T, title string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "\n## "+title+"\n")
+	if !found {
+		t.Fatalf("README.md has no section %q", title)
+	}
+	body, _, _ := strings.Cut(rest, "\n## ")
+	return body
+}
+
+// step is a line that a README has people type, and what it says is printed.
+type step struct{ command, printed string }
+
+// transcript are the steps of a section: lines with "$ ", and what follows them.
+func transcript(t *testing.T, title string) []step {
+	t.Helper()
+	var steps []step
+	for line := range strings.Lines(section(t, title)) {
+		line, indented := strings.CutPrefix(line, "    ")
+		command, typed := strings.CutPrefix(line, "$ ")
+		switch {
+		case indented && typed:
+			steps = append(steps, step{command: uncomment(command)})
+		case indented && len(steps) > 0:
+			steps[len(steps)-1].printed += line
+		}
+	}
+	if len(steps) == 0 {
+		t.Fatalf("the section %q of README.md has no lines to type", title)
+	}
+	return steps
+}
+
+// block are the commands of the first block of lines in a section that has a text.
+func block(t *testing.T, title, text string) []string {
+	t.Helper()
+	for part := range strings.SplitSeq(section(t, title), "\n\n") {
+		if !strings.HasPrefix(strings.TrimLeft(part, "\n"), "    ") || !strings.Contains(part, text) {
+			continue
+		}
+		var commands []string
+		for line := range strings.Lines(strings.Trim(part, "\n")) {
+			commands = append(commands, uncomment(line))
+		}
+		return commands
+	}
+	t.Fatalf("the section %q of README.md has no block with %q", title, text)
+	return nil
+}
+
+func uncomment(line string) string {
+	command, _, _ := strings.Cut(line, " #")
+	return strings.TrimSpace(command)
+}
+
+// here is a user whose context names the test's namespace, as README's do.
+func here(l *lab.Lab, user string) *lab.Laptop {
+	l.Helper()
+	p := l.Laptop(user)
+	config, err := clientcmd.LoadFromFile(p.Kubeconfig)
+	l.Must(err)
+	config.Contexts[config.CurrentContext].Namespace = l.Namespace
+	p.Kubeconfig = filepath.Join(p.Home, "config")
+	l.Must(clientcmd.WriteToFile(*config, p.Kubeconfig))
+	return p
+}
+
+// TestReadme types what the README has a newcomer type, and compares what is printed.
+// Two things are others: the image, as the cluster reaches no registry, and the
+// program on the laptop, as there may be no Python.
+func TestReadme(t *testing.T) {
+	l := lab.New(t, clusters)
+	alice := here(l, "alice")
+	image := regexp.MustCompile(`--image=\S*/agnhost:\S+ -- /agnhost netexec --http-port=8080`)
+	pod := regexp.MustCompile(`hello-[a-z0-9]+-[a-z0-9]{5}`)
+	same := func(text string) string { return pod.ReplaceAllString(strings.TrimSpace(text), "POD") }
+	replaced := 0
+	for _, s := range transcript(t, "Try it") {
+		line := s.command
+		if strings.HasPrefix(line, "python3 -m http.server 8080") {
+			ln, err := alice.Space.Listen("127.0.0.1:8080")
+			l.Must(err)
+			server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.FileServer(http.Dir(alice.Home))}
+			go server.Serve(ln)
+			t.Cleanup(func() { server.Close() })
+			replaced++
+			continue
+		}
+		if image.MatchString(line) {
+			line = image.ReplaceAllString(line, "--image=kubectl-intercept.dev/test/quote:dev")
+			replaced++
+		}
+		o := alice.Sh(line)
+		if o.Failed {
+			t.Fatalf("%s fails: %s%s", line, o.Out, o.Err)
+		}
+		if s.printed != "" && same(o.Out) != same(s.printed) {
+			t.Errorf("$ %s\nprints\n%swhere the README has\n%s", line, o.Out, s.printed)
+		}
+	}
+	if replaced != 2 {
+		t.Errorf("%d things were replaced, want 2", replaced)
+	}
+}
+
+// TestReadmeEveryDay types the commands of every day, and those that give a machine
+// the cluster's network.
+func TestReadmeEveryDay(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("quote.yaml")
+	quote := l.Serving("quote", "http")
+	alice := here(l, "alice")
+	alice.ServeAt("alice", 8080)
+	var add string
+	for _, line := range block(t, "Every day", "kubectl intercept list") {
+		alice.Shell(line)
+		if strings.HasPrefix(line, "kubectl intercept add ") {
+			add = line
+			l.Answers(quote, "alice")
+		}
+	}
+	l.Answers(quote, lab.Application)
+	alice.Shell(add)
+	l.Answers(quote, "alice")
+	for _, line := range block(t, "Every day", "kubectl get intercepts") {
+		alice.Shell(line)
+	}
+	l.Answers(quote, lab.Application)
+
+	said := ""
+	for _, line := range block(t, "Programs that reach the cluster", "kubectl intercept connect -n shop") {
+		if line = strings.ReplaceAll(line, "shop", l.Namespace); strings.HasPrefix(line, "curl ") {
+			l.Until("the name is known", func() error {
+				o := alice.Quiet(line)
+				if said = o.Out; o.Failed {
+					return errors.New(o.Err)
+				}
+				return nil
+			})
+			continue
+		}
+		alice.Shell(line)
+	}
+	if !strings.HasPrefix(said, "answered by "+lab.Application) {
+		t.Errorf("curl says %q", said)
+	}
+}
