@@ -114,6 +114,7 @@ const (
 	ReasonCreateFailed       = "PodCreationFailed"
 	ReasonDisruptionBudget   = "DisruptionBudget"
 	ReasonSidecarConflict    = "SidecarConflict"
+	ReasonEvictionDenied     = "EvictionDenied"
 
 	ReasonActive       = "Active"
 	ReasonVerifying    = "Verifying"
