@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/controller"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
 )
@@ -18,7 +19,7 @@ import (
 // of has changed. Status counters do not matter to a plan, but telling them
 // apart costs more than planning: plans are made on demand and compared.
 func watchPlans(ctx context.Context, mgr ctrl.Manager, p *plan.Planner) error {
-	for _, o := range []client.Object{&v1alpha1.Intercept{}, &v1alpha1.Session{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}} {
+	for _, o := range []client.Object{&v1alpha1.Intercept{}, &v1alpha1.Session{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.ReplicaSet{}} {
 		inf, err := mgr.GetCache().GetInformer(ctx, o)
 		if err != nil {
 			return err
@@ -26,7 +27,11 @@ func watchPlans(ctx context.Context, mgr ctrl.Manager, p *plan.Planner) error {
 		changed := func(any) { p.Changed() }
 		if _, err := inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 			AddFunc: changed, DeleteFunc: changed,
-			UpdateFunc: func(_, _ any) { p.Changed() },
+			UpdateFunc: func(before, now any) {
+				if !controller.SameOwner(before, now) {
+					p.Changed()
+				}
+			},
 		}); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
@@ -122,11 +123,18 @@ type ExpiredNotifications struct {
 func Default() *Config {
 	return &Config{
 		Agent: Agent{Image: "kubectl-intercept.dev/traffic-agent:" + version.Version, ImagePullPolicy: corev1.PullIfNotPresent,
-			LogLevel: "info", AppProtocolStrategy: HTTP2Probe},
+			LogLevel: "info", AppProtocolStrategy: HTTP2Probe, Resources: requests("10m", "32Mi"), InitResources: requests("10m", "16Mi")},
 		AgentInjector: AgentInjector{Enabled: true, InjectPolicy: OnDemand},
 		ServiceMesh:   ServiceMesh{Type: NoMesh},
 		Intercept:     Intercept{ExpiredNotifications: ExpiredNotifications{Deadline: metav1.Duration{Duration: time.Hour}}},
 	}
+}
+
+// requests are what a container asks for. A HorizontalPodAutoscaler goes by shares
+// of that, of every container.
+func requests(cpu, memory string) corev1.ResourceRequirements {
+	return corev1.ResourceRequirements{Requests: corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}}
 }
 
 // Load reads a file over the defaults. For "" it is the defaults.
@@ -149,6 +157,8 @@ func Load(path string) (*Config, error) {
 // the chart and the program are not of one version.
 func Parse(data []byte) (*Config, error) {
 	c := Default()
+	// A file says all about them: what it leaves out is not asked for.
+	c.Agent.Resources, c.Agent.InitResources = corev1.ResourceRequirements{}, corev1.ResourceRequirements{}
 	if err := yaml.UnmarshalStrict(data, c); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ intercept:
 	want := Default()
 	want.Agent.Image = "mirror.example/traffic-agent:1"
 	want.Agent.ImagePullSecrets = []string{"mirror"}
+	want.Agent.Resources, want.Agent.InitResources = corev1.ResourceRequirements{}, corev1.ResourceRequirements{} // what is left out is not asked for
 	want.Agent.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")}
 	want.Agent.MaxIdleTime.Duration = 72 * time.Hour
 	want.Intercept.Environment.Excluded = []string{"DATABASE_PASSWORD", "API_KEY"}

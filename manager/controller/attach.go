@@ -34,16 +34,25 @@ type attached struct {
 }
 
 // attach sees to an agent in every running pod, and counts.
-func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod) (attached, time.Duration, error) {
+func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, all []corev1.Pod) (attached, time.Duration, error) {
+	var a attached
+	pods := slices.DeleteFunc(slices.Clone(all), func(p corev1.Pod) bool { return !concerns(ic, &p) })
+	if len(pods) == 0 && len(all) > 0 {
+		a.problem = &problem{v1alpha1.ReasonAttaching, fmt.Sprintf("no pod of %s has port %s; the intercept begins with the first that has", w, ic.Status.Port)}
+		return a, 0, nil
+	}
 	before := ic.Status.Injection
 	choose(ic, pods)
 	hopeless := r.hopeless(ic)
-	var a attached
 	again := time.Duration(0)
 	var bare []*corev1.Pod
 	var mute *problem
 	for i := range pods {
 		pod := &pods[i]
+		if why := resolve.Forbidden(pod.Annotations); why != "" {
+			a.problem = &problem{v1alpha1.ReasonInjectionDisabled, "pod " + pod.Name + " cannot be intercepted: " + why}
+			continue
+		}
 		if pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" {
 			if hopeless == nil {
 				r.early(ctx, ic, pod)
@@ -126,7 +135,14 @@ func why(p *problem) string {
 	if p.reason == v1alpha1.ReasonPodSecurity {
 		return "the pod security level of the namespace refuses an ephemeral container"
 	}
-	return "the API server refuses an ephemeral container"
+	return whoDenied(p.message) + " refuses an ephemeral container"
+}
+
+// concerns says that a pod has one of the intercept's ports. Where it has none, as
+// one of an older revision or another that a Service selects, an agent would have
+// nothing to do.
+func concerns(ic *v1alpha1.Intercept, p *corev1.Pod) bool {
+	return slices.ContainsFunc(ic.Status.Ports, func(r v1alpha1.ResolvedPort) bool { return resolve.PortIn(p, r) != 0 })
 }
 
 // sidecars sees to sidecars where pods have none; it says what is to be waited
@@ -202,7 +218,10 @@ func proven(ic *v1alpha1.Intercept, pod *corev1.Pod, s *v1alpha1.PodStatus) bool
 // bring sees to an agent in one pod; it returns why that cannot be.
 func (r *Intercepts) bring(ctx context.Context, pod *corev1.Pod) *problem {
 	s := inject.Observe(pod)
-	if s.Running && r.silent(pod) && s.Next != "" {
+	if s.Running && s.Next == "" && r.silent(pod) {
+		return &problem{v1alpha1.ReasonAgentsEnded, fmt.Sprintf("pod %s: %d agents were brought into it, which cannot be undone, and the last one does not report; delete the pod to start afresh", pod.Name, inject.MaxAgents)}
+	}
+	if s.Running && s.Next != "" && r.silent(pod) {
 		// It may have been left behind by a traffic-manager that is gone, and
 		// know neither this one's address nor its authority.
 		r.Log.Info("agent does not report, attaching another", "pod", pod.Name, "namespace", pod.Namespace)
@@ -226,14 +245,14 @@ func (r *Intercepts) bring(ctx context.Context, pod *corev1.Pod) *problem {
 	case err == nil:
 		r.Log.Info("agent attached", "pod", who, "container", s.Next)
 		return nil
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return nil // the pod has changed: its event brings us back
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "PodSecurity"):
 		return &problem{v1alpha1.ReasonPodSecurity, fmt.Sprintf(
 			"the pod security level of namespace %q refuses an ephemeral container with NET_ADMIN; allow it there with: kubectl label namespace %s --overwrite pod-security.kubernetes.io/enforce=privileged",
 			pod.Namespace, pod.Namespace)}
-	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
-		return &problem{v1alpha1.ReasonForbidden, fmt.Sprintf("pod %s: the API server refuses the agent: %v", pod.Name, err)}
+	case denied(err):
+		return &problem{v1alpha1.ReasonForbidden, fmt.Sprintf("pod %s: %s refuses the agent: %v", pod.Name, whoDenied(err.Error()), err)}
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return nil // the pod has changed: its event brings us back
 	}
 	return &problem{v1alpha1.ReasonAttaching, fmt.Sprintf("pod %s: %v", pod.Name, err)}
 }
@@ -246,10 +265,11 @@ const (
 	sidecarPatience = time.Minute
 )
 
-// silent says that this replica has waited in vain for the pod's agent. It is
-// asked only about pods whose agents do not report.
+// silent says that this replica has waited in vain for the pod's agent, twice as
+// long for each agent that runs in the pod: another one cannot be taken out again.
+// It is asked only about pods whose agents do not report.
 func (r *Intercepts) silent(pod *corev1.Pod) bool {
-	return r.unheard(pod) > patience && started(pod)
+	return r.unheard(pod) > patience<<max(0, inject.Living(pod)-1) && started(pod)
 }
 
 // unheard is how long this replica has waited for the pod's agent. It is asked

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,17 +77,20 @@ func (r *Intercepts) sidecarObstacle(ctx context.Context, ic *v1alpha1.Intercept
 		return &problem{reason, fmt.Sprintf("%s cannot have a sidecar: ", w) + fmt.Sprintf(format, args...)}, nil
 	}
 	for _, p := range pods {
-		if owner := metav1.GetControllerOf(&p); !covered(ic, &p) && p.Labels[release.Label] == "" && (owner == nil || !replaceable(owner.Kind)) {
-			return refuse(v1alpha1.ReasonNotSupported, "pod %s belongs to no Deployment, ReplicaSet, StatefulSet or Rollout that would make it anew, and a running pod cannot get one", p.Name)
+		owner := metav1.GetControllerOf(&p)
+		switch {
+		case covered(ic, &p) || p.Labels[release.Label] != "":
+		case owner == nil || !replaceable(owner.Kind):
+			return refuse(v1alpha1.ReasonNotSupported, "pod %s belongs to no Deployment, ReplicaSet, StatefulSet, DaemonSet or Rollout that would make it anew, and a running pod cannot get one", p.Name)
+		case w.Ref.Kind == "Pod" && owner.Kind != "StatefulSet":
+			return refuse(v1alpha1.ReasonNotSupported, "the pod that is made in its place has another name: intercept what it belongs to, %s/%s or the workload above that", strings.ToLower(owner.Kind), owner.Name)
 		}
 	}
-	wishes, err := inject.ReadWishes(w.Annotations)
+	wishes, err := resolve.ReadWishes(w.Annotations)
 	switch {
 	case err != nil:
 		return refuse(v1alpha1.ReasonNotSupported, "%v", err)
-	case wishes.Inject == inject.WishDisabled:
-		return refuse(v1alpha1.ReasonInjectionDisabled, "the annotation of its pod template says that injection is disabled")
-	case wishes.Inject != inject.WishEnabled && r.Policy == webhook.WhenEnabled:
+	case wishes.Inject != resolve.WishEnabled && r.Policy == webhook.WhenEnabled:
 		return refuse(v1alpha1.ReasonInjectionDisabled, "agentInjector.injectPolicy is WhenEnabled: annotate its pod template with kubectl-intercept.dev/inject: enabled")
 	}
 	ns, err := webhook.Namespace(ctx, r.Live, w.Namespace)
@@ -112,5 +116,5 @@ func (r *Intercepts) sidecarObstacle(ctx context.Context, ic *v1alpha1.Intercept
 
 // replaceable says that a controller of this kind makes a pod that went anew.
 func replaceable(kind string) bool {
-	return slices.Contains([]string{"ReplicaSet", "StatefulSet", "Rollout"}, kind)
+	return slices.Contains([]string{"ReplicaSet", "StatefulSet", "DaemonSet", "Rollout"}, kind)
 }

@@ -18,6 +18,7 @@ import (
 // missed is a pod that the webhook was not asked about, and serves.
 func missed(p *corev1.Pod) {
 	p.Annotations, p.Spec.Containers = nil, p.Spec.Containers[:1]
+	p.Spec.Containers[0].Ports[0].Name = "http"
 	comesUp(p)
 }
 
@@ -56,7 +57,8 @@ func TestReplaceTriesAgain(t *testing.T) {
 		fails(2 * failureLife)
 		replaces("quote-2")
 		w.made("quote-4", comesUp)
-		w.step() // the fake client evicts on a dry run too
+		w.step()
+		w.must(w.Delete(t.Context(), w.pod("quote-2"))) // out of its Services, as the Janitor does
 		if w.step(); len(w.ics.failed) != 0 || len(w.ics.wanted) != 0 {
 			t.Errorf("after all went well: failed %v, wanted %v", w.ics.failed, w.ics.wanted)
 		}

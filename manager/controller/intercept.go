@@ -76,6 +76,7 @@ type Intercepts struct {
 	wanted    map[string]want         // since when pods are to have a sidecar, by Intercept UID
 	acted     map[types.UID]time.Time // when a workload's pods were touched last
 	evicted   map[types.UID]time.Time // when one of them was evicted last
+	going     map[types.UID]time.Time // when one of them was seen last that has not gone yet
 	said      map[types.UID]string    // what was waited for last
 }
 

@@ -73,7 +73,7 @@ func TestRefusals(t *testing.T) {
 		{foreign, v1alpha1.ReasonSessionForeign, "session bob belongs to another user than alice"},
 		{nobody, v1alpha1.ReasonSessionNotFound, "session nobody does not exist"},
 		{missing, v1alpha1.ReasonWorkloadNotFound, `deployment/qoute does not exist in namespace "shop"`},
-		{port, v1alpha1.ReasonPortNotFound, `deployment/quote has no port "grpc"; choose one of: http (80, service/quote), http (8080, container port)`},
+		{port, v1alpha1.ReasonPortNotFound, `deployment/quote has no port "grpc"; choose one of: http (80, service/quote)`},
 	}
 	for _, c := range cases {
 		t.Run(c.reason, func(t *testing.T) {
@@ -168,8 +168,9 @@ func TestPodSecurityIsExplained(t *testing.T) {
 		}
 		return c.SubResource(sub).Patch(ctx, o, p, opts...)
 	}}
-	ic := newWorld(t, refuse, intercept("alice", time.Now())).reconcile("alice")
-	c := condition(ic, v1alpha1.ConditionAgentsReady)
+	ic := intercept("alice", time.Now())
+	ic.Spec.Inject = v1alpha1.InjectEphemeral
+	c := condition(newWorld(t, refuse, ic).reconcile("alice"), v1alpha1.ConditionAgentsReady)
 	if c.Reason != v1alpha1.ReasonPodSecurity || !strings.Contains(c.Message, "kubectl label namespace shop") {
 		t.Errorf("got %s: %s", c.Reason, c.Message)
 	}

@@ -2,10 +2,10 @@ package controller
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,6 +35,7 @@ type Janitor struct {
 	MaxIdle time.Duration
 
 	idle map[types.UID]time.Time // pods, since when nobody needs their sidecar
+	kept map[types.UID]time.Time // pods whose eviction was denied, and when
 }
 
 // NeedLeaderElection says that one replica does this.
@@ -61,6 +62,9 @@ func (j *Janitor) Tidy(ctx context.Context, now time.Time) error {
 	j.replacing.Lock()
 	defer j.replacing.Unlock()
 	j.prepare()
+	if j.kept == nil {
+		j.kept = map[types.UID]time.Time{}
+	}
 	var pods corev1.PodList
 	if err := j.Client.List(ctx, &pods); err != nil {
 		return err
@@ -92,6 +96,7 @@ func (j *Janitor) Tidy(ctx context.Context, now time.Time) error {
 		}
 	}
 	j.idle = seen
+	maps.DeleteFunc(j.kept, func(_ types.UID, at time.Time) bool { return now.Sub(at) > failureLife })
 	return nil
 }
 
@@ -123,6 +128,9 @@ func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha
 	}
 	for i := range list.Items {
 		s := &list.Items[i]
+		if by := metav1.GetControllerOf(s); how.Owner != nil && (by == nil || by.UID != how.Owner.UID) {
+			continue
+		}
 		if ready(s) && !s.CreationTimestamp.Time.Before(how.At.Truncate(time.Second)) {
 			_, err := j.drain(ctx, nil, p, how, "removing pod "+p.Name)
 			return err
@@ -181,7 +189,7 @@ func (j *Janitor) leave(ctx context.Context, p *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
-	if since := time.Since(j.acted[w.UID]); since < settleDown {
+	if since := time.Since(j.acted[w.UID]); since < settleDown || time.Since(j.kept[p.UID]) < failureLife {
 		return nil
 	}
 	pods, err := w.Pods(ctx, j.Client)
@@ -191,7 +199,14 @@ func (j *Janitor) leave(ctx context.Context, p *corev1.Pod) error {
 	if len(pods) < int(w.Replicas) || slices.ContainsFunc(pods, func(o corev1.Pod) bool { return o.UID != p.UID && !ready(&o) }) {
 		return nil // one after the other
 	}
-	labels, err := j.hold(ctx, w, p)
+	if denied, err := j.evict(ctx, w, p, "removing pod "+p.Name, client.DryRunAll); err != nil || denied.reason == v1alpha1.ReasonEvictionDenied {
+		if err == nil {
+			j.kept[p.UID] = time.Now()
+			j.Log.Warn("sidecar stays", "namespace", p.Namespace, "pod", p.Name, "reason", denied.message)
+		}
+		return err
+	}
+	labels, err := j.hold(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -200,22 +215,4 @@ func (j *Janitor) leave(ctx context.Context, p *corev1.Pod) error {
 	}
 	_, err = j.evict(ctx, w, p, "removing pod "+p.Name)
 	return err
-}
-
-// workloadOf is what a pod's controller belongs to: the Deployment or Rollout of
-// a ReplicaSet, else the controller itself.
-func (j *Janitor) workloadOf(ctx context.Context, p *corev1.Pod, owner *metav1.OwnerReference) (*resolve.Workload, error) {
-	ref := v1alpha1.WorkloadReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name}
-	w, err := resolve.Get(ctx, j.Live, p.Namespace, ref)
-	if err != nil || owner.Kind != "ReplicaSet" {
-		return w, err
-	}
-	var rs appsv1.ReplicaSet
-	if err := j.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: owner.Name}, &rs); err != nil {
-		return nil, err
-	}
-	if above := metav1.GetControllerOf(&rs); above != nil {
-		return resolve.Get(ctx, j.Live, p.Namespace, v1alpha1.WorkloadReference{APIVersion: above.APIVersion, Kind: above.Kind, Name: above.Name})
-	}
-	return w, nil
 }

@@ -14,23 +14,23 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
 // hold are the labels by which nobody but the ReplicaSet holds the pod; none
-// when there is none such, or two pods at a time are not wanted.
-func (r *Intercepts) hold(ctx context.Context, w *resolve.Workload, p *corev1.Pod) (map[string]string, error) {
+// when there is none such, or the workload does not want a pod more than it has:
+// then the old one has to go first.
+func (r *Intercepts) hold(ctx context.Context, p *corev1.Pod) (map[string]string, error) {
 	owner := metav1.GetControllerOf(p)
-	if owner == nil || owner.Kind != "ReplicaSet" || w.Ref.Kind == "ReplicaSet" {
+	if owner == nil || owner.Kind != "ReplicaSet" {
 		return nil, nil
 	}
-	if w.Ref.Kind == "Deployment" {
-		var d appsv1.Deployment
-		if err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: w.Ref.Name}, &d); err != nil {
-			return nil, err
-		}
-		if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-			return nil, nil
-		}
+	w, err := r.workloadOf(ctx, p, owner)
+	if err != nil {
+		return nil, err
+	}
+	if w.Ref.Kind == "ReplicaSet" || !w.Surges {
+		return nil, nil
 	}
 	var rs appsv1.ReplicaSet
 	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: owner.Name}, &rs); err != nil {
@@ -45,7 +45,7 @@ func (r *Intercepts) hold(ctx context.Context, w *resolve.Workload, p *corev1.Po
 		without := p.DeepCopy()
 		delete(without.Labels, k)
 		used := slices.ContainsFunc(services.Items, func(s corev1.Service) bool { return leadsTo(&s, p) && !leadsTo(&s, without) })
-		if !used && w.Matches(without) {
+		if !used && w.Selects(without.Labels) {
 			held[k] = v
 		}
 	}
@@ -60,7 +60,7 @@ func leadsTo(s *corev1.Service, p *corev1.Pod) bool {
 // letGo takes labels off a pod, so that its ReplicaSet makes a new one while
 // this one serves on.
 func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload, p *corev1.Pod, labels map[string]string) error {
-	text, err := json.Marshal(release.Mark{Labels: labels, At: metav1.Now()})
+	text, err := json.Marshal(release.Mark{Labels: labels, At: metav1.Now(), Owner: metav1.GetControllerOf(p)})
 	if err != nil {
 		return err
 	}
@@ -76,19 +76,6 @@ func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload,
 	r.Log.Info("pod is being replaced", "namespace", p.Namespace, "pod", p.Name)
 	r.acted[w.UID] = time.Now()
 	return nil
-}
-
-// ownerBefore is the ReplicaSet that had the pod: of the other pods, or found
-// by the labels that were taken off.
-func (r *Intercepts) ownerBefore(ctx context.Context, p *corev1.Pod, how release.Mark, other *metav1.OwnerReference) *metav1.OwnerReference {
-	if other != nil {
-		return other
-	}
-	var list appsv1.ReplicaSetList
-	if err := r.Live.List(ctx, &list, client.InNamespace(p.Namespace), client.MatchingLabels(how.Labels)); err != nil || len(list.Items) == 0 {
-		return nil
-	}
-	return &metav1.OwnerReference{Kind: "ReplicaSet", Name: list.Items[0].Name, UID: list.Items[0].UID}
 }
 
 // takeBack gives a pod to its ReplicaSet again. If there is none any more, the
@@ -111,4 +98,22 @@ func (r *Intercepts) takeBack(ctx context.Context, w *resolve.Workload, p *corev
 		r.acted[w.UID] = time.Now()
 	}
 	return nil
+}
+
+// workloadOf is what a pod's controller belongs to: the Deployment or Rollout of
+// a ReplicaSet, else the controller itself.
+func (r *Intercepts) workloadOf(ctx context.Context, p *corev1.Pod, owner *metav1.OwnerReference) (*resolve.Workload, error) {
+	ref := v1alpha1.WorkloadReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name}
+	w, err := resolve.Get(ctx, r.Live, p.Namespace, ref)
+	if err != nil || owner.Kind != "ReplicaSet" {
+		return w, err
+	}
+	var rs appsv1.ReplicaSet
+	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: owner.Name}, &rs); err != nil {
+		return nil, err
+	}
+	if above := metav1.GetControllerOf(&rs); above != nil {
+		return resolve.Get(ctx, r.Live, p.Namespace, v1alpha1.WorkloadReference{APIVersion: above.APIVersion, Kind: above.Kind, Name: above.Name})
+	}
+	return w, nil
 }

@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
@@ -40,9 +39,7 @@ func TestHold(t *testing.T) {
 				w.must(w.Create(context.Background(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "more"},
 					Spec: corev1.ServiceSpec{Selector: c.selector}}))
 			}
-			workload, err := resolve.Get(context.Background(), w, "shop", v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote"})
-			w.must(err)
-			held, err := w.ics.hold(context.Background(), workload, w.pod("quote-1"))
+			held, err := w.ics.hold(context.Background(), w.pod("quote-1"))
 			w.must(err)
 			if !maps.Equal(held, c.want) {
 				t.Errorf("held by %v, want %v", held, c.want)
@@ -57,7 +54,7 @@ func (w *world) letGo() {
 	p := w.pod("quote-1")
 	delete(p.Labels, "hash")
 	p.Labels[release.Label] = "alice"
-	p.Annotations = map[string]string{release.Annotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z"}`}
+	p.Annotations = map[string]string{release.Annotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z","owner":{"kind":"ReplicaSet","name":"quote-a","uid":"rs"}}`}
 	w.must(w.Update(context.Background(), p))
 }
 

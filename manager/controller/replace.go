@@ -26,6 +26,9 @@ const (
 	// drainTime is how long it takes until no node leads callers to a pod that
 	// no Service selects, or that was evicted.
 	drainTime = 2 * time.Second
+	// rescheduleTime is how long the scheduler may take to try again once a pod has
+	// made room: longer than its longest pause, which is ten seconds.
+	rescheduleTime = 15 * time.Second
 )
 
 // want is since when pods are to have a sidecar for a spec.
@@ -78,7 +81,8 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 func (r *Intercepts) prepare() {
 	if r.failed == nil {
 		r.failed, r.wanted = map[string]failure{}, map[string]want{}
-		r.acted, r.evicted, r.said = map[types.UID]time.Time{}, map[types.UID]time.Time{}, map[types.UID]string{}
+		r.acted, r.evicted, r.going = map[types.UID]time.Time{}, map[types.UID]time.Time{}, map[types.UID]time.Time{}
+		r.said = map[types.UID]string{}
 	}
 }
 
@@ -121,7 +125,11 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 	for i := range pods {
 		p := &pods[i]
 		if covered(ic, p) {
-			if problem, err := r.hindrance(ctx, p, time.Now()); problem != nil || err != nil {
+			problem, err := r.hindrance(ctx, p, time.Now())
+			if problem != nil && problem.reason == v1alpha1.ReasonUnschedulable {
+				problem, err = r.room(ctx, w, p, problem)
+			}
+			if problem != nil || err != nil {
 				return problem, err
 			}
 		}
@@ -150,9 +158,13 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 		return nil, nil
 	}
 	victim := bare[0]
-	labels, err := r.hold(ctx, w, victim)
+	labels, err := r.hold(ctx, victim)
 	if err != nil {
 		return nil, err
+	}
+	// Who denies its going is found out before anything is begun.
+	if p, err := r.evict(ctx, w, victim, "", client.DryRunAll); err != nil || p.reason == v1alpha1.ReasonEvictionDenied {
+		return p, err
 	}
 	if len(labels) == 0 {
 		return r.evict(ctx, w, victim, "replacing pod "+victim.Name+" by one with a sidecar")
@@ -160,9 +172,32 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 	return wait("replacing pod " + victim.Name + " by one with a sidecar"), r.letGo(ctx, string(ic.UID), w, victim, labels)
 }
 
+// room is why a pod has no node: the one that was evicted for it may still be
+// going, or has gone so lately that the scheduler has not tried again.
+func (r *Intercepts) room(ctx context.Context, w *resolve.Workload, p *corev1.Pod, why *problem) (*problem, error) {
+	var list corev1.PodList
+	if err := r.Client.List(ctx, &list, client.InNamespace(p.Namespace)); err != nil {
+		return nil, err
+	}
+	owner := metav1.GetControllerOf(p)
+	for _, old := range list.Items {
+		if by := metav1.GetControllerOf(&old); old.DeletionTimestamp != nil && by != nil && owner != nil && by.UID == owner.UID {
+			r.going[w.UID] = time.Now()
+		}
+	}
+	since := r.evicted[w.UID]
+	if r.going[w.UID].After(since) {
+		since = r.going[w.UID]
+	}
+	if time.Since(since) < rescheduleTime {
+		return wait(fmt.Sprintf("waiting for the place of the pod that was evicted, for pod %s with the sidecar", p.Name)), nil
+	}
+	return why, nil
+}
+
 // maker is who makes the workload's pods; nil when there is no telling.
 func maker(w *resolve.Workload, pods []corev1.Pod) *metav1.OwnerReference {
-	if w.Ref.Kind == "StatefulSet" || w.Ref.Kind == "ReplicaSet" {
+	if slices.Contains([]string{"StatefulSet", "DaemonSet", "ReplicaSet"}, w.Ref.Kind) {
 		return &metav1.OwnerReference{Kind: w.Ref.Kind, Name: w.Ref.Name, UID: w.UID}
 	}
 	for i := range pods {
@@ -181,14 +216,10 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 		return r.evict(ctx, w, old, "replacing pod "+old.Name+" by one with a sidecar")
 	}
 	var fresh *corev1.Pod
-	var owner *metav1.OwnerReference
 	for i := range pods {
 		p := &pods[i]
 		if p.Labels[release.Label] != "" {
 			continue
-		}
-		if owner == nil {
-			owner = metav1.GetControllerOf(p)
 		}
 		if !p.CreationTimestamp.Time.Before(how.At.Truncate(time.Second)) && (fresh == nil || p.CreationTimestamp.After(fresh.CreationTimestamp.Time)) {
 			fresh = p
@@ -197,7 +228,7 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	doing := "replacing pod " + old.Name + " by one with a sidecar"
 	switch {
 	case fresh == nil:
-		p, err := r.refusedCreation(ctx, w.Namespace, r.ownerBefore(ctx, old, how, owner), how.At.Time)
+		p, err := r.refusedCreation(ctx, w.Namespace, how.Owner, how.At.Time)
 		if p != nil {
 			return p, r.takeBack(ctx, w, old, how)
 		}
@@ -221,7 +252,7 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 // drain takes a pod whose successor is ready out of its Services, if its going
 // is allowed; the Janitor evicts it when callers have gone elsewhere.
 func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how release.Mark, doing string) (*problem, error) {
-	if problem, err := r.evict(ctx, w, p, doing, client.DryRunAll); err != nil || problem.reason == v1alpha1.ReasonDisruptionBudget {
+	if problem, err := r.evict(ctx, w, p, doing, client.DryRunAll); err != nil || problem.reason != v1alpha1.ReasonReplacing {
 		return problem, err
 	}
 	how.Drained = ptr.To(metav1.Now())
@@ -276,6 +307,10 @@ func (r *Intercepts) evict(ctx context.Context, w *resolve.Workload, p *corev1.P
 		return wait(doing), nil
 	case apierrors.IsTooManyRequests(err):
 		return &problem{v1alpha1.ReasonDisruptionBudget, fmt.Sprintf("%s: a PodDisruptionBudget does not let it go yet: %v", doing, err)}, nil
+	case denied(err):
+		return &problem{v1alpha1.ReasonEvictionDenied, fmt.Sprintf("%s does not let pod %s be evicted, which a sidecar needs: %v; "+
+			"have the traffic-manager admitted there, delete the pod yourself (kubectl delete pod %s -n %s) to have it made anew with a sidecar, or use --inject ephemeral",
+			whoDenied(err.Error()), p.Name, err, p.Name, p.Namespace)}, nil
 	}
 	return nil, err
 }

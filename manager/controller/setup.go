@@ -3,11 +3,17 @@ package controller
 import (
 	"context"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -22,6 +28,9 @@ func Setup(mgr ctrl.Manager, ic *Intercepts, s *Sessions) error {
 		// A pod that comes, goes or starts concerns every intercept around it,
 		// and so does an intercept that releases a port.
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ic.inNamespace)).
+		// A ReplicaSet says whose a pod is, and may be heard of after the pod.
+		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(ic.inNamespace),
+			builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !SameOwner(e.ObjectOld, e.ObjectNew) }})).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(ic.inNamespace)).
 		Watches(&v1alpha1.Intercept{}, handler.EnqueueRequestsFromMapFunc(ic.inNamespace)).
 		Watches(&v1alpha1.Session{}, handler.EnqueueRequestsFromMapFunc(ic.ofSession)).
@@ -34,6 +43,14 @@ func Setup(mgr ctrl.Manager, ic *Intercepts, s *Sessions) error {
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(s.ofRelay)).
 		WatchesRawSource(source.Channel(s.Changes, handler.EnqueueRequestsFromMapFunc(s.all))).
 		Complete(s)
+}
+
+// SameOwner says that two states are of a ReplicaSet that belongs to whom it did.
+// ReplicaSets count pods all the time, which concerns nobody here.
+func SameOwner(before, now any) bool {
+	a, ok := before.(*appsv1.ReplicaSet)
+	b, too := now.(*appsv1.ReplicaSet)
+	return ok && too && equality.Semantic.DeepEqual(metav1.GetControllerOf(a), metav1.GetControllerOf(b))
 }
 
 func (r *Intercepts) inNamespace(ctx context.Context, o client.Object) []reconcile.Request {

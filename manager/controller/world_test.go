@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -57,12 +58,20 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, more ...client.Object) *wor
 		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "d"},
 			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels},
 				Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec}}},
-		&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-1", UID: "p", Labels: labels}, Spec: spec,
+		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-a", UID: "rs", Labels: map[string]string{"app": "quote", "hash": "a"},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote", UID: "d", Controller: ptr.To(true)}}},
+			Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "quote", "hash": "a"}}}},
+		&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-1", UID: "p", Labels: map[string]string{"app": "quote", "hash": "a"},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "quote-a", UID: "rs", Controller: ptr.To(true)}}}, Spec: spec,
 			Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.1", PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}}}},
 		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"},
 			Spec: corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromString("http")}}}},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
 		session("alice", true, time.Now()), session("bob", true, time.Now()),
 	}, more...)
+	if funcs.SubResourceCreate == nil {
+		funcs.SubResourceCreate = heedDryRun
+	}
 	c := fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithInterceptorFuncs(funcs).
 		WithStatusSubresource(&v1alpha1.Intercept{}, &v1alpha1.Session{}).Build()
 	authority, err := pki.Load(context.Background(), c, system, time.Now())
@@ -73,6 +82,16 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, more ...client.Object) *wor
 	return &world{WithWatch: c, t: t,
 		ics: &Intercepts{Client: c, Live: c, Namespace: system, Authority: authority, Agent: func() inject.Config { return inject.Config{} }, HasWebhook: true, Policy: webhook.OnDemand, Events: events.NewFakeRecorder(100), Log: log},
 		ses: &Sessions{Client: c, Namespace: system, Network: clusterNetwork, Log: log}}
+}
+
+// heedDryRun keeps pods that are evicted on a dry run only, which the fake client
+// removes.
+func heedDryRun(ctx context.Context, c client.Client, resource string, obj, sub client.Object, opts ...client.SubResourceCreateOption) error {
+	var o client.SubResourceCreateOptions
+	if o.ApplyOptions(opts); len(o.DryRun) > 0 {
+		return nil
+	}
+	return c.SubResource(resource).Create(ctx, obj, sub, opts...)
 }
 
 // session is a user's Session, connected or not since a time.

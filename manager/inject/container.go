@@ -1,11 +1,13 @@
 package inject
 
 import (
+	"cmp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
@@ -23,9 +25,9 @@ const (
 )
 
 // agentContainer is the sidecar. It needs no privilege and writes no file.
-func agentContainer(s *rpc.Sidecar, w Wishes, cfg Config) corev1.Container {
+func agentContainer(s *rpc.Sidecar, w resolve.Wishes, cfg Config) corev1.Container {
 	c := corev1.Container{
-		Name: sidecar.Container, Image: cfg.Image, ImagePullPolicy: cfg.PullPolicy, Resources: cfg.Resources,
+		Name: cmp.Or(s.Container, sidecar.Container), Image: cfg.Image, ImagePullPolicy: cfg.PullPolicy, Resources: cfg.Resources,
 		Args: []string{"sidecar"},
 		Env: []corev1.EnvVar{
 			{Name: "AGENT_MANAGER", Value: cfg.Manager},
@@ -66,9 +68,9 @@ func agentContainer(s *rpc.Sidecar, w Wishes, cfg Config) corev1.Container {
 
 // initContainer sets the redirect of ports that callers know by number, for
 // the life of the pod.
-func initContainer(cfg Config) corev1.Container {
+func initContainer(s *rpc.Sidecar, cfg Config) corev1.Container {
 	return corev1.Container{
-		Name: sidecar.InitContainer, Image: cfg.Image, ImagePullPolicy: cfg.PullPolicy, Resources: cfg.InitResources,
+		Name: cmp.Or(s.InitContainer, sidecar.InitContainer), Image: cfg.Image, ImagePullPolicy: cfg.PullPolicy, Resources: cfg.InitResources,
 		Args:                     []string{"redirect"},
 		Env:                      []corev1.EnvVar{field("AGENT_SIDECAR", "metadata.annotations['"+sidecar.Annotation+"']")},
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
@@ -89,7 +91,7 @@ func netAdmin() *corev1.SecurityContext {
 // volumes are the token by which the agent proves its pod, made for this
 // manager alone, and the Secrets that the annotations name. One that is not
 // there must not keep the application from starting.
-func volumes(w Wishes, cfg Config) []corev1.Volume {
+func volumes(w resolve.Wishes, cfg Config) []corev1.Volume {
 	out := []corev1.Volume{{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
 			Audience: cfg.ServerName, ExpirationSeconds: ptr.To[int64](tokenLife), Path: tokenFile,

@@ -17,8 +17,9 @@ import (
 // number behind it, since an ephemeral container cannot be removed.
 const ContainerName = sidecar.Container
 
-// maxAgents is how many agents a pod is given before the manager stops.
-const maxAgents = 10
+// MaxAgents is how many ephemeral agents a pod is given before the manager stops:
+// none of them can be taken out of the pod again.
+const MaxAgents = 10
 
 // agentGroup is the group of agents in running pods. Nobody else has it, so an
 // agent can tell its connections from the application's.
@@ -84,14 +85,8 @@ func Observe(p *corev1.Pod) State {
 	if seen < len(names) {
 		s.Running, s.Problem = true, "" // just added, no status yet
 	}
-	n := len(names)
-	if sidecar.Of(p) != nil {
-		n++ // it has the first name
-	}
-	if n == 0 {
-		s.Next = ContainerName
-	} else if n < maxAgents {
-		s.Next = fmt.Sprintf("%s-%d", ContainerName, n+1)
+	if len(names) < MaxAgents {
+		s.Next = freeName(p, ContainerName)
 	}
 	return s
 }
@@ -100,6 +95,32 @@ func Observe(p *corev1.Pod) State {
 // it.
 func Entered(p *corev1.Pod) bool {
 	return slices.ContainsFunc(p.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return isAgent(c.Name) })
+}
+
+// Living is how many ephemeral agents of the pod run.
+func Living(p *corev1.Pod) (n int) {
+	for _, c := range p.Status.EphemeralContainerStatuses {
+		if isAgent(c.Name) && c.State.Running != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// freeName is the name, with a number behind it if a container of the pod has it.
+func freeName(p *corev1.Pod, name string) string {
+	used := map[string]bool{}
+	for _, c := range slices.Concat(p.Spec.Containers, p.Spec.InitContainers) {
+		used[c.Name] = true
+	}
+	for _, c := range p.Spec.EphemeralContainers {
+		used[c.Name] = true
+	}
+	free := name
+	for i := 2; used[free]; i++ {
+		free = fmt.Sprintf("%s-%d", name, i)
+	}
+	return free
 }
 
 func isAgent(name string) bool {

@@ -2,10 +2,7 @@ package inject
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -28,7 +25,7 @@ type target struct {
 }
 
 // targets are the ports to stand in front of, ordered, each one once.
-func targets(pod *corev1.Pod, w Wishes, q Request) ([]target, error) {
+func targets(pod *corev1.Pod, w resolve.Wishes, q Request) ([]target, error) {
 	var found []target
 	add := func(t target) {
 		for i := range found {
@@ -46,17 +43,17 @@ func targets(pod *corev1.Pod, w Wishes, q Request) ([]target, error) {
 		}
 		for _, sp := range s.Spec.Ports {
 			t, ok := serviceTarget(pod, &s, sp)
-			if ok && (w.Inject == WishEnabled && chosen(w, &s, sp) || intercepted(q, t)) {
+			if ok && (w.Inject == resolve.WishEnabled && w.Chooses(&s, sp) || intercepted(q, t)) {
 				add(t)
 			}
 		}
 	}
 	for _, text := range w.ContainerPorts {
-		t, err := containerTarget(pod, text)
+		p, err := resolve.ContainerPort(&pod.Spec, text)
 		if err != nil {
 			return nil, err
 		}
-		add(t)
+		add(target{name: p.ContainerPortName, number: p.ContainerPort, protocol: p.Protocol, byNumber: true})
 	}
 	for _, p := range q.Intercepted {
 		// Without a Service callers know the pod's port by its number.
@@ -66,7 +63,7 @@ func targets(pod *corev1.Pod, w Wishes, q Request) ([]target, error) {
 			add(t)
 		}
 	}
-	if len(found) == 0 && w.Inject == WishEnabled && w.Service == "" && len(w.Ports) == 0 {
+	if len(found) == 0 && w.Inject == resolve.WishEnabled && !w.Limited() {
 		found = ownPorts(pod)
 	}
 	for i := range found {
@@ -111,31 +108,11 @@ func serviceTarget(pod *corev1.Pod, s *corev1.Service, sp corev1.ServicePort) (t
 	return t, t.number != 0 && (t.protocol == corev1.ProtocolTCP || t.protocol == corev1.ProtocolUDP)
 }
 
-func chosen(w Wishes, s *corev1.Service, sp corev1.ServicePort) bool {
-	return (w.Service == "" || w.Service == s.Name) &&
-		(len(w.Ports) == 0 || slices.Contains(w.Ports, sp.Name) || slices.Contains(w.Ports, strconv.Itoa(int(sp.Port))))
-}
-
 func intercepted(q Request, t target) bool {
 	return slices.ContainsFunc(q.Intercepted, func(p v1alpha1.ResolvedPort) bool {
 		return cmp.Or(p.Protocol, corev1.ProtocolTCP) == t.protocol &&
 			(p.ContainerPortName != "" && p.ContainerPortName == t.name || p.ContainerPort == t.number)
 	})
-}
-
-func containerTarget(pod *corev1.Pod, text string) (target, error) {
-	name, protocol, _ := strings.Cut(text, "/")
-	t := target{protocol: corev1.Protocol(strings.ToUpper(cmp.Or(protocol, "TCP"))), byNumber: true}
-	n, err := strconv.ParseUint(name, 10, 16)
-	if err != nil {
-		t.name, t.number = name, named(pod, name, t.protocol)
-	} else {
-		t.number = int32(n)
-	}
-	if t.number == 0 || t.protocol != corev1.ProtocolTCP && t.protocol != corev1.ProtocolUDP {
-		return t, fmt.Errorf("annotation container-ports: the pod has no port %q", text)
-	}
-	return t, nil
 }
 
 func numberOf(pod *corev1.Pod, p v1alpha1.ResolvedPort) int32 {

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/mesh"
@@ -56,7 +58,7 @@ func Sidecar(pod *corev1.Pod, q Request, cfg Config) (*corev1.Pod, error) {
 	if sidecar.Of(pod) != nil {
 		return pod, nil
 	}
-	w, err := ReadWishes(pod.Annotations)
+	w, err := resolve.ReadWishes(pod.Annotations)
 	if err != nil {
 		return nil, Refusal(err.Error())
 	}
@@ -75,7 +77,13 @@ func Sidecar(pod *corev1.Pod, q Request, cfg Config) (*corev1.Pod, error) {
 	if len(all) == 0 {
 		return nil, ErrNothing
 	}
-	s := &rpc.Sidecar{UID: freeUser(&pod.Spec), Ports: assign(pod, all, q.byMesh), IgnoreMounts: w.IgnoreMounts, OnDemand: w.Inject != WishEnabled}
+	s := &rpc.Sidecar{UID: freeUser(&pod.Spec), Ports: assign(pod, all, q.byMesh), IgnoreMounts: w.IgnoreMounts, OnDemand: w.Inject != resolve.WishEnabled}
+	if name := freeName(pod, sidecar.Container); name != sidecar.Container {
+		s.Container = name
+	}
+	if name := freeName(pod, sidecar.InitContainer); name != sidecar.InitContainer {
+		s.InitContainer = name
+	}
 	out := pod.DeepCopy()
 	redirected := false
 	for _, p := range s.Ports {
@@ -94,7 +102,7 @@ func Sidecar(pod *corev1.Pod, q Request, cfg Config) (*corev1.Pod, error) {
 	}
 	metav1.SetMetaDataAnnotation(&out.ObjectMeta, sidecar.Annotation, string(text))
 	if redirected {
-		out.Spec.InitContainers = append(out.Spec.InitContainers, initContainer(cfg))
+		out.Spec.InitContainers = append(out.Spec.InitContainers, initContainer(s, cfg))
 	}
 	out.Spec.Containers = append(out.Spec.Containers, agentContainer(s, w, cfg))
 	out.Spec.Volumes = append(out.Spec.Volumes, volumes(w, cfg)...)
@@ -118,11 +126,6 @@ func Obstacle(spec *corev1.PodSpec) string {
 	case spec.RestartPolicy != "" && spec.RestartPolicy != corev1.RestartPolicyAlways:
 		return "its pods run to an end, which a sidecar would keep them from"
 	}
-	for _, c := range slices.Concat(spec.Containers, spec.InitContainers) {
-		if c.Name == sidecar.Container || c.Name == sidecar.InitContainer {
-			return fmt.Sprintf("its pods have a container of their own that is named %s", c.Name)
-		}
-	}
 	return ""
 }
 
@@ -145,24 +148,24 @@ func unprivileged(all []target, q Request) ([]target, error) {
 }
 
 // release takes a port's name from the application, for the agent to have, and
-// lets the kubelet's calls follow the number.
+// lets the kubelet's calls follow the number that it has in their own container.
 func release(spec *corev1.PodSpec, p rpc.SidecarPort) {
 	for _, group := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
 		for i := range group {
 			c := &group[i]
-			had := false
+			own := int32(0) // two containers may give one name to different ports
 			for k := range c.Ports {
 				port := &c.Ports[k]
 				if port.Name == p.Name && (port.Protocol == "" && p.Protocol == "TCP" || string(port.Protocol) == p.Protocol) {
-					port.Name, had = "", true
+					port.Name, own = "", cmp.Or(own, port.ContainerPort)
 				}
 			}
-			if !had || p.Protocol != "TCP" {
+			if own == 0 || p.Protocol != "TCP" {
 				continue
 			}
 			sidecar.Handlers(c, func(port *intstr.IntOrString) {
 				if port.Type == intstr.String && port.StrVal == p.Name {
-					*port = intstr.FromInt32(int32(p.Number))
+					*port = intstr.FromInt32(own)
 				}
 			})
 		}

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
@@ -128,8 +130,6 @@ func TestRefusal(t *testing.T) {
 		{"host network", "its pods use the network of their node", Request{}, func(p *corev1.Pod) { p.Spec.HostNetwork = true }},
 		{"a job", "its pods run to an end, which a sidecar would keep them from", Request{}, func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever }},
 		{"Windows", "its pods run Windows", Request{}, func(p *corev1.Pod) { p.Spec.OS = &corev1.PodOS{Name: corev1.Windows} }},
-		{"name taken", "its pods have a container of their own that is named traffic-agent", Request{},
-			func(p *corev1.Pod) { p.Spec.Containers[0].Name = "traffic-agent" }},
 		{"bad wish", `annotation kubectl-intercept.dev/inject is "yes": use enabled or disabled`, Request{},
 			func(p *corev1.Pod) { p.Annotations = map[string]string{"kubectl-intercept.dev/inject": "yes"} }},
 		{"bad port", `annotation container-ports: the pod has no port "web"`, Request{},
@@ -162,25 +162,46 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-func TestWishes(t *testing.T) {
-	for _, prefix := range []string{"kubectl-intercept.dev/", "telepresence.io/inject-", "telepresence.getambassador.io/inject-"} {
-		inject, port := "inject", "service-ports"
-		if strings.HasSuffix(prefix, "inject-") {
-			inject, port = "traffic-agent", "service-port"
-		}
-		got, err := ReadWishes(map[string]string{
-			prefix + inject: "enabled", prefix + "service-name": "quote", prefix + port: "http, 81",
-			prefix + "container-ports": "8080,5353/udp", prefix + "ignore-volume-mounts": "data,/cache",
-			prefix + "terminating-tls-secret": "server", prefix + "originating-tls-secret": "client",
-		})
-		want := Wishes{Inject: WishEnabled, Service: "quote", Ports: []string{"http", "81"}, ContainerPorts: []string{"8080", "5353/udp"},
-			IgnoreMounts: []string{"data", "/cache"}, TerminatingTLS: "server", OriginatingTLS: "client"}
-		if d := cmp.Diff(want, got); d != "" || err != nil {
-			t.Errorf("%s: %v\n%s", prefix, err, d)
+// TestSharedNames: names that are taken. Two containers call different ports
+// "http", so each one's probe has to go to its own; the application has containers
+// with the agent's names, so the agent has others.
+func TestSharedNames(t *testing.T) {
+	container := func(name string, number int32) corev1.Container {
+		return corev1.Container{Name: name, Image: name, Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: number}},
+			LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromString("http")}}}}
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "quote"}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{container("traffic-agent", 8080), container("other", 9090)},
+			InitContainers: []corev1.Container{{Name: "traffic-agent-init"}, {Name: "traffic-agent-2"}}}}
+	service := corev1.Service{Spec: corev1.ServiceSpec{Selector: pod.Labels,
+		Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromString("http")}, {Name: "n", Port: 81, TargetPort: intstr.FromInt32(7070)}}}}
+	out, err := Sidecar(pod, Request{Services: []corev1.Service{service}, Intercepted: []v1alpha1.ResolvedPort{
+		{Service: "quote", ContainerPort: 8080, ContainerPortName: "http", Protocol: "TCP"}, {Service: "quote", ContainerPort: 7070, Protocol: "TCP"}}}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int32{8080, 9090} {
+		c := out.Spec.Containers[i]
+		if got := c.LivenessProbe.HTTPGet.Port; got != intstr.FromInt32(want) || c.Ports[0].Name != "" {
+			t.Errorf("container %s: port %+v, probed at %s", c.Name, c.Ports[0], got.String())
 		}
 	}
-	w, err := ReadWishes(map[string]string{"kubectl-intercept.dev/inject": "disabled", "telepresence.io/inject-traffic-agent": "enabled"})
-	if w.Inject != WishDisabled || err != nil {
-		t.Errorf("ours does not win: %+v, %v", w, err)
+	agent, init := out.Spec.Containers[2], out.Spec.InitContainers[2]
+	if agent.Name != "traffic-agent-3" || agent.Ports[1].Name != "http" || init.Name != "traffic-agent-init-2" {
+		t.Errorf("the agent is %s with ports %+v, and %s", agent.Name, agent.Ports, init.Name)
+	}
+	s := sidecar.Of(out)
+	if s == nil || !sidecar.Covers(s, 8080, "TCP") {
+		t.Errorf("the sidecar is not found: %+v", s)
+	}
+	if app := sidecar.Application(out); len(app.Containers) != 2 || app.Containers[0].Name != "traffic-agent" || len(app.InitContainers) != 2 {
+		t.Errorf("the application is %+v", app)
+	}
+	out.Spec.Containers = out.Spec.Containers[:2]
+	if sidecar.Of(out) != nil {
+		t.Error("an annotation without the agent counts")
+	}
+	if got := Observe(pod).Next; got != "traffic-agent-3" {
+		t.Errorf("an ephemeral agent is to be %s", got)
 	}
 }

@@ -9,8 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
@@ -22,8 +24,14 @@ const system = "intercept-system"
 
 var labels = map[string]string{"app": "quote"}
 
+// owned names who controls an object.
+func owned(kind, name string) []metav1.OwnerReference {
+	return []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID("uid of " + name), Controller: ptr.To(true)}}
+}
+
 func quotePod() *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-1", UID: "p", Labels: labels},
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-1", UID: "p", Labels: labels,
+		OwnerReferences: owned("ReplicaSet", "quote-a")},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{
 			Ports:         []corev1.ContainerPort{{Name: "http", ContainerPort: 9090}},
 			LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromString("http")}}},
@@ -53,8 +61,10 @@ func plan(t *testing.T, uid string, objects ...client.Object) []*rpc.CapturePort
 		t.Fatal(err)
 	}
 	c := fake.NewClientBuilder().WithScheme(s).WithObjects(append(objects,
-		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"},
+		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "uid of quote"},
 			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}}},
+		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-a", UID: "uid of quote-a", Labels: labels, OwnerReferences: owned("Deployment", "quote")},
+			Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"hash": "a"}}}},
 		&v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "alice"}, Spec: v1alpha1.SessionSpec{User: "alice"},
 			Status: v1alpha1.SessionStatus{Relays: []v1alpha1.Relay{{Pod: "b", Address: "10.0.0.2:17843"}, {Pod: "a", Address: "10.0.0.1:17843"}}}},
 	)...).Build()
@@ -91,7 +101,7 @@ func TestNothingToCapture(t *testing.T) {
 	elsewhere := accepted("alice")
 	elsewhere.Spec.Workload.Name = "other"
 	stranger := quotePod()
-	stranger.Labels = map[string]string{"app": "other"}
+	stranger.OwnerReferences = owned("ReplicaSet", "quote-worker-a") // with the same labels
 	for name, ports := range map[string][]*rpc.CapturePort{
 		"a spec that was refused":        plan(t, "p", quotePod(), refused),
 		"an intercept that is leaving":   plan(t, "p", quotePod(), leaving),

@@ -17,6 +17,10 @@ type Sidecar struct {
 	Ports []SidecarPort `json:"ports"`
 	// OnDemand says that an Intercept wanted the agent, not an annotation.
 	OnDemand bool `json:"onDemand,omitempty"`
+	// Container and InitContainer are the names of the agent's containers, where
+	// the application has the usual ones itself.
+	Container     string `json:"container,omitempty"`
+	InitContainer string `json:"initContainer,omitempty"`
 	// IgnoreMounts are the application's volume mounts that stay in the pod.
 	IgnoreMounts []string `json:"ignoreMounts,omitempty"`
 }

@@ -89,12 +89,12 @@ func (j *Injector) Pod(ctx context.Context, pod *corev1.Pod) (out *corev1.Pod, w
 	if len(j.Namespaces) > 0 && !slices.Contains(j.Namespaces, pod.Namespace) {
 		return nil, ""
 	}
-	w, err := inject.ReadWishes(pod.Annotations)
+	w, err := resolve.ReadWishes(pod.Annotations)
 	if err != nil {
 		return nil, err.Error()
 	}
-	annotated := w.Inject == inject.WishEnabled
-	if w.Inject == inject.WishDisabled || j.Policy == WhenEnabled && !annotated {
+	annotated := w.Inject == resolve.WishEnabled
+	if w.Inject == resolve.WishDisabled || j.Policy == WhenEnabled && !annotated {
 		return nil, ""
 	}
 	q := inject.Request{}
@@ -150,6 +150,10 @@ func (j *Injector) intercepted(ctx context.Context, pod *corev1.Pod) ([]v1alpha1
 			continue
 		}
 		w, err := resolve.Get(ctx, j.Cache, ic.Namespace, ic.Spec.Workload)
+		if err == nil && !w.Matches(pod) && w.Selects(pod.Labels) {
+			// Its ReplicaSet may be newer than the cache.
+			w, err = resolve.Get(ctx, j.Live, ic.Namespace, ic.Spec.Workload)
+		}
 		if err == nil && w.Matches(pod) {
 			ports = append(ports, ic.Status.Ports...)
 		}

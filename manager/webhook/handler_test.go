@@ -17,10 +17,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
@@ -50,8 +53,10 @@ func cluster(t *testing.T, injection v1alpha1.InjectMode) client.Client {
 	return fake.NewClientBuilder().WithScheme(scheme(t)).WithObjects(ic,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "blog"}},
-		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"},
+		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "uid of quote"},
 			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}}},
+		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-a", UID: "uid of quote-a", Labels: labels, OwnerReferences: owned("Deployment", "quote")},
+			Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"hash": "a"}}}},
 		service("shop"), service("blog")).Build()
 }
 
@@ -60,8 +65,14 @@ func service(namespace string) *corev1.Service {
 		Spec: corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("http")}}}}
 }
 
+// owned names who controls an object.
+func owned(kind, name string) []metav1.OwnerReference {
+	return []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID("uid of " + name), Controller: ptr.To(true)}}
+}
+
 func pod(namespace string, annotations ...string) *corev1.Pod {
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "quote-", Labels: labels, Annotations: map[string]string{}},
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "quote-", Labels: labels, Annotations: map[string]string{},
+		OwnerReferences: owned("ReplicaSet", "quote-a")},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "quote", Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}}}
 	for i := 0; i < len(annotations); i += 2 {
 		p.Annotations[annotations[i]] = annotations[i+1]
@@ -79,8 +90,8 @@ func injector(t *testing.T, c client.Client, policy Policy, namespaces ...string
 
 func TestWhichPods(t *testing.T) {
 	const key, legacy = "kubectl-intercept.dev/inject", "telepresence.getambassador.io/inject-traffic-agent"
-	other := pod("shop")
-	other.Labels = map[string]string{"app": "other"}
+	other := pod("shop") // with the same labels
+	other.OwnerReferences = owned("ReplicaSet", "quote-worker-a")
 	host := pod("shop", key, "enabled")
 	host.Spec.HostNetwork = true
 	for _, tt := range []struct {
@@ -117,6 +128,22 @@ func TestWhichPods(t *testing.T) {
 				t.Errorf("injected %t, warning %q", out != nil, warning)
 			}
 		})
+	}
+}
+
+// A pod of a rollout may be made before the cache knows of its ReplicaSet.
+func TestNewReplicaSet(t *testing.T) {
+	live := cluster(t, v1alpha1.InjectSidecar)
+	j := injector(t, live, OnDemand)
+	j.Cache = interceptor.NewClient(live.(client.WithWatch), interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if _, ok := list.(*appsv1.ReplicaSetList); ok {
+				return nil
+			}
+			return c.List(ctx, list, opts...)
+		}})
+	if out, warning := j.Pod(t.Context(), pod("shop")); out == nil || warning != "" {
+		t.Errorf("the pod stays without an agent: %s", warning)
 	}
 }
 

@@ -110,8 +110,8 @@ func (e *Env) permissionChecks() []Check {
 	ownVerbs := []string{"create", "delete", "get", "list", "watch"}
 	edit := fmt.Sprintf("the ClusterRole \"edit\" allows it: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n %s", e.Namespace)
 	connect := e.connectHint()
-	workloads := append(needs(e.Namespace, "apps", []string{"get", "list"}, "deployments", "statefulsets", "replicasets"),
-		needs(e.Namespace, "", []string{"get", "list"}, "services", "pods")...)
+	workloads := append(needs(e.Namespace, "apps", []string{"get", "list"}, "deployments", "statefulsets", "daemonsets", "replicasets"),
+		append(needs(e.Namespace, "batch", []string{"get", "list"}, "jobs"), needs(e.Namespace, "", []string{"get", "list"}, "services", "pods")...)...)
 	return []Check{
 		{fmt.Sprintf("you may read the workloads of namespace %q", e.Namespace), e.may(workloads, edit)},
 		{fmt.Sprintf("you may intercept in namespace %q", e.Namespace),

@@ -111,7 +111,7 @@ func TestAdvice(t *testing.T) {
 		{"hello --port 9000 --service nothere", "for example --service hello", 0},
 		{"hello --port 9000:grpc --service nothere", "choose one of: hello", 0},
 		{"hello --port 9000:grpc", "for example --port 9000:80", 1},
-		{"hello --port 9000:80/udp --port 9001:grpc", "for example --port 9001:80", 1},
+		{"hello --port 9000:5353/udp --port 9001:grpc", "for example --port 9001:80", 1},
 		{"odd --port 9000", "for example --port 9000:80", 3},
 		{"odd --port 9000:x", "for example --port 9000:80", 4},
 		{"odd --port 9000:http/udp", "for example --port 9000:http", 1},
@@ -178,7 +178,7 @@ func TestPortSpellings(t *testing.T) {
 	w := adviser(t)
 	for _, args := range []string{
 		"sts/store --port 9000:53/UDP", "sts/store --port 9000:dns/UDP", "sts/store --port 9000:53/udp", "sts/store --port 9000/UDP",
-		"sts/store --port 9000:http/TCP", "hello --port 9000:80/UDP", "names --port 9000:53/tcp --port 9000:53/UDP",
+		"sts/store --port 9000:http/TCP", "hello --port 9000:5353/UDP", "names --port 9000:53/tcp --port 9000:53/UDP",
 	} {
 		w.works(t, "add "+args)
 	}

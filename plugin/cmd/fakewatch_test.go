@@ -157,7 +157,7 @@ func (s *fakeAPI) load(o *unstructured.Unstructured) {
 func epoch() time.Time { return time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC) }
 
 func listKind(resource string) string {
-	for _, kind := range []string{"Deployment", "StatefulSet", "ReplicaSet", "Pod", "Service", "ConfigMap", "Event", "Intercept", "Rollout", "EndpointSlice"} {
+	for _, kind := range []string{"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet", "Job", "Pod", "Service", "ConfigMap", "Event", "Intercept", "Rollout", "EndpointSlice"} {
 		if strings.ToLower(kind)+"s" == resource {
 			return kind + "List"
 		}

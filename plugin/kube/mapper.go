@@ -16,6 +16,7 @@ func mapper() meta.RESTMapper {
 		{Version: "v1"}:                                {"Pod", "Service", "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount"},
 		{Group: "apps", Version: "v1"}:                 {"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"},
 		{Group: "argoproj.io", Version: "v1alpha1"}:    {"Rollout"},
+		{Group: "batch", Version: "v1"}:                {"Job"},
 		{Group: "authorization.k8s.io", Version: "v1"}: {"LocalSubjectAccessReview"},
 		{Group: "discovery.k8s.io", Version: "v1"}:     {"EndpointSlice"},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,11 +70,34 @@ func behind(ctx context.Context, r client.Reader, namespace, name string) (*reso
 		return nil, err
 	}
 	for i := range pods.Items {
-		if !only.Matches(&pods.Items[i]) {
+		if p := &pods.Items[i]; resolve.Lives(p) && !only.Matches(p) {
 			return nil, nil
 		}
 	}
 	return only, nil
+}
+
+// Owners are the workloads whose pods a workload has, as people name them: for a
+// Service they may be several. Pods of others stand for themselves.
+func Owners(ctx context.Context, r client.Reader, w *resolve.Workload) ([]string, error) {
+	pods, err := w.Pods(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := Workloads(ctx, r, w.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	var owners []string
+	for i := range pods {
+		name := "pod/" + pods[i].Name
+		if k := slices.IndexFunc(all.Workloads, func(o *resolve.Workload) bool { return o.Matches(&pods[i]) }); k >= 0 {
+			name = all.Workloads[k].String()
+		}
+		owners = append(owners, name)
+	}
+	slices.Sort(owners)
+	return slices.Compact(owners), nil
 }
 
 // NotFoundError says that there is no such workload, and which are near.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // Kinds lists what can be intercepted, the way messages offer it.
-const Kinds = "deployment, statefulset, replicaset, pod, service or rollouts.argoproj.io"
+const Kinds = "deployment, statefulset, daemonset, replicaset, job, pod, service or rollouts.argoproj.io"
 
 // Rollout is the group and version of Argo Rollouts.
 func Rollout() schema.GroupVersion {
@@ -57,6 +58,10 @@ func kindOf(word string) (v1alpha1.WorkloadReference, bool) {
 		gv, kind = appsv1.SchemeGroupVersion, "Deployment"
 	case "statefulset", "statefulsets", "sts":
 		gv, kind = appsv1.SchemeGroupVersion, "StatefulSet"
+	case "daemonset", "daemonsets", "ds":
+		gv, kind = appsv1.SchemeGroupVersion, "DaemonSet"
+	case "job", "jobs":
+		gv, kind = batchv1.SchemeGroupVersion, "Job"
 	case "replicaset", "replicasets", "rs":
 		gv, kind = appsv1.SchemeGroupVersion, "ReplicaSet"
 	case "pod", "pods", "po":

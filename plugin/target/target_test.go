@@ -22,6 +22,10 @@ func TestParse(t *testing.T) {
 		"sts/quote":                           ref("apps/v1", "StatefulSet"),
 		"statefulset/quote":                   ref("apps/v1", "StatefulSet"),
 		"rs/quote":                            ref("apps/v1", "ReplicaSet"),
+		"ds/quote":                            ref("apps/v1", "DaemonSet"),
+		"daemonsets.apps/quote":               ref("apps/v1", "DaemonSet"),
+		"job/quote":                           ref("batch/v1", "Job"),
+		"jobs.v1.batch/quote":                 ref("batch/v1", "Job"),
 		"po/quote":                            ref("v1", "Pod"),
 		"pods/quote":                          ref("v1", "Pod"),
 		"svc/quote":                           ref("v1", "Service"),
@@ -38,7 +42,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %s", arg, d)
 		}
 	}
-	for _, arg := range []string{"", "/", "deploy/", "/quote", "a/b/c", "ds/quote", "job/quote", "deployments.batch/quote", "pods.apps/quote"} {
+	for _, arg := range []string{"", "/", "deploy/", "/quote", "a/b/c", "cj/quote", "jobs.apps/quote", "deployments.batch/quote", "pods.apps/quote"} {
 		if got, err := Parse(arg); err == nil {
 			t.Errorf("%q is %v", arg, got)
 		}

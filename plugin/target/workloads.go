@@ -9,11 +9,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -56,36 +58,57 @@ func (l *Listing) Gap(namespace string, serves func(schema.GroupVersion) (bool, 
 }
 
 // Workloads lists what can be named in a namespace, or everywhere when it is "";
-// opts may choose among that. Objects that another one controls are left out: their
-// owner stands for them. It is an error only if the user may list nothing at all.
+// opts may choose among that. Objects that another one of these controls are left
+// out: their owner stands for them. It is an error only if the user may list nothing at all.
 func Workloads(ctx context.Context, r client.Reader, namespace string, opts ...client.ListOption) (*Listing, error) {
-	opts = append([]client.ListOption{client.InNamespace(namespace)}, opts...)
+	here := client.InNamespace(namespace)
+	var choice client.ListOptions
+	choice.ApplyOptions(opts)
+	opts = append([]client.ListOption{here}, opts...)
 	found := &Listing{}
+	var sets appsv1.ReplicaSetList // all of them, for they say whose pods are whose
 	kinds := []kind{
-		{resource: "deployments.apps", list: &appsv1.DeploymentList{}},
-		{resource: "statefulsets.apps", list: &appsv1.StatefulSetList{}},
-		{resource: "replicasets.apps", list: &appsv1.ReplicaSetList{}},
-		{resource: "pods", list: &corev1.PodList{}},
-		{resource: RolloutResource, list: rolloutList()},
+		{resource: "deployments.apps", name: "Deployment", list: &appsv1.DeploymentList{}, opts: opts},
+		{resource: "statefulsets.apps", name: "StatefulSet", list: &appsv1.StatefulSetList{}, opts: opts},
+		{resource: "daemonsets.apps", name: "DaemonSet", list: &appsv1.DaemonSetList{}, opts: opts},
+		{resource: "replicasets.apps", name: "ReplicaSet", list: &sets, opts: []client.ListOption{here}},
+		{resource: "jobs.batch", name: "Job", list: &batchv1.JobList{}, opts: opts},
+		{resource: "pods", name: "Pod", list: &corev1.PodList{}, opts: opts},
+		{resource: RolloutResource, name: "Rollout", list: rolloutList(), opts: opts},
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range kinds {
-		g.Go(func() error { return kinds[i].read(gctx, r, opts) })
+		g.Go(func() error { return kinds[i].read(gctx, r) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	nameable := map[string]bool{}
 	for _, k := range kinds {
 		if k.forbidden != nil {
 			found.Unlisted = append(found.Unlisted, k.resource)
 		}
+		nameable[k.name] = true
 	}
 	if len(found.Unlisted) == len(kinds) {
 		return nil, kinds[0].forbidden
 	}
 	for _, k := range kinds {
-		if err := meta.EachListItem(k.list, func(o runtime.Object) error { return found.add(ctx, r, o.(client.Object)) }); err != nil {
+		err := meta.EachListItem(k.list, func(item runtime.Object) error {
+			o := item.(client.Object)
+			owner := metav1.GetControllerOf(o)
+			if owner != nil && nameable[owner.Kind] || choice.LabelSelector != nil && !choice.LabelSelector.Matches(labels.Set(o.GetLabels())) {
+				return nil
+			}
+			return found.add(ctx, r, o)
+		})
+		if err != nil {
 			return nil, err
+		}
+	}
+	if !slices.Contains(found.Unlisted, "replicasets.apps") {
+		for _, w := range found.Workloads {
+			w.Learn(sets.Items)
 		}
 	}
 	slices.SortStableFunc(found.Workloads, func(a, b *resolve.Workload) int {
@@ -97,13 +120,15 @@ func Workloads(ctx context.Context, r client.Reader, namespace string, opts ...c
 // kind is a resource whose objects can be workloads.
 type kind struct {
 	resource  string
+	name      string
 	list      client.ObjectList
+	opts      []client.ListOption
 	forbidden error
 }
 
 // read lists. What the cluster does not have is empty.
-func (k *kind) read(ctx context.Context, r client.Reader, opts []client.ListOption) error {
-	err := r.List(ctx, k.list, opts...)
+func (k *kind) read(ctx context.Context, r client.Reader) error {
+	err := r.List(ctx, k.list, k.opts...)
 	switch {
 	case apierrors.IsForbidden(err):
 		k.forbidden = err
@@ -114,11 +139,8 @@ func (k *kind) read(ctx context.Context, r client.Reader, opts []client.ListOpti
 	return nil
 }
 
-// add takes an object in, unless another one stands for it or it is over.
+// add takes an object in, unless it is over.
 func (l *Listing) add(ctx context.Context, r client.Reader, o client.Object) error {
-	if metav1.GetControllerOf(o) != nil {
-		return nil
-	}
 	var w *resolve.Workload
 	var err error
 	switch o := o.(type) {
@@ -129,6 +151,13 @@ func (l *Listing) add(ctx context.Context, r client.Reader, o client.Object) err
 		}
 	case *corev1.Pod:
 		if o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed {
+			return nil
+		}
+		w, err = resolve.From(o)
+	case *batchv1.Job:
+		if slices.ContainsFunc(o.Status.Conditions, func(c batchv1.JobCondition) bool {
+			return (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue
+		}) {
 			return nil
 		}
 		w, err = resolve.From(o)

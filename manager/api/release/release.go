@@ -30,6 +30,8 @@ const (
 type Mark struct {
 	Labels map[string]string `json:"labels"`
 	At     metav1.Time       `json:"at"`
+	// Owner is the ReplicaSet that had the pod.
+	Owner *metav1.OwnerReference `json:"owner,omitempty"`
 	// Drained is since when no Service leads to the pod any more.
 	Drained *metav1.Time `json:"drained,omitempty"`
 }

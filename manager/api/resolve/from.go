@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -14,7 +15,8 @@ import (
 )
 
 // From is Get for an object that is at hand: a Deployment, StatefulSet,
-// ReplicaSet or Pod.
+// DaemonSet, ReplicaSet, Job or Pod. A Deployment has yet to Learn of its
+// ReplicaSets.
 func From(obj client.Object) (*Workload, error) {
 	w := &Workload{Namespace: obj.GetNamespace(), Replicas: -1}
 	name := func(gv schema.GroupVersion, kind string) {
@@ -23,13 +25,24 @@ func From(obj client.Object) (*Workload, error) {
 	switch o := obj.(type) {
 	case *appsv1.Deployment:
 		name(appsv1.SchemeGroupVersion, "Deployment")
+		w.Surges = surges(&o.Spec.Strategy)
 		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Replicas)
 	case *appsv1.StatefulSet:
 		name(appsv1.SchemeGroupVersion, "StatefulSet")
 		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Replicas)
+	case *appsv1.DaemonSet:
+		name(appsv1.SchemeGroupVersion, "DaemonSet")
+		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, &o.Status.DesiredNumberScheduled)
+	case *batchv1.Job:
+		name(batchv1.SchemeGroupVersion, "Job")
+		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Parallelism)
 	case *appsv1.ReplicaSet:
 		name(appsv1.SchemeGroupVersion, "ReplicaSet")
-		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Replicas)
+		if _, err := w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Replicas); err != nil {
+			return nil, err
+		}
+		w.owners = []owner{replicaSet(o)}
+		return w, nil
 	case *corev1.Pod:
 		name(corev1.SchemeGroupVersion, "Pod")
 		w.UID, w.Labels, w.Annotations, w.Spec, w.Replicas = o.UID, o.Labels, o.Annotations, *sidecar.Application(o), 1

@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
@@ -63,8 +62,9 @@ func Selects(s *corev1.Service, pod map[string]string) bool {
 }
 
 // Ports resolves the asked ports against Services and the pod template. An
-// empty Protocol in an ask means whichever the port has; a number that no
-// Service knows is a container port.
+// empty Protocol in an ask means whichever the port has; a number that no Service
+// and no container declares is taken for a container port. Annotations of the
+// template may limit what can be asked for.
 func Ports(w *Workload, services []corev1.Service, service string, asks []v1alpha1.InterceptPort) ([]v1alpha1.ResolvedPort, error) {
 	found, err := resolvePorts(w, services, service, asks)
 	var e *PortError
@@ -81,24 +81,23 @@ func Ports(w *Workload, services []corev1.Service, service string, asks []v1alph
 }
 
 func resolvePorts(w *Workload, services []corev1.Service, service string, asks []v1alpha1.InterceptPort) ([]v1alpha1.ResolvedPort, error) {
-	if service != "" {
-		i := slices.IndexFunc(services, func(s corev1.Service) bool { return s.Name == service })
-		if i < 0 {
-			e := &PortError{Service: service, Reason: fmt.Sprintf("service/%s does not select the pods of %s", service, w)}
-			for _, s := range services {
-				e.services = append(e.services, s.Name)
-			}
-			if len(services) == 0 {
-				e.Reason += ", and no other Service does"
-			}
-			return nil, e
-		}
-		services = services[i : i+1]
+	wishes, err := ReadWishes(w.Annotations)
+	if err != nil {
+		return nil, &PortError{Reason: fmt.Sprintf("%s: %v", w, err)}
 	}
-	known := candidates(w, services)
+	if services, err = chosen(w, wishes, services, service); err != nil {
+		return nil, err
+	}
+	known, err := candidates(w, wishes, services)
+	if err != nil {
+		return nil, &PortError{Reason: fmt.Sprintf("%s: %v", w, err)}
+	}
 	var out []v1alpha1.ResolvedPort
 	for _, ask := range asks {
 		p, err := pick(w, known, ask)
+		if err == nil && p.ContainerPort == 0 {
+			p, err = undeclared(w, wishes, services, known, ask)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -113,36 +112,7 @@ func resolvePorts(w *Workload, services []corev1.Service, service string, asks [
 	return out, nil
 }
 
-// candidates are all ports that can be named: those of the Services first,
-// then those the containers declare.
-func candidates(w *Workload, services []corev1.Service) []v1alpha1.ResolvedPort {
-	var all []v1alpha1.ResolvedPort
-	for _, s := range services {
-		for _, sp := range s.Spec.Ports {
-			p := v1alpha1.ResolvedPort{Service: s.Name, ServicePort: sp.Port, ServicePortName: sp.Name,
-				Headless: s.Spec.ClusterIP == corev1.ClusterIPNone, Protocol: cmp.Or(sp.Protocol, corev1.ProtocolTCP), ContainerPort: sp.Port}
-			switch {
-			case sp.TargetPort.Type == intstr.String:
-				p.ContainerPortName = sp.TargetPort.StrVal
-				p.ContainerPort = namedPort(&w.Spec, sp.TargetPort.StrVal, p.Protocol)
-				if p.ContainerPort == 0 {
-					continue // no container has it: this Service leads nowhere
-				}
-			case sp.TargetPort.IntVal != 0:
-				p.ContainerPort = sp.TargetPort.IntVal
-			}
-			all = append(all, p)
-		}
-	}
-	for _, c := range containers(&w.Spec) {
-		for _, cp := range c.Ports {
-			all = append(all, v1alpha1.ResolvedPort{ContainerPort: cp.ContainerPort, ContainerPortName: cp.Name,
-				Protocol: cmp.Or(cp.Protocol, corev1.ProtocolTCP)})
-		}
-	}
-	return all
-}
-
+// pick finds the port that is asked for; none is no error.
 func pick(w *Workload, known []v1alpha1.ResolvedPort, ask v1alpha1.InterceptPort) (v1alpha1.ResolvedPort, error) {
 	fits := func(match func(v1alpha1.ResolvedPort) bool) []v1alpha1.ResolvedPort {
 		var found []v1alpha1.ResolvedPort
@@ -174,26 +144,33 @@ func pick(w *Workload, known []v1alpha1.ResolvedPort, ask v1alpha1.InterceptPort
 			continue
 		}
 		for _, p := range found[1:] {
-			if p.ContainerPort != found[0].ContainerPort || p.Protocol != found[0].Protocol {
+			if !same(p, found[0]) {
 				return found[0], ambiguous(w, ask, found)
 			}
 		}
 		return found[0], nil
 	}
-	return undeclared(w, known, ask, number)
+	return v1alpha1.ResolvedPort{}, nil
 }
 
-// undeclared decides about an identifier that matches nothing: a number is
-// taken for a container port if no container declares any.
-func undeclared(w *Workload, known []v1alpha1.ResolvedPort, ask v1alpha1.InterceptPort, number int) (v1alpha1.ResolvedPort, error) {
-	declared := slices.ContainsFunc(known, func(p v1alpha1.ResolvedPort) bool { return p.Service == "" })
-	if number > 0 && number < 65536 && !declared {
-		return v1alpha1.ResolvedPort{ContainerPort: int32(number), Protocol: cmp.Or(ask.Protocol, corev1.ProtocolTCP)}, nil
-	}
+// undeclared decides about an identifier that matches nothing: a number is taken
+// for a container port, for what containers declare is only for information.
+func undeclared(w *Workload, wishes Wishes, services []corev1.Service, known []v1alpha1.ResolvedPort, ask v1alpha1.InterceptPort) (v1alpha1.ResolvedPort, error) {
+	number, err := strconv.ParseUint(ask.Port, 10, 16)
 	e := &PortError{Port: ask.Port, offers: known}
-	switch other := slices.DeleteFunc(slices.Clone(known), func(p v1alpha1.ResolvedPort) bool { return !named(p, ask.Port) }); {
+	other := slices.DeleteFunc(slices.Clone(known), func(p v1alpha1.ResolvedPort) bool {
+		return !named(p, ask.Port) || err == nil && p.Service == ""
+	})
+	nowhere := leadsNowhere(w, services, ask)
+	switch {
 	case len(other) > 0:
 		e.Reason, e.offers = fmt.Sprintf("port %q of %s is a %s port, not %s", ask.Port, w, other[0].Protocol, ask.Protocol), other
+	case nowhere != "":
+		e.Reason = nowhere
+	case wishes.Limited():
+		e.Reason = fmt.Sprintf("the annotations of %s do not admit port %q", w, portName(ask))
+	case err == nil && number > 0:
+		return v1alpha1.ResolvedPort{ContainerPort: int32(number), Protocol: cmp.Or(ask.Protocol, corev1.ProtocolTCP)}, nil
 	case len(known) == 0:
 		e.Reason = fmt.Sprintf("%s has no Service and declares no container port: name the port its application listens on with --port LOCAL:PORT", w)
 	case ask.Port == "":
@@ -202,6 +179,20 @@ func undeclared(w *Workload, known []v1alpha1.ResolvedPort, ask v1alpha1.Interce
 		e.Reason = fmt.Sprintf("%s has no port %q", w, portName(ask))
 	}
 	return v1alpha1.ResolvedPort{}, e
+}
+
+// leadsNowhere says in a sentence that a Service has the port that is asked for, and
+// no container has the name that it leads to; empty when that is not so.
+func leadsNowhere(w *Workload, services []corev1.Service, ask v1alpha1.InterceptPort) string {
+	for _, s := range services {
+		for _, sp := range s.Spec.Ports {
+			p := servicePort(&w.Spec, &s, sp)
+			if p.ContainerPort == 0 && (ask.Port == "" || named(p, ask.Port)) && (ask.Protocol == "" || ask.Protocol == p.Protocol) {
+				return fmt.Sprintf("port %s of service/%s leads to a port named %q, which no container of %s has", Identifier(p), s.Name, p.ContainerPortName, w)
+			}
+		}
+	}
+	return ""
 }
 
 // Identifier is the short name of a resolved port: the name or number of the
@@ -227,26 +218,4 @@ func PortIn(p *corev1.Pod, r v1alpha1.ResolvedPort) int32 {
 		return r.ContainerPort
 	}
 	return namedPort(sidecar.Application(p), r.ContainerPortName, r.Protocol)
-}
-
-func namedPort(spec *corev1.PodSpec, name string, protocol corev1.Protocol) int32 {
-	for _, c := range containers(spec) {
-		for _, p := range c.Ports {
-			if p.Name == name && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol {
-				return p.ContainerPort
-			}
-		}
-	}
-	return 0
-}
-
-// containers are those that serve while the pod runs: native sidecars too.
-func containers(spec *corev1.PodSpec) []corev1.Container {
-	all := slices.Clone(spec.Containers)
-	for _, c := range spec.InitContainers {
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			all = append(all, c)
-		}
-	}
-	return all
 }

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,6 +21,20 @@ func declared() *Workload {
 			{Name: "dns", ContainerPort: 5353, Protocol: corev1.ProtocolUDP},
 		}}}},
 	}
+}
+
+// annotated is the former with annotations on its template; ours need no prefix.
+func annotated(pairs ...string) *Workload {
+	w := declared()
+	w.Annotations = map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		key := pairs[i]
+		if !strings.Contains(key, "/") {
+			key = "kubectl-intercept.dev/" + key
+		}
+		w.Annotations[key] = pairs[i+1]
+	}
+	return w
 }
 
 func bare() *Workload {
@@ -113,13 +128,39 @@ func TestPorts(t *testing.T) {
 		"a name of digits": {bare(), []corev1.Service{service("odd", port("8443", 443, 9090))}, "", "8443", "",
 			want{"odd", 443, "8443", 9090, "", "TCP"}, ""},
 
+		"a number that nobody declares": {declared(), []corev1.Service{http}, "", "5005", "",
+			want{"", 0, "", 5005, "", "TCP"}, ""},
+		"a declared number, the other protocol": {declared(), []corev1.Service{http}, "", "8080", "UDP",
+			want{"", 0, "", 8080, "", "UDP"}, ""},
+		"annotated Service": {annotated("service-name", "stable"), []corev1.Service{service("canary", port("http", 80, 8080)), service("stable", port("http", 80, 9090))}, "", "", "",
+			want{"stable", 80, "http", 9090, "", "TCP"}, ""},
+		"annotated Service port, another spelling": {annotated("telepresence.io/inject-service-ports", "metrics"), []corev1.Service{two}, "", "", "",
+			want{"quote", 9100, "metrics", 9090, "", "TCP"}, ""},
+		"annotated Service port by its container port": {annotated("service-ports", "9100"), []corev1.Service{two}, "", "9090", "",
+			want{"quote", 9100, "metrics", 9090, "", "TCP"}, ""},
+		"annotated container port": {annotated("container-ports", "5005"), []corev1.Service{two}, "", "5005", "",
+			want{"", 0, "", 5005, "", "TCP"}, ""},
+		"annotated container port beside an annotated Service port": {annotated("container-ports", "dns/udp", "service-ports", "http"), []corev1.Service{two}, "", "dns", "",
+			want{"", 0, "", 5353, "dns", "UDP"}, ""},
+
+		"not the annotated Service": {workload: annotated("service-name", "stable"), services: []corev1.Service{http, service("stable", port("http", 80, 9090))}, service: "quote", ask: "http",
+			err: "service/quote of deployment/quote cannot be intercepted: the annotation service-name of its pod template admits service/stable only"},
+		"the annotated Service is another's": {workload: annotated("service-name", "stable"), services: []corev1.Service{http}, ask: "http",
+			err: "the annotation service-name of deployment/quote names service/stable, which does not select its pods"},
+		"not the annotated port": {workload: annotated("service-ports", "http"), services: []corev1.Service{two}, ask: "metrics",
+			err: `the annotations of deployment/quote do not admit port "metrics"; choose one of: http (80, service/quote), web (8080, container port)`},
+		"not the annotated number": {workload: annotated("service-ports", "http"), services: []corev1.Service{two}, ask: "5005",
+			err: `the annotations of deployment/quote do not admit port "5005"; choose one of: http (80, service/quote), web (8080, container port)`},
+		"annotated nonsense": {workload: annotated("container-ports", "nothere"), ask: "web",
+			err: `deployment/quote: annotation container-ports: the pod has no port "nothere"`},
+		"a Service that leads nowhere, by its number": {workload: declared(), services: []corev1.Service{service("gone", port("http", 80, "nowhere"))}, ask: "80",
+			err: `port http of service/gone leads to a port named "nowhere", which no container of deployment/quote has; choose one of: web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)`},
 		"several ports": {workload: declared(), services: []corev1.Service{two},
 			err: "deployment/quote has several ports; choose one of: http (80, service/quote), metrics (9100, service/quote)"},
 		"several container ports": {workload: declared(),
 			err: "deployment/quote has several ports; choose one of: web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)"},
 		"unknown name": {workload: declared(), services: []corev1.Service{http}, ask: "grpc",
 			err: `deployment/quote has no port "grpc"; choose one of: http (80, service/quote), web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)`},
-		"unknown number": {workload: declared(), ask: "7", err: `deployment/quote has no port "7"; choose one of: web (8080, container port), metrics (9090, container port), dns (5353, container port, UDP)`},
 		"wrong protocol": {workload: declared(), ask: "web", protocol: "UDP",
 			err: `port "web" of deployment/quote is a TCP port, not UDP; choose one of: web (8080, container port)`},
 		"nothing to choose from": {workload: bare(),
@@ -214,5 +255,41 @@ func TestSelects(t *testing.T) {
 				t.Errorf("got %t", got)
 			}
 		})
+	}
+}
+
+// A number that nobody declares is told apart, so that a typing error shows.
+func TestDeclares(t *testing.T) {
+	w, services := annotated("container-ports", "6006"), []corev1.Service{service("quote", port("http", 80, "web"))}
+	for ask, want := range map[string]bool{"http": true, "80": true, "9090": true, "web": true, "6006": true, "5005": false} {
+		p, err := Ports(w, services, "", []v1alpha1.InterceptPort{{Port: ask}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Declares(w, p[0]); got != want {
+			t.Errorf("%s: %t", ask, got)
+		}
+	}
+}
+
+func TestObstacle(t *testing.T) {
+	for _, tt := range []struct {
+		change func(*Workload)
+		want   string
+	}{
+		{func(*Workload) {}, ""},
+		{func(w *Workload) { w.Spec.HostNetwork = true }, "its pods use the network of their node"},
+		{func(w *Workload) { w.Annotations = map[string]string{"kubectl-intercept.dev/inject": "enabled"} }, ""},
+		{func(w *Workload) { w.Annotations = map[string]string{"kubectl-intercept.dev/inject": "disabled"} }, "disabled by annotation kubectl-intercept.dev/inject"},
+		{func(w *Workload) {
+			w.Annotations = map[string]string{"telepresence.getambassador.io/inject-traffic-agent": "disabled"}
+		}, "disabled by annotation telepresence.getambassador.io/inject-traffic-agent"},
+		{func(w *Workload) { w.Annotations = map[string]string{"telepresence.io/inject-traffic-agent": "off"} }, `annotation telepresence.io/inject-traffic-agent is "off": use enabled or disabled`},
+	} {
+		w := declared()
+		tt.change(w)
+		if got := Obstacle(w); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
 	}
 }

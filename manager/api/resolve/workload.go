@@ -9,8 +9,10 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -35,9 +37,12 @@ type Workload struct {
 	Spec        corev1.PodSpec
 	// Replicas is the number of pods it wants; -1 when it does not say.
 	Replicas int32
+	// Surges says that it may have a pod more than it wants while one is replaced.
+	Surges bool
 
 	selector labels.Selector
-	names    sets.Set[string] // pods by name, when there is no selector
+	owners   []owner          // whose pods are the workload's; nil when that is not known
+	names    sets.Set[string] // pods by name, when nothing else tells
 }
 
 // Get reads the workload. A missing one is the reader's NotFound error.
@@ -52,6 +57,10 @@ func Get(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.Wo
 		obj = &appsv1.StatefulSet{}
 	case "ReplicaSet":
 		obj = &appsv1.ReplicaSet{}
+	case "DaemonSet":
+		obj = &appsv1.DaemonSet{}
+	case "Job":
+		obj = &batchv1.Job{}
 	case "Pod":
 		obj = &corev1.Pod{}
 	case "Rollout":
@@ -59,7 +68,7 @@ func Get(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.Wo
 	case "Service":
 		return w.fromService(ctx, r, key)
 	default:
-		return nil, fmt.Errorf("kind %q cannot be intercepted: use a Deployment, StatefulSet, ReplicaSet, Rollout, Pod or Service", ref.Kind)
+		return nil, fmt.Errorf("kind %q cannot be intercepted: use a Deployment, StatefulSet, DaemonSet, ReplicaSet, Rollout, Job, Pod or Service", ref.Kind)
 	}
 	if err := r.Get(ctx, key, obj); err != nil {
 		return nil, err
@@ -69,7 +78,25 @@ func Get(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.Wo
 		return nil, err
 	}
 	found.Ref, found.Namespace = ref, namespace // as asked for
-	return found, nil
+	return found, found.learn(ctx, r)
+}
+
+// learn reads which ReplicaSets are the workload's. Whoever may not list them goes
+// by their names.
+func (w *Workload) learn(ctx context.Context, r client.Reader) error {
+	if !w.byReplicaSets() {
+		return nil
+	}
+	var list appsv1.ReplicaSetList
+	err := r.List(ctx, &list, client.InNamespace(w.Namespace), client.MatchingLabelsSelector{Selector: w.selector}, client.UnsafeDisableDeepCopy)
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("list the replicasets of %s: %w", w, err)
+	}
+	w.Learn(list.Items)
+	return nil
 }
 
 func (w *Workload) fromTemplate(uid types.UID, sel *metav1.LabelSelector, t *corev1.PodTemplateSpec, replicas *int32) (*Workload, error) {
@@ -78,6 +105,9 @@ func (w *Workload) fromTemplate(uid types.UID, sel *metav1.LabelSelector, t *cor
 		return nil, fmt.Errorf("selector of %s: %w", w, err)
 	}
 	w.UID, w.Labels, w.Annotations, w.Spec, w.selector, w.Replicas = uid, t.Labels, t.Annotations, t.Spec, s, 1
+	if !w.byReplicaSets() {
+		w.owners = []owner{{uid: uid}}
+	}
 	if replicas != nil {
 		w.Replicas = *replicas
 	}
@@ -97,7 +127,11 @@ func (w *Workload) fromRollout(ctx context.Context, r client.Reader, key client.
 		if err := r.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: name}, &d); err != nil {
 			return nil, err
 		}
-		return w.fromTemplate(u.GetUID(), d.Spec.Selector, &d.Spec.Template, d.Spec.Replicas)
+		w.Surges = rolloutSurges(u)
+		if _, err := w.fromTemplate(u.GetUID(), d.Spec.Selector, &d.Spec.Template, d.Spec.Replicas); err != nil {
+			return nil, err
+		}
+		return w, w.learn(ctx, r)
 	}
 	var shape struct {
 		Spec appsv1.DeploymentSpec `json:"spec"`
@@ -113,7 +147,11 @@ func (w *Workload) fromRollout(ctx context.Context, r client.Reader, key client.
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(part, &shape); err != nil {
 		return nil, fmt.Errorf("read %s: %w", w, err)
 	}
-	return w.fromTemplate(u.GetUID(), shape.Spec.Selector, &shape.Spec.Template, shape.Spec.Replicas)
+	w.Surges = rolloutSurges(u)
+	if _, err := w.fromTemplate(u.GetUID(), shape.Spec.Selector, &shape.Spec.Template, shape.Spec.Replicas); err != nil {
+		return nil, err
+	}
+	return w, w.learn(ctx, r)
 }
 
 // fromService takes the pods a Service selects or, without a selector, those
@@ -148,17 +186,22 @@ func (w *Workload) fromService(ctx context.Context, r client.Reader, key client.
 	if len(pods) == 0 {
 		return nil, fmt.Errorf("service/%s has no pods: intercept the workload behind it, or start it", key.Name)
 	}
-	w.Labels, w.Annotations, w.Spec = pods[0].Labels, pods[0].Annotations, *sidecar.Application(&pods[0])
-	return w, nil
-}
-
-// Matches says whether a pod belongs to the workload. Like the Service in
-// front, it goes by labels.
-func (w *Workload) Matches(p *corev1.Pod) bool {
-	if w.names != nil {
-		return w.names.Has(p.Name)
+	// Pods of several owners may differ: the one that has most of the Service's
+	// ports stands for them.
+	most := -1
+	for i := range pods {
+		spec := sidecar.Application(&pods[i])
+		has := 0
+		for _, sp := range s.Spec.Ports {
+			if servicePort(spec, &s, sp).ContainerPort != 0 {
+				has++
+			}
+		}
+		if has > most {
+			most, w.Labels, w.Annotations, w.Spec = has, pods[i].Labels, pods[i].Annotations, *spec
+		}
 	}
-	return w.selector != nil && w.selector.Matches(labels.Set(p.Labels))
+	return w, nil
 }
 
 // SelectorLabels are the labels that the selector asks for, as far as it asks
@@ -189,12 +232,16 @@ func (w *Workload) Pods(ctx context.Context, r client.Reader) ([]corev1.Pod, err
 	}
 	var pods []corev1.Pod
 	for _, p := range list.Items {
-		if p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded &&
-			p.Status.Phase != corev1.PodFailed && w.Matches(&p) {
+		if Lives(&p) && w.Matches(&p) {
 			pods = append(pods, p)
 		}
 	}
 	return pods, nil
+}
+
+// Lives says that a pod is neither finished nor going away.
+func Lives(p *corev1.Pod) bool {
+	return p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
 }
 
 // String is "deployment/quote".

@@ -19,7 +19,8 @@ const (
 	// LeaveAnnotation on a pod asks the agent in it to leave, unless an
 	// intercept needs it. Its value is a time.
 	LeaveAnnotation = v1alpha1.Group + "/agent-leave"
-	// Container is the agent, InitContainer what sets its redirect.
+	// Container is the agent, InitContainer what sets its redirect, unless the
+	// application has such names itself.
 	Container     = "traffic-agent"
 	InitContainer = "traffic-agent-init"
 )
@@ -29,11 +30,11 @@ const (
 // not count.
 func Of(p *corev1.Pod) *rpc.Sidecar {
 	text := p.Annotations[Annotation]
-	if text == "" || !slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == Container }) {
+	if text == "" {
 		return nil
 	}
 	s, err := rpc.ParseSidecar(text)
-	if err != nil {
+	if err != nil || !slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == cmp.Or(s.Container, Container) }) {
 		return nil
 	}
 	return s
@@ -68,9 +69,11 @@ func Application(p *corev1.Pod) *corev1.PodSpec {
 		return &p.Spec
 	}
 	spec := p.Spec.DeepCopy()
-	agent := func(c corev1.Container) bool { return c.Name == Container || c.Name == InitContainer }
-	spec.Containers = slices.DeleteFunc(spec.Containers, agent)
-	spec.InitContainers = slices.DeleteFunc(spec.InitContainers, agent)
+	named := func(name string) func(corev1.Container) bool {
+		return func(c corev1.Container) bool { return c.Name == name }
+	}
+	spec.Containers = slices.DeleteFunc(spec.Containers, named(cmp.Or(s.Container, Container)))
+	spec.InitContainers = slices.DeleteFunc(spec.InitContainers, named(cmp.Or(s.InitContainer, InitContainer)))
 	for _, taken := range s.Ports {
 		if !taken.TakesName() || taken.Name == "" {
 			continue

@@ -101,9 +101,10 @@ type WorkloadReference struct {
 	//
 	// +kubebuilder:validation:MaxLength=128
 	APIVersion string `json:"apiVersion"`
-	// Kind is Deployment, StatefulSet, ReplicaSet, Rollout, Pod or Service.
+	// Kind is Deployment, StatefulSet, DaemonSet, ReplicaSet, Rollout, Job, Pod or
+	// Service.
 	//
-	// +kubebuilder:validation:Enum=Deployment;StatefulSet;ReplicaSet;Rollout;Pod;Service
+	// +kubebuilder:validation:Enum=Deployment;StatefulSet;DaemonSet;ReplicaSet;Rollout;Job;Pod;Service
 	Kind string `json:"kind"`
 	// Name is the object's name.
 	//

@@ -119,6 +119,7 @@ const (
 	ReasonCreateFailed       = "PodCreationFailed"
 	ReasonDisruptionBudget   = "DisruptionBudget"
 	ReasonSidecarConflict    = "SidecarConflict"
+	ReasonEvictionDenied     = "EvictionDenied"
 
 	ReasonPodsReady = "PodsReady"
 

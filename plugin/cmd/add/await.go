@@ -131,7 +131,7 @@ func never(c *metav1.Condition) bool {
 		v1alpha1.ReasonSessionForeign, v1alpha1.ReasonPodSecurity, v1alpha1.ReasonForbidden, v1alpha1.ReasonHostNetwork,
 		v1alpha1.ReasonAgentsEnded, v1alpha1.ReasonInjectionDisabled, v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonImagePull,
 		v1alpha1.ReasonUnschedulable, v1alpha1.ReasonWebhookUnreachable, v1alpha1.ReasonPodNotReady, v1alpha1.ReasonCreateFailed,
-		v1alpha1.ReasonSidecarConflict:
+		v1alpha1.ReasonSidecarConflict, v1alpha1.ReasonEvictionDenied:
 		return true
 	}
 	return false

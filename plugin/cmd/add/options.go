@@ -151,6 +151,7 @@ func (o *Options) resolve(ctx context.Context) error {
 		}
 	}
 	o.workload = w
+	o.sayWhatIsMeant(ctx)
 	return twice(o.Ports)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -27,7 +28,7 @@ func (o *Options) watch(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for resource, list := range map[string]client.ObjectList{
 		"intercepts": &v1alpha1.InterceptList{}, "deployments": &appsv1.DeploymentList{}, "statefulsets": &appsv1.StatefulSetList{},
-		"replicasets": &appsv1.ReplicaSetList{}, "pods": &corev1.PodList{},
+		"replicasets": &appsv1.ReplicaSetList{}, "daemonsets": &appsv1.DaemonSetList{}, "jobs": &batchv1.JobList{}, "pods": &corev1.PodList{},
 	} {
 		g.Go(func() error { return o.notice(ctx, resource, list, changed) })
 	}

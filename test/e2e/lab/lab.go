@@ -12,6 +12,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -174,7 +175,9 @@ func (l *Lab) wanted() (int, error) {
 	var ds appsv1.DeploymentList
 	var ss appsv1.StatefulSetList
 	var rs appsv1.ReplicaSetList
-	for _, list := range []client.ObjectList{&ds, &ss, &rs} {
+	var daemons appsv1.DaemonSetList
+	var jobs batchv1.JobList
+	for _, list := range []client.ObjectList{&ds, &ss, &rs, &daemons, &jobs} {
 		if err := l.Client.List(l.Context(), list, client.InNamespace(l.Namespace)); err != nil {
 			return 0, err
 		}
@@ -193,6 +196,15 @@ func (l *Lab) wanted() (int, error) {
 		if metav1.GetControllerOf(&r) == nil {
 			want += int(*r.Spec.Replicas)
 		}
+	}
+	for _, d := range daemons.Items {
+		if d.Status.ObservedGeneration != d.Generation {
+			return 0, fmt.Errorf("daemonset %s is not observed yet", d.Name)
+		}
+		want += int(d.Status.DesiredNumberScheduled)
+	}
+	for _, j := range jobs.Items {
+		want += int(*j.Spec.Parallelism)
 	}
 	return want, nil
 }

@@ -1,0 +1,96 @@
+package resolve
+
+import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+)
+
+// owner is a controller that makes the workload's pods.
+type owner struct {
+	uid types.UID
+	// adopts selects the pods of nobody that it takes; nil when it takes none.
+	adopts labels.Selector
+}
+
+// hashLabels are on pods of a Deployment or a Rollout. Their value ends the name
+// of the ReplicaSet that made the pod.
+func hashLabels() []string { return []string{appsv1.DefaultDeploymentUniqueLabelKey, revisionLabel} }
+
+// byReplicaSets says that pods belong to the workload through ReplicaSets.
+func (w *Workload) byReplicaSets() bool { return w.Ref.Kind == "Deployment" || w.Ref.Kind == "Rollout" }
+
+// Learn takes in which ReplicaSets are the workload's, of all those given. Until
+// it has, a Deployment or Rollout goes by the names that such ReplicaSets have.
+func (w *Workload) Learn(all []appsv1.ReplicaSet) {
+	if !w.byReplicaSets() {
+		return
+	}
+	w.owners = []owner{}
+	for i := range all {
+		rs := &all[i]
+		above := metav1.GetControllerOf(rs)
+		if rs.Namespace == w.Namespace && above != nil && above.UID == w.UID {
+			w.owners = append(w.owners, replicaSet(rs))
+		}
+	}
+}
+
+// replicaSet is a ReplicaSet as an owner. It adopts pods of nobody, which the
+// others do by rules that labels do not tell.
+func replicaSet(rs *appsv1.ReplicaSet) owner {
+	s, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
+	if err != nil || s.Empty() {
+		s = nil
+	}
+	return owner{uid: rs.UID, adopts: s}
+}
+
+// Matches says whether a pod of the workload's namespace belongs to it. A
+// Service has the pods that it selects; all others have those that they own
+// themselves or through their ReplicaSets, and those that a ReplicaSet was made to
+// let go of and that still wait for their successor. Labels do not make a pod
+// a workload's: others may share them.
+func (w *Workload) Matches(p *corev1.Pod) bool {
+	switch {
+	case w.names != nil:
+		return w.names.Has(p.Name)
+	case w.Ref.Kind == "Service":
+		return w.selector != nil && w.Selects(p.Labels)
+	}
+	by, drained := controllerOf(p)
+	if drained {
+		return false
+	}
+	if by == nil {
+		return slices.ContainsFunc(w.owners, func(o owner) bool { return o.adopts != nil && o.adopts.Matches(labels.Set(p.Labels)) })
+	}
+	if w.owners == nil {
+		return by.Kind == "ReplicaSet" && slices.ContainsFunc(hashLabels(), func(key string) bool {
+			return p.Labels[key] != "" && by.Name == w.Ref.Name+"-"+p.Labels[key]
+		})
+	}
+	return slices.ContainsFunc(w.owners, func(o owner) bool { return o.uid == by.UID })
+}
+
+// controllerOf is who owns a pod, or did before it was let go of; drained says
+// that its successor is there.
+func controllerOf(p *corev1.Pod) (by *metav1.OwnerReference, drained bool) {
+	m, released := release.Read(p)
+	if by = metav1.GetControllerOf(p); by == nil && released {
+		by = m.Owner
+	}
+	return by, released && m.Drained != nil
+}
+
+// Selects says whether the workload's selector takes a pod with these labels. It
+// may be another's pod all the same.
+func (w *Workload) Selects(pod map[string]string) bool {
+	return w.selector == nil || w.selector.Matches(labels.Set(pod))
+}

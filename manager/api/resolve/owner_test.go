@@ -1,0 +1,133 @@
+package resolve
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// shop is a namespace in which everything has the label app: shop, so that
+// labels tell nothing: two Deployments, a DaemonSet, a Job and a bare pod.
+func shop() []client.Object {
+	labels := map[string]string{"app": "shop"}
+	meta := func(name string, owner *metav1.OwnerReference, more ...string) metav1.ObjectMeta {
+		m := metav1.ObjectMeta{Namespace: "shop", Name: name, UID: uid(name), Labels: map[string]string{"app": "shop"}}
+		if owner != nil {
+			m.OwnerReferences = []metav1.OwnerReference{*owner}
+		}
+		for i := 0; i < len(more); i += 2 {
+			m.Labels[more[i]] = more[i+1]
+		}
+		return m
+	}
+	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}}
+	all := &metav1.LabelSelector{MatchLabels: labels}
+	objects := []client.Object{
+		&appsv1.DaemonSet{ObjectMeta: meta("daemon", nil), Spec: appsv1.DaemonSetSpec{Selector: all, Template: template}},
+		&batchv1.Job{ObjectMeta: meta("job", nil), Spec: batchv1.JobSpec{Selector: all, Template: template}},
+		&corev1.Pod{ObjectMeta: meta("daemon-1", by("DaemonSet", "daemon"))},
+		&corev1.Pod{ObjectMeta: meta("job-1", by("Job", "job"))},
+		&corev1.Pod{ObjectMeta: meta("bare", nil)},
+		&corev1.Service{ObjectMeta: meta("shop", nil), Spec: corev1.ServiceSpec{Selector: labels}},
+	}
+	for _, name := range []string{"shop", "shop-worker"} {
+		objects = append(objects,
+			&appsv1.Deployment{ObjectMeta: meta(name, nil), Spec: appsv1.DeploymentSpec{Selector: all, Template: template}},
+			&appsv1.ReplicaSet{ObjectMeta: meta(name+"-1", by("Deployment", name), "pod-template-hash", "1"),
+				Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop", "pod-template-hash": "1", "of": name}}}},
+			&corev1.Pod{ObjectMeta: meta(name+"-1-a", by("ReplicaSet", name+"-1"), "pod-template-hash", "1", "of", name)})
+	}
+	return objects
+}
+
+func uid(name string) types.UID { return types.UID("uid of " + name) }
+
+func by(kind, name string) *metav1.OwnerReference {
+	yes := true
+	return &metav1.OwnerReference{APIVersion: "apps/v1", Kind: kind, Name: name, UID: uid(name), Controller: &yes}
+}
+
+// released is a pod that the ReplicaSet of shop was made to let go of.
+func released(drained bool) *corev1.Pod {
+	text := `{"labels":{"pod-template-hash":"1"},"at":"2026-01-01T00:00:00Z","owner":{"kind":"ReplicaSet","name":"shop-1","uid":"uid of shop-1"}`
+	if drained {
+		text += `,"drained":"2026-01-01T00:00:01Z"`
+	}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "released", UID: "r",
+		Labels: map[string]string{"app": "shop", release.Label: "i"}, Annotations: map[string]string{release.Annotation: text + "}"}}}
+}
+
+// TestPodsByOwner: the pods of a workload are those that it owns, however labels
+// are shared; a Service has all that it selects.
+func TestPodsByOwner(t *testing.T) {
+	ref := func(kind, name string) v1alpha1.WorkloadReference {
+		return v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: kind, Name: name}
+	}
+	adopted := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orphan", UID: "o",
+		Labels: map[string]string{"app": "shop", "pod-template-hash": "1", "of": "shop"}}}
+	for name, tt := range map[string]struct {
+		ref       v1alpha1.WorkloadReference
+		more      []client.Object
+		forbidden bool // to list ReplicaSets
+		want      []string
+	}{
+		"Deployment":                     {ref: ref("Deployment", "shop"), want: []string{"shop-1-a"}},
+		"the other Deployment":           {ref: ref("Deployment", "shop-worker"), want: []string{"shop-worker-1-a"}},
+		"ReplicaSet":                     {ref: ref("ReplicaSet", "shop-1"), want: []string{"shop-1-a"}},
+		"DaemonSet":                      {ref: ref("DaemonSet", "daemon"), want: []string{"daemon-1"}},
+		"Job":                            {ref: ref("Job", "job"), want: []string{"job-1"}},
+		"Pod":                            {ref: ref("Pod", "job-1"), want: []string{"job-1"}},
+		"Service":                        {ref: ref("Service", "shop"), want: []string{"bare", "daemon-1", "job-1", "shop-1-a", "shop-worker-1-a"}},
+		"ReplicaSets are not to be read": {ref: ref("Deployment", "shop"), forbidden: true, want: []string{"shop-1-a"}},
+		"let go of":                      {ref: ref("Deployment", "shop"), more: []client.Object{released(false)}, want: []string{"released", "shop-1-a"}},
+		"let go of, the other":           {ref: ref("Deployment", "shop-worker"), more: []client.Object{released(false)}, want: []string{"shop-worker-1-a"}},
+		"let go of, out of its Services": {ref: ref("Deployment", "shop"), more: []client.Object{released(true)}, want: []string{"shop-1-a"}},
+		"about to be adopted":            {ref: ref("Deployment", "shop"), more: []client.Object{adopted}, want: []string{"orphan", "shop-1-a"}},
+		"about to be another's":          {ref: ref("Deployment", "shop-worker"), more: []client.Object{adopted}, want: []string{"shop-worker-1-a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := runtime.NewScheme()
+			if err := clientgoscheme.AddToScheme(s); err != nil {
+				t.Fatal(err)
+			}
+			c := fake.NewClientBuilder().WithScheme(s).WithObjects(append(shop(), tt.more...)...).WithInterceptorFuncs(interceptor.Funcs{
+				List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+					if _, ok := list.(*appsv1.ReplicaSetList); ok && tt.forbidden {
+						return apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "replicasets"}, "", nil)
+					}
+					return c.List(ctx, list, opts...)
+				}}).Build()
+			w, err := Get(t.Context(), c, "shop", tt.ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pods, err := w.Pods(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, p := range pods {
+				got = append(got, p.Name)
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}

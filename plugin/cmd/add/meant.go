@@ -1,0 +1,37 @@
+package add
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// sayWhatIsMeant tells of what somebody may not have meant: a port that nobody
+// declares, which may be a typing error, and a Service that selects the pods of
+// several workloads.
+func (o *Options) sayWhatIsMeant(ctx context.Context) {
+	var warnings []string
+	for _, p := range o.resolved {
+		if !resolve.Declares(o.workload, p) {
+			warnings = append(warnings, fmt.Sprintf("no Service and no container of %s declares port %s: it is taken for a port that the application listens on",
+				o.workload, resolve.Identifier(p)))
+		}
+	}
+	if o.workload.Ref.Kind == "Service" {
+		if owners, err := target.Owners(ctx, o.client, o.workload); err == nil && len(owners) > 1 {
+			last := len(owners) - 1
+			warnings = append(warnings, fmt.Sprintf("%s selects pods of %s and %s: all of them that have the port are intercepted",
+				o.workload, strings.Join(owners[:last], ", "), owners[last]))
+		}
+	}
+	if len(warnings) > 0 {
+		o.progress.Done()
+	}
+	for _, w := range warnings {
+		render.Warn(o.ErrOut, w)
+	}
+}

@@ -1,0 +1,122 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
+)
+
+// deny refuses to create or change a resource in the test's namespace, with a
+// code that is not the usual one, or because its webhook is down.
+func deny(l *lab.Lab, resource string, down bool) (name string) {
+	l.Helper()
+	name = "deny." + l.Namespace + ".test"
+	rule := admissionregistrationv1.RuleWithOperations{
+		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
+		Rule:       admissionregistrationv1.Rule{APIGroups: []string{"*"}, APIVersions: []string{"*"}, Resources: []string{resource}}}
+	here := &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": l.Namespace}}
+	if down {
+		c := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name},
+			Webhooks: []admissionregistrationv1.ValidatingWebhook{{Name: name, AdmissionReviewVersions: []string{"v1"},
+				SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone), FailurePolicy: ptr.To(admissionregistrationv1.Fail),
+				NamespaceSelector: here, Rules: []admissionregistrationv1.RuleWithOperations{rule},
+				ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Namespace: l.Namespace, Name: "nothere"}}}}}
+		l.Must(l.Client.Create(l.Context(), c))
+		l.Cleanup(func() { l.Must(l.Client.Delete(context.Background(), c)) })
+		return name
+	}
+	p := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionregistrationv1.MatchResources{NamespaceSelector: here,
+				ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{RuleWithOperations: rule}}},
+			Validations: []admissionregistrationv1.Validation{{Expression: "false", Message: "not here", Reason: ptr.To(metav1.StatusReasonRequestEntityTooLarge)}}}}
+	b := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: name,
+			ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}}}
+	l.Must(l.Client.Create(l.Context(), p))
+	l.Cleanup(func() { l.Must(l.Client.Delete(context.Background(), p)) })
+	l.Must(l.Client.Create(l.Context(), b))
+	l.Cleanup(func() { l.Must(l.Client.Delete(context.Background(), b)) })
+	return name
+}
+
+// denied waits until the API server knows of a denial: a dry run is refused.
+func denied(l *lab.Lab, dryRun func(*corev1.Pod) error, who string) {
+	l.Helper()
+	l.Until("it is denied", func() error {
+		switch err := dryRun(l.Pod()); {
+		case err == nil:
+			return errors.New("it is not")
+		case !strings.Contains(err.Error(), who):
+			return err
+		}
+		return nil
+	})
+}
+
+// TestEphemeralDenied: whoever denies ephemeral containers, and with whatever
+// code, a sidecar is next, and add says who it was.
+func TestEphemeralDenied(t *testing.T) {
+	for name, down := range map[string]bool{"policy with another code": false, "webhook that is down": true} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t, clusters)
+			quote := quoted(l, "http", 1, "")
+			who := deny(l, "pods/ephemeralcontainers", down)
+			denied(l, func(p *corev1.Pod) error {
+				p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "try", Image: "none"}}}
+				return l.Client.SubResource("ephemeralcontainers").Update(l.Context(), p, client.DryRunAll)
+			}, who)
+			alice := l.Laptop("alice")
+			alice.Refused([]string{"add", "quote", "--inject", "ephemeral", "--port", alice.Serve("alice").To("")}, who)
+			o := alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
+			if !strings.Contains(o.Out, "sidecar (") || !strings.Contains(o.Out, who) {
+				t.Error("add does not say that it is a sidecar, and because of whom")
+			}
+			l.Answers(quote, "alice")
+			replaced(l)
+		})
+	}
+}
+
+// TestEvictionDenied: pods that may not be evicted cannot be replaced. That is
+// said at once, with what to do, and nothing is touched.
+func TestEvictionDenied(t *testing.T) {
+	l := lab.New(t, clusters)
+	quote := quoted(l, "http", 1, "")
+	who := deny(l, "pods/eviction", false)
+	denied(l, func(p *corev1.Pod) error { return release.Evict(l.Context(), l.Client, p, client.DryRunAll) }, who)
+	failsWell(l, l.Laptop("alice"), quote, who, "does not let pod", "kubectl delete pod")
+}
+
+// TestSidecarWithoutSurge: pods that have a port of their node cannot be two on
+// one, so the old one goes first, as the strategy says.
+func TestSidecarWithoutSurge(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("replicas.yaml", "replicas: 3", "replicas: 2", "{maxUnavailable: 0, maxSurge: 1}", "{maxUnavailable: 1, maxSurge: 0}",
+		"containerPort: 8080}", "containerPort: 8080, hostPort: 18080}")
+	quote := l.Serving("quote", "http")
+	alice := l.Laptop("alice")
+	alice.Intercept("add", "quote", "--inject", "sidecar", "--port", alice.Serve("alice").To(""))
+	replaced(l)
+	l.Answers(quote, "alice")
+	alice.Intercept("leave", "quote")
+	alice.Intercept("uninstall", "agent", "quote", "-n", l.Namespace)
+	replaced(l)
+	for _, p := range l.Pods() {
+		if len(p.Spec.Containers) != 1 {
+			t.Errorf("pod %s has %v", p.Name, containers(&p))
+		}
+	}
+}
