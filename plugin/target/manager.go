@@ -52,6 +52,9 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 	if apierrors.IsNotFound(err) {
 		return nil, &NotInstalledError{Namespace: namespace}
 	}
+	if apierrors.IsForbidden(err) && gone(ctx, r, namespace) { // with the Role that allowed it
+		return nil, &NotInstalledError{Namespace: namespace}
+	}
 	if err != nil {
 		return nil, err
 	}
