@@ -35,6 +35,8 @@ type Installation struct {
 	Version string
 	// Namespaces are those it works in; nil means all.
 	Namespaces []string
+	// OpenNetwork says that connected machines may dial everything.
+	OpenNetwork bool
 	// License is nil until the traffic-manager has looked at it.
 	License *license.Report
 }
@@ -63,6 +65,7 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 		return nil, err
 	}
 	i := &Installation{Release: cmp.Or(cm.Labels["app.kubernetes.io/instance"], "traffic-manager"), Version: cmp.Or(cm.Data["version"], "unknown"), License: report}
+	i.OpenNetwork = cm.Data["openNetwork"] == "true"
 	if list := cm.Data["namespaces"]; list != "" {
 		i.Namespaces = strings.Split(list, ",")
 	}
