@@ -3,6 +3,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,20 +120,22 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 	if s.User, err = target.User(ctx, c); err != nil {
 		return err
 	}
-	installed, err := target.Installed(ctx, c, s.Manager.Namespace)
-	if err != nil {
-		return err
+	installed, absent := target.Installed(ctx, c, s.Manager.Namespace)
+	if absent == nil {
+		s.Manager.Version, s.License = installed.Version, installed.License
+		s.Manager.Installed = true
 	}
-	s.Manager.Version, s.License = installed.Version, installed.License
-	s.Manager.Installed = true
+	// They are there without a traffic-manager, too.
 	visible, err := target.VisibleIntercepts(ctx, c, s.Namespace, s.Manager.Namespace)
 	if err != nil {
-		return err
+		return cmp.Or(absent, err)
 	}
 	for _, i := range visible {
 		if i.Spec.User == s.User || i.Namespace == s.Namespace {
-			s.Intercepts = append(s.Intercepts, describe(&i))
+			d := describe(&i)
+			d.leftBehind(absent)
+			s.Intercepts = append(s.Intercepts, d)
 		}
 	}
-	return nil
+	return absent
 }
