@@ -27,8 +27,9 @@ const (
 	// all is the Annotation of a traffic-manager without a list of namespaces.
 	all = "*"
 
-	// interval is between two looks at the Leases.
-	interval = 2 * time.Second
+	// interval is between two looks at the Leases: of a replica that starts, and of
+	// the leader.
+	interval, leaderInterval = 2 * time.Second, 10 * time.Second
 	// margin is how much later than its Lease says a holder may renew it.
 	margin = 2 * time.Second
 )
@@ -105,7 +106,7 @@ func (c *Claim) NeedLeaderElection() bool { return true }
 // Start claims until ctx ends. Two that started at the same moment have not seen
 // each other: the younger one ends with an OverlapError.
 func (c *Claim) Start(ctx context.Context) error {
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(leaderInterval)
 	defer tick.Stop()
 	for {
 		if err := c.look(ctx); err != nil {

@@ -32,7 +32,7 @@ func (o *Options) anything(ctx context.Context) (bool, error) {
 }
 
 // removeRemains deletes what belongs to the installation and Helm has not
-// deleted, and returns what it was.
+// deleted, and names it.
 func (o *Options) removeRemains(ctx context.Context) error {
 	remains, err := target.Remains(ctx, o.Client, o.Namespace)
 	if err != nil || len(remains) == 0 {
