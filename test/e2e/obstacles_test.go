@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,13 @@ func TestCheckObstacles(t *testing.T) {
 	says(alice, "√ you may reach the Services and pods of namespace")
 
 	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true")
+	l.Until("the API server heeds the new policy", func() error {
+		out, err := alice.Look("check")
+		if err == nil {
+			return fmt.Errorf("check is content:\n%s", out)
+		}
+		return nil
+	})
 	says(alice, "× you may intercept in namespace", "intercepts that take all traffic are forbidden in namespace \""+l.Namespace+"\"",
 		"--set policy.forbidGlobalIntercepts.enabled=false")
 	o := admin.Intercept("upgrade", "--dry-run=server")

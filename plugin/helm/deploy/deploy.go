@@ -108,20 +108,24 @@ func (o *Options) Before(ctx context.Context) (*helm.Release, error) {
 			return nil, helm.Denied(err)
 		}
 	}
-	if rel != nil {
-		if err := o.Releases.CheckPending(rel); err != nil {
-			return rel, err
-		}
+	if rel == nil {
+		return nil, nil
 	}
+	return rel, o.Releases.CheckPending(rel)
+}
+
+// prepare looks at the values that there will be, before anything is changed: it
+// says what is doubtful, and refuses what cannot be. rel is nil for an install.
+func (o *Options) prepare(ctx context.Context, rel *helm.Release) error {
 	values, err := o.Apply.Effective(rel)
 	if err != nil {
-		return rel, err
+		return err
 	}
 	if err := o.warn(values); err != nil {
-		return rel, err
+		return err
 	}
 	o.warnSecret(ctx, values)
-	return rel, o.alone(ctx, rel, values)
+	return o.alone(ctx, rel, values)
 }
 
 // alone refuses namespaces in which another traffic-manager works. Who may not
@@ -161,12 +165,18 @@ func (o *Options) warnSecret(ctx context.Context, values map[string]any) {
 
 // Install makes the release.
 func (o *Options) Install(ctx context.Context) error {
+	if err := o.prepare(ctx, nil); err != nil {
+		return err
+	}
 	headline := fmt.Sprintf("Installing %s %s into namespace %s", helm.ReleaseName, o.Apply.Chart.Version(), o.Namespace)
 	return o.change(ctx, headline, "installed", o.Releases.Install)
 }
 
 // Upgrade changes old.
 func (o *Options) Upgrade(ctx context.Context, old *helm.Release) error {
+	if err := o.prepare(ctx, old); err != nil {
+		return err
+	}
 	headline := fmt.Sprintf("Upgrading %s in namespace %s", old, old.Namespace)
 	if version := o.Apply.Chart.Version(); version != old.Version {
 		headline = fmt.Sprintf("Upgrading %s from %s to %s in namespace %s", old.Name, old.Version, version, old.Namespace)

@@ -139,6 +139,9 @@ func TestBefore(t *testing.T) {
 			o, printed := fixture(t, tt.server, &tt.rel, tt.objects...)
 			o.Force, o.Apply.Values = tt.force, tt.values
 			got, err := o.Before(t.Context())
+			if err == nil {
+				err = o.prepare(t.Context(), got)
+			}
 			if message(err) != tt.wantErr {
 				t.Errorf("error %q, want %q", message(err), tt.wantErr)
 			}
