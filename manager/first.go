@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/claim"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 )
 
@@ -23,7 +25,8 @@ const (
 	refusals = 5
 )
 
-// first reads what nothing can begin without. Until the API server answers it
+// first sees that no other traffic-manager works in the same namespaces, and reads
+// what nothing can begin without. Until the API server answers it
 // goes on asking, alive to the kubelet, which would wait longer each time before
 // it starts the program again.
 func first(ctx context.Context, log *slog.Logger, o *options, c client.Client) (*pki.Authority, *corev1.Service, error) {
@@ -32,6 +35,10 @@ func first(ctx context.Context, log *slog.Logger, o *options, c client.Client) (
 		return nil, nil, err
 	}
 	defer stop()
+	claim := &claim.Claim{Client: c, Namespace: o.namespace, Namespaces: o.watch, Log: log}
+	if err := patiently(ctx, log, func() error { return claim.Free(ctx) }); err != nil {
+		return nil, nil, err
+	}
 	var authority *pki.Authority
 	err = patiently(ctx, log, func() (err error) {
 		authority, err = pki.Load(ctx, c, o.namespace, time.Now())
@@ -57,6 +64,10 @@ func patiently(ctx context.Context, log *slog.Logger, try func() error) error {
 		err := try()
 		if err == nil {
 			return nil
+		}
+		var overlap *claim.OverlapError
+		if errors.As(err, &overlap) {
+			return err
 		}
 		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) {
 			refused++

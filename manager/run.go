@@ -31,6 +31,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/claim"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/controller"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
@@ -116,6 +117,7 @@ func run(ctx context.Context, log *slog.Logger, o *options) error {
 		control,
 		rel,
 		cluster,
+		&claim.Claim{Client: direct, Namespace: o.namespace, Namespaces: o.watch, Log: log},
 		&pki.Keeper{Authority: authority, Client: direct, Namespace: o.namespace, Log: log},
 		&controller.Presence{Client: mgr.GetClient(), Reader: direct, Namespace: o.namespace, Connected: rel.Connected,
 			Relay: v1alpha1.Relay{Pod: o.pod, Address: net.JoinHostPort(o.ip.String(), agentsPort)}, Changes: changes, Log: log},
@@ -175,7 +177,7 @@ func newManager(cfg *rest.Config, s *runtime.Scheme, mapper meta.RESTMapper, o *
 		Metrics:                       metricsserver.Options{BindAddress: o.metrics},
 		HealthProbeBindAddress:        o.health,
 		LeaderElection:                true,
-		LeaderElectionID:              "traffic-manager",
+		LeaderElectionID:              claim.Lease,
 		LeaderElectionNamespace:       o.namespace,
 		LeaderElectionReleaseOnCancel: true,
 		LeaseDuration:                 ptr.To(8 * time.Second),

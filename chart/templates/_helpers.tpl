@@ -29,6 +29,8 @@ app.kubernetes.io/name: {{ include "traffic-manager.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: kubectl-intercept
+{{- /* Whose a cluster-wide object is, also where no Helm release tells any more. */}}
+kubectl-intercept.dev/manager-namespace: {{ .Release.Namespace | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end }}

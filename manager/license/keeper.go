@@ -110,6 +110,8 @@ func (k *Keeper) Report() api.Report {
 		if k.cluster == "" && k.unknown != "" {
 			r.Message += ": " + k.unknown
 		}
+	case k.options.Secret != "" && k.problem == "":
+		r.Message = fmt.Sprintf("there is no secret %s in the traffic-manager's namespace, or nothing in it under \"license\"", k.options.Secret)
 	case k.problem != "":
 		r.State, r.Message = api.Invalid, k.problem
 	}

@@ -159,3 +159,20 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// A Secret that the user has to make is named while it is not there.
+func TestKeeperNamesTheSecret(t *testing.T) {
+	ed := newEd25519(t)
+	m := &mounted{t: t, dir: t.TempDir()}
+	k := newKeeper(Options{File: m.file(), Secret: "mine", PublicKey: ed.pem(t)}, kubeSystem())
+	k.Look(context.Background())
+	want := `there is no secret mine in the traffic-manager's namespace, or nothing in it under "license"`
+	if r := k.Report(); r.State != api.Absent || r.Message != want {
+		t.Errorf("%+v", r)
+	}
+	m.put(ed.sign(t, good()))
+	k.Look(context.Background())
+	if r := k.Report(); r.State != api.Valid || r.Message != "" {
+		t.Errorf("with it: %+v", r)
+	}
+}

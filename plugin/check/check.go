@@ -32,6 +32,9 @@ type Outcome struct {
 	Detail string `json:"detail,omitempty"`
 	// Hint is what to do about a warning or a failure.
 	Hint string `json:"hint,omitempty"`
+	// Says is what people read in place of the check's name, where that would be
+	// the contrary of what was found.
+	Says string `json:"-"`
 }
 
 // Check is one question, worded as the statement that is true when all is

@@ -1,8 +1,10 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
@@ -24,14 +26,26 @@ func judgeLicense(r *license.Report, now time.Time) Outcome {
 		return warn("the traffic-manager has not said anything about it yet", "it does so within seconds after it has started; kubectl intercept upgrade, if it is older than the plugin")
 	}
 	switch {
-	case r.State == license.Absent && !r.Required:
+	case r.State == license.Absent && !r.Required && r.Message == "":
 		return ok("there is none, and none is needed")
 	case r.ExpiresSoon(now):
 		return warn(fmt.Sprintf("%s, another %s", r, license.Days(r.ValidUntil.Sub(now))), renew)
 	case r.State == license.Valid:
 		return ok(r.String())
-	case r.Required:
-		return fail(r.String(), renew)
 	}
-	return warn(r.String(), renew)
+	o := warn(cmp.Or(r.Message, r.String()), renew)
+	o.Says = "the license does not hold"
+	switch {
+	case r.State == license.Absent:
+		o.Detail, o.Says = r.Message, "there is no license"
+		if r.Required {
+			o.Detail = strings.TrimPrefix(r.Message+", and personal intercepts need one", ", and ")
+		}
+	case r.State == license.Expired:
+		o.Detail = r.String()
+	}
+	if r.Required {
+		o.Status = Failed
+	}
+	return o
 }

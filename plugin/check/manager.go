@@ -21,7 +21,7 @@ func (e *Env) managerChecks() []Check {
 	return []Check{
 		{"traffic-manager is installed", e.withAPI(func(ctx context.Context) Outcome {
 			i, err := e.askInstalled(ctx)
-			return e.judgeInstalled(i, err)
+			return e.judgeInstalled(i, err, e.left(ctx, err))
 		})},
 		{"plugin and traffic-manager fit", e.withManager(func(ctx context.Context) Outcome {
 			i, err := e.askInstalled(ctx)
@@ -37,6 +37,7 @@ func (e *Env) managerChecks() []Check {
 			}
 			return e.judgeManages(i)
 		})},
+		{"no other traffic-manager works there", e.withManager(e.neighbors)},
 		{"its replicas are ready", e.withManager(e.replicas)},
 		{"its resources are served", e.withManager(e.resources)},
 		{"its admission policies protect identities", e.withManager(e.policies)},
@@ -48,11 +49,14 @@ func (e *Env) managerChecks() []Check {
 	}
 }
 
-func (e *Env) judgeInstalled(i *target.Installation, err error) Outcome {
+func (e *Env) judgeInstalled(i *target.Installation, err error, left string) Outcome {
 	var absent *target.NotInstalledError
 	switch {
 	case err == nil:
 		return ok(fmt.Sprintf("%s in namespace %q", i.Version, e.ManagerNamespace))
+	case errors.As(err, &absent) && left != "":
+		return fail(fmt.Sprintf("there is none in namespace %q, but of one there are left %s", e.ManagerNamespace, left),
+			"kubectl intercept uninstall --force removes that, kubectl intercept leave one's own intercepts; kubectl intercept install puts a traffic-manager there again")
 	case errors.As(err, &absent):
 		return fail(fmt.Sprintf("there is none in namespace %q", e.ManagerNamespace),
 			"kubectl intercept install puts it there; --manager-namespace looks in another namespace")

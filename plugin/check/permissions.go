@@ -108,14 +108,17 @@ func (e *Env) connectHint() string {
 
 func (e *Env) permissionChecks() []Check {
 	ownVerbs := []string{"create", "delete", "get", "list", "watch"}
-	edit := fmt.Sprintf("the ClusterRole \"edit\" allows it: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n %s", e.Namespace)
+	edit := e.editHint()
 	connect := e.connectHint()
-	workloads := append(needs(e.Namespace, "apps", []string{"get", "list"}, "deployments", "statefulsets", "daemonsets", "replicasets"),
-		append(needs(e.Namespace, "batch", []string{"get", "list"}, "jobs"), needs(e.Namespace, "", []string{"get", "list"}, "services", "pods")...)...)
 	return []Check{
-		{fmt.Sprintf("you may read the workloads of namespace %q", e.Namespace), e.may(workloads, edit)},
-		{fmt.Sprintf("you may intercept in namespace %q", e.Namespace),
-			e.may(needs(e.Namespace, v1alpha1.Group, append([]string{"update"}, ownVerbs...), "intercepts"), edit)},
+		{fmt.Sprintf("you may read the workloads of namespace %q", e.Namespace), e.withAPI(e.workloads)},
+		{fmt.Sprintf("you may intercept in namespace %q", e.Namespace), e.withAPI(func(ctx context.Context) Outcome {
+			o := e.may(needs(e.Namespace, v1alpha1.Group, append([]string{"update"}, ownVerbs...), "intercepts"), edit)(ctx)
+			if o.Status != OK {
+				return o
+			}
+			return e.tryIntercept(ctx)
+		})},
 		{"you may connect this machine", e.may(needs(e.ManagerNamespace, v1alpha1.Group, ownVerbs, "sessions"), connect)},
 		{"you may reach the traffic-manager", e.withAPI(func(ctx context.Context) Outcome {
 			proxy, err := e.missing(ctx, []need{{"get", "", "services/proxy", "https:traffic-manager:tunnel", e.ManagerNamespace}})
@@ -129,6 +132,7 @@ func (e *Env) permissionChecks() []Check {
 			}
 			return judgeWays(len(proxy) == 0, len(forward) == 0, connect)
 		})},
+		{fmt.Sprintf("you may reach the Services and pods of namespace %q", e.Namespace), e.withAPI(e.dials)},
 	}
 }
 
@@ -169,6 +173,7 @@ func (e *Env) installChecks() []Check {
 			user, _ := e.askUser(ctx)
 			return judgeGrant(lacks, strings.ReplaceAll(admin, "YOU", word(user)))
 		})},
+		{"no other traffic-manager is in the way", e.withAPI(e.inTheWay)},
 	}
 }
 

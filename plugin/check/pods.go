@@ -66,11 +66,16 @@ func (e *Env) agentPod() *corev1.Pod {
 	p := e.modestPod()
 	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{
 		Name: "agent", Image: "kubectl-intercept.dev/check",
-		SecurityContext: &corev1.SecurityContext{
-			RunAsUser: ptr.To[int64](0), RunAsGroup: ptr.To[int64](0), RunAsNonRoot: ptr.To(false),
-			AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
-			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"NET_ADMIN"}},
-		},
+		SecurityContext: agentSecurity(),
 	})
 	return p
+}
+
+// agentSecurity are the rights of an agent that enters a running pod.
+func agentSecurity() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		RunAsUser: ptr.To[int64](0), RunAsGroup: ptr.To[int64](0), RunAsNonRoot: ptr.To(false),
+		AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"NET_ADMIN"}},
+	}
 }

@@ -3,13 +3,12 @@ package helm
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/release"
-
-	"github.com/kubectl-intercept/kubectl-intercept/chart"
 )
 
 // DryRun says how much of an operation is done.
@@ -51,12 +50,20 @@ type Options struct {
 	TakeOwnership bool
 	MaxHistory    int
 	Reuse         Reuse
+	// CleanupOnFail deletes what an upgrade that failed has made new.
+	CleanupOnFail bool
+	// Debug takes Helm's own log; nil means nobody reads it.
+	Debug io.Writer
 }
 
 // Render renders the chart without a cluster: the same options give the same
 // bytes.
 func Render(ctx context.Context, namespace string, o Options) (*Release, error) {
-	a := action.NewInstall(&action.Configuration{Log: debugf})
+	log := debugf
+	if o.Debug != nil {
+		log = logTo(o.Debug)
+	}
+	a := action.NewInstall(&action.Configuration{Log: log})
 	a.ReleaseName, a.Namespace = ReleaseName, namespace
 	a.ClientOnly, a.DryRun, a.DryRunOption = true, true, string(DryRunClient)
 	// Helm's own default is older than what the chart requires.
@@ -66,19 +73,6 @@ func Render(ctx context.Context, namespace string, o Options) (*Release, error) 
 		return nil, fmt.Errorf("render chart: %w", err)
 	}
 	return o.result(r), nil
-}
-
-// Warnings are sentences about the chart and the values set now that a person
-// should read before they are applied.
-func (o Options) Warnings() ([]string, error) {
-	out, err := chart.Warnings(o.Values)
-	if err != nil {
-		return nil, err
-	}
-	if o.Chart.chart.Metadata.Deprecated {
-		out = append(out, fmt.Sprintf("the chart of %s %s is deprecated", ReleaseName, o.Chart.Version()))
-	}
-	return out, nil
 }
 
 // result is what Helm made of the options.
@@ -118,7 +112,7 @@ func (c *Client) Upgrade(ctx context.Context, o Options) (*Release, error) {
 	a := action.NewUpgrade(c.cfg)
 	a.Namespace = c.namespace
 	a.Wait, a.Atomic, a.Timeout, a.MaxHistory = o.Wait, o.Atomic, o.Timeout, o.MaxHistory
-	a.DryRunOption, a.TakeOwnership = string(o.DryRun), o.TakeOwnership
+	a.DryRunOption, a.TakeOwnership, a.CleanupOnFail = string(o.DryRun), o.TakeOwnership, o.CleanupOnFail
 	a.ResetValues = o.Reuse == ReuseNone
 	a.ReuseValues = o.Reuse == ReuseAll
 	a.ResetThenReuseValues = o.Reuse == ReuseOverReset

@@ -8,7 +8,6 @@ package helm
 
 import (
 	"fmt"
-	"log/slog"
 
 	"helm.sh/helm/v3/pkg/action"
 	helmkube "helm.sh/helm/v3/pkg/kube"
@@ -42,8 +41,3 @@ func New(getter genericclioptions.RESTClientGetter, namespace string) (*Client, 
 
 // Namespace is the namespace of the release.
 func (c *Client) Namespace() string { return c.namespace }
-
-// debugf takes Helm's own log.
-func debugf(format string, args ...any) {
-	slog.Debug(fmt.Sprintf(format, args...), "from", "helm")
-}

@@ -174,3 +174,16 @@ func TestFlagsReachHelm(t *testing.T) {
 		t.Errorf("user %q, token %q, path %q", user, token, path)
 	}
 }
+
+// --debug shows Helm's own log.
+func TestLogTo(t *testing.T) {
+	c := newFake(t)
+	var log strings.Builder
+	c.LogTo(&log)
+	if _, err := c.Install(t.Context(), options(t, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(log.String(), "[debug] ") {
+		t.Errorf("logged %q", log.String())
+	}
+}

@@ -33,6 +33,7 @@ type ApplyFlags struct {
 	TakeOwnership   bool
 	Force           bool
 	Output          string
+	Debug           bool
 }
 
 // AddFlags adds them, with their defaults. undone says what --atomic does for
@@ -52,6 +53,7 @@ func (a *ApplyFlags) AddFlags(flags *pflag.FlagSet, undone string) {
 	flags.Lookup("dry-run").NoOptDefVal = string(DryRunClient)
 	flags.BoolVar(&a.TakeOwnership, "take-ownership", false,
 		"If set, ignore the check for helm annotations and take ownership of the existing resources")
+	flags.BoolVar(&a.Debug, "debug", false, "Print Helm's own log to standard error")
 	flags.BoolVar(&a.Force, "force", false, "Go on although Argo CD or Flux manages the traffic-manager")
 	flags.StringVarP(&a.Output, "output", "o", "",
 		`Print this instead of a summary: "yaml", the manifests; "values", the values that are not the chart's defaults`)

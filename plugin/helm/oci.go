@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -35,7 +36,7 @@ func pull(ctx context.Context, s ChartSource) (*helmchart.Chart, error) {
 		return nil, fmt.Errorf("pull chart %s: %w", s.Path, ctx.Err())
 	case r := <-done:
 		if r.err != nil {
-			return nil, fmt.Errorf("pull chart %s: %w", s.Path, r.err)
+			return nil, fmt.Errorf("pull chart %s: %w", s.Path, ofWeb(r.err))
 		}
 		return r.chart, nil
 	}
@@ -92,4 +93,18 @@ func trusting(caFile string) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	return &http.Client{Transport: transport}, nil
+}
+
+// ofWeb names the server that could not be reached. Everywhere else that is the
+// API server, as errors of this type are read.
+func ofWeb(err error) error {
+	var at *url.Error
+	if !errors.As(err, &at) {
+		return err
+	}
+	host := at.URL
+	if u, perr := url.Parse(at.URL); perr == nil && u.Host != "" {
+		host = u.Host
+	}
+	return fmt.Errorf("cannot reach %s: %w", host, at.Err)
 }

@@ -2,10 +2,12 @@ package helm
 
 import (
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +73,9 @@ func TestPull(t *testing.T) {
 	if err := os.WriteFile(ca, block, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	nobody := httptest.NewServer(handler)
+	closed := strings.TrimPrefix(nobody.URL, "http://")
+	nobody.Close()
 	insecure := "oci://" + host + "/charts/traffic-manager"
 	withCA := "oci://" + strings.TrimPrefix(secure.URL, "https://") + "/charts/traffic-manager"
 	for _, tt := range []struct {
@@ -86,9 +91,14 @@ func TestPull(t *testing.T) {
 		{name: "certificate", source: ChartSource{Path: withCA, CAFile: ca}, version: "0.2.0"},
 		{name: "no such version", source: ChartSource{Path: insecure, Version: "^3", PlainHTTP: true}, wantErr: "version string ^3"},
 		{name: "unknown authority", source: ChartSource{Path: withCA}, wantErr: "certificate signed by unknown authority"},
+		{name: "nobody there", source: ChartSource{Path: "oci://" + closed + "/charts/traffic-manager", PlainHTTP: true}, wantErr: "cannot reach " + closed + ": "},
 		{name: "no such file", source: ChartSource{Path: withCA, CAFile: "none"}, wantErr: "read --ca-file: open none"},
 	} {
 		c, err := LoadChart(t.Context(), tt.source)
+		var request *url.Error
+		if errors.As(err, &request) {
+			t.Errorf("%s: %v would be taken for the API server's", tt.name, err)
+		}
 		if tt.wantErr != "" {
 			if !strings.HasPrefix(message(err), "pull chart oci://") || !strings.Contains(message(err), tt.wantErr) {
 				t.Errorf("%s: %v, want %q", tt.name, err, tt.wantErr)

@@ -40,6 +40,9 @@ type Release struct {
 	Namespaces []string
 	// Kept names the objects that an uninstall left, as "Kind/name".
 	Kept []string
+
+	// config is what was set, defaults are those of its chart.
+	config, defaults map[string]any
 }
 
 // Failed says that the last install or upgrade did not end well.
@@ -54,12 +57,9 @@ func fromHelm(r *release.Release) *Release {
 	if r.Chart != nil && r.Chart.Metadata != nil {
 		out.Version = r.Chart.Metadata.AppVersion
 	}
-	if list, ok := r.Config["namespaces"].([]any); ok {
-		for _, ns := range list {
-			if s, ok := ns.(string); ok {
-				out.Namespaces = append(out.Namespaces, s)
-			}
-		}
+	out.config, out.Namespaces = r.Config, Namespaces(r.Config)
+	if r.Chart != nil {
+		out.defaults = r.Chart.Values
 	}
 	return out
 }
@@ -112,14 +112,12 @@ func (r *Release) String() string { return r.Name + " " + r.Version }
 func (r *Release) when() string { return r.Changed.UTC().Format(time.RFC3339) }
 
 // Command returns how to run a verb of the plugin for this release.
-func (c *Client) Command(verb string) string {
-	return "kubectl intercept " + verb + c.namespaceFlag()
-}
+func (c *Client) Command(verb string) string { return Command(verb, c.namespace) }
 
-// namespaceFlag is the flag that leads a command to this release.
-func (c *Client) namespaceFlag() string {
-	if c.namespace == kube.DefaultManagerNamespace {
-		return ""
+// Command returns how to run a verb of the plugin for the release of a namespace.
+func Command(verb, namespace string) string {
+	if namespace == kube.DefaultManagerNamespace {
+		return "kubectl intercept " + verb
 	}
-	return " --namespace " + c.namespace
+	return "kubectl intercept " + verb + " --namespace " + namespace
 }

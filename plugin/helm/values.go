@@ -34,7 +34,7 @@ func (v *ValueFlags) Values() (map[string]any, error) {
 	web := getter.Provider{Schemes: []string{"http", "https"}, New: getter.NewHTTPGetter}
 	merged, err := v.options.MergeValues(getter.Providers{web})
 	if err != nil {
-		return nil, fmt.Errorf("read values: %w", err)
+		return nil, fmt.Errorf("read values: %w", ofWeb(err))
 	}
 	return merged, nil
 }

@@ -10,6 +10,7 @@ import (
 // mapper knows the resources the commands read, so that no command spends
 // round trips on discovery. Everything else goes through ToRESTMapper.
 func mapper() meta.RESTMapper {
+	const rbac = "rbac.authorization.k8s.io"
 	m := meta.NewDefaultRESTMapper(nil)
 	namespaced := map[schema.GroupVersion][]string{
 		v1alpha1.GroupVersion():                        {"Intercept", "Session"},
@@ -19,6 +20,9 @@ func mapper() meta.RESTMapper {
 		{Group: "batch", Version: "v1"}:                {"Job"},
 		{Group: "authorization.k8s.io", Version: "v1"}: {"LocalSubjectAccessReview"},
 		{Group: "discovery.k8s.io", Version: "v1"}:     {"EndpointSlice"},
+		{Group: rbac, Version: "v1"}:                   {"Role", "RoleBinding"},
+		{Group: "policy", Version: "v1"}:               {"PodDisruptionBudget"},
+		{Group: "networking.k8s.io", Version: "v1"}:    {"NetworkPolicy"},
 	}
 	for gv, kinds := range namespaced {
 		for _, kind := range kinds {
@@ -30,6 +34,9 @@ func mapper() meta.RESTMapper {
 		{Group: "apiextensions.k8s.io", Version: "v1"}:  {"CustomResourceDefinition"},
 		{Group: "authorization.k8s.io", Version: "v1"}:  {"SelfSubjectAccessReview", "SubjectAccessReview"},
 		{Group: "authentication.k8s.io", Version: "v1"}: {"SelfSubjectReview", "TokenReview"},
+		{Group: rbac, Version: "v1"}:                    {"ClusterRole", "ClusterRoleBinding"},
+		{Group: "admissionregistration.k8s.io", Version: "v1"}: {"MutatingWebhookConfiguration", "ValidatingAdmissionPolicy",
+			"ValidatingAdmissionPolicyBinding"},
 	}
 	for gv, kinds := range cluster {
 		for _, kind := range kinds {

@@ -38,6 +38,8 @@ type Installation struct {
 	// GlobalForbidden are those in which it forbids intercepts that take all traffic
 	// of a port, "*" for all.
 	GlobalForbidden []string
+	// OpenNetwork says that connected machines may dial everything.
+	OpenNetwork bool
 	// License is nil until the traffic-manager has looked at it.
 	License *license.Report
 }
@@ -61,6 +63,9 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 	if apierrors.IsNotFound(err) {
 		return nil, &NotInstalledError{Namespace: namespace}
 	}
+	if apierrors.IsForbidden(err) && gone(ctx, r, namespace) { // with the Role that allowed it
+		return nil, &NotInstalledError{Namespace: namespace}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +79,7 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 		Version:         cmp.Or(cm.Data["version"], "unknown"),
 		Namespaces:      names(cm.Data["namespaces"]),
 		GlobalForbidden: names(cm.Data["forbidGlobalIntercepts"]),
+		OpenNetwork:     cm.Data["openNetwork"] == "true",
 		License:         report,
 	}, nil
 }

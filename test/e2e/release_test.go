@@ -19,7 +19,8 @@ import (
 )
 
 // These tests have releases of their own, in the namespace of the test, next to
-// the one that all tests share.
+// the one that all tests share. That one works elsewhere meanwhile: two in one
+// namespace are refused.
 
 // own are the values of such a release.
 func own(l *lab.Lab) []string {
@@ -30,6 +31,7 @@ func own(l *lab.Lab) []string {
 func team(t *testing.T) (*lab.Lab, *lab.Laptop) {
 	l := lab.New(t, clusters)
 	admin := administrator(l)
+	upgrade(l, "--set", "namespaces={"+l.NewNamespace(nil)+"}")
 	l.Cleanup(func() {
 		out, err := l.Tool(context.Background(), "laptop", "--name", l.Cluster.Name, "admin", "--",
 			l.Bin("kubectl-intercept"), "uninstall", "--force", "--namespace", l.Namespace)

@@ -287,7 +287,7 @@ func TestSidecarLeaves(t *testing.T) {
 	replaced(l)
 	stream := l.Stream(quote)
 	o := alice.Intercept("uninstall", "agent", "deploy/quote", "-n", l.Namespace)
-	if !strings.Contains(o.Out, "agents removed from 2 pods of deployment/quote") {
+	if !strings.Contains(o.Out, "removed the agents from 2 pods of deployment/quote") {
 		t.Error("it does not say what it did")
 	}
 	replaced(l)

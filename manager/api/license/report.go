@@ -92,10 +92,14 @@ func (r *Report) String() string {
 		}
 		return s
 	case Absent:
-		if r.Required {
-			return "absent, but personal intercepts need one"
+		s := "absent"
+		if r.Message != "" {
+			s += ": " + r.Message
 		}
-		return "absent"
+		if r.Required {
+			s += ", but personal intercepts need one"
+		}
+		return s
 	}
 	if r.Message == "" {
 		return string(r.State)

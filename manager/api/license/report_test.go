@@ -38,6 +38,7 @@ func TestString(t *testing.T) {
 		"expired on 2027-01-01 12:30 UTC":          {State: Expired, ValidUntil: &until},
 		"absent":                                   {State: Absent},
 		"absent, but personal intercepts need one": {State: Absent, Required: true},
+		"absent: there is no secret mine":          {State: Absent, Message: "there is no secret mine"},
 		"other cluster: it is for a":               {State: OtherCluster, Message: "it is for a"},
 		"invalid":                                  {State: Invalid},
 	} {

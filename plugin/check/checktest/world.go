@@ -56,6 +56,8 @@ type World struct {
 	Denied []string
 	// Forged is what becomes of a Session in another's name.
 	Forged error
+	// Intercept is what becomes of one in the user's own name.
+	Intercept error
 	// Pod is what becomes of a pod with the agent's rights, Warned what the
 	// webhook says about one that asks for an agent.
 	Pod    error
@@ -64,6 +66,9 @@ type World struct {
 	// installed. Release is the Helm release in its labels.
 	Manager map[string]string
 	Release string
+	// Intercepts are all that there are, Roles the ClusterRoles of an installation.
+	Intercepts []v1alpha1.Intercept
+	Roles      []string
 	// Definitions are the conditions of the CustomResourceDefinitions.
 	Definitions map[string][]metav1.Condition
 }
@@ -152,6 +157,17 @@ func (w *World) AddPod(namespace, name, ip string) {
 	}
 }
 
+// AddManager adds what another traffic-manager says of itself.
+func (w *World) AddManager(namespace, namespaces string) {
+	err := w.Fake.Tracker().Add(&corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "traffic-manager", Labels: map[string]string{
+			"app.kubernetes.io/name": "traffic-manager", "app.kubernetes.io/part-of": "kubectl-intercept"}},
+		Data: map[string]string{"namespaces": namespaces}})
+	if err != nil {
+		panic(err)
+	}
+}
+
 // Break makes requests fail.
 func (w *World) Break(verb, resource string, err error) {
 	w.Fake.PrependReactor(verb, resource, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, err })
@@ -197,6 +213,9 @@ func (w *World) client() client.Client {
 			if crd, ok := o.(*unstructured.Unstructured); ok {
 				return w.definition(key.Name, crd)
 			}
+			if _, ok := o.(*corev1.Namespace); ok {
+				return nil
+			}
 			cm, ok := o.(*corev1.ConfigMap)
 			switch {
 			case !ok || w.Manager == nil || key.Namespace != Manager:
@@ -208,13 +227,34 @@ func (w *World) client() client.Client {
 			cm.Labels = map[string]string{"app.kubernetes.io/instance": w.Release}
 			return nil
 		},
+		List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, _ ...client.ListOption) error {
+			switch l := list.(type) {
+			case *v1alpha1.InterceptList:
+				l.Items = w.Intercepts
+			case *metav1.PartialObjectMetadataList:
+				for _, name := range w.Roles {
+					if l.Kind == "ClusterRoleList" {
+						l.Items = append(l.Items, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name,
+							Labels: map[string]string{"kubectl-intercept.dev/manager-namespace": Manager}}})
+					}
+				}
+			}
+			return nil
+		},
 		Create: func(_ context.Context, _ client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			var all client.CreateOptions
 			all.ApplyOptions(opts)
-			if _, ok := o.(*v1alpha1.Session); !ok || len(all.DryRun) == 0 {
-				return fmt.Errorf("a check creates a %T", o)
+			switch o.(type) {
+			case *v1alpha1.Session:
+				if len(all.DryRun) > 0 {
+					return w.Forged
+				}
+			case *v1alpha1.Intercept:
+				if len(all.DryRun) > 0 {
+					return w.Intercept
+				}
 			}
-			return w.Forged
+			return fmt.Errorf("a check creates a %T", o)
 		},
 	}).Build()
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -23,7 +24,7 @@ func (p *printer) result(category string, r check.Result) {
 		fmt.Fprintln(p.out, category)
 		p.category = category
 	}
-	line := mark(r.Status) + " " + r.Check
+	line := mark(r.Status) + " " + cmp.Or(r.Says, r.Check)
 	if r.Detail != "" {
 		line += ": " + strings.ReplaceAll(r.Detail, "\n", "; ")
 	}

@@ -45,7 +45,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 
 			# Write the manifests for GitOps; this needs no cluster
 			kubectl intercept install --dry-run=client -o yaml`),
-		Args: cobra.NoArgs,
+		Args: helm.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.ToOptions(cmd.Context(), f, streams)
 			if err != nil {
@@ -55,6 +55,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 		},
 	}
 	flags.AddFlags(cmd.Flags(), "the installation process deletes the installation on failure")
+	helm.AddKubeContext(cmd.Flags(), f)
 	return cmd
 }
 

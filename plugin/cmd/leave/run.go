@@ -49,11 +49,11 @@ func (o *Options) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	deadline := time.Now().Add(o.Timeout)
+	began := time.Now()
 	for _, i := range chosen {
 		if o.Wait && o.DryRun == cmdutil.DryRunNone {
 			progress.Step("giving " + resolve.RefString(i.Spec.Workload) + " its traffic back")
-			if err := o.await(ctx, &i, o.left(deadline)); err != nil {
+			if err := o.release(ctx, &i, began); err != nil {
 				return err
 			}
 		}
@@ -104,11 +104,11 @@ func (o *Options) delete(ctx context.Context, i *v1alpha1.Intercept) error {
 }
 
 // left is what remains of --timeout, which is for all intercepts together.
-func (o *Options) left(deadline time.Time) time.Duration {
+func (o *Options) left(began time.Time) time.Duration {
 	if o.Timeout <= 0 {
 		return o.Timeout
 	}
-	return max(time.Until(deadline), time.Millisecond)
+	return max(o.Timeout-time.Since(began), time.Millisecond)
 }
 
 // await returns when the object is gone: the traffic-manager keeps it until
@@ -128,8 +128,8 @@ func (o *Options) await(ctx context.Context, i *v1alpha1.Intercept, timeout time
 		if last.Status.Message != "" {
 			why = ": " + last.Status.Message
 		}
-		return fmt.Errorf("timed out after %s: the traffic-manager has not confirmed that the traffic of %s is back%s; it goes on trying",
-			o.Timeout, resolve.RefString(i.Spec.Workload), why)
+		return fmt.Errorf("%w after %s: the traffic-manager has not confirmed that the traffic of %s is back%s; it goes on trying",
+			target.ErrTimeout, o.Timeout, resolve.RefString(i.Spec.Workload), why)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 // Status is what -o json prints.
@@ -80,6 +82,16 @@ func describe(i *v1alpha1.Intercept) Intercept {
 		}
 	}
 	return d
+}
+
+// leftBehind says of an intercept without a traffic-manager, whose status is of
+// before, what holds now.
+func (i *Intercept) leftBehind(absent error) {
+	var no *target.NotInstalledError
+	if errors.As(absent, &no) {
+		i.State = string(v1alpha1.StateWaiting)
+		i.Message = fmt.Sprintf("there is no traffic-manager, so the application answers; kubectl intercept leave %s -n %s ends the intercept", i.Name, i.Namespace)
+	}
 }
 
 // addOffline adds what only the session knows: its intercepts in namespaces

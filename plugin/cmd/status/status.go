@@ -3,6 +3,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -150,15 +151,15 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 	if s.User, err = target.User(ctx, c); err != nil {
 		return err
 	}
-	installed, err := target.Installed(ctx, c, s.Manager.Namespace)
-	if err != nil {
-		return err
+	installed, absent := target.Installed(ctx, c, s.Manager.Namespace)
+	if absent == nil {
+		s.Manager.Version, s.License = installed.Version, installed.License
+		s.Manager.Installed = true
 	}
-	s.Manager.Version, s.License = installed.Version, installed.License
-	s.Manager.Installed = true
+	// They are there without a traffic-manager, too.
 	visible, err := target.VisibleIntercepts(ctx, c, s.Namespace, s.Manager.Namespace)
 	if err != nil {
-		return err
+		return cmp.Or(absent, err)
 	}
 	for _, i := range visible {
 		if i.Spec.User == s.User || i.Namespace == s.Namespace {
@@ -166,10 +167,11 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 			if i.Spec.User == s.User && (s.Session == nil || s.Session.Session != i.Spec.Session) {
 				d.Elsewhere = s.elsewhere(ctx, c, i.Spec.Session)
 			}
+			d.leftBehind(absent)
 			s.Intercepts = append(s.Intercepts, d)
 		}
 	}
-	return nil
+	return absent
 }
 
 // elsewhere says to which other session an intercept of the user's goes.

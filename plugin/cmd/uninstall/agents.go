@@ -15,12 +15,13 @@ const agentsTimeout = time.Minute
 // removeAgents has the traffic-manager take every agent out of its pod while
 // there is one. Those that stay do no harm: they are idle, and clean names
 // them.
-func (o *Options) removeAgents(ctx context.Context, namespaces []string) error {
+func (o *Options) removeAgents(ctx context.Context, s *scope) error {
+	namespaces := s.namespaces
 	if namespaces == nil {
 		namespaces = []string{""}
 	}
 	for _, ns := range namespaces {
-		a := agent.Options{IOStreams: o.IOStreams, Namespace: ns, Step: true, Wait: o.Wait, Timeout: min(o.Timeout, agentsTimeout),
+		a := agent.Options{IOStreams: o.IOStreams, Namespace: ns, Serves: s.has, Step: true, Wait: o.Wait, Timeout: min(o.Timeout, agentsTimeout),
 			Interval: o.Interval, Client: o.Client, Now: o.Now}
 		a.Out = o.ErrOut
 		if err := a.Run(ctx); ctx.Err() != nil {

@@ -23,19 +23,19 @@ import (
 const agentContainer = "traffic-agent"
 
 // clean removes what Helm does not know of, when the traffic-manager is gone.
-func (o *Options) clean(ctx context.Context, namespaces []string) error {
-	released, err := o.release(ctx, namespaces)
+func (o *Options) clean(ctx context.Context, where *scope) error {
+	released, err := o.release(ctx, where)
 	if err != nil {
 		return err
 	}
-	o.takeBack(ctx, namespaces)
+	o.takeBack(ctx, where)
 	if err := o.deleteSessions(ctx); err != nil {
 		return err
 	}
 	if err := o.deleteLeftovers(ctx); err != nil {
 		return err
 	}
-	o.reportAgents(ctx, namespaces, released)
+	o.reportAgents(ctx, where, released)
 	return nil
 }
 
@@ -90,35 +90,41 @@ func (o *Options) deleteLeftovers(ctx context.Context) error {
 // reportAgents names the pods that agents stay in: an ephemeral container cannot
 // be removed, and nobody replaces pods with a sidecar any more. They pass everything to the application, but for what the
 // traffic-manager did not end and --no-fallback forbids.
-func (o *Options) reportAgents(ctx context.Context, namespaces []string, released []v1alpha1.Intercept) {
+func (o *Options) reportAgents(ctx context.Context, where *scope, released []v1alpha1.Intercept) {
 	for _, i := range released {
 		if i.Spec.NoFallback {
 			fmt.Fprintf(o.ErrOut, "Warning: %s/%s was made with --no-fallback, and no traffic-manager could end it: "+
 				"callers are refused until the pods of %s are replaced\n", i.Namespace, i.Name, resolve.RefString(i.Spec.Workload))
 		}
 	}
-	pods, err := o.Kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	running, err := o.pods(ctx, where, hasAgent)
 	if err != nil {
-		fmt.Fprintf(o.ErrOut, "Warning: cannot tell in which pods idle agents stay: %v\n", err)
+		fmt.Fprintf(o.ErrOut, "Warning: cannot tell in which pods agents stay: %v\n", err)
 		return
 	}
-	var found []string
-	for _, p := range pods.Items {
-		if (namespaces == nil || slices.Contains(namespaces, p.Namespace)) && hasAgent(&p) {
-			found = append(found, p.Namespace+"/"+p.Name)
-		}
+	if len(running) > 0 {
+		fmt.Fprintf(o.ErrOut, "Idle agents stay until these pods are replaced: %s\n", strings.Join(running, ", "))
 	}
-	if len(found) == 0 {
-		return
+	ended, err := o.pods(ctx, where, hasEnded)
+	if err == nil && len(ended) > 0 {
+		fmt.Fprintf(o.ErrOut, "The ephemeral containers of agents that have ended stay listed until their pods are replaced: %s\n", strings.Join(ended, ", "))
 	}
-	slices.Sort(found)
-	fmt.Fprintf(o.ErrOut, "Idle agents stay until these pods are replaced: %s\n", strings.Join(found, ", "))
 }
 
 // hasAgent says whether an agent runs in a pod.
 func hasAgent(p *corev1.Pod) bool {
-	return p.DeletionTimestamp == nil && sidecar.Of(p) != nil || slices.ContainsFunc(p.Status.EphemeralContainerStatuses, func(c corev1.ContainerStatus) bool {
-		return (c.Name == agentContainer || strings.HasPrefix(c.Name, agentContainer+"-")) && c.State.Running != nil
+	return p.DeletionTimestamp == nil && (sidecar.Of(p) != nil || ephemeral(p, func(s corev1.ContainerState) bool { return s.Running != nil }))
+}
+
+// hasEnded says that a pod has agents, and none of them runs.
+func hasEnded(p *corev1.Pod) bool {
+	return p.DeletionTimestamp == nil && !hasAgent(p) && ephemeral(p, func(s corev1.ContainerState) bool { return s.Terminated != nil })
+}
+
+// ephemeral says whether a pod has an ephemeral agent in some state.
+func ephemeral(p *corev1.Pod, is func(corev1.ContainerState) bool) bool {
+	return slices.ContainsFunc(p.Status.EphemeralContainerStatuses, func(c corev1.ContainerStatus) bool {
+		return (c.Name == agentContainer || strings.HasPrefix(c.Name, agentContainer+"-")) && is(c.State)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,9 +23,9 @@ import (
 
 // endIntercepts returns an error that lists the intercepts there are, or with
 // Force deletes them and waits until callers reach the applications again. Only
-// those of the namespaces count; nil means all.
-func (o *Options) endIntercepts(ctx context.Context, namespaces []string) error {
-	list, err := o.intercepts(ctx, namespaces)
+// those of the scope count.
+func (o *Options) endIntercepts(ctx context.Context, where *scope) error {
+	list, err := o.intercepts(ctx, where)
 	if err != nil || len(list) == 0 {
 		return err
 	}
@@ -37,7 +38,7 @@ func (o *Options) endIntercepts(ctx context.Context, namespaces []string) error 
 			return fmt.Errorf("delete intercept %s/%s: %w", list[i].Namespace, list[i].Name, err)
 		}
 	}
-	return o.waitForNone(ctx, namespaces)
+	return o.waitForNone(ctx, where)
 }
 
 // refuse lists the intercepts, in a table.
@@ -61,13 +62,13 @@ func (o *Options) refuse(list []v1alpha1.Intercept) error {
 // waitForNone waits until the traffic-manager has ended the last intercept. One
 // that is dead, or does not come to an end, is not waited for: release does what
 // is left, when it is gone.
-func (o *Options) waitForNone(ctx context.Context, namespaces []string) error {
+func (o *Options) waitForNone(ctx context.Context, where *scope) error {
 	deadline := time.After(o.Timeout)
 	tick := time.NewTicker(o.Interval)
 	defer tick.Stop()
 	last := ""
 	for {
-		list, err := o.intercepts(ctx, namespaces)
+		list, err := o.intercepts(ctx, where)
 		if err != nil || len(list) == 0 {
 			return err
 		}
@@ -93,18 +94,22 @@ func (o *Options) waitForNone(ctx context.Context, namespaces []string) error {
 // managerRuns says whether somebody is there to end intercepts. Who does not know
 // waits for it.
 func (o *Options) managerRuns(ctx context.Context) bool {
-	d, err := o.Kube.AppsV1().Deployments(o.Namespace).Get(ctx, helm.ReleaseName, metav1.GetOptions{})
+	d, err := o.deployment(ctx)
 	if err != nil {
 		return !apierrors.IsNotFound(err)
 	}
 	return d.Status.ReadyReplicas > 0
 }
 
+func (o *Options) deployment(ctx context.Context) (*appsv1.Deployment, error) {
+	return o.Kube.AppsV1().Deployments(o.Namespace).Get(ctx, helm.ReleaseName, metav1.GetOptions{})
+}
+
 // release deletes the intercepts that are still there when the traffic-manager is
 // gone, takes its finalizer off them in its place, and returns them. What an
 // agent cannot send to a relay, the application gets.
-func (o *Options) release(ctx context.Context, namespaces []string) ([]v1alpha1.Intercept, error) {
-	list, err := o.intercepts(ctx, namespaces)
+func (o *Options) release(ctx context.Context, where *scope) ([]v1alpha1.Intercept, error) {
+	list, err := o.intercepts(ctx, where)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -129,8 +134,8 @@ func (o *Options) release(ctx context.Context, namespaces []string) ([]v1alpha1.
 	return list, nil
 }
 
-// intercepts lists those of the namespaces. No definition, no intercepts.
-func (o *Options) intercepts(ctx context.Context, namespaces []string) ([]v1alpha1.Intercept, error) {
+// intercepts lists those of the scope. No definition, no intercepts.
+func (o *Options) intercepts(ctx context.Context, where *scope) ([]v1alpha1.Intercept, error) {
 	var list v1alpha1.InterceptList
 	err := o.Client.List(ctx, &list)
 	if unknown(err) {
@@ -140,7 +145,7 @@ func (o *Options) intercepts(ctx context.Context, namespaces []string) ([]v1alph
 		return nil, fmt.Errorf("list intercepts: %w", err)
 	}
 	return slices.DeleteFunc(list.Items, func(i v1alpha1.Intercept) bool {
-		return namespaces != nil && !slices.Contains(namespaces, i.Namespace)
+		return !where.has(i.Namespace)
 	}), nil
 }
 

@@ -3,7 +3,6 @@ package uninstall
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,7 +14,7 @@ import (
 
 // takeBack ends what the traffic-manager has begun with pods: those that their
 // ReplicaSets were made to let go of are theirs again. Nobody does it later.
-func (o *Options) takeBack(ctx context.Context, namespaces []string) {
+func (o *Options) takeBack(ctx context.Context, where *scope) {
 	var list corev1.PodList
 	if err := o.Client.List(ctx, &list, client.HasLabels{release.Label}); err != nil {
 		fmt.Fprintf(o.ErrOut, "Warning: cannot tell which pods were being replaced: %v\n", err)
@@ -24,7 +23,7 @@ func (o *Options) takeBack(ctx context.Context, namespaces []string) {
 	for i := range list.Items {
 		p := &list.Items[i]
 		m, ok := release.Read(p)
-		if !ok || p.DeletionTimestamp != nil || namespaces != nil && !slices.Contains(namespaces, p.Namespace) {
+		if !ok || p.DeletionTimestamp != nil || !where.has(p.Namespace) {
 			continue
 		}
 		doing, err := o.restore(ctx, p, m)

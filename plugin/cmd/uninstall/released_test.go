@@ -67,7 +67,7 @@ func TestTakesBack(t *testing.T) {
 		taken := "Removing pod shop/drained, which was being replaced\nRemoving pod shop/orphan, which was being replaced\nKeeping pod shop/serves, which was being replaced\n"
 		want := uninstalling + taken
 		if ready > 0 {
-			want = "agents asked to leave 3 pods of namespace shop\n" + taken + uninstalling
+			want = "asked the agents in 3 pods in namespace shop to leave\n" + taken + uninstalling
 		}
 		want += "Idle agents stay until these pods are replaced: shop/serves\n" + kept
 		if errOut.String() != want {

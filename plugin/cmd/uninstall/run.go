@@ -29,7 +29,9 @@ type Options struct {
 	Force      bool
 	DeleteCRDs bool
 	Wait       bool
-	Timeout    time.Duration
+	// DryRun says what would be done, and does nothing.
+	DryRun  bool
+	Timeout time.Duration
 	// Interval between two looks at what is still there.
 	Interval time.Duration
 	// Now is the clock that ages are told by.
@@ -43,22 +45,25 @@ type Options struct {
 // pods, so intercepts end while it still runs; sessions, and what it could not
 // end, go after it, when nobody can make new ones.
 func (o *Options) Run(ctx context.Context) error {
-	rel, err := o.check(ctx)
+	rel, left, err := o.check(ctx)
 	if err != nil {
 		return err
 	}
-	var namespaces []string // those it serves; nil means all
-	if rel != nil && !o.DeleteCRDs {
-		namespaces = rel.Namespaces
+	where, err := o.scope(ctx, rel)
+	if err != nil {
+		return err
 	}
-	if err := o.endIntercepts(ctx, namespaces); err != nil {
+	if o.DryRun {
+		return o.plan(ctx, rel, where)
+	}
+	if err := o.endIntercepts(ctx, where); err != nil {
 		return err
 	}
 	if rel != nil && o.managerRuns(ctx) {
-		if err := o.removeAgents(ctx, namespaces); err != nil {
+		if err := o.removeAgents(ctx, where); err != nil {
 			return err
 		}
-		o.takeBack(ctx, namespaces)
+		o.takeBack(ctx, where)
 	}
 	var kept []string
 	var notGone error // a pod hangs, say: Helm has forgotten the release by then
@@ -69,7 +74,10 @@ func (o *Options) Run(ctx context.Context) error {
 		}
 		notGone = err
 	}
-	if err := o.clean(ctx, namespaces); err != nil {
+	if err := o.removeRemains(ctx); err != nil {
+		return err
+	}
+	if err := o.clean(ctx, where); err != nil {
 		return err
 	}
 	if o.DeleteCRDs {
@@ -78,35 +86,51 @@ func (o *Options) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if rel == nil && !deleted {
+		if rel == nil && !deleted && !left {
 			return fmt.Errorf("%s is %w in namespace %s, and there are no definitions", helm.ReleaseName, helm.ErrNotInstalled, o.Namespace)
 		}
 	}
-	if rel == nil || notGone != nil {
+	if notGone != nil {
 		return notGone
+	}
+	if rel == nil && !left {
+		return nil
+	}
+	if rel == nil {
+		_, err = fmt.Fprintf(o.Out, "what was left of %s in namespace %s is removed\n", helm.ReleaseName, o.Namespace)
+		return err
 	}
 	fmt.Fprintf(o.ErrOut, "Kept: %s\n", describeKept(o.Namespace, kept))
 	_, err = fmt.Fprintf(o.Out, "%s uninstalled from namespace %s\n", rel, o.Namespace)
 	return err
 }
 
-// check returns the release, or why it must not be uninstalled. With DeleteCRDs
-// it need not be there: the definitions may be all that is left.
-func (o *Options) check(ctx context.Context) (*helm.Release, error) {
-	rel, err := o.Releases.Get(ctx)
-	absent := errors.Is(err, helm.ErrNotInstalled)
-	if err != nil && !absent {
-		return nil, err
+// check returns the release, or why it must not be uninstalled. Where Helm knows
+// of none, left says that something else of an installation is there; with
+// DeleteCRDs the definitions may be all of it.
+func (o *Options) check(ctx context.Context) (rel *helm.Release, left bool, err error) {
+	rel, absent := o.Releases.Get(ctx)
+	if absent != nil && !errors.Is(absent, helm.ErrNotInstalled) {
+		return nil, false, absent
 	}
 	if !o.Force {
 		if err := helm.CheckGitOps(ctx, o.Kube, o.Namespace, rel); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	if !o.DeleteCRDs {
-		return rel, err
+	if absent != nil {
+		rel = nil
+		if left, err = o.anything(ctx); err != nil {
+			return nil, false, err
+		}
 	}
-	return rel, o.checkAlone(ctx)
+	if o.DeleteCRDs {
+		return rel, left, o.checkAlone(ctx)
+	}
+	if absent != nil && !left {
+		return nil, false, absent
+	}
+	return rel, left, nil
 }
 
 // uninstall has Helm delete the release and returns what it kept.

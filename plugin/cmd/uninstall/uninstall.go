@@ -22,6 +22,8 @@ type Flags struct {
 	DeleteCRDs bool
 	Wait       bool
 	Timeout    time.Duration
+	DryRun     string
+	Debug      bool
 }
 
 // NewCommand returns the command. It runs by itself and may be given
@@ -37,7 +39,11 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 
 			It refuses while somebody intercepts, and what Argo CD or Flux manages, unless
 			you --force it. The namespace stays, and so do the CustomResourceDefinitions,
-			unless you --delete-crds.`),
+			unless you --delete-crds. Pods keep the ephemeral containers of agents that have
+			ended until they are replaced.
+
+			It also removes what is left when the namespace of the traffic-manager, or its
+			Helm release, was deleted instead.`),
 		Example: templates.Examples(`
 			# Remove the traffic-manager
 			kubectl intercept uninstall
@@ -45,9 +51,12 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 			# Also end the intercepts of everybody
 			kubectl intercept uninstall --force
 
+			# What would go, and what would stay?
+			kubectl intercept uninstall --dry-run
+
 			# Leave nothing but the namespace
 			kubectl intercept uninstall --delete-crds`),
-		Args: cobra.NoArgs,
+		Args: helm.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.ToOptions(f, streams)
 			if err != nil {
@@ -60,6 +69,10 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 	cmd.Flags().BoolVar(&flags.Force, "force", false, "End the intercepts of everybody first, and go on although Argo CD or Flux manages the traffic-manager")
 	cmd.Flags().BoolVar(&flags.DeleteCRDs, "delete-crds", false, "Delete the CustomResourceDefinitions too")
 	cmd.Flags().BoolVar(&flags.Wait, "wait", true, "Wait until everything is gone")
+	cmd.Flags().StringVar(&flags.DryRun, "dry-run", "none", "Say what would be done, and do nothing. With no option being specified or as '--dry-run=client' or '--dry-run=server'")
+	cmd.Flags().Lookup("dry-run").NoOptDefVal = "client"
+	cmd.Flags().BoolVar(&flags.Debug, "debug", false, "Print Helm's own log to standard error")
+	helm.AddKubeContext(cmd.Flags(), f)
 	cmd.Flags().DurationVar(&flags.Timeout, "timeout", 5*time.Minute, "Time to wait for any individual Kubernetes operation")
 	return cmd
 }
@@ -69,9 +82,14 @@ func (fl *Flags) ToOptions(f *kube.Factory, streams genericiooptions.IOStreams) 
 	if fl.Timeout <= 0 {
 		return nil, fmt.Errorf("invalid --timeout=%s: it must be positive; --wait=false does not wait", fl.Timeout)
 	}
+	switch fl.DryRun {
+	case "none", "client", "server", "true", "false":
+	default:
+		return nil, fmt.Errorf("invalid --dry-run=%s: client, server or none", fl.DryRun)
+	}
 	o := &Options{
 		IOStreams: streams, Namespace: helm.Namespace(f), Force: fl.Force, DeleteCRDs: fl.DeleteCRDs,
-		Wait: fl.Wait, Timeout: fl.Timeout, Interval: 500 * time.Millisecond, Now: time.Now,
+		Wait: fl.Wait, DryRun: fl.DryRun != "none" && fl.DryRun != "false", Timeout: fl.Timeout, Interval: 500 * time.Millisecond, Now: time.Now,
 	}
 	cfg, err := f.ToRESTConfig()
 	if err != nil {
@@ -83,6 +101,10 @@ func (fl *Flags) ToOptions(f *kube.Factory, streams genericiooptions.IOStreams) 
 	if o.Kube, err = kubernetes.NewForConfig(cfg); err != nil {
 		return nil, err
 	}
-	o.Releases, err = helm.New(f, o.Namespace)
+	releases, err := helm.New(f, o.Namespace)
+	if err == nil && fl.Debug {
+		releases.LogTo(streams.ErrOut)
+	}
+	o.Releases = releases
 	return o, err
 }

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -21,6 +22,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 // now is when ages are told.
@@ -101,7 +103,29 @@ func withAgent(namespace, name string, runs bool) *corev1.Pod {
 	return p
 }
 
+// says is what a traffic-manager in another namespace says of itself.
+func says(namespace, namespaces string) *corev1.ConfigMap {
+	cm := &corev1.ConfigMap{ObjectMeta: in(namespace, "traffic-manager"), Data: map[string]string{"namespaces": namespaces}}
+	cm.Labels = map[string]string{"app.kubernetes.io/name": "traffic-manager", "app.kubernetes.io/part-of": "kubectl-intercept"}
+	return cm
+}
+
+// remains are what stays of an installation whose namespace was deleted, and an
+// object of another one.
+func remains() []client.Object {
+	labels := func(namespace string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Name: "traffic-manager-" + namespace, Labels: map[string]string{
+			"app.kubernetes.io/part-of": "kubectl-intercept", "kubectl-intercept.dev/manager-namespace": namespace}}
+	}
+	byHelm := metav1.ObjectMeta{Name: "traffic-manager-intercept-system", Labels: map[string]string{"app.kubernetes.io/part-of": "kubectl-intercept"},
+		Annotations: map[string]string{"meta.helm.sh/release-namespace": "intercept-system"}}
+	return []client.Object{&rbacv1.ClusterRole{ObjectMeta: labels("intercept-system")}, &rbacv1.ClusterRoleBinding{ObjectMeta: byHelm},
+		&rbacv1.ClusterRole{ObjectMeta: labels("team-b")}}
+}
+
 const (
+	manifest = "---\n# Source: x\nkind: Deployment\nmetadata: {name: traffic-manager}\n---\nkind: CustomResourceDefinition\nmetadata: " +
+		"{name: intercepts.kubectl-intercept.dev, annotations: {helm.sh/resource-policy: keep}}\n"
 	uninstalling = "Uninstalling traffic-manager 0.1.0 from namespace intercept-system\n"
 	kept         = "Kept: namespace intercept-system, customresourcedefinition intercepts.kubectl-intercept.dev\n"
 	done         = "traffic-manager 0.1.0 uninstalled from namespace intercept-system\n"
@@ -111,7 +135,7 @@ const (
 )
 
 func TestRun(t *testing.T) {
-	installed := &helm.Release{Name: "traffic-manager", Version: "0.1.0", Namespace: "intercept-system"}
+	installed := &helm.Release{Name: "traffic-manager", Version: "0.1.0", Namespace: "intercept-system", Manifest: manifest}
 	namespaced := *installed
 	namespaced.Namespaces = []string{"shop"}
 	byFlux := *installed
@@ -122,12 +146,20 @@ blog        web     bob     deployment/web     3m
 shop        quote   alice   deployment/quote   3m
 kubectl intercept uninstall --force ends them`
 	two := []client.Object{intercept("blog", "web", "bob"), intercept("shop", "quote", "alice")}
+	const (
+		leftover = "Deleted: clusterrolebinding traffic-manager-intercept-system, clusterrole traffic-manager-intercept-system\n"
+		gone     = "what was left of traffic-manager in namespace intercept-system is removed\n"
+		cannot   = "The traffic-manager does not run, so it cannot end "
+		first    = "; it is removed first\n"
+	)
 	for _, tt := range []struct {
 		name                 string
 		there                *helm.Release
 		intercepts           []client.Object
+		remains              []client.Object
 		others               []runtime.Object
 		force, deleteCRDs    bool
+		dryRun               bool
 		noCRDs               bool  // the cluster has no definitions
 		dead                 bool  // the manager has no ready replica
 		fails                error // what Helm says
@@ -167,7 +199,8 @@ kubectl intercept uninstall --force ends them`
 		{name: "flux, forced", there: &byFlux, force: true, out: done, errOut: uninstalling + kept},
 		{name: "agents stay", there: &namespaced, out: done,
 			others: []runtime.Object{withAgent("shop", "quote-1", true), withAgent("shop", "quote-2", false), withAgent("blog", "web-1", true)},
-			errOut: uninstalling + "Idle agents stay until these pods are replaced: shop/quote-1\n" + kept},
+			errOut: uninstalling + "Idle agents stay until these pods are replaced: shop/quote-1\n" +
+				"The ephemeral containers of agents that have ended stay listed until their pods are replaced: shop/quote-2\n" + kept},
 		{name: "not gone", there: installed, fails: fmt.Errorf("traffic-manager %w after 50ms", helm.ErrNotGone),
 			others: []runtime.Object{&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "intercept-system", Name: "tm-1",
 				Labels: map[string]string{"app.kubernetes.io/name": "traffic-manager"}, DeletionTimestamp: &metav1.Time{Time: now()}}}},
@@ -180,6 +213,38 @@ kubectl intercept uninstall --force ends them`
 		{name: "only definitions", deleteCRDs: true, errOut: deletedCRDs},
 		{name: "nothing at all", deleteCRDs: true, noCRDs: true,
 			wantErr: "traffic-manager is not installed in namespace intercept-system, and there are no definitions"},
+		// Its namespace was deleted, and Helm's record with it.
+		{name: "remains", remains: remains(), out: gone, errOut: leftover},
+		{name: "remains in use", remains: remains(), intercepts: two, wantErr: inUse},
+		{name: "remains in use, forced", remains: remains(), force: true, intercepts: []client.Object{intercept("shop", "quote", "alice", ours)},
+			out:    gone,
+			errOut: "Ending 1 intercept: shop/quote\n" + cannot + "shop/quote" + first + leftover + "Releasing shop/quote in place of the traffic-manager\n"},
+		{name: "only an intercept, forced", force: true, intercepts: []client.Object{intercept("shop", "quote", "alice", ours)},
+			out:    gone,
+			errOut: "Ending 1 intercept: shop/quote\n" + cannot + "shop/quote" + first + "Releasing shop/quote in place of the traffic-manager\n"},
+		{name: "remains and definitions", remains: remains(), deleteCRDs: true, out: gone, errOut: leftover + deletedCRDs},
+		{name: "by hand", others: []runtime.Object{manager("intercept-system", 1)}, remains: remains(),
+			wantErr: "traffic-manager is not installed in namespace intercept-system by Helm, but deployment traffic-manager is there: " +
+				"delete it where it was made, with kubectl delete -f say; this command removes what stays then"},
+		// Another one works there.
+		{name: "beside one for all", there: installed, intercepts: two, others: []runtime.Object{says("team-b", ""), withAgent("shop", "quote-1", true)},
+			out: done, errOut: uninstalling + kept},
+		{name: "beside one for some", there: installed, intercepts: []client.Object{intercept("blog", "web", "bob")},
+			others: []runtime.Object{says("team-b", "blog"), withAgent("blog", "web-1", true), withAgent("shop", "quote-1", true)},
+			out:    done, errOut: uninstalling + "Idle agents stay until these pods are replaced: shop/quote-1\n" + kept},
+		{name: "dry run", there: installed, dryRun: true, others: []runtime.Object{withAgent("shop", "quote-1", true)},
+			out: "traffic-manager 0.1.0 would be uninstalled from namespace intercept-system (dry run)\n",
+			errOut: "Would remove the agents of: shop/quote-1\nWould delete: deployment traffic-manager\n" +
+				"Would keep: namespace intercept-system, customresourcedefinition intercepts.kubectl-intercept.dev\n"},
+		{name: "dry run, forced, definitions too", there: installed, dryRun: true, force: true, deleteCRDs: true, intercepts: two,
+			out: "traffic-manager 0.1.0 would be uninstalled from namespace intercept-system (dry run)\n",
+			errOut: "Would end: blog/web, shop/quote\nWould delete: deployment traffic-manager, customresourcedefinition intercepts.kubectl-intercept.dev\n" +
+				"Would keep: namespace intercept-system\n"},
+		{name: "dry run, in use", there: installed, dryRun: true, intercepts: two, wantErr: inUse},
+		{name: "dry run, remains", remains: remains(), dryRun: true,
+			out: "what is left of traffic-manager would be uninstalled from namespace intercept-system (dry run)\n",
+			errOut: "Would delete: clusterrolebinding traffic-manager-intercept-system, clusterrole traffic-manager-intercept-system\n" +
+				"Would keep: namespace intercept-system\n"},
 		// They end with the definitions, whoever served them.
 		{name: "definitions in use elsewhere", there: &namespaced, deleteCRDs: true, intercepts: two, wantErr: inUse},
 		{name: "definitions of two", there: installed, deleteCRDs: true, force: true, intercepts: two, others: []runtime.Object{manager("team-b", 1)},
@@ -193,7 +258,7 @@ kubectl intercept uninstall --force ends them`
 			session := &v1alpha1.Session{ObjectMeta: in("intercept-system", "alice-1")}
 			other := &v1alpha1.Session{ObjectMeta: in("other", "bob-1")}
 			objects := fake.NewClientBuilder().WithScheme(scheme).WithObjects(session, other)
-			for _, i := range tt.intercepts {
+			for _, i := range append(tt.intercepts, tt.remains...) {
 				objects.WithObjects(i.DeepCopyObject().(client.Object))
 			}
 			ready := int32(1)
@@ -213,7 +278,7 @@ kubectl intercept uninstall --force ends them`
 			streams, _, out, errOut := genericiooptions.NewTestIOStreams()
 			rel := &releases{there: tt.there, kube: clients, fails: tt.fails, noCRDs: tt.noCRDs}
 			o := &Options{
-				IOStreams: streams, Namespace: "intercept-system", Force: tt.force, DeleteCRDs: tt.deleteCRDs, Wait: true,
+				IOStreams: streams, Namespace: "intercept-system", Force: tt.force, DeleteCRDs: tt.deleteCRDs, DryRun: tt.dryRun, Wait: true,
 				Timeout: 50 * time.Millisecond, Interval: time.Millisecond, Now: now,
 				Releases: rel, Client: objects.Build(), Kube: clients,
 			}
@@ -224,11 +289,14 @@ kubectl intercept uninstall --force ends them`
 			if out.String() != tt.out || errOut.String() != tt.errOut {
 				t.Errorf("printed %q and\n%s\nwant\n%s", out, errOut, tt.errOut)
 			}
-			if fine := tt.wantErr == ""; rel.done != (tt.out != "" || tt.fails != nil) || rel.crds != (tt.deleteCRDs && fine) {
+			if fine := tt.wantErr == ""; rel.done != (tt.there != nil && tt.wantErr == "" && !tt.dryRun || tt.fails != nil) || rel.crds != (tt.deleteCRDs && fine && !tt.dryRun) {
 				t.Errorf("uninstalled: %t, definitions deleted: %t", rel.done, rel.crds)
 			}
 			if rel.done {
 				checkGone(t, o.Client, clients)
+			}
+			if left, err := target.Remains(t.Context(), o.Client, "intercept-system"); tt.out == gone && (err != nil || len(left) > 0) {
+				t.Errorf("%v, left: %v", err, left)
 			}
 		})
 	}

@@ -24,6 +24,7 @@ type Flags struct {
 	// ResetThenReuse is the default, unless one of the other two is given.
 	ResetThenReuse bool
 	MaxHistory     int
+	CleanupOnFail  bool
 }
 
 // NewCommand returns the command.
@@ -53,7 +54,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 
 			# Install it if it is not there yet
 			kubectl intercept upgrade --install`),
-		Args: cobra.NoArgs,
+		Args: helm.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.ToOptions(cmd.Context(), f, streams)
 			if err != nil {
@@ -63,6 +64,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 		},
 	}
 	flags.AddFlags(cmd.Flags())
+	helm.AddKubeContext(cmd.Flags(), f)
 	return cmd
 }
 
@@ -78,6 +80,7 @@ func (fl *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&fl.ResetThenReuse, "reset-then-reuse-values", true,
 		"When upgrading, reset the values to the ones built into the chart, apply the last release's values and merge in "+
 			"any overrides from the command line via --set and -f. If '--reset-values' or '--reuse-values' is specified, this is ignored")
+	fs.BoolVar(&fl.CleanupOnFail, "cleanup-on-fail", false, "Allow deletion of new resources created in this upgrade when upgrade fails")
 	fs.IntVar(&fl.MaxHistory, "history-max", 10, "Limit the maximum number of revisions saved per release. Use 0 for no limit")
 }
 
@@ -87,7 +90,7 @@ func (fl *Flags) ToOptions(ctx context.Context, f *kube.Factory, streams generic
 	if err != nil {
 		return nil, err
 	}
-	o.Apply.MaxHistory, o.Apply.Reuse = fl.MaxHistory, fl.reuse()
+	o.Apply.MaxHistory, o.Apply.Reuse, o.Apply.CleanupOnFail = fl.MaxHistory, fl.reuse(), fl.CleanupOnFail
 	return &Options{Options: o, OrInstall: fl.Install}, o.Connect(f)
 }
 

@@ -108,3 +108,24 @@ func TestReuse(t *testing.T) {
 		}
 	}
 }
+
+// Flags with Helm's names do what they do for Helm.
+func TestHelmFlags(t *testing.T) {
+	f := kube.NewFactory()
+	streams, _, _, errOut := genericiooptions.NewTestIOStreams()
+	server := "https://127.0.0.1:1"
+	f.APIServer = &server
+	flags := &Flags{}
+	fs := pflag.NewFlagSet("upgrade", pflag.ContinueOnError)
+	flags.AddFlags(fs)
+	if err := fs.Parse([]string{"--cleanup-on-fail", "--debug", "--history-max=3"}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := flags.ToOptions(t.Context(), f, streams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !o.Apply.CleanupOnFail || o.Apply.Debug != errOut || o.Apply.MaxHistory != 3 {
+		t.Errorf("options %+v", o.Apply)
+	}
+}

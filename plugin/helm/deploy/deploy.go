@@ -9,12 +9,15 @@ import (
 	"fmt"
 	"io"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm/rollout"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 // Releases is what the commands need of helm.Client.
@@ -46,6 +49,9 @@ func New(ctx context.Context, f *kube.Factory, streams genericiooptions.IOStream
 	if err != nil {
 		return nil, err
 	}
+	if flags.Debug {
+		apply.Debug = streams.ErrOut
+	}
 	return &Options{
 		IOStreams: streams, Namespace: helm.Namespace(f), Apply: apply, Force: flags.Force, Print: flags.Print,
 	}, nil
@@ -60,13 +66,21 @@ func (o *Options) Connect(f *kube.Factory) error {
 	if o.Kube, err = kubernetes.NewForConfig(cfg); err != nil {
 		return err
 	}
-	o.Releases, err = helm.New(f, o.Namespace)
+	client, err := helm.New(f, o.Namespace)
+	if err == nil && o.Apply.Debug != nil {
+		client.LogTo(o.Apply.Debug)
+	}
+	o.Releases = client
 	return err
 }
 
 // Render prints what an install would apply. It asks no cluster.
 func (o *Options) Render(ctx context.Context) error {
-	if err := o.warn(); err != nil {
+	values, err := o.Apply.Effective(nil)
+	if err != nil {
+		return err
+	}
+	if err := o.warn(values); err != nil {
 		return err
 	}
 	rel, err := helm.Render(ctx, o.Namespace, o.Apply)
@@ -79,7 +93,7 @@ func (o *Options) Render(ctx context.Context) error {
 // Before looks at the cluster, and changes nothing. It returns the release that
 // is there, nil if none is, and an error for what no command can change.
 func (o *Options) Before(ctx context.Context) (*helm.Release, error) {
-	if err := o.warn(); err != nil {
+	if _, err := o.Apply.Effective(nil); err != nil { // what is misspelt needs no cluster
 		return nil, err
 	}
 	if err := helm.CheckServer(o.Kube.Discovery()); err != nil {
@@ -100,14 +114,69 @@ func (o *Options) Before(ctx context.Context) (*helm.Release, error) {
 	return rel, o.Releases.CheckPending(rel)
 }
 
+// prepare looks at the values that there will be, before anything is changed: it
+// says what is doubtful, and refuses what cannot be. rel is nil for an install.
+func (o *Options) prepare(ctx context.Context, rel *helm.Release) error {
+	values, err := o.Apply.Effective(rel)
+	if err != nil {
+		return err
+	}
+	if err := o.warn(values); err != nil {
+		return err
+	}
+	o.warnSecret(ctx, values)
+	return o.alone(ctx, rel, values)
+}
+
+// alone refuses namespaces in which another traffic-manager works. Who may not
+// look around is told by the traffic-manager itself, when it starts.
+func (o *Options) alone(ctx context.Context, rel *helm.Release, values map[string]any) error {
+	neighbors, err := target.Neighbors(ctx, o.Kube, o.Namespace)
+	if apierrors.IsForbidden(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		problem := n.Overlap(helm.Namespaces(values))
+		switch {
+		case problem == nil:
+		case rel == nil && n.Namespaces == nil:
+			return fmt.Errorf("%w; %s changes that one", problem, helm.Command("upgrade", n.Namespace))
+		default:
+			return problem
+		}
+	}
+	return nil
+}
+
+// warnSecret says that the Secret with the license is not there. It may come
+// later.
+func (o *Options) warnSecret(ctx context.Context, values map[string]any) {
+	name := helm.LicenseSecret(values)
+	if name == "" {
+		return
+	}
+	if _, err := o.Kube.CoreV1().Secrets(o.Namespace).Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		fmt.Fprintf(o.ErrOut, "Warning: there is no secret %s in namespace %s (license.secret.name): until there is, the traffic-manager has no license\n", name, o.Namespace)
+	}
+}
+
 // Install makes the release.
 func (o *Options) Install(ctx context.Context) error {
+	if err := o.prepare(ctx, nil); err != nil {
+		return err
+	}
 	headline := fmt.Sprintf("Installing %s %s into namespace %s", helm.ReleaseName, o.Apply.Chart.Version(), o.Namespace)
 	return o.change(ctx, headline, "installed", o.Releases.Install)
 }
 
 // Upgrade changes old.
 func (o *Options) Upgrade(ctx context.Context, old *helm.Release) error {
+	if err := o.prepare(ctx, old); err != nil {
+		return err
+	}
 	headline := fmt.Sprintf("Upgrading %s in namespace %s", old, old.Namespace)
 	if version := o.Apply.Chart.Version(); version != old.Version {
 		headline = fmt.Sprintf("Upgrading %s from %s to %s in namespace %s", old.Name, old.Version, version, old.Namespace)
@@ -143,8 +212,8 @@ func (o *Options) change(ctx context.Context, headline, verb string, do func(con
 }
 
 // warn is the one place that prints warnings.
-func (o *Options) warn() error {
-	texts, err := o.Apply.Warnings()
+func (o *Options) warn(values map[string]any) error {
+	texts, err := o.Apply.Warnings(values)
 	for _, text := range texts {
 		fmt.Fprintf(o.ErrOut, "Warning: %s\n", text)
 	}

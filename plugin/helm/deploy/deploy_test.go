@@ -94,9 +94,31 @@ func TestBefore(t *testing.T) {
 		rel          releases
 		objects      []runtime.Object
 		force        bool
+		values       map[string]any
+		errOut       string
 		want         *helm.Release
 		wantErr      string
 	}{
+		{name: "beside one for all", server: "v1.30.1", objects: []runtime.Object{says("team-b", "")}, force: true,
+			wantErr: "there is a traffic-manager already, in namespace team-b, for all namespaces; two in one namespace take each other's intercepts apart: " +
+				"everybody can use that one; for two side by side, both need a list of their own: --set namespaces='{…}'; kubectl intercept upgrade --namespace team-b changes that one"},
+		{name: "for all beside one", server: "v1.30.1", objects: []runtime.Object{says("team-b", "shop")},
+			wantErr: "there is a traffic-manager already, in namespace team-b, for namespace shop; two in one namespace take each other's intercepts apart: " +
+				"this one needs a list of other namespaces: --set namespaces='{…}'"},
+		{name: "one in common", server: "v1.30.1", objects: []runtime.Object{says("team-b", "blog,shop")}, values: namespaces("crm", "shop"),
+			wantErr: "there is a traffic-manager already, in namespace team-b, for namespace blog, shop; two in one namespace take each other's intercepts apart: " +
+				"leave shop out of namespaces"},
+		{name: "none in common", server: "v1.30.1", objects: []runtime.Object{says("team-b", "blog,shop"), says("team-a", "")}, values: namespaces("crm")},
+		{name: "upgrade of one of two", server: "v1.30.1", rel: releases{there: deployed}, objects: []runtime.Object{says("team-b", "")}, want: deployed,
+			wantErr: "there is a traffic-manager already, in namespace team-b, for all namespaces; two in one namespace take each other's intercepts apart: " +
+				"everybody can use that one; for two side by side, both need a list of their own: --set namespaces='{…}'"},
+		{name: "no effect", server: "v1.30.1", values: map[string]any{"intercept": map[string]any{"environment": map[string]any{"excluded": []any{"A"}}}},
+			errOut: "Warning: intercept.environment.excluded has no effect in this version: no variables leave a pod yet\n"},
+		{name: "nothing to intercept", server: "v1.30.1", values: map[string]any{"policy": map[string]any{"forbidGlobalIntercepts": map[string]any{"enabled": true}}},
+			errOut: "Warning: policy.forbidGlobalIntercepts forbids every intercept of this version, as all of them take all traffic: nothing can be intercepted where it holds\n"},
+		{name: "no secret", server: "v1.30.1", values: map[string]any{"license": map[string]any{"secret": map[string]any{"name": "mine"}}},
+			errOut: "Warning: there is no secret mine in namespace team-a (license.secret.name): until there is, the traffic-manager has no license\n"},
+		{name: "misspelt", server: "v1.30.1", values: map[string]any{"replica": 2}, wantErr: "invalid values: there is no value replica; did you mean replicas?"},
 		{name: "absent", server: "v1.30.1"},
 		{name: "there", server: "v1.30.1", rel: releases{there: deployed}, want: deployed},
 		{name: "old server", server: "v1.29.0", rel: releases{there: deployed},
@@ -115,20 +137,32 @@ func TestBefore(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o, printed := fixture(t, tt.server, &tt.rel, tt.objects...)
-			o.Force = tt.force
+			o.Force, o.Apply.Values = tt.force, tt.values
 			got, err := o.Before(t.Context())
+			if err == nil {
+				err = o.prepare(t.Context(), got)
+			}
 			if message(err) != tt.wantErr {
 				t.Errorf("error %q, want %q", message(err), tt.wantErr)
 			}
 			if got != tt.want {
 				t.Errorf("release %+v, want %+v", got, tt.want)
 			}
-			if out, errOut := printed(); out+errOut != "" {
+			if out, errOut := printed(); out != "" || errOut != tt.errOut {
 				t.Errorf("printed %q and %q", out, errOut)
 			}
 		})
 	}
 }
+
+// says is what a traffic-manager says of itself.
+func says(namespace, namespaces string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "traffic-manager", Labels: map[string]string{
+		"app.kubernetes.io/name": "traffic-manager", "app.kubernetes.io/part-of": "kubectl-intercept"}},
+		Data: map[string]string{"namespaces": namespaces}}
+}
+
+func namespaces(names ...any) map[string]any { return map[string]any{"namespaces": names} }
 
 func TestChange(t *testing.T) {
 	old := func(version string) *helm.Release {

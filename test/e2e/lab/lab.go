@@ -82,7 +82,7 @@ func (l *Lab) NewNamespace(labels map[string]string) string {
 		if l.Failed() {
 			l.showNamespace(ns.Name)
 		}
-		if err := l.Client.Delete(context.Background(), ns); err != nil {
+		if err := l.Client.Delete(context.Background(), ns); client.IgnoreNotFound(err) != nil {
 			l.Errorf("delete namespace %s: %v", ns.Name, err)
 		}
 	})

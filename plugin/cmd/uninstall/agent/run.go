@@ -27,6 +27,9 @@ type Options struct {
 	// namespaces when that is empty.
 	Ref       *v1alpha1.WorkloadReference
 	Namespace string
+	// Serves says in which namespaces of all agents are removed; nil means
+	// everywhere.
+	Serves func(namespace string) bool
 	// Step says that this is a part of something larger, after which there is no
 	// traffic-manager: nothing is said when there is nothing to do.
 	Step     bool
@@ -50,7 +53,7 @@ func (o *Options) Run(ctx context.Context) error {
 		return nil
 	}
 	if len(pods) == 0 {
-		fmt.Fprintf(o.ErrOut, "no agent to remove from %s\n", what)
+		fmt.Fprintf(o.ErrOut, "no agents to remove %s\n", what)
 		return nil
 	}
 	for i := range pods {
@@ -63,31 +66,32 @@ func (o *Options) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	done := "removed from"
+	n := render.Count(int64(len(pods)), "pod")
 	if !o.Wait {
-		done = "asked to leave"
+		_, err = fmt.Fprintf(o.Out, "asked the agents in %s %s to leave\n", n, what)
+		return err
 	}
-	_, err = fmt.Fprintf(o.Out, "agents %s %s of %s\n", done, render.Count(int64(len(pods)), "pod"), what)
+	_, err = fmt.Fprintf(o.Out, "removed the agents from %s %s\n", n, what)
 	return err
 }
 
 // pods are those with an agent, and what they are of.
 func (o *Options) pods(ctx context.Context) ([]corev1.Pod, string, error) {
 	var pods []corev1.Pod
-	what := "namespace " + o.Namespace
+	what := "in namespace " + o.Namespace
 	switch {
 	case o.Ref != nil:
 		w, _, err := target.Find(ctx, o.Client, o.Namespace, *o.Ref)
 		if err != nil {
 			return nil, "", err
 		}
-		what = w.String()
+		what = "of " + w.String()
 		if pods, err = w.Pods(ctx, o.Client); err != nil {
 			return nil, "", fmt.Errorf("list pods: %w", err)
 		}
 	default:
 		if o.Namespace == "" {
-			what = "all namespaces"
+			what = "in all namespaces"
 		}
 		var list corev1.PodList
 		if err := o.Client.List(ctx, &list, client.InNamespace(o.Namespace)); err != nil {
@@ -95,7 +99,9 @@ func (o *Options) pods(ctx context.Context) ([]corev1.Pod, string, error) {
 		}
 		pods = list.Items
 	}
-	return slices.DeleteFunc(pods, func(p corev1.Pod) bool { return !has(&p) }), what, nil
+	return slices.DeleteFunc(pods, func(p corev1.Pod) bool {
+		return !has(&p) || o.Serves != nil && !o.Serves(p.Namespace)
+	}), what, nil
 }
 
 // has says whether an agent is in the pod.

@@ -66,16 +66,16 @@ func TestRun(t *testing.T) {
 		out, errOut, err string
 		asked            string
 	}{
-		{name: "none", objects: []client.Object{pod("a", "")}, errOut: "no agent to remove from deployment/quote\n"},
+		{name: "none", objects: []client.Object{pod("a", "")}, errOut: "no agents to remove of deployment/quote\n"},
 		{name: "sidecars and ephemeral", objects: []client.Object{pod("a", "sidecar"), pod("b", "ephemeral"), pod("c", "")},
-			out: "agents removed from 2 pods of deployment/quote\n", asked: "a b"},
+			out: "removed the agents from 2 pods of deployment/quote\n", asked: "a b"},
 		{name: "by annotation", objects: []client.Object{pod("a", "annotated")},
-			errOut: "pod a keeps its agent: an annotation of its template wants one, kubectl-intercept.dev/inject or its like\nno agent to remove from deployment/quote\n"},
+			errOut: "pod a keeps its agent: an annotation of its template wants one, kubectl-intercept.dev/inject or its like\nno agents to remove of deployment/quote\n"},
 		{name: "intercepted", objects: []client.Object{pod("a", "sidecar"), intercept},
 			err: "deployment/quote is intercepted by alice: end it first with kubectl intercept leave quote -n shop"},
 		{name: "all, one intercepted", all: true, objects: []client.Object{pod("a", "sidecar"), pod("b", "sidecar"), intercept},
-			errOut: "deployment/quote in namespace shop keeps its agents: it is intercepted by alice\nno agent to remove from namespace shop\n"},
-		{name: "all", all: true, objects: []client.Object{pod("a", "ephemeral")}, out: "agents removed from 1 pod of namespace shop\n", asked: "a"},
+			errOut: "deployment/quote in namespace shop keeps its agents: it is intercepted by alice\nno agents to remove in namespace shop\n"},
+		{name: "all", all: true, objects: []client.Object{pod("a", "ephemeral")}, out: "removed the agents from 1 pod in namespace shop\n", asked: "a"},
 		{name: "nobody acts", stuck: true, objects: []client.Object{pod("a", "sidecar")}, asked: "a",
 			err: "agents are still in a; the traffic-manager goes on trying: a PodDisruptionBudget may hold it up, or new pods that are not ready"},
 		{name: "nobody acts any more", stuck: true, all: true, step: true, objects: []client.Object{pod("a", "sidecar")}, asked: "a",

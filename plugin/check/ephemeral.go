@@ -1,0 +1,106 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+)
+
+// agentName is what an agent's container is called.
+const agentName = "traffic-agent"
+
+// ephemeral is what became of an agent for a running pod, as a dry run.
+type ephemeral struct {
+	// Tried says that the API server and its webhooks have judged; err is their
+	// refusal.
+	tried bool
+	err   error
+	// Hidden says that the user may not ask.
+	hidden bool
+}
+
+// tryAgent asks for an ephemeral agent in a running pod of the namespace, as the
+// traffic-manager would: only so do webhooks speak that look at ephemeral
+// containers alone. It takes a right that "edit" does not have.
+func (e *Env) tryAgent(ctx context.Context) ephemeral {
+	pods, err := e.Kube.CoreV1().Pods(e.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "status.phase=Running"})
+	if err != nil {
+		return ephemeral{}
+	}
+	for _, p := range pods.Items {
+		if p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil || p.Spec.HostNetwork {
+			continue
+		}
+		_, err := e.Kube.CoreV1().Pods(e.Namespace).Patch(ctx, p.Name, types.StrategicMergePatchType, e.agentPatch(ctx, &p),
+			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "ephemeralcontainers")
+		switch {
+		case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it goes; another one
+		case err == nil:
+			return ephemeral{tried: true}
+		case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot patch resource"):
+			return ephemeral{hidden: true}
+		case strings.Contains(err.Error(), "does not support dry run"):
+			return ephemeral{}
+		default:
+			return ephemeral{tried: true, err: err}
+		}
+	}
+	return ephemeral{}
+}
+
+// agentPatch adds an agent to a pod under a name that the pod has not used.
+func (e *Env) agentPatch(ctx context.Context, p *corev1.Pod) []byte {
+	used := map[string]bool{}
+	for _, c := range p.Spec.Containers {
+		used[c.Name] = true
+	}
+	for _, c := range p.Spec.InitContainers {
+		used[c.Name] = true
+	}
+	for _, c := range p.Spec.EphemeralContainers {
+		used[c.Name] = true
+	}
+	name := agentName
+	for n := 2; used[name]; n++ {
+		name = fmt.Sprintf("%s-%d", agentName, n)
+	}
+	patch, _ := json.Marshal(map[string]any{"spec": map[string]any{"ephemeralContainers": []corev1.EphemeralContainer{{ // of plain types
+		EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: name, Image: e.agentImage(ctx), SecurityContext: agentSecurity()},
+	}}}})
+	return patch
+}
+
+// agentImage is the one that the traffic-manager uses, as far as it can be read:
+// a policy may look at registries.
+func (e *Env) agentImage(ctx context.Context) string {
+	var file struct {
+		Agent struct {
+			Image string `json:"image"`
+		} `json:"agent"`
+	}
+	cm, err := e.Kube.CoreV1().ConfigMaps(e.ManagerNamespace).Get(ctx, "traffic-manager-config", metav1.GetOptions{})
+	if err == nil && yaml.Unmarshal([]byte(cm.Data["config.yaml"]), &file) == nil && file.Agent.Image != "" {
+		return file.Agent.Image
+	}
+	return "kubectl-intercept.dev/traffic-agent:" + version.Version
+}
+
+// refusedAgent says what refuses an ephemeral agent, and what to do about that.
+func (e *Env) refusedAgent(err error) (refused, remedy string) {
+	refused = "an ephemeral agent is refused: " + render.Error(err)
+	if strings.Contains(err.Error(), "failed calling webhook") {
+		return refused, fmt.Sprintf("a webhook with failurePolicy Fail is not reached: see that it runs, or have it leave out namespace %s "+
+			"(kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations)", e.Namespace)
+	}
+	return refused, fmt.Sprintf("have the policy that says so allow ephemeral containers named %s, with NET_ADMIN, in namespace %s", agentName, e.Namespace)
+}

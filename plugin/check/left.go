@@ -1,0 +1,81 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// left names what there is of an installation without a traffic-manager, as far
+// as the user may see it; empty if that is nothing.
+func (e *Env) left(ctx context.Context, err error) string {
+	var absent *target.NotInstalledError
+	if !errors.As(err, &absent) {
+		return ""
+	}
+	// Those of a namespace that another traffic-manager serves are that one's.
+	neighbors, _ := target.Neighbors(ctx, e.Kube, e.ManagerNamespace)
+	var parts []string
+	list, _ := target.VisibleIntercepts(ctx, e.Client, e.Namespace, e.ManagerNamespace)
+	for _, i := range list {
+		if !slices.ContainsFunc(neighbors, func(n target.Neighbor) bool { return n.Serves(i.Namespace) }) {
+			parts = append(parts, "intercept "+i.Namespace+"/"+i.Name)
+		}
+	}
+	remains, _ := target.Remains(ctx, e.Client, e.ManagerNamespace)
+	for i := range remains {
+		parts = append(parts, target.RemainName(&remains[i]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// neighbors looks for a traffic-manager elsewhere that works in the same
+// namespaces.
+func (e *Env) neighbors(ctx context.Context) Outcome {
+	i, err := e.askInstalled(ctx)
+	if err != nil {
+		return skip("you may not read where it works")
+	}
+	list, err := target.Neighbors(ctx, e.Kube, e.ManagerNamespace)
+	if apierrors.IsForbidden(err) {
+		return skip("you may not list configmaps in all namespaces, where others would be found")
+	}
+	if err != nil {
+		return fail(render.Error(err), "")
+	}
+	for _, n := range list {
+		if o := n.Overlap(i.Namespaces); o != nil {
+			return fail(o.Detail, o.Hint+fmt.Sprintf("; or remove one of the two: kubectl intercept uninstall -n %s", n.Namespace))
+		}
+	}
+	return ok("")
+}
+
+// inTheWay looks, before an installation, for a traffic-manager elsewhere beside
+// which there cannot be another one, or only one for other namespaces.
+func (e *Env) inTheWay(ctx context.Context) Outcome {
+	list, err := target.Neighbors(ctx, e.Kube, e.ManagerNamespace)
+	if apierrors.IsForbidden(err) {
+		return skip("you may not list configmaps in all namespaces, where it would be found")
+	}
+	if err != nil {
+		return fail(render.Error(err), "")
+	}
+	worst := ok("")
+	for _, n := range list {
+		switch o := n.Overlap(nil); {
+		case n.Namespaces == nil:
+			return fail(o.Detail, o.Hint)
+		default:
+			worst = warn(o.Detail, o.Hint)
+		}
+	}
+	return worst
+}

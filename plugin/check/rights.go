@@ -1,0 +1,92 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+)
+
+// editHint is what to do for somebody who may not work in the namespace. YOU
+// stands for the user.
+func (e *Env) editHint() string {
+	return fmt.Sprintf("the ClusterRole \"edit\" allows it: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n %s", e.Namespace)
+}
+
+// hint is a hint with the user's name.
+func (e *Env) hint(ctx context.Context, text string) string {
+	user, _ := e.askUser(ctx) // withAPI has seen to it
+	return strings.ReplaceAll(text, "YOU", word(user))
+}
+
+// workloads looks whether the user may read what can be intercepted. Without
+// pods, Services and one kind of workload nothing can; without another kind that
+// kind is missing in list, and no more.
+func (e *Env) workloads(ctx context.Context) Outcome {
+	verbs := []string{"get", "list"}
+	kinds := append(needs(e.Namespace, "apps", verbs, "deployments", "statefulsets", "daemonsets", "replicasets"), needs(e.Namespace, "batch", verbs, "jobs")...)
+	lacks, err := e.missing(ctx, slices.Concat(kinds, needs(e.Namespace, "", verbs, "services", "pods")))
+	if err != nil {
+		return fail("ask for your permissions: "+render.Error(err), "")
+	}
+	o := judgeNeeds(lacks, e.hint(ctx, e.editHint()))
+	readable := slices.ContainsFunc(kinds, func(kind need) bool {
+		return !slices.ContainsFunc(lacks, func(n need) bool { return n.group == kind.group && n.resource == kind.resource })
+	})
+	essential := slices.ContainsFunc(lacks, func(n need) bool { return n.group == "" })
+	if o.Status == Failed && readable && !essential {
+		return warn(o.Detail+": workloads of that kind are neither listed nor intercepted", o.Hint)
+	}
+	return o
+}
+
+// tryIntercept makes an Intercept as a dry run: what forbids it speaks then,
+// policies of the traffic-manager and of others.
+func (e *Env) tryIntercept(ctx context.Context) Outcome {
+	if _, err := e.askInstalled(ctx); err != nil {
+		return ok("") // what is wrong there is told elsewhere
+	}
+	user, err := e.askUser(ctx)
+	if err != nil {
+		return ok("")
+	}
+	try := &v1alpha1.Intercept{
+		ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, GenerateName: "check-"},
+		Spec: v1alpha1.InterceptSpec{User: user, Session: "check", Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "check"},
+			Ports: []v1alpha1.InterceptPort{{LocalHost: "127.0.0.1", LocalPort: 8080}}},
+	}
+	err = e.Client.Create(ctx, try, client.DryRunAll)
+	switch {
+	case err == nil, apierrors.IsNotFound(err):
+		return ok("")
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "forbidGlobalIntercepts"):
+		_, what, _ := strings.Cut(err.Error(), "denied request: ")
+		return fail(what+": nothing can be intercepted there, as every intercept of this version takes all traffic",
+			"an administrator allows it: kubectl intercept upgrade --set policy.forbidGlobalIntercepts.enabled=false")
+	}
+	return fail("an intercept would be refused: "+render.Error(err), "")
+}
+
+// dials looks whether a connected machine reaches the namespace: the
+// traffic-manager asks for the right to forward ports to pods there.
+func (e *Env) dials(ctx context.Context) Outcome {
+	lacks, err := e.missing(ctx, needs(e.Namespace, "", []string{"create"}, "pods/portforward"))
+	if err != nil {
+		return fail("ask for your permissions: "+render.Error(err), "")
+	}
+	if len(lacks) == 0 {
+		return ok("")
+	}
+	if i, err := e.askInstalled(ctx); err == nil && i.OpenNetwork {
+		return ok("clientRbac.openNetwork lets every connected machine dial everything")
+	}
+	return warn("you may not "+lacks[0].String()+": connect and run reach nothing there, while intercepts work", e.hint(ctx, e.editHint()))
+}

@@ -1,0 +1,79 @@
+package target
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// managerName is the name of the ConfigMap and of the Deployment.
+const managerName = "traffic-manager"
+
+// Neighbor is a traffic-manager in another namespace of the cluster.
+type Neighbor struct {
+	// Namespace is its own.
+	Namespace string
+	// Namespaces are those it works in; nil means all.
+	Namespaces []string
+}
+
+// Neighbors lists the traffic-managers in other namespaces than one.
+func Neighbors(ctx context.Context, clients kubernetes.Interface, namespace string) ([]Neighbor, error) {
+	list, err := clients.CoreV1().ConfigMaps("").List(ctx, metav1.ListOptions{
+		LabelSelector: "app.kubernetes.io/name=" + managerName + ",app.kubernetes.io/part-of=kubectl-intercept",
+		FieldSelector: "metadata.name=" + managerName})
+	if err != nil {
+		return nil, fmt.Errorf("look for other traffic-managers: %w", err)
+	}
+	var out []Neighbor
+	for _, cm := range list.Items {
+		if cm.Name != managerName || cm.Namespace == namespace {
+			continue
+		}
+		n := Neighbor{Namespace: cm.Namespace}
+		if text := cm.Data["namespaces"]; text != "" {
+			n.Namespaces = strings.Split(text, ",")
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// Serves says that the neighbor works in a namespace.
+func (n *Neighbor) Serves(namespace string) bool {
+	return n.Namespaces == nil || slices.Contains(n.Namespaces, namespace)
+}
+
+// Overlap says why a traffic-manager for some namespaces, nil for all, cannot be
+// beside the neighbor; nil if it can.
+func (n *Neighbor) Overlap(namespaces []string) *Obstruction {
+	shared := slices.DeleteFunc(slices.Clone(namespaces), func(ns string) bool { return !n.Serves(ns) })
+	if len(namespaces) > 0 && len(shared) == 0 {
+		return nil
+	}
+	where := "all namespaces"
+	if n.Namespaces != nil {
+		where = "namespace " + strings.Join(n.Namespaces, ", ")
+	}
+	o := &Obstruction{Detail: fmt.Sprintf("there is a traffic-manager already, in namespace %s, for %s; two in one namespace take each other's intercepts apart",
+		n.Namespace, where)}
+	switch {
+	case n.Namespaces == nil:
+		o.Hint = "everybody can use that one; for two side by side, both need a list of their own: --set namespaces='{…}'"
+	case len(namespaces) == 0:
+		o.Hint = "this one needs a list of other namespaces: --set namespaces='{…}'"
+	default:
+		o.Hint = "leave " + strings.Join(shared, ", ") + " out of namespaces"
+	}
+	return o
+}
+
+// Obstruction is what is in the way, and what to do about it.
+type Obstruction struct{ Detail, Hint string }
+
+// Error is both.
+func (o *Obstruction) Error() string { return o.Detail + ": " + o.Hint }

@@ -1,0 +1,77 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
+)
+
+// failsClosed is a webhook on ephemeral containers that nobody answers.
+const failsClosed = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: NAME}
+webhooks:
+  - name: deny.example.com
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Fail
+    timeoutSeconds: 2
+    clientConfig: {service: {namespace: NAME, name: nobody, path: /}}
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAME}}
+    rules: [{apiGroups: [""], apiVersions: [v1], operations: ["*"], resources: [pods/ephemeralcontainers]}]
+`
+
+// TestCheckObstacles: check finds what add would stumble over.
+func TestCheckObstacles(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("quote.yaml")
+	admin, alice := administrator(l), l.Laptop("alice")
+	says := func(p *lab.Laptop, texts ...string) {
+		t.Helper()
+		out := p.Try("kubectl-intercept", "check", "-n", l.Namespace).Out
+		for _, text := range texts {
+			if !strings.Contains(out, text) {
+				t.Errorf("check of %s does not say %q", p.User, text)
+			}
+		}
+	}
+	says(admin, "√ namespace \""+l.Namespace+"\" lets an agent")
+	file := filepath.Join(admin.Home, "webhook.yaml")
+	l.Must(os.WriteFile(file, []byte(strings.ReplaceAll(failsClosed, "NAME", l.Namespace)), 0o600))
+	admin.Kubectl("create", "-f", file)
+	l.Cleanup(func() {
+		if _, err := kubectlWithin(context.Background(), l, "delete", "validatingwebhookconfiguration", l.Namespace); err != nil {
+			t.Error(err)
+		}
+	})
+	says(admin, "‼ namespace \""+l.Namespace+"\" lets an agent", `failed calling webhook "deny.example.com"`, "kubectl get validatingwebhookconfigurations")
+
+	// Somebody who may read and intercept, and no more.
+	l.Allow("carol", "view", l.Namespace)
+	carol := l.Stranger("carol")
+	says(carol, "‼ you may reach the Services and pods of namespace", "you may not create pods/portforward")
+	says(alice, "√ you may reach the Services and pods of namespace")
+
+	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true")
+	l.Until("the API server heeds the new policy", func() error {
+		out, err := alice.Look("check")
+		if err == nil {
+			return fmt.Errorf("check is content:\n%s", out)
+		}
+		return nil
+	})
+	says(alice, "× you may intercept in namespace", "intercepts that take all traffic are forbidden in namespace \""+l.Namespace+"\"",
+		"--set policy.forbidGlobalIntercepts.enabled=false")
+	o := admin.Intercept("upgrade", "--dry-run=server")
+	if !strings.Contains(o.Err, "Warning: policy.forbidGlobalIntercepts forbids every intercept of this version") {
+		t.Error("upgrade does not warn about what was set before")
+	}
+}
