@@ -229,6 +229,9 @@ func together(a, b v1alpha1.PodStatus) v1alpha1.PodStatus {
 	}
 	a.Connections += b.Connections
 	a.Fallbacks += b.Fallbacks
+	for _, m := range b.NotDelivered {
+		a.NotDelivered = missed(a.NotDelivered, m)
+	}
 	a.BytesIn += b.BytesIn
 	a.BytesOut += b.BytesOut
 	if a.LastRequest.Before(b.LastRequest) {
@@ -249,6 +252,9 @@ func (a *agent) status(uid string) (v1alpha1.PodStatus, bool) {
 		found = true
 		s.Connections += int64(p.Connections)
 		s.Fallbacks += int64(p.Fallbacks)
+		for _, m := range p.Missed {
+			s.NotDelivered = missed(s.NotDelivered, v1alpha1.NotDelivered{Reason: reason(m.Reason), Connections: int64(m.Connections)})
+		}
 		s.BytesIn += int64(p.BytesIn)
 		s.BytesOut += int64(p.BytesOut)
 		last = max(last, p.LastConnection)

@@ -171,6 +171,34 @@ const (
 	PodError PodState = "Error"
 )
 
+// NotDeliveredReason is why a connection did not reach the laptop's program.
+type NotDeliveredReason string
+
+// The reasons.
+const (
+	// ProgramRefused: nothing listens on the local port.
+	ProgramRefused NotDeliveredReason = "ProgramRefused"
+	// ProgramSilent: the program did not take the connection in time.
+	ProgramSilent NotDeliveredReason = "ProgramSilent"
+	// SessionAway: the session has no connection to the traffic-manager.
+	SessionAway NotDeliveredReason = "SessionAway"
+	// SessionSilent: it has one and did not answer in time.
+	SessionSilent NotDeliveredReason = "SessionSilent"
+	// ManagerUnreachable: the agent did not reach the traffic-manager.
+	ManagerUnreachable NotDeliveredReason = "ManagerUnreachable"
+	// NotAllowed: the traffic-manager knew of no such intercept and session.
+	NotAllowed NotDeliveredReason = "NotAllowed"
+	// UnknownReason is one that this version does not know.
+	UnknownReason NotDeliveredReason = "Unknown"
+)
+
+// NotDelivered is how many connections did not reach the laptop's program for
+// one reason.
+type NotDelivered struct {
+	Reason      NotDeliveredReason `json:"reason"`
+	Connections int64              `json:"connections"`
+}
+
 // PodStatus is the intercept's state in one pod.
 type PodStatus struct {
 	// Name is the pod's name.
@@ -192,6 +220,13 @@ type PodStatus struct {
 	//
 	// +optional
 	Fallbacks int64 `json:"fallbacks,omitempty"`
+	// NotDelivered says for what reasons there were fallbacks. Agents of older
+	// versions do not tell.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=reason
+	NotDelivered []NotDelivered `json:"notDelivered,omitempty"`
 	// BytesIn is what callers sent, BytesOut what they received.
 	//
 	// +optional

@@ -51,6 +51,10 @@ type Intercept struct {
 	Connections int64  `json:"connections"`
 	Fallbacks   int64  `json:"fallbacks"`
 	NoFallback  bool   `json:"noFallback,omitempty"`
+	// NotDelivered says for what reasons there were fallbacks.
+	NotDelivered []v1alpha1.NotDelivered `json:"notDelivered,omitempty"`
+	// Probes are those of the kubelet that failed in its pods since it began.
+	Probes []FailedProbe `json:"failedProbes,omitempty"`
 }
 
 // Port is an intercepted port and where it goes.
@@ -65,6 +69,7 @@ func describe(i *v1alpha1.Intercept) Intercept {
 		NoFallback: i.Spec.NoFallback, Ports: []Port{}}
 	for _, p := range i.Status.Pods {
 		d.Fallbacks += p.Fallbacks
+		d.NotDelivered = addMissed(d.NotDelivered, p)
 	}
 	for _, p := range i.Status.Ports {
 		d.Ports = append(d.Ports, Port{resolve.Identifier(p), render.Local(p.LocalHost, p.LocalPort, p.Protocol)})

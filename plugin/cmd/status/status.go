@@ -131,7 +131,9 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 	}
 	for _, i := range visible {
 		if i.Spec.User == s.User || i.Namespace == s.Namespace {
-			s.Intercepts = append(s.Intercepts, describe(&i))
+			d := describe(&i)
+			d.Probes = failedProbes(ctx, c, &i)
+			s.Intercepts = append(s.Intercepts, d)
 		}
 	}
 	return nil
