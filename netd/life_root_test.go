@@ -83,6 +83,27 @@ func TestPackets(t *testing.T) {
 	}
 }
 
+// connect starts a program that waits for an answer through the TUN.
+func (l *laptop) connect(addr string) *process {
+	l.t.Helper()
+	p := l.start(l.command("bash", "-c", "exec 3<>/dev/tcp/"+addr+"/80"))
+	const waiting = "02" // TCP_SYN_SENT
+	file := "/proc/net/tcp"
+	if strings.Contains(addr, ":") {
+		file = "/proc/net/tcp6"
+	}
+	l.await("a connection to "+addr, func() (string, bool) {
+		s := l.read(file)
+		for line := range strings.Lines(s) {
+			if f := strings.Fields(line); len(f) > 3 && f[3] == waiting {
+				return s, true
+			}
+		}
+		return s, false
+	})
+	return p
+}
+
 // Who dies, in which way: the laptop is as before, at once or when the next
 // netd starts.
 func TestDeaths(t *testing.T) {
@@ -109,12 +130,16 @@ func TestDeaths(t *testing.T) {
 			netd := l.serve()
 			s := l.session()
 			s.must(handover.OpOpen, config())
+			open := []*process{l.connect("10.96.0.7"), l.connect("fd10::7")}
 			tt.die(t, netd, s.process)
 			if tt.next {
 				if l.read("/etc/resolv.conf") == ownConf {
 					t.Error("resolv.conf was restored by nobody: the test shows nothing")
 				}
 				l.serve()
+			}
+			for _, p := range open {
+				p.ends(t) // its connection was through the TUN
 			}
 			l.becomes(before)
 		})

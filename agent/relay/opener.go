@@ -97,8 +97,8 @@ func (o *Opener) Keep(routes []*Route) {
 }
 
 // Open asks the route's relays, one after the other, to take the flow, and
-// returns the stream once one accepted. The answer Refused is final: the laptop
-// was reached.
+// returns the stream once one accepted. The answers Refused and TimedOut are final: the
+// laptop was reached.
 func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.Stream, error) {
 	open.Intercept, open.InterceptUID, open.Session = r.Intercept, r.UID, r.Session
 	failed := ErrNoRelay
@@ -109,6 +109,7 @@ func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.
 			continue
 		}
 		if ok, _ := o.breaker.allow(line.session(), time.Now()); !ok {
+			failed = ErrSilent
 			continue
 		}
 		s, err := o.ask(ctx, line, trial, open)
@@ -117,7 +118,7 @@ func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.
 		}
 		failed = err
 		var v *VerdictError
-		if ctx.Err() != nil || errors.As(err, &v) && v.Verdict == tunnel.Refused {
+		if ctx.Err() != nil || errors.As(err, &v) && (v.Verdict == tunnel.Refused || v.Verdict == tunnel.TimedOut) {
 			break
 		}
 		if errors.Is(err, context.DeadlineExceeded) {

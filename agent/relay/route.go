@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
@@ -20,8 +21,8 @@ type Route struct {
 	Relays []string
 	// NoFallback closes what the laptop does not take.
 	NoFallback bool
-	// HTTPProbes leaves the kubelet's HTTP requests with the application.
-	HTTPProbes bool
+	// Probes stay with the application; nil if there are none.
+	Probes *probe.Set
 }
 
 // SameOwner says that o is the same intercept of the same session, so that its
@@ -35,7 +36,7 @@ func RouteOf(c *rpc.CapturePort) *Route {
 	r := c.Route
 	return &Route{
 		Intercept: r.Intercept, UID: r.InterceptUid, Session: r.Session,
-		Relays: r.Relays, NoFallback: r.NoFallback, HTTPProbes: c.HttpProbes,
+		Relays: r.Relays, NoFallback: r.NoFallback, Probes: probe.Of(c),
 	}
 }
 
@@ -53,6 +54,8 @@ type Counters struct {
 	BytesIn, BytesOut atomic.Uint64
 	// LastConnection is in Unix milliseconds.
 	LastConnection atomic.Int64
+
+	missed [len(reasons)]atomic.Uint64 // of Fallbacks, by reason
 }
 
 // Arrived counts a connection.

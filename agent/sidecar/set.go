@@ -228,7 +228,7 @@ func (s *Set) Report() *rpc.AgentReport {
 		r.Ports = append(r.Ports, &rpc.PortReport{
 			Port: uint32(p.Number), Protocol: rpc.Protocol(rpc.Protocol_value[p.Protocol]), InterceptUid: p.route.UID,
 			State: p.state, Message: p.message,
-			Connections: p.counters.Connections.Load(), Fallbacks: p.counters.Fallbacks.Load(),
+			Connections: p.counters.Connections.Load(), Fallbacks: p.counters.Fallbacks.Load(), Missed: p.counters.Reasons(),
 			BytesIn: p.counters.BytesIn.Load(), BytesOut: p.counters.BytesOut.Load(),
 			LastConnection: p.counters.LastConnection.Load(),
 		})

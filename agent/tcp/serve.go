@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
@@ -28,14 +29,16 @@ func (l *Listener) serve(c *net.TCPConn) {
 		caller.Reset()
 		return
 	}
-	f.caller = caller
+	if f.caller == nil {
+		f.caller = caller
+	}
 	if !l.adopt(f) {
 		caller.Reset()
 		f.other.Reset()
 		return
 	}
 	defer l.release(f)
-	if err := tunnel.Pipe(caller, f.other, f.count); err != nil {
+	if err := tunnel.Pipe(f.caller, f.other, f.count); err != nil {
 		l.log.Debug("connection broke", "source", source, "error", err)
 	}
 }
@@ -49,27 +52,37 @@ func (l *Listener) connect(c *net.TCPConn, source, dialled netip.AddrPort) *flow
 	}
 	buf := l.firsts.Get().(*[maxFirst]byte)
 	defer l.firsts.Put(buf) // not held while the connection lives
-	first, err := firstBytes(c, buf[:])
+	first, over, err := firstBytes(c, buf[:])
 	if err != nil {
 		return nil
 	}
-	if t.route.HTTPProbes {
-		var probe bool
-		if first, probe = awaitProbe(c, buf[:], len(first)); probe {
-			return l.application(dialled, first)
-		}
+	o := opening{first: first}
+	if t.route.Probes != nil {
+		o = judge(c, t.route.Probes.From(source.Addr()), buf[:], first, over)
+	}
+	f := l.lead(o, t, source, dialled)
+	if f != nil && o.acks != nil {
+		f.caller = &acked{Stream: tunnel.NewTCP(c), filter: o.acks}
+	}
+	return f
+}
+
+// lead takes a connection to the laptop, unless it is a probe.
+func (l *Listener) lead(o opening, t *target, source, dialled netip.AddrPort) *flow {
+	if o.probe {
+		return l.application(dialled, o.first)
 	}
 	t.counters.Arrived()
 	if len(t.route.Relays) == 0 { // the laptop is away
-		t.counters.Fallbacks.Add(1)
-		return l.application(dialled, first)
+		t.counters.Missed(relay.ErrAway)
+		return l.application(dialled, o.first)
 	}
-	open := &tunnel.Open{Protocol: tunnel.TCP, Port: l.cfg.Port, Source: source, First: first}
+	open := &tunnel.Open{Protocol: tunnel.TCP, Port: l.cfg.Port, Source: source, First: o.first}
 	laptop, err := l.opener.Open(t.ctx, t.route, open)
 	if err != nil {
-		return l.fallBack(dialled, first, t, err)
+		return l.fallBack(dialled, o.first, t, err)
 	}
-	t.counters.Moved(len(first), 0)
+	t.counters.Moved(len(o.first), 0)
 	return &flow{other: laptop, route: t.route, count: t.counters.Moved}
 }
 
@@ -83,7 +96,7 @@ func (l *Listener) fallBack(to netip.AddrPort, first []byte, t *target, why erro
 		}
 		return l.application(to, first)
 	}
-	t.counters.Fallbacks.Add(1)
+	t.counters.Missed(why)
 	if t.route.NoFallback {
 		l.log.Debug("laptop did not take the connection, closed", "error", why)
 		return nil

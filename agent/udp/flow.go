@@ -2,6 +2,7 @@ package udp
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -65,7 +66,7 @@ func (l *Listener) serve(f *flow) {
 		l.toApplication(f, first)
 		return
 	}
-	err := relay.ErrNoRelay
+	err := relay.ErrAway
 	if len(r.Relays) > 0 {
 		var laptop tunnel.Stream
 		open := &tunnel.Open{Protocol: tunnel.UDP, Port: l.port, Source: f.key.source}
@@ -73,17 +74,19 @@ func (l *Listener) serve(f *flow) {
 			open.First = first
 		}
 		if laptop, err = l.opener.Open(f.ctx, r, open); err == nil {
-			err = l.toLaptop(f, laptop, first, open.First != nil)
+			if broke := l.toLaptop(f, laptop, first, open.First != nil); broke != nil {
+				err = fmt.Errorf("%w: %w", relay.ErrRefused, broke)
+			}
 		}
 		if err == nil || f.ctx.Err() != nil {
 			return
 		}
 		if r.NoFallback {
-			f.target.counters.Fallbacks.Add(1)
+			f.target.counters.Missed(err)
 			return
 		}
 	}
-	f.target.counters.Fallbacks.Add(1)
+	f.target.counters.Missed(err)
 	l.log.Debug("laptop did not take the datagrams, the application does", "source", f.key.source, "error", err)
 	l.toApplication(f, first)
 }

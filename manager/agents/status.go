@@ -251,6 +251,9 @@ func (a *agent) port(p *rpc.PortReport) v1alpha1.PodPort {
 	case rpc.PortState_FAILED:
 		out.State = v1alpha1.PodError
 	}
+	for _, m := range p.Missed {
+		out.Miss(v1alpha1.NotDelivered{Reason: reason(m.Reason), Connections: int64(m.Connections)})
+	}
 	if p.LastConnection > 0 {
 		t := metav1.NewTime(time.UnixMilli(p.LastConnection).UTC().Truncate(time.Second))
 		out.LastRequest = &t

@@ -44,17 +44,37 @@ func serviceAddresses(o client.Object) []string {
 	return list
 }
 
-// podAddresses leaves out pods on the host's network, whose address is the
-// node's, and those that have ended, whose address may be another's by now.
+// podAddresses leaves out those that have ended, whose address may be another's
+// by now. A pod on the host's network has the node's, and of that only the ports
+// which it declares.
 func podAddresses(o client.Object) []string {
 	p, ok := o.(*corev1.Pod)
-	if !ok || p.Spec.HostNetwork || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+	if !ok || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 		return nil
 	}
 	var list []string
 	for _, ip := range p.Status.PodIPs {
-		if a, err := netip.ParseAddr(ip.IP); err == nil {
+		a, err := netip.ParseAddr(ip.IP)
+		switch {
+		case err != nil:
+		case p.Spec.HostNetwork:
+			list = append(list, hostPorts(p, a)...)
+		default:
 			list = append(list, a.String())
+		}
+	}
+	return list
+}
+
+// hostPorts are the ports of the node that are a pod's.
+func hostPorts(p *corev1.Pod, node netip.Addr) []string {
+	var list []string
+	for _, c := range slices.Concat(p.Spec.Containers, p.Spec.InitContainers) {
+		for _, port := range c.Ports {
+			text := netip.AddrPortFrom(node, uint16(port.ContainerPort)).String()
+			if !slices.Contains(list, text) {
+				list = append(list, text)
+			}
 		}
 	}
 	return list
@@ -136,6 +156,16 @@ func find(ctx context.Context, r client.Reader, to netip.AddrPort) (place, error
 		return place{}, err
 	}
 	found := place{outside: true}
+	var hosts corev1.PodList
+	port := netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	if err := r.List(ctx, &hosts, client.MatchingFields{addressField: port.String()}); err != nil {
+		return place{}, err
+	}
+	for _, p := range hosts.Items {
+		if !slices.Contains(found.namespaces, p.Namespace) {
+			found.namespaces = append(found.namespaces, p.Namespace)
+		}
+	}
 	for i := range outside.Items {
 		e := &outside.Items[i]
 		if !hasPort(e, to.Port()) {

@@ -27,6 +27,13 @@ func pod(ns, name, ip string, phase corev1.PodPhase, hostNetwork bool) *corev1.P
 		Status: corev1.PodStatus{Phase: phase, PodIPs: []corev1.PodIP{{IP: ip}}}}
 }
 
+// onHost is a pod that declares a port of its node.
+func onHost(ns, name, ip string, port int32) *corev1.Pod {
+	p := pod(ns, name, ip, corev1.PodRunning, true)
+	p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{ContainerPort: port}}}}
+	return p
+}
+
 // slice gives addresses outside of the cluster to a Service, at a port, or at all.
 func slice(ns, name string, port int32, addrs ...string) *discoveryv1.EndpointSlice {
 	e := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: name}},
@@ -49,6 +56,7 @@ func newReach(t *testing.T, p Policy) (r *Reach, asked *int) {
 			pod("shop", "quote-1", "10.244.0.1", corev1.PodRunning, false),
 			pod("bank", "ended", "10.244.0.2", corev1.PodSucceeded, false), pod("shop", "heir", "10.244.0.2", corev1.PodRunning, false),
 			pod("shop", "on-node", "192.168.0.1", corev1.PodRunning, true),
+			onHost("shop", "exporter", "192.168.0.1", 9100), onHost("bank", "exporter", "192.168.0.1", 9200),
 			slice("default", "kubernetes", 6443, "192.168.0.1"), slice("shop", "database", 5432, "172.16.0.5", "fd11::5"),
 			slice("bank", "ledger", 5432, "172.16.0.6"), slice("bank", "database", 5432, "172.16.0.5"), slice("blog", "ledger", 0, "172.16.0.6"),
 			slice("shop", "thief", 80, "10.96.2.1", "10.244.0.3", "169.254.169.254"), pod("bank", "vault-1", "10.244.0.3", corev1.PodRunning, false)).
@@ -90,6 +98,9 @@ func TestCheck(t *testing.T) {
 		{"API server", "10.96.0.1:443", bob, Policy{}, ""},
 		{"API server, its endpoint", "192.168.0.1:6443", bob, Policy{}, ""},
 		{"node", "192.168.0.1:10250", alice, Policy{}, "192.168.0.1" + nobodys},
+		{"a pod on the node's network", "192.168.0.1:9100", alice, Policy{}, ""},
+		{"the same, of another namespace", "192.168.0.1:9200", alice, Policy{}, missing("alice", "192.168.0.1", "bank")},
+		{"the same, another user", "192.168.0.1:9100", bob, Policy{}, missing("bob", "192.168.0.1", "shop")},
 		{"cloud metadata", "169.254.169.253:80", alice, Policy{}, "169.254.169.253" + nobodys},
 		{"cloud metadata, claimed", "169.254.169.254:80", alice, Policy{}, "169.254.169.254" + nobodys},
 		{"outside, behind a Service", "172.16.0.5:5432", alice, Policy{}, ""},

@@ -7,17 +7,14 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
@@ -127,11 +124,11 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod) ([]*rpc.CapturePort
 				continue
 			}
 			ports = append(ports, &rpc.CapturePort{
-				Port: uint32(number), Protocol: protocol(r.Protocol),
-				KeepEstablished: ic.Spec.KeepEstablished, HttpProbes: probed(pod, number) && !sidecar.TakenOver(sidecar.Of(pod), number),
+				Port: uint32(number), Protocol: protocol(r.Protocol), KeepEstablished: ic.Spec.KeepEstablished,
 				Route: &rpc.Route{Intercept: ic.Namespace + "/" + ic.Name, InterceptUid: string(ic.UID),
 					Session: ic.Spec.Session, Relays: relays, NoFallback: ic.Spec.NoFallback},
 			})
+			declareProbes(ports[len(ports)-1], pod)
 		}
 	}
 	slices.SortFunc(ports, func(a, b *rpc.CapturePort) int {
@@ -182,30 +179,4 @@ func protocol(p corev1.Protocol) rpc.Protocol {
 		return rpc.Protocol_UDP
 	}
 	return rpc.Protocol_TCP
-}
-
-// probed says that the kubelet asks this port by HTTP for its health.
-func probed(pod *corev1.Pod, number int32) bool {
-	for _, c := range pod.Spec.Containers {
-		for _, probe := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
-			if probe == nil || probe.HTTPGet == nil {
-				continue
-			}
-			if port := probe.HTTPGet.Port; port.Type == intstr.Int && port.IntVal == number ||
-				port.Type == intstr.String && named(&c, port.StrVal) == number {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func named(c *corev1.Container, name string) int32 {
-	for _, p := range c.Ports {
-		if p.Name == name {
-			return p.ContainerPort
-		}
-	}
-	n, _ := strconv.ParseInt(name, 10, 32)
-	return int32(n)
 }

@@ -85,6 +85,8 @@ func (r *Relay) open(pod pki.Pod, o *tunnel.Open) (*tunnel.OutFlow, tunnel.Verdi
 	switch {
 	case errors.Is(err, tunnel.ErrRefused):
 		return nil, tunnel.Refused
+	case errors.Is(err, tunnel.ErrTimedOut):
+		return nil, tunnel.TimedOut
 	case errors.Is(err, tunnel.ErrDenied):
 		return nil, tunnel.Denied
 	}

@@ -121,6 +121,125 @@ func (PortState) EnumDescriptor() ([]byte, []int) {
 	return file_agent_proto_rawDescGZIP(), []int{1}
 }
 
+type Reason int32
+
+const (
+	Reason_UNKNOWN Reason = 0
+	// PROGRAM_REFUSED: nothing listens on the local port.
+	Reason_PROGRAM_REFUSED Reason = 1
+	// PROGRAM_SILENT: the program did not take the connection in time.
+	Reason_PROGRAM_SILENT Reason = 2
+	// SESSION_AWAY: the session has no connection to the traffic-manager.
+	Reason_SESSION_AWAY Reason = 3
+	// SESSION_SILENT: it has one and does not answer.
+	Reason_SESSION_SILENT Reason = 4
+	// MANAGER_UNREACHABLE: the agent does not reach the traffic-manager.
+	Reason_MANAGER_UNREACHABLE Reason = 5
+	// NOT_ALLOWED: the traffic-manager knows of no such intercept and session.
+	Reason_NOT_ALLOWED Reason = 6
+)
+
+// Enum value maps for Reason.
+var (
+	Reason_name = map[int32]string{
+		0: "UNKNOWN",
+		1: "PROGRAM_REFUSED",
+		2: "PROGRAM_SILENT",
+		3: "SESSION_AWAY",
+		4: "SESSION_SILENT",
+		5: "MANAGER_UNREACHABLE",
+		6: "NOT_ALLOWED",
+	}
+	Reason_value = map[string]int32{
+		"UNKNOWN":             0,
+		"PROGRAM_REFUSED":     1,
+		"PROGRAM_SILENT":      2,
+		"SESSION_AWAY":        3,
+		"SESSION_SILENT":      4,
+		"MANAGER_UNREACHABLE": 5,
+		"NOT_ALLOWED":         6,
+	}
+)
+
+func (x Reason) Enum() *Reason {
+	p := new(Reason)
+	*p = x
+	return p
+}
+
+func (x Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_agent_proto_enumTypes[2].Descriptor()
+}
+
+func (Reason) Type() protoreflect.EnumType {
+	return &file_agent_proto_enumTypes[2]
+}
+
+func (x Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Reason.Descriptor instead.
+func (Reason) EnumDescriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{2}
+}
+
+type Probe_Kind int32
+
+const (
+	Probe_HTTP  Probe_Kind = 0
+	Probe_HTTPS Probe_Kind = 1
+	Probe_TCP   Probe_Kind = 2
+	Probe_GRPC  Probe_Kind = 3
+)
+
+// Enum value maps for Probe_Kind.
+var (
+	Probe_Kind_name = map[int32]string{
+		0: "HTTP",
+		1: "HTTPS",
+		2: "TCP",
+		3: "GRPC",
+	}
+	Probe_Kind_value = map[string]int32{
+		"HTTP":  0,
+		"HTTPS": 1,
+		"TCP":   2,
+		"GRPC":  3,
+	}
+)
+
+func (x Probe_Kind) Enum() *Probe_Kind {
+	p := new(Probe_Kind)
+	*p = x
+	return p
+}
+
+func (x Probe_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Probe_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_agent_proto_enumTypes[3].Descriptor()
+}
+
+func (Probe_Kind) Type() protoreflect.EnumType {
+	return &file_agent_proto_enumTypes[3]
+}
+
+func (x Probe_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Probe_Kind.Descriptor instead.
+func (Probe_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{4, 0}
+}
+
 type EnrollRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -335,10 +454,16 @@ type CapturePort struct {
 	Protocol Protocol               `protobuf:"varint,2,opt,name=protocol,proto3,enum=kubectlintercept.agent.v1.Protocol" json:"protocol,omitempty"`
 	// keep_established leaves connections alone that were open before.
 	KeepEstablished bool `protobuf:"varint,3,opt,name=keep_established,json=keepEstablished,proto3" json:"keep_established,omitempty"`
-	// http_probes says that the kubelet probes this port by HTTP; its requests
-	// stay with the application.
-	HttpProbes    bool   `protobuf:"varint,4,opt,name=http_probes,json=httpProbes,proto3" json:"http_probes,omitempty"`
-	Route         *Route `protobuf:"bytes,5,opt,name=route,proto3" json:"route,omitempty"`
+	// http_probes says that one of probes is by HTTP, for agents that know of
+	// no others.
+	HttpProbes bool   `protobuf:"varint,4,opt,name=http_probes,json=httpProbes,proto3" json:"http_probes,omitempty"`
+	Route      *Route `protobuf:"bytes,5,opt,name=route,proto3" json:"route,omitempty"`
+	// probes are the kubelet's calls to this port that the pod's spec declares.
+	// They stay with the application.
+	Probes []*Probe `protobuf:"bytes,6,rep,name=probes,proto3" json:"probes,omitempty"`
+	// node_addresses are those that the kubelet's calls may come from, as far as
+	// the API tells. Others' calls may come from there, too.
+	NodeAddresses []string `protobuf:"bytes,7,rep,name=node_addresses,json=nodeAddresses,proto3" json:"node_addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -408,6 +533,154 @@ func (x *CapturePort) GetRoute() *Route {
 	return nil
 }
 
+func (x *CapturePort) GetProbes() []*Probe {
+	if x != nil {
+		return x.Probes
+	}
+	return nil
+}
+
+func (x *CapturePort) GetNodeAddresses() []string {
+	if x != nil {
+		return x.NodeAddresses
+	}
+	return nil
+}
+
+// Probe is a probe or a lifecycle hook by which the kubelet calls a port.
+type Probe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  Probe_Kind             `protobuf:"varint,1,opt,name=kind,proto3,enum=kubectlintercept.agent.v1.Probe_Kind" json:"kind,omitempty"`
+	// target is what the request line of an HTTP probe asks for, "/healthz".
+	Target string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	// host is the name of the server that a TLS client says; usually none.
+	Host string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
+	// headers are those that the spec gives to an HTTP probe.
+	Headers []*Header `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers,omitempty"`
+	// hook says that it is a lifecycle hook.
+	Hook          bool `protobuf:"varint,5,opt,name=hook,proto3" json:"hook,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Probe) Reset() {
+	*x = Probe{}
+	mi := &file_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Probe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Probe) ProtoMessage() {}
+
+func (x *Probe) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Probe.ProtoReflect.Descriptor instead.
+func (*Probe) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Probe) GetKind() Probe_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Probe_HTTP
+}
+
+func (x *Probe) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *Probe) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Probe) GetHeaders() []*Header {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Probe) GetHook() bool {
+	if x != nil {
+		return x.Hook
+	}
+	return false
+}
+
+// Header is one of an HTTP request.
+type Header struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Header) Reset() {
+	*x = Header{}
+	mi := &file_agent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Header) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Header) ProtoMessage() {}
+
+func (x *Header) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Header.ProtoReflect.Descriptor instead.
+func (*Header) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Header) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Header) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // Route says where the captured connections go.
 type Route struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -426,7 +699,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +711,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +724,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4}
+	return file_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Route) GetIntercept() string {
@@ -504,7 +777,7 @@ type AgentReport struct {
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -516,7 +789,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -529,7 +802,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AgentReport) GetVersion() string {
@@ -573,13 +846,15 @@ type PortReport struct {
 	BytesOut     uint64                 `protobuf:"varint,9,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
 	// last_connection is Unix time in milliseconds; 0 for none.
 	LastConnection int64 `protobuf:"varint,10,opt,name=last_connection,json=lastConnection,proto3" json:"last_connection,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// missed says for what reasons there were fallbacks.
+	Missed        []*Missed `protobuf:"bytes,11,rep,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PortReport) Reset() {
 	*x = PortReport{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +866,7 @@ func (x *PortReport) String() string {
 func (*PortReport) ProtoMessage() {}
 
 func (x *PortReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +879,7 @@ func (x *PortReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortReport.ProtoReflect.Descriptor instead.
 func (*PortReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PortReport) GetPort() uint32 {
@@ -677,6 +952,67 @@ func (x *PortReport) GetLastConnection() int64 {
 	return 0
 }
 
+func (x *PortReport) GetMissed() []*Missed {
+	if x != nil {
+		return x.Missed
+	}
+	return nil
+}
+
+// Missed is how many connections did not reach the laptop's program for one
+// reason.
+type Missed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        Reason                 `protobuf:"varint,1,opt,name=reason,proto3,enum=kubectlintercept.agent.v1.Reason" json:"reason,omitempty"`
+	Connections   uint64                 `protobuf:"varint,2,opt,name=connections,proto3" json:"connections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Missed) Reset() {
+	*x = Missed{}
+	mi := &file_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Missed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Missed) ProtoMessage() {}
+
+func (x *Missed) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Missed.ProtoReflect.Descriptor instead.
+func (*Missed) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Missed) GetReason() Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Reason_UNKNOWN
+}
+
+func (x *Missed) GetConnections() uint64 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
 var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
@@ -697,14 +1033,30 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x12<\n" +
 	"\x05ports\x18\x02 \x03(\v2&.kubectlintercept.agent.v1.CapturePortR\x05ports\x12\x1b\n" +
 	"\tca_bundle\x18\x03 \x01(\fR\bcaBundle\x12\x12\n" +
-	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xe6\x01\n" +
+	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xc7\x02\n" +
 	"\vCapturePort\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12)\n" +
 	"\x10keep_established\x18\x03 \x01(\bR\x0fkeepEstablished\x12\x1f\n" +
 	"\vhttp_probes\x18\x04 \x01(\bR\n" +
 	"httpProbes\x126\n" +
-	"\x05route\x18\x05 \x01(\v2 .kubectlintercept.agent.v1.RouteR\x05route\"\x9d\x01\n" +
+	"\x05route\x18\x05 \x01(\v2 .kubectlintercept.agent.v1.RouteR\x05route\x128\n" +
+	"\x06probes\x18\x06 \x03(\v2 .kubectlintercept.agent.v1.ProbeR\x06probes\x12%\n" +
+	"\x0enode_addresses\x18\a \x03(\tR\rnodeAddresses\"\xef\x01\n" +
+	"\x05Probe\x129\n" +
+	"\x04kind\x18\x01 \x01(\x0e2%.kubectlintercept.agent.v1.Probe.KindR\x04kind\x12\x16\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\x12\x12\n" +
+	"\x04host\x18\x03 \x01(\tR\x04host\x12;\n" +
+	"\aheaders\x18\x04 \x03(\v2!.kubectlintercept.agent.v1.HeaderR\aheaders\x12\x12\n" +
+	"\x04hook\x18\x05 \x01(\bR\x04hook\".\n" +
+	"\x04Kind\x12\b\n" +
+	"\x04HTTP\x10\x00\x12\t\n" +
+	"\x05HTTPS\x10\x01\x12\a\n" +
+	"\x03TCP\x10\x02\x12\b\n" +
+	"\x04GRPC\x10\x03\"2\n" +
+	"\x06Header\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\x9d\x01\n" +
 	"\x05Route\x12\x1c\n" +
 	"\tintercept\x18\x01 \x01(\tR\tintercept\x12#\n" +
 	"\rintercept_uid\x18\x02 \x01(\tR\finterceptUid\x12\x18\n" +
@@ -718,7 +1070,7 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12;\n" +
 	"\x05ports\x18\x03 \x03(\v2%.kubectlintercept.agent.v1.PortReportR\x05ports\x12\x18\n" +
-	"\asidecar\x18\x04 \x01(\bR\asidecar\"\xfd\x02\n" +
+	"\asidecar\x18\x04 \x01(\bR\asidecar\"\xb8\x03\n" +
 	"\n" +
 	"PortReport\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
@@ -731,7 +1083,11 @@ const file_agent_proto_rawDesc = "" +
 	"\bbytes_in\x18\b \x01(\x04R\abytesIn\x12\x1b\n" +
 	"\tbytes_out\x18\t \x01(\x04R\bbytesOut\x12'\n" +
 	"\x0flast_connection\x18\n" +
-	" \x01(\x03R\x0elastConnection*\x1c\n" +
+	" \x01(\x03R\x0elastConnection\x129\n" +
+	"\x06missed\x18\v \x03(\v2!.kubectlintercept.agent.v1.MissedR\x06missed\"e\n" +
+	"\x06Missed\x129\n" +
+	"\x06reason\x18\x01 \x01(\x0e2!.kubectlintercept.agent.v1.ReasonR\x06reason\x12 \n" +
+	"\vconnections\x18\x02 \x01(\x04R\vconnections*\x1c\n" +
 	"\bProtocol\x12\a\n" +
 	"\x03TCP\x10\x00\x12\a\n" +
 	"\x03UDP\x10\x01*B\n" +
@@ -741,7 +1097,15 @@ const file_agent_proto_rawDesc = "" +
 	"REDIRECTED\x10\x01\x12\f\n" +
 	"\bVERIFIED\x10\x02\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x032\xc4\x01\n" +
+	"\x06FAILED\x10\x03*\x8e\x01\n" +
+	"\x06Reason\x12\v\n" +
+	"\aUNKNOWN\x10\x00\x12\x13\n" +
+	"\x0fPROGRAM_REFUSED\x10\x01\x12\x12\n" +
+	"\x0ePROGRAM_SILENT\x10\x02\x12\x10\n" +
+	"\fSESSION_AWAY\x10\x03\x12\x12\n" +
+	"\x0eSESSION_SILENT\x10\x04\x12\x17\n" +
+	"\x13MANAGER_UNREACHABLE\x10\x05\x12\x0f\n" +
+	"\vNOT_ALLOWED\x10\x062\xc4\x01\n" +
 	"\x06Agents\x12]\n" +
 	"\x06Enroll\x12(.kubectlintercept.agent.v1.EnrollRequest\x1a).kubectlintercept.agent.v1.EnrollResponse\x12[\n" +
 	"\x05Watch\x12&.kubectlintercept.agent.v1.AgentReport\x1a&.kubectlintercept.agent.v1.AgentConfig(\x010\x01B<Z:github.com/kubectl-intercept/kubectl-intercept/manager/rpcb\x06proto3"
@@ -758,35 +1122,45 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_agent_proto_goTypes = []any{
 	(Protocol)(0),          // 0: kubectlintercept.agent.v1.Protocol
 	(PortState)(0),         // 1: kubectlintercept.agent.v1.PortState
-	(*EnrollRequest)(nil),  // 2: kubectlintercept.agent.v1.EnrollRequest
-	(*EnrollResponse)(nil), // 3: kubectlintercept.agent.v1.EnrollResponse
-	(*AgentConfig)(nil),    // 4: kubectlintercept.agent.v1.AgentConfig
-	(*CapturePort)(nil),    // 5: kubectlintercept.agent.v1.CapturePort
-	(*Route)(nil),          // 6: kubectlintercept.agent.v1.Route
-	(*AgentReport)(nil),    // 7: kubectlintercept.agent.v1.AgentReport
-	(*PortReport)(nil),     // 8: kubectlintercept.agent.v1.PortReport
+	(Reason)(0),            // 2: kubectlintercept.agent.v1.Reason
+	(Probe_Kind)(0),        // 3: kubectlintercept.agent.v1.Probe.Kind
+	(*EnrollRequest)(nil),  // 4: kubectlintercept.agent.v1.EnrollRequest
+	(*EnrollResponse)(nil), // 5: kubectlintercept.agent.v1.EnrollResponse
+	(*AgentConfig)(nil),    // 6: kubectlintercept.agent.v1.AgentConfig
+	(*CapturePort)(nil),    // 7: kubectlintercept.agent.v1.CapturePort
+	(*Probe)(nil),          // 8: kubectlintercept.agent.v1.Probe
+	(*Header)(nil),         // 9: kubectlintercept.agent.v1.Header
+	(*Route)(nil),          // 10: kubectlintercept.agent.v1.Route
+	(*AgentReport)(nil),    // 11: kubectlintercept.agent.v1.AgentReport
+	(*PortReport)(nil),     // 12: kubectlintercept.agent.v1.PortReport
+	(*Missed)(nil),         // 13: kubectlintercept.agent.v1.Missed
 }
 var file_agent_proto_depIdxs = []int32{
-	5, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
-	0, // 1: kubectlintercept.agent.v1.CapturePort.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	6, // 2: kubectlintercept.agent.v1.CapturePort.route:type_name -> kubectlintercept.agent.v1.Route
-	8, // 3: kubectlintercept.agent.v1.AgentReport.ports:type_name -> kubectlintercept.agent.v1.PortReport
-	0, // 4: kubectlintercept.agent.v1.PortReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	1, // 5: kubectlintercept.agent.v1.PortReport.state:type_name -> kubectlintercept.agent.v1.PortState
-	2, // 6: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
-	7, // 7: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
-	3, // 8: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
-	4, // 9: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
-	8, // [8:10] is the sub-list for method output_type
-	6, // [6:8] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	7,  // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
+	0,  // 1: kubectlintercept.agent.v1.CapturePort.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	10, // 2: kubectlintercept.agent.v1.CapturePort.route:type_name -> kubectlintercept.agent.v1.Route
+	8,  // 3: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
+	3,  // 4: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
+	9,  // 5: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
+	12, // 6: kubectlintercept.agent.v1.AgentReport.ports:type_name -> kubectlintercept.agent.v1.PortReport
+	0,  // 7: kubectlintercept.agent.v1.PortReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	1,  // 8: kubectlintercept.agent.v1.PortReport.state:type_name -> kubectlintercept.agent.v1.PortState
+	13, // 9: kubectlintercept.agent.v1.PortReport.missed:type_name -> kubectlintercept.agent.v1.Missed
+	2,  // 10: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
+	4,  // 11: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
+	11, // 12: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
+	5,  // 13: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
+	6,  // 14: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
+	13, // [13:15] is the sub-list for method output_type
+	11, // [11:13] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -799,8 +1173,8 @@ func file_agent_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   7,
+			NumEnums:      4,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -60,10 +60,10 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 
 // On a carrier that is silent for as long as alive, the opener asks whether the
 // other side is there, and gives it up when there is no answer for as long as
-// dead. What lies between cuts connections on which nothing moves for minutes,
-// and TCP's own keepalive does not reach through a proxy.
+// dead. What lies between cuts connections on which nothing moves, some after
+// half a minute, and TCP's own keepalive does not reach through a proxy.
 const (
-	alive = 30 * time.Second
+	alive = 15 * time.Second
 	dead  = 30 * time.Second
 )
 

@@ -39,6 +39,13 @@
 // an older peer, by [ALPNFlow], there is no reason, and TimedOut and
 // Unreachable are told as Refused.
 //
+// What lies between API server and laptop cuts connections on which nothing moves
+// for a while, often half a minute, and TCP's own keepalive does not reach
+// through it. So either end of a line by [ALPNFlow3] that has written nothing for
+// some seconds, within a flow or between two, writes a chunk of length 2³²-1
+// without payload, which means nothing. A line that no agent has yet hears from
+// the relay, and a carrier has pings of its own.
+//
 // # Carriers
 //
 // Relay and session speak over carriers: byte streams that the laptop opened

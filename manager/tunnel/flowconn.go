@@ -22,8 +22,9 @@ const maxChunk = 1 << 20
 type FlowConn struct {
 	tls *tls.Conn
 	raw *RecordConn
-	// explains: the peers speak ALPNFlow2.
+	// explains: the peers speak ALPNFlow2 or later.
 	explains bool
+	life     *life
 
 	left            int // of the chunk that is being read
 	sentEnd, gotEnd atomic.Bool
@@ -64,7 +65,8 @@ func NewFlowConn(t *tls.Conn) (*FlowConn, error) {
 		return nil, fmt.Errorf("flow on a %T", t.NetConn())
 	}
 	raw.Batch()
-	return &FlowConn{tls: t, raw: raw, explains: t.ConnectionState().NegotiatedProtocol == ALPNFlow2}, nil
+	p := t.ConnectionState().NegotiatedProtocol
+	return &FlowConn{tls: t, raw: raw, explains: p == ALPNFlow2 || p == ALPNFlow3, life: newLife(t, raw, p == ALPNFlow3)}, nil
 }
 
 // OnIdle makes Close hand the connection, as a fresh Stream, to take once the
@@ -97,13 +99,16 @@ func (c *FlowConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// chunk reads the head of the next chunk.
+// chunk reads the head of the next chunk. A sign of life leaves nothing to read.
 func (c *FlowConn) chunk() error {
 	var head [4]byte
 	if _, err := io.ReadFull(c.tls, head[:]); err != nil {
 		return err
 	}
 	n := binary.BigEndian.Uint32(head[:])
+	if n == sign && c.life.signs {
+		return nil
+	}
 	if n > maxChunk {
 		return fmt.Errorf("chunk of %d bytes exceeds %d", n, maxChunk)
 	}
@@ -147,6 +152,8 @@ func (c *FlowConn) WritePieces(pieces net.Buffers) error {
 	}
 	var head [4]byte
 	binary.BigEndian.PutUint32(head[:], uint32(n))
+	c.life.begin()
+	defer c.life.end()
 	if _, err := c.tls.Write(head[:]); err != nil {
 		return err
 	}
@@ -163,6 +170,8 @@ func (c *FlowConn) CloseWrite() error {
 	if c.sentEnd.Swap(true) {
 		return nil
 	}
+	c.life.begin()
+	defer c.life.end()
 	if _, err := c.tls.Write(make([]byte, 4)); err != nil {
 		return err
 	}
@@ -202,7 +211,7 @@ func (c *FlowConn) Close() error {
 	}
 	if c.idle != nil && c.sentEnd.Load() && c.gotEnd.Load() {
 		c.raw.Trim()
-		c.idle(&FlowConn{tls: c.tls, raw: c.raw, explains: c.explains})
+		c.idle(&FlowConn{tls: c.tls, raw: c.raw, explains: c.explains, life: c.life})
 		return nil
 	}
 	return c.raw.Conn.Close()

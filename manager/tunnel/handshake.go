@@ -16,6 +16,8 @@ const (
 	// ALPNFlow2 is ALPNFlow where both ends of a line know all verdicts and
 	// that a reason follows Denied.
 	ALPNFlow2 = "kubectl-intercept-flow/2"
+	// ALPNFlow3 is ALPNFlow2 where both ends of a line give signs of life.
+	ALPNFlow3 = "kubectl-intercept-flow/3"
 	// ALPNLine selects a line; see LineHello.
 	ALPNLine = "kubectl-intercept-line/1"
 	// UpgradeProtocol is the HTTP Upgrade token of a carrier.

@@ -18,6 +18,9 @@ type NoLineError struct{ Verdict Verdict }
 // Error says why.
 func (e *NoLineError) Error() string { return "no line: " + e.Verdict.String() }
 
+// lineProtocols are what the ends of a line may speak, the latest first.
+func lineProtocols() []string { return []string{ALPNFlow3, ALPNFlow2, ALPNFlow} }
+
 // DialLine asks the relay at addr for a line, and shakes hands with the
 // session. Cfg proves the pod to the relay; its certificate is shown
 // to the session, too. The error is a NoLineError if the relay has none.
@@ -66,7 +69,7 @@ func requestLine(ctx context.Context, c *RecordConn, cfg *tls.Config, q *LineReq
 // certificate is the one whose pin the session was told.
 func JoinLine(ctx context.Context, c *RecordConn, own []tls.Certificate, session Pin) (*FlowConn, error) {
 	t := tls.Client(c, &tls.Config{
-		MinVersion: tls.VersionTLS13, NextProtos: []string{ALPNFlow2, ALPNFlow}, DynamicRecordSizingDisabled: true,
+		MinVersion: tls.VersionTLS13, NextProtos: lineProtocols(), DynamicRecordSizingDisabled: true,
 		Certificates: own, InsecureSkipVerify: true, VerifyConnection: pinned(session),
 	})
 	if err := t.HandshakeContext(ctx); err != nil {
@@ -105,7 +108,7 @@ func (s *LineServer) Accept(ctx context.Context, c net.Conn, j *LineJoined) (*Fl
 	ctx, cancel := context.WithTimeout(ctx, lineTimeout)
 	defer cancel()
 	t := tls.Server(NewRecordConn(c), &tls.Config{
-		MinVersion: tls.VersionTLS13, NextProtos: []string{ALPNFlow2, ALPNFlow}, DynamicRecordSizingDisabled: true,
+		MinVersion: tls.VersionTLS13, NextProtos: lineProtocols(), DynamicRecordSizingDisabled: true,
 		Certificates: s.cert, SessionTicketsDisabled: true,
 		ClientAuth: tls.RequireAnyClientCert, VerifyConnection: pinned(j.Agent),
 	})

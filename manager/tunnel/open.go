@@ -247,7 +247,7 @@ func ReadVerdict(r io.Reader) (Verdict, error) {
 	return verdict(b[0])
 }
 
-// explains says that the peers of a stream speak ALPNFlow2.
+// explains says that the peers of a stream speak ALPNFlow2 or later.
 func explains(s Stream) bool {
 	f, ok := s.(*FlowConn)
 	return ok && f.explains

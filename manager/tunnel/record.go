@@ -3,6 +3,7 @@ package tunnel
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // RecordConn sits below TLS and batches. A TLS record holds at most 16 KiB,
@@ -13,6 +14,7 @@ import (
 type RecordConn struct {
 	net.Conn
 	batching bool
+	past     atomic.Bool // what is written goes out at once
 
 	mu  sync.Mutex // crypto/tls may answer a key update while it reads
 	out *[]byte    // records not sent yet, in a buffer of the pool; nil when quiet
@@ -51,7 +53,7 @@ func (c *RecordConn) Batch() { c.batching = true }
 
 // Write gathers p, or sends it when not batching.
 func (c *RecordConn) Write(p []byte) (int, error) {
-	if !c.batching {
+	if !c.batching || c.past.Load() {
 		return c.Conn.Write(p)
 	}
 	c.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +24,8 @@ var ErrTaken = errors.New("in use by another intercept-netd")
 type Record struct {
 	Interface string `json:"interface"`
 	DNS       string `json:"dns,omitempty"` // a mode of package handover
+	// Addresses are those that the interface was given.
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
 }
 
 // Page is the file of one interface, locked.

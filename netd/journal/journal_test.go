@@ -4,8 +4,10 @@ package journal
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 )
 
@@ -41,20 +43,21 @@ func TestOneOwner(t *testing.T) {
 }
 
 func TestWhatTheDeadLeave(t *testing.T) {
+	own := []netip.Prefix{netip.MustParsePrefix("198.18.0.1/28")}
 	tests := map[string]struct {
 		torn string // what was being written
 		want Record
 	}{
-		"whole":        {"", Record{"intercept0", "resolv.conf"}},
-		"torn":         {`{"interface":"inter`, Record{"intercept0", "resolv.conf"}},
-		"without end":  {`{"interface":"intercept7"}`, Record{"intercept0", "resolv.conf"}},
-		"not a record": {"nonsense\n", Record{"intercept0", "resolv.conf"}},
+		"whole":        {"", Record{Interface: "intercept0", DNS: "resolv.conf", Addresses: own}},
+		"torn":         {`{"interface":"inter`, Record{Interface: "intercept0", DNS: "resolv.conf", Addresses: own}},
+		"without end":  {`{"interface":"intercept7"}`, Record{Interface: "intercept0", DNS: "resolv.conf", Addresses: own}},
+		"not a record": {"nonsense\n", Record{Interface: "intercept0", DNS: "resolv.conf", Addresses: own}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			p := claim(t, dir, "intercept0")
-			for _, r := range []Record{{Interface: "intercept0"}, {"intercept0", "resolv.conf"}} {
+			for _, r := range []Record{{Interface: "intercept0"}, {Interface: "intercept0", DNS: "resolv.conf", Addresses: own}} {
 				if err := p.Write(r); err != nil {
 					t.Fatal(err)
 				}
@@ -62,7 +65,7 @@ func TestWhatTheDeadLeave(t *testing.T) {
 			p.f.WriteString(tt.torn)
 			p.Close()
 			left, err := Left(dir)
-			if err != nil || len(left) != 1 || left[0].Last() != tt.want {
+			if err != nil || len(left) != 1 || !reflect.DeepEqual(left[0].Last(), tt.want) {
 				t.Fatalf("left %v, %v", left, err)
 			}
 			// The next owner goes on behind what was torn.

@@ -132,6 +132,11 @@ func (s *session) apply(c *handover.Config, mode string, state route.State) (*ha
 			return nil, fmt.Errorf("dns server %s: this machine has no IPv6; take an address of IPv4", c.DNS.Server)
 		}
 	}
+	note := s.page.Last()
+	note.Addresses = append(slices.Clone(state.Addresses), s.state.Addresses...)
+	if err := s.page.Write(note); err != nil {
+		return nil, err
+	}
 	if err := route.Apply(s.made.Interface, s.state, state); err != nil {
 		return nil, err
 	}
@@ -153,7 +158,9 @@ func (s *session) apply(c *handover.Config, mode string, state route.State) (*ha
 
 func (s *session) setDNS(mode string, c *handover.Config) error {
 	if c.DNS.Server.IsValid() {
-		if err := s.page.Write(journal.Record{Interface: s.made.Interface, DNS: mode}); err != nil {
+		note := s.page.Last()
+		note.DNS = mode
+		if err := s.page.Write(note); err != nil {
 			return err
 		}
 	}
@@ -172,6 +179,7 @@ func (s *session) undo() error {
 	}
 	s.tun.Close()
 	err = errors.Join(err, route.Delete(s.made.Interface))
+	route.EndConnections(s.page.Last().Addresses)
 	if err == nil {
 		err = s.page.Done()
 	} else {
@@ -194,6 +202,7 @@ func Recover(run string, log *slog.Logger) error {
 				p.Close()
 				continue
 			}
+			route.EndConnections(p.Last().Addresses)
 		}
 		err = errors.Join(err, p.Done())
 	}

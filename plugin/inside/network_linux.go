@@ -1,7 +1,6 @@
 package inside
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -10,10 +9,10 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
+	"github.com/kubectl-intercept/kubectl-intercept/netd/route"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/tun"
 )
 
@@ -120,7 +119,8 @@ func everywhere(link netlink.Link, have []netip.Prefix) error {
 func (n *network) close() error {
 	link, err := netlink.LinkByName(device)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
-		return reset()
+		reset()
+		return nil
 	}
 	if err == nil {
 		err = netlink.LinkDel(link)
@@ -128,54 +128,13 @@ func (n *network) close() error {
 	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("remove the TUN: %w", err)
 	}
-	return reset()
-}
-
-// reset ends TCP connections that are not between programs in here. A kernel
-// that cannot (CONFIG_INET_DIAG_DESTROY) leaves them to their time-outs.
-func reset() error {
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		list, err := netlink.SocketDiagTCP(family)
-		if err != nil {
-			continue // the kernel tells nobody about sockets
-		}
-		for _, s := range list {
-			if s.State == netlink.TCP_LISTEN || s.ID.Destination.IsLoopback() {
-				continue
-			}
-			if err := destroy(s); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
-				return fmt.Errorf("reset connections: %w", err)
-			}
-		}
-	}
+	reset()
 	return nil
 }
 
-// sockDestroy is SOCK_DESTROY of linux/sock_diag.h.
-const sockDestroy = 21
-
-// destroy is `ss -K`: struct inet_diag_req_v2 of linux/inet_diag.h.
-func destroy(s *netlink.Socket) error {
-	b := []byte{s.Family, unix.IPPROTO_TCP, 0, 0}
-	b = binary.NativeEndian.AppendUint32(b, 1<<s.State)
-	b = binary.BigEndian.AppendUint16(b, s.ID.SourcePort)
-	b = binary.BigEndian.AppendUint16(b, s.ID.DestinationPort)
-	for _, ip := range []net.IP{s.ID.Source, s.ID.Destination} {
-		var a [16]byte
-		if four := ip.To4(); s.Family == unix.AF_INET && four != nil {
-			copy(a[:], four)
-		} else {
-			copy(a[:], ip.To16())
-		}
-		b = append(b, a[:]...)
-	}
-	b = binary.NativeEndian.AppendUint32(b, s.ID.Interface)
-	b = binary.NativeEndian.AppendUint32(b, s.ID.Cookie[0])
-	b = binary.NativeEndian.AppendUint32(b, s.ID.Cookie[1])
-	r := nl.NewNetlinkRequest(sockDestroy, unix.NLM_F_ACK)
-	r.AddRawData(b)
-	_, err := r.Execute(unix.NETLINK_INET_DIAG, 0)
-	return err
+// reset ends connections that are not between programs in here.
+func reset() {
+	route.ResetConnections(func(_, to netip.Addr) bool { return !to.IsLoopback() })
 }
 
 func only4(list []netip.Prefix) (four []netip.Prefix) {

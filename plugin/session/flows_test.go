@@ -144,7 +144,10 @@ func takeLine(t *testing.T, c *cluster, j *tunnel.LineJoined) *tunnel.FlowConn {
 	j.Agent = tunnel.PinOf(cert)
 	o := <-c.offers
 	t.Cleanup(func() { o.conn.Close() })
-	if err := tunnel.WriteLineJoined(o.conn, c.keys, o.hello, j); err != nil {
+	c.mu.Lock() // a carrier that comes anew sets the keys
+	keys := c.keys
+	c.mu.Unlock()
+	if err := tunnel.WriteLineJoined(o.conn, keys, o.hello, j); err != nil {
 		t.Fatal(err)
 	}
 	a := tls.Client(tunnel.NewRecordConn(o.conn), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13,

@@ -82,6 +82,16 @@ func TestSessionKilled(t *testing.T) {
 	})
 	gap(l, stream)
 	l.State("quote", v1alpha1.StateDisconnected)
+	l.Until("status says what was gone", func() error {
+		out, err := alice.Look("status")
+		if err == nil && !strings.Contains(out, "answered by the application: the session had no connection to the traffic-manager") {
+			err = errors.New(out)
+		}
+		if strings.Contains(out, "nothing listens") {
+			t.Fatalf("the program listens, and status says\n%s", out)
+		}
+		return err
+	})
 	alice.Intercept("add", "quote", "--port", program.To(""))
 	l.Answers(quote, "alice")
 	if after := alice.Status().Session; after.Session != before.Session || after.PID == before.PID {

@@ -1,5 +1,6 @@
 // Quote is the application of demo and tests: an HTTP server that says who it
-// is, and at /hostname where. With -echo it also echoes TCP, with -udp datagrams.
+// is, and at /hostname where. With -tls it does so by HTTPS, with -echo it also
+// echoes TCP, with -udp datagrams.
 package main
 
 import (
@@ -29,6 +30,7 @@ func run(ctx context.Context, args []string) error {
 	listen := flags.String("listen", ":8080", "addresses for HTTP, separated by commas")
 	name := flags.String("name", "the cluster", "who answers")
 	echo := flags.String("echo", "", "address for a TCP echo")
+	secure := flags.String("tls", "", "address for HTTPS, with a certificate of nobody's")
 	udp := flags.String("udp", "", "address for a UDP echo that puts the name in front")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -42,6 +44,13 @@ func run(ctx context.Context, args []string) error {
 	})
 	for addr := range strings.SplitSeq(*listen, ",") {
 		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return err
+		}
+		go func() { failed <- http.Serve(l, handler) }()
+	}
+	if *secure != "" {
+		l, err := listenTLS(*secure)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,9 @@
 package v1alpha1
 
 import (
+	"cmp"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -179,6 +182,34 @@ const (
 	PodError PodState = "Error"
 )
 
+// NotDeliveredReason is why a connection did not reach the laptop's program.
+type NotDeliveredReason string
+
+// The reasons.
+const (
+	// ProgramRefused: nothing listens on the local port.
+	ProgramRefused NotDeliveredReason = "ProgramRefused"
+	// ProgramSilent: the program did not take the connection in time.
+	ProgramSilent NotDeliveredReason = "ProgramSilent"
+	// SessionAway: the session has no connection to the traffic-manager.
+	SessionAway NotDeliveredReason = "SessionAway"
+	// SessionSilent: it has one and did not answer in time.
+	SessionSilent NotDeliveredReason = "SessionSilent"
+	// ManagerUnreachable: the agent did not reach the traffic-manager.
+	ManagerUnreachable NotDeliveredReason = "ManagerUnreachable"
+	// NotAllowed: the traffic-manager knew of no such intercept and session.
+	NotAllowed NotDeliveredReason = "NotAllowed"
+	// UnknownReason is one that this version does not know.
+	UnknownReason NotDeliveredReason = "Unknown"
+)
+
+// NotDelivered is how many connections did not reach the laptop's program for
+// one reason.
+type NotDelivered struct {
+	Reason      NotDeliveredReason `json:"reason"`
+	Connections int64              `json:"connections"`
+}
+
 // PodStatus is the intercept's state in one pod: what the pod's agents say of its
 // ports, summed up.
 type PodStatus struct {
@@ -239,6 +270,13 @@ type Counters struct {
 	//
 	// +optional
 	Fallbacks int64 `json:"fallbacks,omitempty"`
+	// NotDelivered says for what reasons there were fallbacks. Agents of older
+	// versions do not tell.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=reason
+	NotDelivered []NotDelivered `json:"notDelivered,omitempty"`
 	// BytesIn is what callers sent, BytesOut what they received.
 	//
 	// +optional
@@ -255,9 +293,26 @@ type Counters struct {
 func (c *Counters) Add(o Counters) {
 	c.Connections += o.Connections
 	c.Fallbacks += o.Fallbacks
+	for _, m := range o.NotDelivered {
+		c.Miss(m)
+	}
 	c.BytesIn += o.BytesIn
 	c.BytesOut += o.BytesOut
 	if o.LastRequest != nil && (c.LastRequest == nil || c.LastRequest.Before(o.LastRequest)) {
 		c.LastRequest = o.LastRequest
 	}
+}
+
+// Miss adds connections that were not delivered to those of the same reason. The
+// list is ordered by reason; whoever has the list from before keeps it unchanged.
+func (c *Counters) Miss(m NotDelivered) {
+	i, found := slices.BinarySearchFunc(c.NotDelivered, m.Reason, func(x NotDelivered, r NotDeliveredReason) int {
+		return cmp.Compare(x.Reason, r)
+	})
+	c.NotDelivered = slices.Clone(c.NotDelivered)
+	if found {
+		c.NotDelivered[i].Connections += m.Connections
+		return
+	}
+	c.NotDelivered = slices.Insert(c.NotDelivered, i, m)
 }

@@ -77,6 +77,7 @@ func (o *Options) Make(ctx context.Context, sessions Sessions) (i *v1alpha1.Inte
 	if err := o.checkManager(ctx); err != nil {
 		return nil, err
 	}
+	o.warnOfProbes()
 	if o.user, err = target.User(ctx, o.client); err != nil {
 		return nil, err
 	}

@@ -65,14 +65,11 @@ func (o *Options) warnUnserved(i *v1alpha1.Intercept) {
 // warnIfSilent tells about local TCP ports on which nothing listens. UDP does
 // not say.
 func (o *Options) warnIfSilent(ctx context.Context) {
-	dialer := net.Dialer{Timeout: time.Second}
 	for _, p := range o.Ports {
 		if p.Protocol == corev1.ProtocolUDP {
 			continue
 		}
-		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(p.LocalHost, strconv.Itoa(int(p.LocalPort))))
-		if err == nil {
-			conn.Close()
+		if listens(ctx, p) {
 			continue
 		}
 		then := "the application keeps answering"
@@ -81,6 +78,23 @@ func (o *Options) warnIfSilent(ctx context.Context) {
 		}
 		render.Warn(o.ErrOut, fmt.Sprintf("nothing listens on %s yet; until something does, %s", render.Local(p.LocalHost, p.LocalPort, p.Protocol), then))
 	}
+}
+
+// listens says that a program takes connections where the session looks for one:
+// on localhost by either of its addresses.
+func listens(ctx context.Context, p v1alpha1.InterceptPort) bool {
+	hosts := []string{p.LocalHost}
+	if p.LocalHost == "127.0.0.1" {
+		hosts = append(hosts, "::1")
+	}
+	dialer := net.Dialer{Timeout: time.Second}
+	return slices.ContainsFunc(hosts, func(host string) bool {
+		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(int(p.LocalPort))))
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
 }
 
 // maxEvents is how many events of the pods a time-out shows.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
-	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
 // sayTaken tells whoever takes an intercept over from another session of theirs
@@ -21,6 +21,6 @@ func (o *Options) sayTaken(ctx context.Context, before *v1alpha1.Intercept, s *S
 		return // it is gone, and took nothing
 	}
 	o.progress.Done()
-	printers.NewWarningPrinter(o.ErrOut, printers.WarningPrinterOptions{Color: printers.AllowsColorOutput(o.ErrOut)}).Print(fmt.Sprintf(
+	render.Warn(o.ErrOut, fmt.Sprintf(
 		"intercept %s of yours went to host %s (session %s) until now; it comes here instead", before.Name, former.Spec.Host, former.Name))
 }

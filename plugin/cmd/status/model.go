@@ -58,6 +58,10 @@ type Intercept struct {
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
 	// session.
 	Elsewhere string `json:"elsewhere,omitempty"`
+	// NotDelivered says for what reasons there were fallbacks.
+	NotDelivered []v1alpha1.NotDelivered `json:"notDelivered,omitempty"`
+	// Probes are those of the kubelet that failed in its pods since it began.
+	Probes []FailedProbe `json:"failedProbes,omitempty"`
 }
 
 // Port is an intercepted port and where it goes.
@@ -72,6 +76,7 @@ func describe(i *v1alpha1.Intercept) Intercept {
 		NoFallback: i.Spec.NoFallback, Ports: []Port{}}
 	for _, p := range i.Status.Pods {
 		d.Fallbacks += p.Fallbacks
+		d.NotDelivered = addMissed(d.NotDelivered, p)
 	}
 	for _, p := range i.Status.Ports {
 		d.Ports = append(d.Ports, Port{resolve.Identifier(p), render.Local(p.LocalHost, p.LocalPort, p.Protocol)})

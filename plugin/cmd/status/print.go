@@ -100,14 +100,8 @@ func (i *Intercept) rows() []render.Row {
 		rows = append(rows, render.Row{Label: label, Value: p.Local})
 	}
 	rows = append(rows, render.Row{Label: "Connections", Value: i.arrived()})
-	if i.Fallbacks > 0 {
-		answer := "answered by the application"
-		if i.NoFallback {
-			answer = "refused"
-		}
-		rows = append(rows, render.Row{Label: "Not delivered", Value: fmt.Sprintf("%s %s: nothing listens on %s",
-			render.Count(i.Fallbacks, "connection"), answer, i.locals())})
-	}
+	rows = append(rows, i.missedRows()...)
+	rows = append(rows, i.probeRows()...)
 	return append(rows, render.Row{Label: "Message", Value: i.Message})
 }
 

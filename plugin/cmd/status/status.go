@@ -168,6 +168,7 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 				d.Elsewhere = s.elsewhere(ctx, c, i.Spec.Session)
 			}
 			d.leftBehind(absent)
+			d.Probes = failedProbes(ctx, c, &i)
 			s.Intercepts = append(s.Intercepts, d)
 		}
 	}

@@ -85,6 +85,7 @@ type Device struct {
 	pinger *outbound.Pinger
 
 	change sync.Mutex // one plan at a time
+	lead   sync.Mutex // one routeAround at a time
 
 	serving sync.Mutex // guards what follows
 	stop    context.CancelFunc
@@ -98,6 +99,8 @@ type Device struct {
 	taken   []netip.Prefix // what was refused so far
 	plan    *subnet.Plan
 	virtual netip.Prefix
+	around  bool // addresses outside are to have virtual ones
+	led     bool // those lead into the TUN
 	addrs   *subnet.Translator
 	network handover.Network
 }
@@ -126,7 +129,8 @@ func (d *Device) open(ctx context.Context) error {
 		return err
 	}
 	d.pinger = &outbound.Pinger{Dialer: d.cfg.Dialer}
-	h := &handler{dialer: d.cfg.Dialer, pinger: d.pinger, real: d.real, inside: d.inside, direct: d.cfg.Direct, log: d.cfg.Log}
+	h := &handler{dialer: d.cfg.Dialer, pinger: d.pinger, real: d.real, inside: d.inside, direct: d.cfg.Direct, log: d.cfg.Log,
+		outside: d.outside, around: (&net.Dialer{}).DialContext}
 	if d.stack, err = stack.New(stack.Config{File: tun.File, Device: tun.Device, Offload: d.network.Offload, MTU: mtu, Handler: h, Log: d.cfg.Log}); err != nil {
 		tun.Close()
 		return fmt.Errorf("serve the TUN: %w", err)
@@ -192,7 +196,7 @@ func (d *Device) nameConfig() nameserver.Config {
 func (d *Device) namesFor(w *Want) nameserver.Config {
 	return nameserver.Config{Cluster: d.cfg.Names, Upstream: d.network.Resolvers, Domain: w.Domain, Namespace: w.Namespace,
 		Intercepted: w.Intercepted, Namespaces: w.Namespaces, Include: w.Include, Exclude: w.Exclude, Outside: w.Outside, Mappings: w.Mappings,
-		CIDRs: w.Networks}
+		CIDRs: w.Networks, Around: d.leadAround}
 }
 
 // Wants says whether a Want is what there is already.
@@ -217,7 +221,7 @@ func (d *Device) Update(ctx context.Context, want Want) error {
 // replan makes a plan that is not refused.
 func (d *Device) replan(want Want, ask func(handover.Config) (*handover.Network, error)) error {
 	d.mu.RLock()
-	taken, virtual := slices.Clone(d.taken), d.virtual
+	taken, virtual, around := slices.Clone(d.taken), d.virtual, d.around
 	d.mu.RUnlock()
 	rooms := free(&want)
 	switch {
@@ -228,7 +232,7 @@ func (d *Device) replan(want Want, ask func(handover.Config) (*handover.Network,
 	}
 	for range replans {
 		plan, err := subnet.Make(subnet.Wanted{Cluster: want.Networks, Also: want.Also, Never: want.Never, Spare: want.Spare,
-			Taken: taken, Allowed: want.Allowed, Virtual: rooms[0]})
+			Taken: taken, Allowed: want.Allowed, Virtual: rooms[0], Around: around})
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,11 @@ type handler struct {
 	inside func(dialled, real netip.Addr) bool
 	// direct dials what is not the cluster's; nil where that cannot come.
 	direct func(ctx context.Context, network, addr string) (net.Conn, error)
-	log    *slog.Logger
+	// outside says that an address is not the cluster's, and a name of the
+	// cluster's stands for it; around dials it where the cluster may not be asked.
+	outside func(dialled, real netip.Addr) bool
+	around  outbound.Direct
+	log     *slog.Logger
 }
 
 // TCP implements stack.Handler.
@@ -50,7 +54,8 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 		return
 	}
 	to := netip.AddrPortFrom(real, r.To.Port())
-	if !h.inside(r.To.Addr(), real) {
+	outside := h.outside(r.To.Addr(), real)
+	if !outside && !h.inside(r.To.Addr(), real) {
 		h.directTCP(ctx, r, to)
 		return
 	}
@@ -58,12 +63,12 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 		r.Refuse()
 		return
 	}
-	if h.dialer.RTT() > honest {
+	if !outside && h.dialer.RTT() > honest {
 		h.early(ctx, r, to)
 		return
 	}
 	dctx, cancel := context.WithTimeout(ctx, dialTime)
-	far, err := h.dialer.Open(dctx, tunnel.TCP, to.String(), nil)
+	far, err := h.open(dctx, tunnel.TCP, to, outside)
 	cancel()
 	switch {
 	case err != nil && silent(dctx, err):
@@ -81,6 +86,13 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 		return
 	}
 	h.join(far, near, to)
+}
+
+func (h *handler) open(ctx context.Context, p tunnel.Protocol, to netip.AddrPort, outside bool) (outbound.Conn, error) {
+	if outside {
+		return h.dialer.OpenOutside(ctx, p, to.String(), nil, h.around)
+	}
+	return h.dialer.Open(ctx, p, to.String(), nil)
 }
 
 // silent says that a program shall hear nothing, as it would inside the
@@ -157,9 +169,9 @@ func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 	switch {
 	case !ok:
 		f.Refuse()
-	case h.inside(f.To.Addr(), real):
+	case h.inside(f.To.Addr(), real), h.outside(f.To.Addr(), real):
 		dctx, cancel := context.WithTimeout(ctx, dialTime)
-		far, err := h.dialer.Open(dctx, tunnel.UDP, to.String(), nil)
+		far, err := h.open(dctx, tunnel.UDP, to, h.outside(f.To.Addr(), real))
 		cancel()
 		if err != nil {
 			h.log.Debug("datagrams refused", "to", to, "error", err)

@@ -27,18 +27,16 @@ func (t *Table) Handle(ctx context.Context, o *tunnel.Open, in tunnel.Incoming) 
 	}
 	c := e.count(p)
 	conn, stream, err := dial(ctx, e.within(), p)
+	if err == nil && p.protocol == tunnel.UDP {
+		conn, stream, err = ask(ctx, conn, stream, e.within(), p, o.First)
+	}
 	if err != nil {
 		c.refused.Add(1)
 		t.log.Debug("local port does not answer", "intercept", o.Intercept, "local", p.String(), "error", err)
-		return tunnel.ErrRefused
-	}
-	if p.protocol == tunnel.UDP {
-		// Only who has been written to says that nobody listens.
-		if err = write(conn, o.First); err != nil || refused(conn) {
-			conn.Close()
-			c.refused.Add(1)
-			return tunnel.ErrRefused
+		if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
+			return tunnel.ErrTimedOut // its queue is full: a debugger may have stopped it
 		}
+		return tunnel.ErrRefused
 	}
 	if err := in.Accept(); err != nil {
 		conn.Close()
@@ -116,15 +114,38 @@ func dial(ctx context.Context, in *inside, p place) (conn net.Conn, stream tunne
 func dialTCP(ctx context.Context, p place) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	c, err := d.DialContext(ctx, "tcp", p.String())
-	if err != nil && p.host == "127.0.0.1" {
+	if err != nil && p.host == localhost4 {
 		six := p
-		six.host = "::1"
+		six.host = localhost6
 		if c6, err6 := d.DialContext(ctx, "tcp", six.String()); err6 == nil {
 			c, err = c6, nil
 		}
 	}
 	return c, err
 }
+
+// ask sends the first datagram to a local program: only who has been written to
+// says that nobody listens. Some programs listen on localhost by its IPv6 address
+// only; the other address is asked then.
+func ask(ctx context.Context, conn net.Conn, s tunnel.Stream, in *inside, p place, first []byte) (net.Conn, tunnel.Stream, error) {
+	for {
+		err := write(conn, first)
+		if err == nil && !refused(conn) {
+			return conn, s, nil
+		}
+		conn.Close()
+		if in != nil || p.host != localhost4 {
+			return nil, nil, errors.Join(tunnel.ErrRefused, err)
+		}
+		p.host = localhost6
+		if conn, s, err = dial(ctx, nil, p); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// The addresses of localhost.
+const localhost4, localhost6 = "127.0.0.1", "::1"
 
 func dialUDP(ctx context.Context, p place) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}

@@ -39,6 +39,32 @@ func TestDatagramsForNobody(t *testing.T) {
 	}
 }
 
+// TestDatagramsForLocalhost6: a program that listens on localhost by its IPv6
+// address only gets its datagrams, the first one too.
+func TestDatagramsForLocalhost6(t *testing.T) {
+	l, err := net.ListenPacket("udp", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := int32(l.LocalAddr().(*net.UDPAddr).Port)
+	table := NewTable(t.Context(), nil, "session", "jane", slog.New(slog.DiscardHandler), func() {})
+	i := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "dns", UID: "i"},
+		Spec: v1alpha1.InterceptSpec{User: "jane", Session: "session"},
+		Status: v1alpha1.InterceptStatus{Ports: []v1alpha1.ResolvedPort{
+			{ContainerPort: 53, Protocol: "UDP", LocalHost: "127.0.0.1", LocalPort: port}}}}
+	table.entries[client.ObjectKeyFromObject(i)] = newEntry(i)
+	taken := errors.New("taken")
+	open := &tunnel.Open{Intercept: "shop/dns", InterceptUID: "i", Protocol: tunnel.UDP, Port: 53, First: []byte("x")}
+	if err := table.Handle(context.Background(), open, accepter{taken}); !errors.Is(err, taken) {
+		t.Fatalf("somebody listens: %v", err)
+	}
+	buf := make([]byte, 8)
+	if n, _, err := l.ReadFrom(buf); err != nil || string(buf[:n]) != "x" {
+		t.Errorf("it gets %q, %v", buf[:n], err)
+	}
+}
+
 // accepter is a flow whose Accept fails with an error.
 type accepter struct{ err error }
 

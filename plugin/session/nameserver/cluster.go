@@ -265,7 +265,11 @@ func (st *state) translate(m *dns.Msg) {
 			return ip
 		}
 		a = a.Unmap()
-		if b := st.names.translate(a); b != a && b.Is4() == a.Is4() {
+		b := st.names.translate(a)
+		if b == a && st.config.Around != nil {
+			b = st.config.Around(a)
+		}
+		if b != a && b.Is4() == a.Is4() {
 			return b.AsSlice()
 		}
 		return ip

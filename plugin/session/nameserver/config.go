@@ -53,6 +53,10 @@ type Config struct {
 	// is; nil does so always. Without Restore there are no names for translated
 	// addresses.
 	Translate, Restore func(netip.Addr) netip.Addr
+	// Around says under which address the laptop reaches one that the cluster
+	// gives for a name of its own and that is not in CIDRs. It returns those
+	// that the laptop dials itself as they are; nil does so always.
+	Around func(netip.Addr) netip.Addr
 }
 
 // Search is the search list of a pod's resolv.conf.

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -35,7 +34,7 @@ type Proxy struct {
 	// Inside says which addresses are the cluster's; nil: all that a program names.
 	Inside func(netip.Addr) bool
 	// Direct dials what is not in the cluster.
-	Direct func(ctx context.Context, network, addr string) (net.Conn, error)
+	Direct Direct
 }
 
 // Serve serves l until ctx ends, and ends what is left then.
@@ -89,7 +88,8 @@ func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, po
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	var addrs []netip.Addr
-	if a, err := netip.ParseAddr(host); err == nil {
+	var err error
+	if a, aerr := netip.ParseAddr(host); aerr == nil {
 		if p.Inside != nil && !p.Inside(a.Unmap()) {
 			return p.direct(ctx, proto, host, port)
 		}
@@ -102,7 +102,12 @@ func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, po
 	var failed error
 	for _, a := range addrs {
 		target := netip.AddrPortFrom(a, port).String()
-		c, err := p.Dialer.Open(ctx, proto, target, nil)
+		var c Conn
+		if p.Inside != nil && !p.Inside(a.Unmap()) {
+			c, err = p.Dialer.OpenOutside(ctx, proto, target, nil, p.Direct)
+		} else {
+			c, err = p.Dialer.Open(ctx, proto, target, nil)
+		}
 		if err == nil {
 			return c, nil
 		}
@@ -118,24 +123,7 @@ func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, po
 func unasked(err error) bool { return errors.Is(err, ErrAway) || errors.Is(err, tunnel.ErrNoCarrier) }
 
 func (p *Proxy) direct(ctx context.Context, proto tunnel.Protocol, host string, port uint16) (Conn, error) {
-	addr := net.JoinHostPort(host, strconv.Itoa(int(port)))
-	if proto == tunnel.UDP {
-		c, err := p.Direct(ctx, "udp", addr)
-		if err != nil {
-			return nil, err
-		}
-		return &lineConn{s: datagrams{tunnel.NewDatagrams(c, directIdle)}, lines: new(atomic.Int64)}, nil
-	}
-	c, err := p.Direct(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	t, ok := c.(*net.TCPConn)
-	if !ok {
-		c.Close()
-		return nil, fmt.Errorf("dial %s: not a TCP connection", addr)
-	}
-	return &lineConn{s: tunnel.NewTCP(t), lines: new(atomic.Int64)}, nil
+	return p.Direct.open(ctx, proto, net.JoinHostPort(host, strconv.Itoa(int(port))), nil)
 }
 
 // datagrams end with the program's side: nobody would get the answers.

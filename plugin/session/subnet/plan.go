@@ -26,8 +26,11 @@ type Wanted struct {
 	Taken []netip.Prefix
 	// Allowed may be routed to the cluster although they are taken.
 	Allowed []netip.Prefix
-	// Virtual is where virtual addresses come from.
+	// Virtual is where virtual addresses come from. It is routed if something
+	// clashes. If Around says so, its Near part is in any case: for what is not
+	// the cluster's, and yet reached through it.
 	Virtual netip.Prefix
+	Around  bool
 }
 
 // Plan says what is routed.
@@ -78,6 +81,9 @@ func Make(w Wanted) (*Plan, error) {
 			return nil, fmt.Errorf("%s is used on this machine already; name a virtual subnet for it", p.Clashing[0])
 		}
 		kept.AddPrefix(w.Virtual.Masked())
+	}
+	if w.Around && w.Virtual.IsValid() {
+		kept.AddPrefix(Near(w.Virtual))
 	}
 	routed, err := kept.IPSet()
 	if err != nil {

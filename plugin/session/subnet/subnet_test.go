@@ -1,6 +1,7 @@
 package subnet
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -115,5 +116,35 @@ func TestTranslatorIsStable(t *testing.T) {
 	}
 	if v := NewTranslator(netip.MustParsePrefix("198.18.0.0/28")).Virtual(pods[0]); v.IsValid() {
 		t.Errorf("%s is one of those that are not given away", v)
+	}
+}
+
+// Near gives addresses of a small part, as long as there are some, and the same
+// one again, also after Virtual has given it.
+func TestNear(t *testing.T) {
+	virtual := netip.MustParsePrefix("198.18.0.0/16")
+	tr := NewTranslator(virtual)
+	seen := map[netip.Addr]bool{}
+	real := netip.MustParseAddr("203.0.113.1")
+	for range 256 - Reserved {
+		v := tr.Near(real)
+		if !Near(virtual).Contains(v) || seen[v] || tr.Near(real) != v {
+			t.Fatalf("%s has %s", real, v)
+		}
+		seen[v] = true
+		real = real.Next()
+	}
+	if v := tr.Near(real); v.IsValid() {
+		t.Errorf("one too many has %s", v)
+	}
+	if v := tr.Virtual(real); !v.IsValid() || seen[v] || tr.Near(real) != v {
+		t.Errorf("elsewhere it has %s", v)
+	}
+	p, err := Make(Wanted{Cluster: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")}, Virtual: virtual, Around: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(p.Routes); got != "[10.96.0.0/16 198.18.0.0/24]" || p.Contains(netip.MustParseAddr("198.18.0.20")) {
+		t.Errorf("routes %s", got)
 	}
 }

@@ -32,9 +32,23 @@ func NewTranslator(virtual netip.Prefix) *Translator {
 // away: the network's own, the TUN's and the name server's among them.
 const Reserved = 16
 
+// Near is the part of a virtual subnet from which Translator.Near gives
+// addresses: its first 256.
+func Near(virtual netip.Prefix) netip.Prefix {
+	return netip.PrefixFrom(virtual.Masked().Addr(), max(virtual.Bits(), virtual.Addr().BitLen()-8))
+}
+
 // Virtual is the address by which the laptop reaches a real one. It is the zero
 // Addr if there is none left, or none of its family.
-func (t *Translator) Virtual(real netip.Addr) netip.Addr {
+func (t *Translator) Virtual(real netip.Addr) netip.Addr { return t.give(real, t.room) }
+
+// Near is as Virtual, with one of the addresses of the function Near.
+func (t *Translator) Near(real netip.Addr) netip.Addr {
+	return t.give(real, min(t.room, 1<<8-Reserved))
+}
+
+// give is the address of real, or one of the first in room that is free.
+func (t *Translator) give(real netip.Addr, room uint32) netip.Addr {
 	real = real.Unmap()
 	if real.Is4() != t.virtual.Addr().Is4() {
 		return netip.Addr{}
@@ -50,18 +64,20 @@ func (t *Translator) Virtual(real netip.Addr) netip.Addr {
 	if v, ok := t.to[real]; ok {
 		return v
 	}
-	if uint32(len(t.to)) >= t.room {
-		return netip.Addr{}
-	}
 	h := fnv.New32a()
 	h.Write(real.AsSlice())
-	for i := h.Sum32() % t.room; ; i = (i + 1) % t.room {
-		v := t.at(Reserved + i)
+	if room == 0 || uint32(len(t.to)) >= t.room {
+		return netip.Addr{}
+	}
+	first := h.Sum32() % room
+	for n := range room {
+		v := t.at(Reserved + (first+n)%room)
 		if _, taken := t.from[v]; !taken {
 			t.to[real], t.from[v] = v, real
 			return v
 		}
 	}
+	return netip.Addr{}
 }
 
 // at is the virtual address of a number.

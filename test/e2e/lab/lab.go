@@ -4,7 +4,9 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -131,8 +133,10 @@ func (l *Lab) create(text string) {
 	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
 	for {
 		o := &unstructured.Unstructured{}
-		if err := decoder.Decode(o); err != nil {
-			break
+		if err := decoder.Decode(o); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			l.Fatalf("manifest: %v", err)
 		}
 		if len(o.Object) == 0 {
 			continue

@@ -1,0 +1,112 @@
+package tcp
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+const (
+	// probeWait is how long a connection that may be a probe may be silent
+	// before it is taken for something else.
+	probeWait = 200 * time.Millisecond
+	// requestWait is how long the first request may take on a HTTP/2 connection,
+	// and settingsAfter after what the client gets our SETTINGS if it waits
+	// for them.
+	requestWait   = 2 * time.Second
+	settingsAfter = 5 * time.Millisecond
+)
+
+// opening is how a connection began.
+type opening struct {
+	first []byte // all that was read, as far as the other end is to have it
+	probe bool
+	acks  *probe.AckFilter // not nil: has work to do on what follows
+}
+
+// judge decides whether a connection is the kubelet's. It waits for more bytes
+// while those in first, at the beginning of buf, do not tell.
+func judge(c *net.TCPConn, from probe.Caller, buf, first []byte, over bool) opening {
+	n := len(first)
+	kind := from.Judge(buf[:n], over)
+	if kind == probe.Unknown {
+		c.SetReadDeadline(time.Now().Add(probeWait))
+		defer c.SetReadDeadline(time.Time{})
+	}
+	for kind == probe.Unknown && n < len(buf) {
+		m, err := c.Read(buf[n:])
+		n += m
+		kind = from.Judge(buf[:n], errors.Is(err, io.EOF))
+		if err != nil {
+			break // it comes again
+		}
+	}
+	if kind == probe.Greet {
+		return greet(c, buf, n)
+	}
+	return opening{first: buf[:n], probe: kind == probe.Probe}
+}
+
+// greet reads what a HTTP/2 client says before its first request, and the head
+// of that.
+func greet(c *net.TCPConn, buf []byte, n int) opening {
+	defer c.SetReadDeadline(time.Time{})
+	c.SetReadDeadline(time.Now().Add(settingsAfter))
+	greeted := false
+	kind := probe.Greeting(buf[:n])
+	for kind == probe.Unknown && n < len(buf) {
+		m, err := c.Read(buf[n:])
+		n += m
+		kind = probe.Greeting(buf[:n])
+		if err == nil || kind != probe.Unknown {
+			continue
+		}
+		if greeted || !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if _, err := c.Write(probe.Settings()); err != nil {
+			break
+		}
+		greeted = true
+		c.SetReadDeadline(time.Now().Add(requestWait))
+	}
+	o := opening{first: buf[:n], probe: kind == probe.Probe}
+	if greeted {
+		f := probe.NewAckFilter()
+		o.first = f.Feed(nil, o.first)
+		if !f.Done() {
+			o.acks = f
+		}
+	}
+	return o
+}
+
+// acked is a caller whose answer to our SETTINGS is still to come.
+type acked struct {
+	tunnel.Stream
+	filter *probe.AckFilter
+	ready  []byte
+}
+
+// Read implements tunnel.Stream.
+func (a *acked) Read(p []byte) (int, error) {
+	for len(a.ready) == 0 {
+		if a.filter.Done() {
+			return a.Stream.Read(p)
+		}
+		var b [4 << 10]byte
+		n, err := a.Stream.Read(b[:])
+		a.ready = a.filter.Feed(nil, b[:n])
+		if err != nil && len(a.ready) == 0 {
+			return 0, err
+		}
+	}
+	n := copy(p, a.ready)
+	a.ready = a.ready[n:]
+	return n, nil
+}

@@ -1,0 +1,190 @@
+package tcp
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// healthServer is a gRPC server that is well, or not.
+func healthServer(t *testing.T, status grpc_health_v1.HealthCheckResponse_ServingStatus) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := health.NewServer()
+	h.SetServingStatus("", status)
+	s := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(s, h)
+	go s.Serve(ln)
+	t.Cleanup(s.Stop)
+	return ln.Addr().String()
+}
+
+func dial(ctx context.Context, addr string) (*net.TCPConn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.TCPConn), nil
+}
+
+// laptop is a relay that joins every flow with the program at addr.
+func laptop(t *testing.T, addr string) *relay.Opener {
+	return relay.NewOpener(t.Context(), func(ctx context.Context, _ relay.Way) (tunnel.Stream, error) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close()
+		near, err := dial(ctx, ln.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		far, err := ln.Accept()
+		if err != nil {
+			return nil, err
+		}
+		go func() {
+			open, err := tunnel.ReadOpen(far)
+			if err != nil {
+				return
+			}
+			program, err := dial(t.Context(), addr)
+			if err != nil || tunnel.WriteVerdict(far, tunnel.Accepted) != nil {
+				far.Close()
+				return
+			}
+			program.Write(open.First)
+			tunnel.Pipe(tunnel.NewTCP(far.(*net.TCPConn)), tunnel.NewTCP(program), nil)
+		}()
+		return tunnel.NewTCP(near), nil
+	})
+}
+
+// captured is a listener in front of an application, with a laptop that has all
+// but the probes.
+func captured(t *testing.T, application, laptopAt string, kind rpc.Probe_Kind) (addr string, counters *relay.Counters) {
+	t.Helper()
+	l, err := Listen(t.Context(), Config{Port: 80,
+		Dialled: func(*net.TCPConn) (netip.AddrPort, bool) { return netip.MustParseAddrPort(application), true },
+		Dial:    func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) { return dial(ctx, to.String()) },
+	}, laptop(t, laptopAt), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		l.Close(over)
+	})
+	counters = &relay.Counters{}
+	l.Route(relay.RouteOf(&rpc.CapturePort{Port: 80, Probes: []*rpc.Probe{{Kind: kind}}, NodeAddresses: []string{"127.0.0.1"},
+		Route: &rpc.Route{Session: "alice", InterceptUid: "i", Relays: []string{"relay"}}}), counters)
+	_, number, err := net.SplitHostPort(l.ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", number), counters
+}
+
+// The kubelet's gRPC probe waits for the server's SETTINGS before it says that it
+// is one, and so does everybody else who comes from the node.
+func TestGRPCProbes(t *testing.T) {
+	addr, counters := captured(t, healthServer(t, grpc_health_v1.HealthCheckResponse_SERVING),
+		healthServer(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING), rpc.Probe_GRPC)
+	ask := func(agent string, times int) grpc_health_v1.HealthCheckResponse_ServingStatus {
+		t.Helper()
+		conn, err := grpc.NewClient(addr, grpc.WithUserAgent(agent), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		var status grpc_health_v1.HealthCheckResponse_ServingStatus
+		for range times {
+			got, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+			if err != nil {
+				t.Fatalf("%s: %v", agent, err)
+			}
+			status = got.Status
+		}
+		return status
+	}
+	for range 3 {
+		if got := ask("kube-probe/1.36", 1); got != grpc_health_v1.HealthCheckResponse_SERVING {
+			t.Errorf("the kubelet is answered %v: not by the application", got)
+		}
+	}
+	if n := counters.Connections.Load(); n != 0 {
+		t.Errorf("%d probes count as connections", n)
+	}
+	if got := ask("grpc-health-client", 100); got != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("a caller is answered %v: not by the laptop", got)
+	}
+}
+
+// A connection without a byte is the kubelet's where the spec says so.
+func TestTCPProbes(t *testing.T) {
+	arrived := make(chan string, 16)
+	program := func(name string) string {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ln.Close() })
+		go func() {
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				arrived <- name
+				c.Write([]byte(name))
+				c.Close()
+			}
+		}()
+		return ln.Addr().String()
+	}
+	addr, counters := captured(t, program("application"), program("laptop"), rpc.Probe_TCP)
+	// A busy machine may see the end later than it waits for first bytes.
+	for who, deadline := "", time.Now().Add(10*time.Second); who != "application"; who = <-arrived {
+		if time.Now().After(deadline) {
+			t.Fatal("no probe reaches the application")
+		}
+		c, err := dial(t.Context(), addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.CloseWrite() // at once, as the kubelet closes
+		defer c.Close()
+	}
+	before := counters.Connections.Load()
+	c, err := dial(t.Context(), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var b strings.Builder
+	buf := make([]byte, 64)
+	for n, err := c.Read(buf); err == nil; n, err = c.Read(buf) {
+		b.Write(buf[:n])
+	}
+	if b.String() != "laptop" || counters.Connections.Load() != before+1 {
+		t.Errorf("a caller who waits for the server is answered %q, %d connections", b.String(), counters.Connections.Load()-before)
+	}
+}

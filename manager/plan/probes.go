@@ -1,0 +1,158 @@
+package plan
+
+import (
+	"encoding/json"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+// declareProbes tells the agent which of the calls to a port are the kubelet's.
+// Those that come to it past a sidecar agent are of no interest.
+func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
+	number := int32(c.Port)
+	if c.Protocol != rpc.Protocol_TCP || sidecar.TakenOver(sidecar.Of(pod), number) {
+		return
+	}
+	for _, container := range containers(pod) {
+		eachHandler(&container, func(h *corev1.LifecycleHandler, grpc *corev1.GRPCAction, hook bool) {
+			if p := probeOf(&container, number, h, grpc); p != nil {
+				p.Hook = hook
+				c.Probes = append(c.Probes, p)
+			}
+		})
+	}
+	meshed := meshProbes(pod, number)
+	c.Probes = append(c.Probes, meshed...)
+	c.HttpProbes = slices.ContainsFunc(c.Probes, func(p *rpc.Probe) bool { return p.Kind == rpc.Probe_HTTP })
+	if len(c.Probes) == 0 {
+		return
+	}
+	for _, a := range pod.Status.HostIPs {
+		c.NodeAddresses = append(c.NodeAddresses, a.IP)
+	}
+	if len(meshed) > 0 { // the mesh's proxy asks in the kubelet's place
+		c.NodeAddresses = append(c.NodeAddresses, "127.0.0.1", "::1")
+		for _, a := range pod.Status.PodIPs {
+			c.NodeAddresses = append(c.NodeAddresses, a.IP)
+		}
+	}
+}
+
+// containers are those that run as long as the pod does: native sidecars, too.
+func containers(pod *corev1.Pod) []corev1.Container {
+	list := slices.Clone(pod.Spec.Containers)
+	for _, c := range pod.Spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// eachHandler calls visit with every way by which the kubelet calls a container,
+// and whether that is a lifecycle hook.
+func eachHandler(c *corev1.Container, visit func(h *corev1.LifecycleHandler, grpc *corev1.GRPCAction, hook bool)) {
+	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+		if p != nil {
+			visit(&corev1.LifecycleHandler{HTTPGet: p.HTTPGet, TCPSocket: p.TCPSocket}, p.GRPC, false)
+		}
+	}
+	if c.Lifecycle == nil {
+		return
+	}
+	for _, h := range []*corev1.LifecycleHandler{c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
+		if h != nil {
+			visit(&corev1.LifecycleHandler{HTTPGet: h.HTTPGet}, nil, true)
+		}
+	}
+}
+
+// probeOf is what the kubelet calls a port by, nil if it calls another one.
+func probeOf(c *corev1.Container, number int32, h *corev1.LifecycleHandler, grpc *corev1.GRPCAction) *rpc.Probe {
+	switch {
+	case grpc != nil && grpc.Port == number:
+		return &rpc.Probe{Kind: rpc.Probe_GRPC}
+	case h.TCPSocket != nil && portOf(c, h.TCPSocket.Port) == number:
+		return &rpc.Probe{Kind: rpc.Probe_TCP}
+	case h.HTTPGet == nil || portOf(c, h.HTTPGet.Port) != number:
+		return nil
+	}
+	p := &rpc.Probe{Target: requestTarget(h.HTTPGet.Path)}
+	if h.HTTPGet.Scheme == corev1.URISchemeHTTPS {
+		p.Kind = rpc.Probe_HTTPS
+	}
+	if net.ParseIP(h.HTTPGet.Host) == nil {
+		p.Host = h.HTTPGet.Host
+	}
+	for _, header := range h.HTTPGet.HTTPHeaders {
+		p.Headers = append(p.Headers, &rpc.Header{Name: header.Name, Value: header.Value})
+	}
+	return p
+}
+
+// requestTarget is what the kubelet asks for, given the path of a probe.
+func requestTarget(path string) string {
+	u, err := url.Parse(path)
+	if err != nil {
+		u = &url.URL{Path: path}
+	}
+	u.Scheme, u.Host = "http", "pod"
+	if u, err = url.Parse(u.String()); err != nil {
+		return path
+	}
+	return u.RequestURI()
+}
+
+func portOf(c *corev1.Container, port intstr.IntOrString) int32 {
+	if port.Type == intstr.Int {
+		return port.IntVal
+	}
+	for _, p := range c.Ports {
+		if p.Name == port.StrVal {
+			return p.ContainerPort
+		}
+	}
+	n, _ := strconv.ParseInt(port.StrVal, 10, 32)
+	return int32(n)
+}
+
+// meshProbers is where Istio's injector keeps the probes that it has led to the
+// proxy: a JSON object of probes.
+const meshProbers = "ISTIO_KUBE_APP_PROBERS"
+
+// meshProbes are the probes of a port that a mesh's proxy asks in the kubelet's
+// place, with the kubelet's headers.
+func meshProbes(pod *corev1.Pod, number int32) []*rpc.Probe {
+	var list []*rpc.Probe
+	for _, c := range containers(pod) {
+		for _, e := range c.Env {
+			var probers map[string]corev1.Probe
+			if e.Name != meshProbers || json.Unmarshal([]byte(e.Value), &probers) != nil {
+				continue
+			}
+			for _, p := range probers {
+				if out := probeOf(&c, number, &corev1.LifecycleHandler{HTTPGet: p.HTTPGet, TCPSocket: p.TCPSocket}, p.GRPC); out != nil {
+					list = append(list, out)
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b *rpc.Probe) int {
+		if d := int(a.Kind) - int(b.Kind); d != 0 {
+			return d
+		}
+		if a.Target < b.Target {
+			return -1
+		}
+		return 1
+	})
+	return list
+}

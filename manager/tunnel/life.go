@@ -1,0 +1,70 @@
+package tunnel
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// signEvery is after what silence an end of a line gives a sign of life, and
+	// at most twice that.
+	signEvery = 7 * time.Second
+	// sign is the length of a chunk that means nothing.
+	sign = math.MaxUint32
+)
+
+// life lets one chunk at a time be written to a connection, and signs of life
+// when there is none to write. It is that of all flows on the connection, and
+// ends with it.
+type life struct {
+	tls   *tls.Conn
+	raw   *RecordConn
+	signs bool
+
+	mu    sync.Mutex // held while a chunk is written
+	wrote atomic.Bool
+	timer *time.Timer
+}
+
+func newLife(t *tls.Conn, raw *RecordConn, signs bool) *life {
+	l := &life{tls: t, raw: raw, signs: signs}
+	if signs {
+		l.timer = time.AfterFunc(math.MaxInt64, l.tick) // there before it ticks
+		l.timer.Reset(signEvery)
+	}
+	return l
+}
+
+// begin and end surround the writing of a chunk.
+func (l *life) begin() {
+	l.mu.Lock()
+	l.wrote.Store(true)
+}
+
+func (l *life) end() { l.mu.Unlock() }
+
+// tick gives a sign, unless something was written since the last time, or is
+// being written: then the peer hears enough, or does not listen.
+func (l *life) tick() {
+	if !l.mu.TryLock() {
+		l.timer.Reset(signEvery)
+		return
+	}
+	defer l.mu.Unlock()
+	if l.wrote.Swap(false) || l.give() == nil {
+		l.timer.Reset(signEvery)
+	}
+}
+
+// give writes past the batch, which has nothing that waits, and which a quiet
+// connection needs no buffer for.
+func (l *life) give() error {
+	l.raw.past.Store(true)
+	defer l.raw.past.Store(false)
+	_, err := l.tls.Write(binary.BigEndian.AppendUint32(nil, sign))
+	return err
+}

@@ -1,0 +1,104 @@
+package tunnel
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// counted is a connection that says when something is written to it.
+type counted struct {
+	net.Conn
+	writes atomic.Int32
+	wrote  chan struct{}
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	select {
+	case c.wrote <- struct{}{}:
+	default:
+	}
+	return c.Conn.Write(p)
+}
+
+// A quiet line moves bytes both ways, within a flow and between two, and the
+// flows are none the wiser.
+func TestSignsOfLife(t *testing.T) {
+	c, s := tlsPair(t, ALPNFlow3)
+	var ends [2]*FlowConn
+	var wires [2]*counted
+	for i, end := range []interface{ NetConn() net.Conn }{c, s} {
+		raw := end.NetConn().(*RecordConn)
+		wires[i] = &counted{Conn: raw.Conn, wrote: make(chan struct{}, 1)}
+		raw.Conn = wires[i]
+	}
+	ends[0], _ = NewFlowConn(c)
+	ends[1], _ = NewFlowConn(s)
+	quiet := func(when string) {
+		t.Helper()
+		for i := range ends {
+			for range 3 {
+				for deadline, given := time.Now().Add(10*time.Second), false; !given; {
+					if time.Now().After(deadline) {
+						t.Fatalf("%s: end %d gives no sign of life", when, i)
+					}
+					ends[i].life.timer.Reset(0) // time passes
+					select {
+					case <-wires[i].wrote:
+						given = true
+					case <-time.After(time.Millisecond):
+					}
+				}
+			}
+		}
+	}
+	for round, payload := range [][]byte{bytes.Repeat([]byte("a"), 300<<10), []byte("b")} {
+		quiet("before a flow")
+		a, b := ends[0], ends[1]
+		a.OnIdle(func(next Stream) { ends[0] = next.(*FlowConn) })
+		b.OnIdle(func(next Stream) { ends[1] = next.(*FlowConn) })
+		got := make(chan []byte, 1)
+		go func() {
+			all, err := io.ReadAll(b)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- all
+		}()
+		for piece := range bytes.SplitSeq(payload, []byte("x")) {
+			if _, err := a.Write(piece); err != nil {
+				t.Fatal(err)
+			}
+			quiet("within a flow")
+		}
+		a.CloseWrite()
+		if all := <-got; !bytes.Equal(all, payload) {
+			t.Fatalf("round %d: %d bytes arrive of %d", round, len(all), len(payload))
+		}
+		b.CloseWrite()
+		if rest, err := io.ReadAll(a); err != nil || len(rest) > 0 {
+			t.Fatalf("round %d: %q, %v", round, rest, err)
+		}
+		a.Close()
+		b.Close()
+	}
+	quiet("after the last flow")
+}
+
+// Who does not know signs of life gets none.
+func TestNoSignsForOlderPeers(t *testing.T) {
+	for _, protocol := range []string{ALPNFlow, ALPNFlow2} {
+		c, _ := tlsPair(t, protocol)
+		f, err := NewFlowConn(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.life.timer != nil {
+			t.Errorf("%s: signs of life are given", protocol)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// Direct dials from this machine, as a program without a session.
+type Direct func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// OpenOutside dials an address that is neither a Service's nor a pod's, but that
+// a name of the cluster's stands for: something outside behind a headless
+// Service, a pod on its node's network, or what an ExternalName leads to. A pod
+// would reach it, so the cluster is asked first; where the user may not go that
+// way this machine dials it. Denials remembers what was reached neither way.
+func (d *Dialer) OpenOutside(ctx context.Context, p tunnel.Protocol, target string, first []byte, direct Direct) (Conn, error) {
+	c, err := d.open(ctx, p, target, first)
+	switch {
+	case errors.Is(err, tunnel.ErrDenied):
+		near, nerr := direct.open(ctx, p, target, first)
+		if nerr == nil {
+			return near, nil
+		}
+		err = fmt.Errorf("%w; nor does this machine reach it itself: %w", err, nerr)
+	case errors.Is(err, tunnel.ErrTimedOut), errors.Is(err, tunnel.ErrUnreachable):
+		err = fmt.Errorf("from within the cluster: %w", err)
+	default:
+		return c, err
+	}
+	d.Denials.Note(target, err, time.Now())
+	return nil, err
+}
+
+// open is a connection from this machine, as if it was a flow.
+func (dial Direct) open(ctx context.Context, p tunnel.Protocol, addr string, first []byte) (Conn, error) {
+	network := "tcp"
+	if p == tunnel.UDP {
+		network = "udp"
+	}
+	c, err := dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	var s tunnel.Stream
+	if p == tunnel.UDP {
+		s = datagrams{tunnel.NewDatagrams(c, directIdle)}
+	} else if t, ok := c.(*net.TCPConn); ok {
+		s = tunnel.NewTCP(t)
+	} else {
+		c.Close()
+		return nil, fmt.Errorf("dial %s: not a TCP connection", addr)
+	}
+	if len(first) > 0 {
+		if _, err := c.Write(first); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	return &lineConn{s: s, lines: new(atomic.Int64)}, nil
+}
