@@ -19,18 +19,18 @@ type Dir struct {
 
 // Open makes the directory of the session called key.
 func Open(key string) (*Dir, error) {
-	cache, err := os.UserCacheDir()
+	parent, err := place()
 	if err != nil {
-		return nil, fmt.Errorf("find the user's cache directory: %w", err)
+		return nil, err
 	}
-	return OpenIn(filepath.Join(cache, "kubectl-intercept"), key)
+	return OpenIn(parent, key)
 }
 
 // OpenIn is Open with another place than the cache directory.
 func OpenIn(parent, key string) (*Dir, error) {
 	d := &Dir{path: filepath.Join(parent, key)}
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return nil, fmt.Errorf("make the session's directory: %w", err)
+		return nil, unusable(d.path, err)
 	}
 	if err := private(d.path); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (d *Dir) OpenLog() (*os.File, error) {
 	}
 	f, err := os.OpenFile(d.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the session's log: %w", err)
+		return nil, unusable(d.Log(), err)
 	}
 	return f, nil
 }

@@ -88,7 +88,7 @@ func (d *Dir) Load() (State, error) {
 		return New(), nil
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("read the session's state: %w", err)
+		return State{}, unusable(d.file("session.json"), err)
 	}
 	var s State
 	if json.Unmarshal(b, &s) != nil || len(s.Token) != tunnel.TokenSize {
@@ -110,7 +110,7 @@ func (d *Dir) write(name string, v any) error {
 	}
 	tmp, err := os.CreateTemp(d.path, name+".*") // mode 0600
 	if err != nil {
-		return fmt.Errorf("write the session's state: %w", err)
+		return unusable(d.path, err)
 	}
 	defer os.Remove(tmp.Name()) // fails once renamed
 	_, err = tmp.Write(b)
