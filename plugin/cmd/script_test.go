@@ -37,6 +37,7 @@ type world struct {
 	running bool
 	online  *session.Network
 	denied  []session.Denial
+	never   bool  // no session connects
 	lost    error // what the session says when it is told of an intercept
 }
 
@@ -52,6 +53,7 @@ type world struct {
 //	refuse USER VERB RES NS      no permission; NS may be *
 //	absent RESOURCE              the cluster does not know it
 //	session running              `status` finds a session
+//	session never                it does not connect
 //	session lost                 it ends while an intercept is made
 //	freeport VAR, listen VAR     a local port, without or with a listener
 func TestScripts(t *testing.T) {
@@ -97,6 +99,8 @@ func TestScripts(t *testing.T) {
 				switch args[0] {
 				case "running":
 					in(ts).running = true
+				case "never":
+					in(ts).never = true
 				case "lost":
 					in(ts).lost = errors.New("the session is ending")
 				}
@@ -179,10 +183,22 @@ func (w *world) apply(docs []byte) error {
 type fakeSessions struct{ w *world }
 
 // Ensure says what the real one does while it starts.
-func (f fakeSessions) Ensure(_ context.Context, _ *kube.Factory, _ string, progress func(string)) (*add.Session, error) {
+func (f fakeSessions) Ensure(ctx context.Context, _ *kube.Factory, _ string, progress func(string)) (*add.Session, error) {
 	progress("connecting to the traffic-manager")
+	if err := f.connecting(ctx); err != nil {
+		return nil, err
+	}
 	return &add.Session{User: f.w.user, Name: f.w.user + "-laptop",
 		Track: func(context.Context, string, string) error { return f.w.lost }}, nil
+}
+
+// connecting waits for a session that does not come.
+func (f fakeSessions) connecting(ctx context.Context) error {
+	if !f.w.never {
+		return nil
+	}
+	<-ctx.Done()
+	return &session.NotConnectedError{Phase: "connecting to the traffic-manager", Last: "answer 502 Bad Gateway"}
 }
 
 // Helper starts nothing.
@@ -191,7 +207,10 @@ func (f fakeSessions) Helper(context.Context, genericiooptions.IOStreams) (strin
 }
 
 // Connect opens nothing.
-func (f fakeSessions) Connect(_ context.Context, _ *kube.Factory, a *connect.Access, progress func(string)) (*session.Network, error) {
+func (f fakeSessions) Connect(ctx context.Context, _ *kube.Factory, a *connect.Access, progress func(string)) (*session.Network, error) {
+	if err := f.connecting(ctx); err != nil {
+		return nil, err
+	}
 	progress("opening the way into the cluster")
 	if a.Proxy != "" {
 		f.w.online = &session.Network{Proxy: strings.Replace(a.Proxy, ":0", ":40000", 1), Namespace: a.Device.Namespace}

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 // Access is a way into the cluster.
@@ -68,11 +69,12 @@ func (o *Options) connect(ctx context.Context) (*session.Network, error) {
 		defer release() // it only hangs up
 		o.Access.Device.Socket = socket
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	steps := render.NewProgress(o.ErrOut)
 	defer steps.Done()
-	return o.sessions.Connect(ctx, o.factory, &o.Access, steps.Step)
+	n, err := o.sessions.Connect(ctx, o.factory, &o.Access, steps.Step)
+	return n, target.TimedOut(ctx, o.Timeout, err)
 }
 
 // during runs the command and closes the way.

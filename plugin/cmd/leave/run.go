@@ -19,7 +19,13 @@ import (
 
 // Run ends the chosen intercepts: first all are deleted, then each is waited
 // for, so that several take no longer than one.
-func (o *Options) Run(ctx context.Context) (err error) {
+func (o *Options) Run(ctx context.Context) error {
+	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	return target.TimedOut(ctx, o.Timeout, o.leave(ctx))
+}
+
+func (o *Options) leave(ctx context.Context) (err error) {
 	progress := render.NewProgress(o.ErrOut)
 	defer progress.Done()
 	if o.client, err = o.factory.Client(); err != nil {
@@ -125,8 +131,8 @@ func (o *Options) await(ctx context.Context, i *v1alpha1.Intercept, timeout time
 		if last.Status.Message != "" {
 			why = ": " + last.Status.Message
 		}
-		return fmt.Errorf("timed out after %s: the traffic-manager has not confirmed that the traffic of %s is back%s; it goes on trying",
-			o.Timeout, resolve.RefString(i.Spec.Workload), why)
+		return fmt.Errorf("%w after %s: the traffic-manager has not confirmed that the traffic of %s is back%s; it goes on trying",
+			target.ErrTimeout, o.Timeout, resolve.RefString(i.Spec.Workload), why)
 	}
 	return err
 }
