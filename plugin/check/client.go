@@ -2,8 +2,13 @@ package check
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
 
 // pluginName is what kubectl looks for.
@@ -26,7 +31,39 @@ func (e *Env) clientChecks() []Check {
 			}
 			return judgePlugin(found, err, own)
 		}},
+		{"a session has a folder", func(context.Context) Outcome {
+			path, err := e.Machine.Place()
+			if err != nil {
+				what, hint, _ := strings.Cut(err.Error(), ": ")
+				return fail(what, hint)
+			}
+			return ok(path)
+		}},
+		{"the session is connected", func(ctx context.Context) Outcome {
+			if _, err := e.Machine.Place(); err != nil {
+				return skip("it has no folder")
+			}
+			s, err := e.Session(ctx)
+			if err != nil {
+				return fail(render.Error(err), "kubectl intercept quit ends a session that does not answer")
+			}
+			return judgeSession(s)
+		}},
 	}
+}
+
+// judgeSession looks at the process that serves this kubeconfig.
+func judgeSession(s *session.Status) Outcome {
+	switch {
+	case s == nil:
+		return skip("none runs; commands start it when they need it")
+	case s.Rejected:
+		return fail(s.LastError, "kubectl get pods has to work first; kubectl intercept quit ends the session")
+	case !s.Connected:
+		return fail(fmt.Sprintf("process %d is %s: %s", s.PID, s.Phase, s.LastError),
+			"it goes on trying, its log is "+s.LogFile+"; kubectl intercept quit ends it")
+	}
+	return ok(fmt.Sprintf("process %d, by %s", s.PID, s.Transport))
 }
 
 // judgePlugin compares the plugin that kubectl would run with this one.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -33,6 +34,8 @@ type Env struct {
 	Reach func(context.Context) (*Reached, error)
 	// Line offers a line as a session would, and returns its round trip.
 	Line func(context.Context) (time.Duration, error)
+	// Session asks the session process of the kubeconfig; nil if none runs.
+	Session func(context.Context) (*session.Status, error)
 	// Machine is where the plugin runs.
 	Machine Machine
 	Now     func() time.Time
@@ -49,6 +52,8 @@ type Machine struct {
 	// LookPath finds a program; Executable is the plugin's own path.
 	LookPath   func(string) (string, error)
 	Executable func() (string, error)
+	// Place is the folder for sessions, or why there is none.
+	Place func() (string, error)
 	// Routes are the networks that this machine reaches by itself.
 	Routes func() ([]Route, error)
 	// Netd says how connect comes by its root helper, or why it does not.

@@ -12,11 +12,12 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // ThisMachine looks at the machine that the plugin runs on.
 func ThisMachine() Machine {
-	return Machine{LookPath: exec.LookPath, Executable: os.Executable, Routes: routes, Netd: helper}
+	return Machine{LookPath: exec.LookPath, Executable: os.Executable, Place: state.Usable, Routes: routes, Netd: helper}
 }
 
 // helper looks for intercept-netd and starts nothing.

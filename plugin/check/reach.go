@@ -34,14 +34,14 @@ type Reached struct {
 // NewReach returns the Reach of a kubeconfig: it opens a carrier like a
 // session's, with a token that belongs to none, and is told so.
 func NewReach(cfg *rest.Config, c client.Reader, namespace string) (func(context.Context) (*Reached, error), error) {
-	proxy, err := carrier.NewServiceProxy(cfg, namespace)
+	proxy, err := carrier.NewServiceProxy(carrier.Fixed(cfg), namespace)
 	if err != nil {
 		return nil, err
 	}
-	forward := carrier.NewPortForward(cfg, c, namespace)
+	forward := carrier.NewPortForward(carrier.Fixed(cfg), c, namespace)
 	return func(ctx context.Context) (*Reached, error) {
 		r, err := knock(ctx, proxy)
-		if err == nil || !carrier.IsNotPossible(err) {
+		if err == nil || !carrier.Elsewhere(err) {
 			return r, err
 		}
 		r, ferr := knock(ctx, forward)
@@ -60,7 +60,7 @@ const lineService = "http:traffic-manager:tunnel"
 // does not exist, and any answer of the traffic-manager shows that the way is
 // open.
 func NewLine(cfg *rest.Config, namespace string) (func(context.Context) (time.Duration, error), error) {
-	proxy, err := carrier.NewLineProxy(cfg, namespace)
+	proxy, err := carrier.NewLineProxy(carrier.Fixed(cfg), namespace)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/check"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/check/checktest"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // TestChecks breaks one thing in a world that is in order, and wants one
@@ -164,6 +166,26 @@ func TestChecks(t *testing.T) {
 		"no kubectl": {func(w *checktest.World) {
 			w.Machine.LookPath = func(string) (string, error) { return "", errors.New("not found") }
 		}, "kubectl is in PATH", check.Warning, "install kubectl"},
+		"no folder": {func(w *checktest.World) {
+			w.Machine.Place = func() (string, error) { return "", &state.PlaceError{Path: "/home/alice/.cache", Owner: "root"} }
+		}, "a session has a folder", check.Failed, "sudo chown -R \"$(id -u)\" /home/alice/.cache"},
+		"no session": {func(w *checktest.World) {
+			w.Session = func(context.Context) (*session.Status, error) { return nil, nil }
+		},
+			"the session is connected", check.Skipped, "none runs"},
+		"the session's token ran out": {func(w *checktest.World) {
+			w.Session = func(context.Context) (*session.Status, error) {
+				return &session.Status{Connected: true, Rejected: true, LastError: "log in again"}, nil
+			}
+		}, "the session is connected", check.Failed, "log in again"},
+		"the session does not connect": {func(w *checktest.World) {
+			w.Session = func(context.Context) (*session.Status, error) {
+				return &session.Status{PID: 7, Phase: "connecting to the traffic-manager", LastError: "answer 502"}, nil
+			}
+		}, "the session is connected", check.Failed, "process 7 is connecting to the traffic-manager: answer 502"},
+		"the session is silent": {func(w *checktest.World) {
+			w.Session = func(context.Context) (*session.Status, error) { return nil, errors.New("no answer") }
+		}, "the session is connected", check.Failed, "no answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := checktest.New()

@@ -40,6 +40,7 @@ type world struct {
 	online  *session.Network
 	others  []session.Known // further sessions on the machine
 	denied  []session.Denial
+	never   bool  // no session connects
 	lost    error // what the session says when it is told of an intercept
 }
 
@@ -56,6 +57,7 @@ type world struct {
 //	absent RESOURCE              the cluster does not know it
 //	session running              `status` finds a session
 //	session other                another one runs, of a context "old" that is gone
+//	session never                it does not connect
 //	session lost                 it ends while an intercept is made
 //	freeport VAR, listen VAR     a local port, without or with a listener
 func TestScripts(t *testing.T) {
@@ -103,6 +105,8 @@ func TestScripts(t *testing.T) {
 					in(ts).running = true
 				case "other":
 					in(ts).others = []session.Known{fakeOther()}
+				case "never":
+					in(ts).never = true
 				case "lost":
 					in(ts).lost = errors.New("the session is ending")
 				}
@@ -185,12 +189,24 @@ func (w *world) apply(docs []byte) error {
 type fakeSessions struct{ w *world }
 
 // Ensure says what the real one does while it starts.
-func (f fakeSessions) Ensure(_ context.Context, _ *kube.Factory, _ string, progress func(string)) (*add.Session, error) {
+func (f fakeSessions) Ensure(ctx context.Context, _ *kube.Factory, _ string, progress func(string)) (*add.Session, error) {
 	progress("connecting to the traffic-manager")
+	if err := f.connecting(ctx); err != nil {
+		return nil, err
+	}
 	return &add.Session{User: f.w.user, Name: f.w.user + "-laptop",
 		Track: func(context.Context, string, string) (func(context.Context) error, error) {
 			return func(context.Context) error { return nil }, f.w.lost
 		}}, nil
+}
+
+// connecting waits for a session that does not come.
+func (f fakeSessions) connecting(ctx context.Context) error {
+	if !f.w.never {
+		return nil
+	}
+	<-ctx.Done()
+	return &session.NotConnectedError{Phase: "connecting to the traffic-manager", Last: "answer 502 Bad Gateway"}
 }
 
 // Helper starts nothing.
@@ -199,7 +215,10 @@ func (f fakeSessions) Helper(context.Context, genericiooptions.IOStreams) (strin
 }
 
 // Connect opens nothing.
-func (f fakeSessions) Connect(_ context.Context, _ *kube.Factory, a *connect.Access, progress func(string)) (*session.Network, error) {
+func (f fakeSessions) Connect(ctx context.Context, _ *kube.Factory, a *connect.Access, progress func(string)) (*session.Network, error) {
+	if err := f.connecting(ctx); err != nil {
+		return nil, err
+	}
 	progress("opening the way into the cluster")
 	if a.Proxy != "" {
 		p := state.Proxy{Address: strings.Replace(a.Proxy, ":0", ":40000", 1), Namespace: a.Device.Namespace}

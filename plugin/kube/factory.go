@@ -33,12 +33,15 @@ type Factory struct {
 // NewFactory returns a Factory with kubectl's defaults.
 func NewFactory() *Factory {
 	flags := genericclioptions.NewConfigFlags(true).WithDiscoveryBurst(300).WithDiscoveryQPS(50)
-	flags.WithWrapConfigFn(func(c *rest.Config) *rest.Config {
-		c.UserAgent = version.UserAgent()
-		c.QPS, c.Burst = 50, 100
-		return c
-	})
+	flags.WithWrapConfigFn(Tune)
 	return &Factory{ConfigFlags: flags, ManagerNamespace: DefaultManagerNamespace}
+}
+
+// Tune gives a configuration the name and the pace that clients of ours have.
+func Tune(c *rest.Config) *rest.Config {
+	c.UserAgent = version.UserAgent()
+	c.QPS, c.Burst = 50, 100
+	return c
 }
 
 // AddFlags adds kubectl's flags and --manager-namespace.
@@ -50,6 +53,9 @@ func (f *Factory) AddFlags(flags *pflag.FlagSet) {
 
 // Namespace is the namespace of --namespace or of the context.
 func (f *Factory) Namespace() (string, error) {
+	if _, err := f.ToRESTConfig(); err != nil {
+		return "", fmt.Errorf("read kubeconfig: %w", err)
+	}
 	ns, _, err := f.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return "", fmt.Errorf("read kubeconfig: %w", err)

@@ -32,10 +32,18 @@ func Error(err error) string {
 		}
 	}
 	var u *url.Error
-	if errors.As(err, &u) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &u) {
+		for inner := u; errors.As(inner.Err, &inner); {
+			u = inner // it says more
+		}
+	}
+	if u != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		host := u.URL
 		if server, perr := url.Parse(u.URL); perr == nil {
 			host = server.Host
+		}
+		if why, ok := strings.CutPrefix(u.Err.Error(), "getting credentials: "); ok {
+			return fmt.Sprintf("no credentials for the API server %s: %s", host, why)
 		}
 		return fmt.Sprintf("cannot reach the API server %s: %v", host, u.Err)
 	}

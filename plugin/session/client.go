@@ -125,9 +125,9 @@ func (c *Client) gone(ctx context.Context) error {
 	}
 }
 
-// hold keeps the process from ending for a while.
-func (c *Client) hold(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, "/hold", nil, nil)
+// hold keeps the process from ending for a while, and tells it of this command.
+func (c *Client) hold(ctx context.Context, who *caller) error {
+	return c.call(ctx, http.MethodPost, "/hold", who, nil)
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {

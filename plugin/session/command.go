@@ -12,13 +12,14 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/credentials"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // NewCommand returns the hidden command that is the process itself, in the
 // foreground. It logs to the standard error output.
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Command {
-	transport, level := carrier.Auto, "info"
+	transport, level, child := carrier.Auto, "info", false
 	cmd := &cobra.Command{
 		Use:               "session",
 		Short:             "Run the session process in the foreground",
@@ -33,23 +34,20 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 			if err := l.UnmarshalText([]byte(level)); err != nil {
 				return fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
 			}
-			if err := takeSecrets(f); err != nil {
-				return err
-			}
 			log := slog.New(slog.NewTextHandler(streams.ErrOut, &slog.HandlerOptions{Level: l}))
-			id, err := identify(f)
+			who, err := callerOf(f, streams, child)
 			if err != nil {
 				return err
 			}
-			dir, err := state.Open(id.key)
+			dir, err := state.Open(who.Identity.Key)
 			if err != nil {
 				return err
 			}
-			cfg, err := f.ToRESTConfig()
+			source, err := credentials.NewSource(cmd.Context(), who.Credentials, who.origin(), log)
 			if err != nil {
-				return fmt.Errorf("read kubeconfig: %w", err)
+				return errors.Join(err, dir.Fail(render.Error(err)))
 			}
-			err = newProcess(id, dir, cfg, transport, log).run(cmd.Context())
+			err = newProcess(who.Identity, dir, source, transport, log).run(cmd.Context())
 			if errors.Is(err, state.ErrLocked) {
 				log.Info("another process is the session already")
 				return nil
@@ -62,5 +60,22 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 	}
 	cmd.Flags().StringVar(&transport, "transport", transport, "Way to the traffic-manager: auto, service-proxy or port-forward")
 	cmd.Flags().StringVar(&level, "log-level", level, "debug, info, warn or error")
+	cmd.Flags().BoolVar(&child, childFlag, child, "Read from the standard input what the command says of itself that starts the session")
 	return cmd
+}
+
+// childFlag is that of a process that a command starts.
+const childFlag = "child"
+
+// callerOf is who starts the process: a command that says so, or whoever types
+// its name.
+func callerOf(f *kube.Factory, streams genericiooptions.IOStreams, child bool) (*caller, error) {
+	if child {
+		return readCaller(streams.In)
+	}
+	id, err := identify(f)
+	if err != nil {
+		return nil, err
+	}
+	return newCaller(f, id)
 }

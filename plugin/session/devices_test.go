@@ -231,7 +231,7 @@ func TestForget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := state.Open(id.key)
+	dir, err := state.Open(id.Key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,10 @@
 //
 // A session is a Session object in the manager's namespace, a token whose hash
 // the object carries, and a directory on disk (package state). Who holds the
-// directory's lock is the session; a process that crashed, or that a plugin of
+// directory's lock is the session. Commands say with which credentials they come,
+// and in which environment, and the process goes on with those (caller, package
+// credentials) as long as they are the same user's; else it ends. A process that crashed, or that a plugin of
 // another version replaces, leaves all of it to its successor. The process
 // ends when no Intercept has needed it for a while, and takes the Session
-// object with it.
+// object with it; and when the cluster does not answer for long.
 package session

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
@@ -18,6 +19,11 @@ const (
 	poll = 20 * time.Millisecond
 	// hangs is how long a process may hold the lock and not answer.
 	hangs = 10 * time.Second
+	// A process that is not ready stays for so long at most: it is asked again
+	// after holdAgain, and after askAgain where it could not say yes.
+	holdAgain, askAgain = 20 * time.Second, 500 * time.Millisecond
+	// moment is how long an error may last that nobody needs to know.
+	moment = 3 * time.Second
 )
 
 // Config says which session.
@@ -37,17 +43,44 @@ func Ensure(ctx context.Context, cfg Config, progress func(string)) (*Client, er
 	if err != nil {
 		return nil, err
 	}
-	dir, err := state.Open(id.key)
+	dir, err := state.Open(id.Key)
 	if err != nil {
 		return nil, err
 	}
-	e := &ensurer{client: newClient(dir), transport: cfg.Transport, progress: progress,
-		spawn: func() (*child, error) { return spawn(cfg, id, dir) }}
+	who, err := newCaller(cfg.Factory, id)
+	if err != nil {
+		return nil, err
+	}
+	e := &ensurer{client: newClient(dir), who: who, transport: cfg.Transport, progress: progress,
+		spawn: func() (*child, error) { return spawn(cfg, who, dir) }}
 	return e.run(ctx)
 }
 
+// NotConnectedError says that the time was over before a session was connected.
+type NotConnectedError struct {
+	// Phase is what it was doing, Last why it did not come further; "" if that is
+	// not known.
+	Phase, Last string
+	err         error
+}
+
+// Error says both.
+func (e *NotConnectedError) Error() string {
+	switch {
+	case e.Last != "":
+		return "not connected to the traffic-manager: " + e.Last
+	case e.Phase != "":
+		return "not connected to the traffic-manager: still " + e.Phase
+	}
+	return "not connected to the traffic-manager"
+}
+
+// Unwrap is context.DeadlineExceeded.
+func (e *NotConnectedError) Unwrap() error { return e.err }
+
 type ensurer struct {
 	client    *Client
+	who       *caller
 	transport string
 	progress  func(string)
 	spawn     func() (*child, error)
@@ -55,9 +88,12 @@ type ensurer struct {
 	child  *child
 	helper *handover.Client // keeps intercept-netd between two processes
 	held   int              // PID of the process that was asked to stay
+	asked  time.Time        // when it was
 	silent time.Time        // since when the lock is held and nobody answers
 	said   string
-	last   string // the process's last error
+	// failing is since when the process has an error.
+	failing time.Time
+	last    string // the process's last error
 }
 
 func (e *ensurer) run(ctx context.Context) (*Client, error) {
@@ -70,8 +106,8 @@ func (e *ensurer) run(ctx context.Context) (*Client, error) {
 			return e.client, nil
 		}
 		switch {
-		case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && e.last != "":
-			return nil, fmt.Errorf("not connected to the traffic-manager: %s", e.last)
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return nil, &NotConnectedError{Phase: e.said, Last: e.last, err: ctx.Err()}
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("wait for the session to connect: %w", ctx.Err())
 		case err != nil:
@@ -106,6 +142,7 @@ func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 		return false, err
 	case !locked:
 		e.say("starting session")
+		e.asked = time.Time{}
 		e.child, err = e.spawn()
 		return false, err
 	case e.silent.IsZero():
@@ -118,7 +155,9 @@ func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 
 // running judges the process that answers.
 func (e *ensurer) running(ctx context.Context, s *Status) (ready bool, err error) {
-	e.last = s.LastError
+	if s.LastError != "" {
+		e.last = s.LastError
+	}
 	if s.Build != build() {
 		e.say("replacing session of version " + s.Version)
 		return false, e.replace(ctx)
@@ -132,19 +171,54 @@ func (e *ensurer) running(ctx context.Context, s *Status) (ready bool, err error
 		e.say("replacing session that cannot connect by " + s.Transport)
 		return false, e.replace(ctx)
 	}
-	if e.held != s.PID {
-		if err := e.client.hold(ctx); errors.Is(err, errEnding) {
-			return false, e.client.gone(ctx)
-		} else if err != nil {
-			return false, nil // it ends just now; look again
+	if e.held != s.PID || time.Since(e.asked) > holdAgain {
+		if held, err := e.hold(ctx, s); !held {
+			return false, err
 		}
-		e.held = s.PID
 	}
 	if s.Connected && s.Session != "" && (e.helper == nil || regained(s.Network)) {
 		return true, nil
 	}
-	e.say(s.Phase)
+	e.tell(s)
 	return false, nil
+}
+
+// tell says what the process does, and what is in its way, unless that may pass
+// in a moment.
+func (e *ensurer) tell(s *Status) {
+	text := s.Phase
+	switch {
+	case s.LastError == "":
+		e.failing = time.Time{}
+	case e.failing.IsZero():
+		e.failing = time.Now()
+	case time.Since(e.failing) > moment:
+		why, _, _ := strings.Cut(s.LastError, "\n")
+		text += ": " + why
+	}
+	e.say(text)
+}
+
+// hold has the process stay for this command, and take its credentials.
+func (e *ensurer) hold(ctx context.Context, s *Status) (held bool, err error) {
+	if e.held != s.PID && time.Since(e.asked) < askAgain {
+		return false, nil
+	}
+	e.asked = time.Now()
+	e.tell(s)
+	err = e.client.hold(ctx, e.who)
+	switch {
+	case errors.Is(err, errEnding):
+		e.held, e.asked = 0, time.Time{}
+		return false, e.client.gone(ctx)
+	case errors.Is(err, ErrNotRunning) || ctx.Err() != nil:
+		return false, nil // it ends just now: look again
+	case err != nil:
+		e.held, e.last = 0, err.Error()
+		return false, nil
+	}
+	e.held = s.PID
+	return true, nil
 }
 
 // replace ends the process in favour of another one, for which the network's
@@ -171,8 +245,11 @@ func (e *ensurer) release() {
 }
 
 func (e *ensurer) say(text string) {
-	if text != "" && text != e.said && e.progress != nil {
-		e.said = text
+	if text == "" || text == e.said {
+		return
+	}
+	e.said = text
+	if e.progress != nil {
 		e.progress(text)
 	}
 }

@@ -32,20 +32,23 @@ import (
 // object is a Session or an Intercept.
 type object interface{ metav1.Object }
 
-// cluster is an API server that knows one user, "jane", with Sessions,
-// Intercepts and the traffic-manager's end of the tunnel.
+// cluster is an API server that knows one user, "jane", unless a test adds
+// others, with Sessions, Intercepts and the traffic-manager's end of the tunnel.
 type cluster struct {
 	t       *testing.T
 	server  *httptest.Server
 	group   *tunnel.Group // flows to the session
 	refuse  string        // a verb on sessions that is forbidden
 	missing bool          // the product is not installed
+	code    int           // a gateway answers so instead of the traffic-manager
 
 	mu      sync.Mutex
+	users   map[string]string // by token
 	version int
 	objects map[string]object // by path
 	changed chan struct{}     // closed at every change
 	carried int               // carriers that were welcome
+	conns   []net.Conn        // theirs
 	keys    *tunnel.LineKeys  // of the last session that was
 	offers  chan offered      // lines
 }
@@ -58,7 +61,7 @@ type offered struct {
 
 func newCluster(t *testing.T) *cluster {
 	c := &cluster{t: t, group: tunnel.NewGroup(tunnel.NewBudget(64 << 20)), objects: map[string]object{}, changed: make(chan struct{}),
-		offers: make(chan offered, 64)}
+		users: map[string]string{"jane": "jane"}, offers: make(chan offered, 64)}
 	c.server = httptest.NewTLSServer(c)
 	t.Cleanup(func() { c.server.CloseClientConnections(); c.server.Close() })
 	return c
@@ -66,21 +69,34 @@ func newCluster(t *testing.T) *cluster {
 
 // factory returns flags for the cluster with a kubeconfig of its own.
 func (c *cluster) factory() *kube.Factory {
+	path := filepath.Join(c.t.TempDir(), "config")
+	c.write(path, map[string]any{"token": "jane"})
+	f := kube.NewFactory()
+	f.KubeConfig = &path
+	return f
+}
+
+// login changes who may come with which token.
+func (c *cluster) login(users map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users = users
+}
+
+// write writes a kubeconfig, in which jane is so.
+func (c *cluster) write(path string, jane map[string]any) {
+	c.t.Helper()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.server.Certificate().Raw})
 	config, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "kind": "Config", "current-context": "demo",
 		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{"server": c.server.URL, "certificate-authority-data": ca}}},
-		"users":    []any{map[string]any{"name": "jane", "user": map[string]any{"token": "jane"}}},
+		"users":    []any{map[string]any{"name": "jane", "user": jane}},
 		"contexts": []any{map[string]any{"name": "demo", "context": map[string]any{"cluster": "c", "user": "jane", "namespace": "shop"}}}})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	path := filepath.Join(c.t.TempDir(), "config")
 	if err := os.WriteFile(path, config, 0o600); err != nil {
 		c.t.Fatal(err)
 	}
-	f := kube.NewFactory()
-	f.KubeConfig = &path
-	return f
 }
 
 func (c *cluster) change() {
@@ -131,12 +147,15 @@ func (c *cluster) sessions() []string {
 }
 
 func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	user := c.users[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+	c.mu.Unlock()
 	switch {
-	case r.Header.Get("Authorization") != "Bearer jane":
+	case user == "":
 		reply(w, nil, apierrors.NewUnauthorized("who are you?"))
 	case strings.HasSuffix(r.URL.Path, "/selfsubjectreviews"):
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview","status":{"userInfo":{"username":"jane"}}}`)
+		io.WriteString(w, `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview","status":{"userInfo":{"username":"`+user+`"}}}`)
 	case c.missing:
 		reply(w, nil, apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.Group, Resource: "sessions"}, ""))
 	case r.Header.Get("Upgrade") == tunnel.UpgradeProtocol:
@@ -249,6 +268,10 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	if c.code != 0 {
+		http.Error(w, "upstream is not what it was", c.code)
+		return
+	}
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
@@ -262,9 +285,10 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request) {
 	sum := sha256.Sum256(hello.Token[:])
 	c.mu.Lock()
 	s, _ := c.objects[apiPrefix+"/namespaces/intercept-system/sessions/"+hello.Session].(*v1alpha1.Session)
-	ok := s != nil && s.Spec.TokenHash == hex.EncodeToString(sum[:]) && s.Spec.User == "jane"
+	ok := s != nil && s.Spec.TokenHash == hex.EncodeToString(sum[:])
 	if ok {
 		c.carried++
+		c.conns = append(c.conns, conn)
 		c.keys, _ = tunnel.NewLineKeys(hello.Token)
 	}
 	c.mu.Unlock()
@@ -301,4 +325,22 @@ func (c *cluster) offer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.offers <- offered{conn, hello}
+}
+
+// cut breaks every connection, and those of carriers.
+func (c *cluster) cut() {
+	c.server.CloseClientConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		conn.Close()
+	}
+	c.conns = nil
+}
+
+// carriers is how many were welcome so far.
+func (c *cluster) carriers() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.carried
 }

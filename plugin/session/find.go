@@ -10,15 +10,37 @@ import (
 
 // Find returns the running session of the context, or ErrNotRunning.
 func Find(ctx context.Context, cfg Config) (*Client, error) {
-	dir, err := dirOf(cfg)
+	id, err := identify(cfg.Factory)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := state.Open(id.Key)
 	if err != nil {
 		return nil, err
 	}
 	c := newClient(dir)
-	if _, err := c.Status(ctx); err != nil {
+	s, err := c.Status(ctx)
+	if err != nil {
 		return nil, err
 	}
+	if s.Rejected { // this command may have better ones
+		if who, err := newCaller(cfg.Factory, id); err == nil {
+			_ = c.hold(ctx, who) // its status says what is
+		}
+	}
 	return c, nil
+}
+
+// Ask returns the status of the session of the context, nil if none runs.
+func Ask(ctx context.Context, cfg Config) (*Status, error) {
+	c, err := Find(ctx, cfg)
+	if errors.Is(err, ErrNotRunning) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.Status(ctx)
 }
 
 // Asked says that a session to come will bring back the network of one that is
@@ -79,5 +101,5 @@ func dirOf(cfg Config) (*state.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return state.Open(id.key)
+	return state.Open(id.Key)
 }

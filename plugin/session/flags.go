@@ -1,9 +1,6 @@
 package session
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,13 +41,10 @@ func explicit(f *kube.Factory) []flagValue {
 var (
 	// The process serves all namespaces and never gives up.
 	notForwarded = []string{"context", "namespace", "request-timeout"}
-	// Everybody can read a command line, only the user an environment.
+	// Everybody can read a command line.
 	secretFlags = []string{"token", "password"}
 	pathFlags   = []string{"kubeconfig", "client-certificate", "client-key", "certificate-authority", "cache-dir"}
 )
-
-// secretsEnv carries the secret flags to the process, in JSON by name.
-const secretsEnv = "KUBECTL_INTERCEPT_SESSION_FLAGS"
 
 // ProxyEnv is where the proxy of a session listens that the other variables of a
 // shell name.
@@ -58,13 +52,14 @@ const ProxyEnv = "KUBECTL_INTERCEPT_PROXY"
 
 // forward returns the arguments and the environment of a process that is to
 // see the cluster just as this one does, whatever becomes of the current
-// directory and the kubeconfig's current context.
-func forward(f *kube.Factory, id *identity, env []string) (args, environ []string, err error) {
-	if id.context != "" {
-		args = append(args, "--context="+id.context)
+// directory and the kubeconfig's current context, and the secrets among the
+// flags.
+func forward(f *kube.Factory, id *identity, env []string) (args, environ []string, secrets map[string]string, err error) {
+	if id.Context != "" {
+		args = append(args, "--context="+id.Context)
 	}
-	args = append(args, "--manager-namespace="+id.managerNamespace)
-	secrets := map[string]string{}
+	args = append(args, "--manager-namespace="+id.ManagerNamespace)
+	secrets = map[string]string{}
 	for _, flag := range explicit(f) {
 		switch {
 		case slices.Contains(notForwarded, flag.name):
@@ -74,7 +69,7 @@ func forward(f *kube.Factory, id *identity, env []string) (args, environ []strin
 			for _, v := range flag.values {
 				if slices.Contains(pathFlags, flag.name) {
 					if v, err = filepath.Abs(v); err != nil {
-						return nil, nil, err
+						return nil, nil, nil, err
 					}
 				}
 				args = append(args, "--"+flag.name+"="+v)
@@ -82,26 +77,15 @@ func forward(f *kube.Factory, id *identity, env []string) (args, environ []strin
 		}
 	}
 	for _, kv := range withoutProxy(env) {
-		name, value, _ := strings.Cut(kv, "=")
-		switch name {
-		case secretsEnv:
-			continue
-		case "KUBECONFIG":
+		if name, value, _ := strings.Cut(kv, "="); name == "KUBECONFIG" {
 			if value, err = absoluteList(value); err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			}
 			kv = name + "=" + value
 		}
 		environ = append(environ, kv)
 	}
-	if len(secrets) > 0 {
-		b, err := json.Marshal(secrets)
-		if err != nil {
-			return nil, nil, err
-		}
-		environ = append(environ, secretsEnv+"="+string(b))
-	}
-	return args, environ, nil
+	return args, environ, secrets, nil
 }
 
 // withoutProxy is an environment without the proxy of a session: the way to the
@@ -136,27 +120,4 @@ func absoluteList(list string) (string, error) {
 		paths[i] = abs
 	}
 	return strings.Join(paths, string(filepath.ListSeparator)), nil
-}
-
-// takeSecrets puts the secret flags of the environment into f, before its
-// first use, and removes them from the environment.
-func takeSecrets(f *kube.Factory) error {
-	value, ok := os.LookupEnv(secretsEnv)
-	if !ok {
-		return nil
-	}
-	if err := os.Unsetenv(secretsEnv); err != nil {
-		return err
-	}
-	var secrets map[string]string
-	if err := json.Unmarshal([]byte(value), &secrets); err != nil {
-		return fmt.Errorf("environment variable %s is malformed", secretsEnv)
-	}
-	if v, ok := secrets["token"]; ok && f.BearerToken != nil {
-		f.BearerToken = &v
-	}
-	if v, ok := secrets["password"]; ok && f.Password != nil {
-		f.Password = &v
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -13,18 +14,20 @@ import (
 
 // identity says which session a command line belongs to.
 type identity struct {
-	key              string
-	context          string
-	server           string
-	namespace        string // of the context
-	managerNamespace string
+	Key              string
+	Context          string
+	Server           string
+	Namespace        string // of the context
+	ManagerNamespace string
 }
 
 // identify resolves the kubeconfig. Two command lines have the same key if
-// they act as the same user through the same context on the same server. What
-// a kubeconfig says of a user may change, as certificates do when they are
-// renewed; so not the credentials count but the entry's name and file, and
-// the flags that overrule it.
+// they act as the same user through the same context. What a kubeconfig says of
+// a user or a server may change, as certificates do when they are renewed, and
+// addresses when a cluster on this machine starts again; so not the credentials
+// count but the entries' names and the file, and the flags that overrule them.
+// Whether it is still the same user of the same cluster, a process that is there
+// asks the API server; see process.verify.
 func identify(f *kube.Factory) (*identity, error) {
 	cfg, err := f.ToRESTConfig()
 	if err != nil {
@@ -34,26 +37,30 @@ func identify(f *kube.Factory) (*identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
-	id := &identity{context: raw.CurrentContext, server: cfg.Host, managerNamespace: f.ManagerNamespace}
+	id := &identity{Context: raw.CurrentContext, Server: cfg.Host, ManagerNamespace: f.ManagerNamespace}
 	if f.Context != nil && *f.Context != "" {
-		id.context = *f.Context
+		id.Context = *f.Context
 	}
 	var user, origin string
-	if c := raw.Contexts[id.context]; c != nil {
-		id.namespace, user = c.Namespace, c.AuthInfo
+	if c := raw.Contexts[id.Context]; c != nil {
+		id.Namespace, user = c.Namespace, c.AuthInfo
 	}
-	if id.namespace == "" {
-		id.namespace = "default"
+	if id.Namespace == "" {
+		id.Namespace = "default"
 	}
 	if f.AuthInfoName != nil && *f.AuthInfoName != "" {
 		user = *f.AuthInfoName
 	}
-	if u := raw.AuthInfos[user]; u != nil && u.LocationOfOrigin != "" {
-		if origin, err = filepath.Abs(u.LocationOfOrigin); err != nil {
+	if u := raw.AuthInfos[user]; u != nil {
+		if origin, err = fileOf(u.LocationOfOrigin); err != nil {
 			return nil, fmt.Errorf("read kubeconfig: %w", err)
 		}
 	}
-	parts := []string{id.server, id.context, id.managerNamespace, user, origin}
+	var server string // counts where nothing has a name
+	if id.Context == "" {
+		server = id.Server
+	}
+	parts := []string{server, id.Context, id.ManagerNamespace, user, origin}
 	for _, flag := range explicit(f) {
 		if slices.Contains(whoFlags, flag.name) {
 			parts = append(parts, flag.name)
@@ -65,9 +72,18 @@ func identify(f *kube.Factory) (*identity, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(b)
-	id.key = hex.EncodeToString(sum[:10])
+	id.Key = hex.EncodeToString(sum[:10])
 	return id, nil
 }
 
-// whoFlags are kubectl's flags that say who the user is.
-var whoFlags = []string{"as", "as-uid", "as-group", "as-user-extra", "token", "username", "password", "client-certificate", "client-key"}
+// whoFlags are kubectl's flags that say who the user is, and where.
+var whoFlags = []string{"server", "cluster", "as", "as-uid", "as-group", "as-user-extra", "token", "username", "password", "client-certificate", "client-key"}
+
+// fileOf is the file of an entry. A pipe has another name each time, and none
+// here.
+func fileOf(location string) (string, error) {
+	if info, err := os.Stat(location); location == "" || err == nil && !info.Mode().IsRegular() {
+		return "", nil
+	}
+	return filepath.Abs(location)
+}

@@ -68,31 +68,31 @@ func mustIdentify(t *testing.T, args ...string) *identity {
 func TestKeyTellsUsersApart(t *testing.T) {
 	path := writeConfig(t, kubeconfig)
 	base := mustIdentify(t, "--kubeconfig", path)
-	if base.context != "one" || base.server != "https://198.51.100.1:6443" || base.namespace != "default" || base.managerNamespace != "intercept-system" {
+	if base.Context != "one" || base.Server != "https://198.51.100.1:6443" || base.Namespace != "default" || base.ManagerNamespace != "intercept-system" {
 		t.Fatalf("identity %+v", base)
 	}
 	for _, same := range [][]string{{"--context", "one"}, {"-n", "elsewhere"}, {"--request-timeout", "3s"}, {"--cache-dir", "/tmp/x"}} {
-		if id := mustIdentify(t, append(same, "--kubeconfig", path)...); id.key != base.key {
+		if id := mustIdentify(t, append(same, "--kubeconfig", path)...); id.Key != base.Key {
 			t.Errorf("%v makes another session", same)
 		}
 	}
-	seen := map[string][]string{base.key: nil}
+	seen := map[string][]string{base.Key: nil}
 	for _, other := range [][]string{{"--context", "two"}, {"--context", "three"}, {"--user", "joe"}, {"--as", "jim"}, {"--as", "jim", "--as-group", "a"},
-		{"--token", "x"}, {"--token", "y"}, {"--manager-namespace", "mine"}, {"--server", "https://198.51.100.9"}} {
+		{"--token", "x"}, {"--token", "y"}, {"--manager-namespace", "mine"}, {"--cluster", "d"}, {"--server", "https://198.51.100.9"}} {
 		id := mustIdentify(t, append(other, "--kubeconfig", path)...)
-		if twin, ok := seen[id.key]; ok {
+		if twin, ok := seen[id.Key]; ok {
 			t.Errorf("%v and %v share a session", other, twin)
 		}
-		seen[id.key] = other
+		seen[id.Key] = other
 	}
-	renewed := strings.ReplaceAll(kubeconfig, "old", "new")
+	renewed := strings.NewReplacer("old", "new", "https://198.51.100.1:6443", "https://198.51.100.1:7443").Replace(kubeconfig)
 	if err := os.WriteFile(path, []byte(renewed), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if mustIdentify(t, "--kubeconfig", path).key != base.key {
-		t.Error("a renewed token makes another session")
+	if mustIdentify(t, "--kubeconfig", path).Key != base.Key {
+		t.Error("a renewed token, or an address of the cluster that changed, makes another session")
 	}
-	if mustIdentify(t, "--kubeconfig", writeConfig(t, kubeconfig)).key == base.key {
+	if mustIdentify(t, "--kubeconfig", writeConfig(t, kubeconfig)).Key == base.Key {
 		t.Error("users of the same name in two files share a session")
 	}
 }
@@ -110,7 +110,7 @@ func TestForward(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args, env, err := forward(f, id, []string{"HOME=/home/jane", "KUBECONFIG=a" + string(filepath.ListSeparator) + "/b"})
+	args, env, secrets, err := forward(f, id, []string{"HOME=/home/jane", "KUBECONFIG=a" + string(filepath.ListSeparator) + "/b"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,19 +128,13 @@ func TestForward(t *testing.T) {
 		t.Errorf("environment %q", env)
 	}
 	for _, kv := range env {
-		if name, value, _ := strings.Cut(kv, "="); name == secretsEnv {
-			t.Setenv(name, value)
+		if strings.Contains(kv, "secret") {
+			t.Errorf("children of the process inherit %q", kv)
 		}
 	}
-	if err := takeSecrets(g); err != nil || *g.BearerToken != "secret" {
-		t.Errorf("token %q arrives, %v", *g.BearerToken, err)
-	}
-	if v, ok := os.LookupEnv(secretsEnv); ok {
-		t.Errorf("children of the process inherit %q", v)
-	}
-	other, err := identify(g)
-	if err != nil || other.key != id.key {
-		t.Errorf("the process takes itself for another session: %v", err)
+	again := &caller{Args: args, Secrets: secrets}
+	if cfg, err := again.load(); err != nil || cfg.BearerToken != "secret" || cfg.Impersonate.UserName != "jim" {
+		t.Errorf("loaded anew it is %+v, %v", cfg, err)
 	}
 }
 
@@ -154,10 +148,10 @@ func TestForwardLeavesTheProxy(t *testing.T) {
 	}
 	rest := []string{"HTTPS_PROXY=http://proxy.corp:3128", "NO_PROXY=localhost,api.shop", "HOME=/home/jane"}
 	all := append([]string{"http_proxy=http://127.0.0.1:40000", "ALL_PROXY=socks5h://127.0.0.1:40000/", "https_proxy=http://127.0.0.1:40000"}, rest...)
-	if _, env, err := forward(f, id, append(slices.Clone(all), ProxyEnv+"=127.0.0.1:40000")); err != nil || !slices.Equal(env, rest) {
+	if _, env, _, err := forward(f, id, append(slices.Clone(all), ProxyEnv+"=127.0.0.1:40000")); err != nil || !slices.Equal(env, rest) {
 		t.Errorf("environment %q, %v", env, err)
 	}
-	if _, env, err := forward(f, id, all); err != nil || !slices.Equal(env, all) {
+	if _, env, _, err := forward(f, id, all); err != nil || !slices.Equal(env, all) {
 		t.Errorf("nobody said whose proxy it is, and the environment is %q, %v", env, err)
 	}
 }

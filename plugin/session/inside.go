@@ -95,12 +95,13 @@ func (p *process) namespaces(ctx context.Context, c client.Reader) []string {
 
 // hosts are the API server, and a proxy in front of it.
 func (p *process) hosts() []string {
-	u, _, err := rest.DefaultServerUrlFor(p.cfg)
+	cfg := p.source.Config()
+	u, _, err := rest.DefaultServerUrlFor(cfg)
 	if err != nil {
 		return nil
 	}
 	list := []string{u.Hostname()}
-	if via, err := carrier.ProxyOf(p.cfg)(&http.Request{URL: u}); err == nil && via != nil {
+	if via, err := carrier.ProxyOf(cfg)(&http.Request{URL: u}); err == nil && via != nil {
 		list = append(list, via.Hostname())
 	}
 	return list

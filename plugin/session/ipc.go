@@ -58,11 +58,7 @@ func (p *process) routes() http.Handler {
 		// The peer may be gone; nobody is left to tell then.
 		_ = json.NewEncoder(w).Encode(p.status())
 	})
-	mux.HandleFunc("POST /hold", func(w http.ResponseWriter, _ *http.Request) {
-		if !p.hold() {
-			http.Error(w, errEnding.Error(), http.StatusConflict)
-		}
-	})
+	mux.HandleFunc("POST /hold", p.serveHold)
 	mux.HandleFunc("POST /quit", func(w http.ResponseWriter, r *http.Request) {
 		reason := endQuit
 		if r.FormValue("successor") == "true" {
@@ -81,6 +77,25 @@ func (p *process) routes() http.Handler {
 		}
 	})
 	return mux
+}
+
+// serveHold keeps the process for a command, which says with what it comes.
+func (p *process) serveHold(w http.ResponseWriter, r *http.Request) {
+	c, err := readCaller(http.MaxBytesReader(w, r.Body, maxCaller))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if !p.hold() {
+		http.Error(w, errEnding.Error(), http.StatusConflict)
+		return
+	}
+	switch err := p.welcome(r.Context(), c); {
+	case errors.Is(err, errEnding):
+		http.Error(w, errEnding.Error(), http.StatusConflict)
+	case err != nil:
+		http.Error(w, render.Error(err), http.StatusBadGateway)
+	}
 }
 
 // tracked is an intercept that the process is told of. Socket is that of who

@@ -139,7 +139,7 @@ func (k *Known) flag(cfg Config) string {
 	}
 	f := kube.NewFactory()
 	f.KubeConfig, f.Context, f.ManagerNamespace = cfg.Factory.KubeConfig, &k.Context, cfg.Factory.ManagerNamespace
-	if id, err := identify(f); err == nil && id.key != filepath.Base(k.dir.Path()) {
+	if id, err := identify(f); err == nil && id.Key != filepath.Base(k.dir.Path()) {
 		return everything // the name means another session here
 	}
 	return "--context " + k.Context
@@ -176,7 +176,7 @@ func (k *Known) Quit(ctx context.Context) (left string, err error) {
 	}
 	_, err = forget(k.dir, func(s *state.State) {
 		left = s.Session
-		s.Proxies, s.Device, s.Intercepts, s.Inside = nil, nil, nil, nil
+		s.Clear()
 	})
 	return left, err
 }

@@ -18,7 +18,7 @@ func home(t *testing.T, f *kube.Factory) *machine {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	m := newMachine(t, f)
 	var err error
-	if m.dir, err = state.Open(m.id.key); err != nil {
+	if m.dir, err = state.Open(m.id.Key); err != nil {
 		t.Fatal(err)
 	}
 	return m

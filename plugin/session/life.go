@@ -7,6 +7,9 @@ import (
 	"net"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 )
@@ -19,13 +22,16 @@ type times struct {
 	hold time.Duration
 	// look is how often that is looked at.
 	look time.Duration
+	// gone is how long a process goes on of which the cluster does not want to know
+	// anything, or no longer exists. A successor takes over what it served.
+	gone time.Duration
 	// renew is how often what lies behind a TUN is compared with the cluster, and
 	// reopen the pause before one that went away is asked for again.
 	renew, reopen time.Duration
 }
 
 func defaultTimes() times {
-	return times{idle: 30 * time.Second, hold: 90 * time.Second, look: time.Second, renew: 5 * time.Second, reopen: 2 * time.Second}
+	return times{idle: 30 * time.Second, hold: 90 * time.Second, look: time.Second, gone: 30 * time.Minute, renew: 5 * time.Second, reopen: 2 * time.Second}
 }
 
 func serveCarrier(b *tunnel.Budget, h tunnel.Handler) func(context.Context, net.Conn) error {
@@ -66,6 +72,7 @@ func (p *process) hold() bool {
 
 // connected notes the transport that works.
 func (p *process) connected(transport string) {
+	p.source.Accepted()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.once {
@@ -138,6 +145,10 @@ func (p *process) watchIdle(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if p.abandoned(ctx) {
+			p.finish(endGone)
+			return
+		}
 		if len(p.table.Keys()) > 0 || p.network.online() {
 			last = time.Now()
 			continue
@@ -147,7 +158,7 @@ func (p *process) watchIdle(ctx context.Context) {
 		}
 		// Commands of other machines, or kubectl, may have made one.
 		sctx, cancel := context.WithTimeout(ctx, startTimeout)
-		err := p.table.Sweep(sctx, p.id.namespace)
+		err := p.table.Sweep(sctx, p.id.Namespace)
 		cancel()
 		switch {
 		case err != nil:
@@ -156,6 +167,20 @@ func (p *process) watchIdle(ctx context.Context) {
 			p.finishIdle()
 		}
 	}
+}
+
+// abandoned says that the cluster has not answered for too long. Who has
+// carriers, or anything to ask for, hears of it all the time; others ask.
+func (p *process) abandoned(ctx context.Context) bool {
+	silent := func() bool { return time.Since(p.source.Heard()) > p.times.gone }
+	if p.pool.State().Carriers > 0 || !silent() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	var now v1alpha1.Session
+	_ = p.client.Get(ctx, client.ObjectKeyFromObject(p.object), &now) // the source hears the answer
+	return silent()
 }
 
 func (p *process) held() bool {

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -17,6 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/credentials"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
@@ -48,9 +48,12 @@ type endReason string
 
 const (
 	endQuit     endReason = "asked to"
+	endSignal   endReason = "by a signal"
 	endReplaced endReason = "replaced by another process"
 	endIdle     endReason = "no intercept needs it"
 	endDeleted  endReason = "its Session object was deleted"
+	endOther    endReason = "the credentials are those of another user, or of another cluster"
+	endGone     endReason = "the cluster has not answered for long"
 	endFailed   endReason = "it cannot connect"
 )
 
@@ -58,7 +61,7 @@ const (
 type process struct {
 	id        *identity
 	dir       *state.Dir
-	cfg       *rest.Config
+	source    *credentials.Source
 	transport string
 	log       *slog.Logger
 	times     times
@@ -90,15 +93,15 @@ type process struct {
 	until  time.Time
 	ending bool
 	end    chan endReason
-	fatal  error
-	once   bool // it was connected
+	// claimed is closed when it is known who the user is, over at the end.
+	claimed, over chan struct{}
+	fatal         error
+	once          bool // it was connected
 }
 
-func newProcess(id *identity, dir *state.Dir, cfg *rest.Config, transport string, log *slog.Logger) *process {
-	cfg = rest.CopyConfig(cfg)
-	cfg.Timeout = 0
-	return &process{id: id, dir: dir, cfg: cfg, transport: transport, log: log, times: defaultTimes(), started: time.Now(), leads: netd.Left,
-		phase: "starting session", end: make(chan endReason, 1)}
+func newProcess(id *identity, dir *state.Dir, source *credentials.Source, transport string, log *slog.Logger) *process {
+	return &process{id: id, dir: dir, source: source, transport: transport, log: log, times: defaultTimes(), started: time.Now(), leads: netd.Left,
+		phase: "starting session", end: make(chan endReason, 1), claimed: make(chan struct{}), over: make(chan struct{})}
 }
 
 // run is the process. It returns ErrLocked if another one is the session.
@@ -110,6 +113,7 @@ func (p *process) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer lock.Unlock()
+	defer close(p.over)
 	p.dir.ClearFailure()
 	defer func() {
 		if err != nil {
@@ -123,7 +127,7 @@ func (p *process) run(ctx context.Context) (err error) {
 	if p.state, err = p.dir.Load(); err != nil {
 		return err
 	}
-	p.state.Context, p.state.Server = p.id.context, p.id.server
+	p.state.Context, p.state.Server = p.id.Context, p.id.Server
 	p.state.Generation = max(p.state.Generation+1, uint64(time.Now().UnixNano()))
 	p.hold()
 	l, err := listen(p.dir.Socket())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/credentials"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -43,27 +44,40 @@ func newMachine(t *testing.T, f *kube.Factory) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := state.OpenIn(t.TempDir(), id.key)
+	dir, err := state.OpenIn(t.TempDir(), id.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &machine{t: t, f: f, id: id, dir: dir, times: times{idle: time.Hour, hold: time.Hour, look: 5 * time.Millisecond,
-		renew: 5 * time.Millisecond, reopen: 5 * time.Millisecond}}
+		gone: time.Hour, renew: 5 * time.Millisecond, reopen: 5 * time.Millisecond}}
+}
+
+// caller is a command that is typed now.
+func (m *machine) caller() (*caller, error) {
+	f := kube.NewFactory()
+	f.KubeConfig = m.f.KubeConfig
+	return newCaller(f, m.id)
 }
 
 // start runs a process as a child of Ensure does; kill ends it without any
 // clean-up but that of its goroutines.
 func (m *machine) start(transport string) (*child, error) {
-	cfg, err := m.f.ToRESTConfig()
+	who, err := m.caller()
 	if err != nil {
 		return nil, err
 	}
-	p := newProcess(m.id, m.dir, cfg, transport, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	log := slog.New(slog.DiscardHandler)
+	source, err := credentials.NewSource(ctx, who.Credentials, who.origin(), log)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	p := newProcess(m.id, m.dir, source, transport, log)
 	p.times, p.leads, m.last = m.times, m.leads, p
 	if p.leads == nil {
 		p.leads = func() bool { return true }
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	c := &child{dir: m.dir, pid: os.Getpid(), done: make(chan error, 1)}
 	over := make(chan struct{})
 	go func() {
@@ -78,7 +92,11 @@ func (m *machine) start(transport string) (*child, error) {
 func (m *machine) ensure(transport string) (*Client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	e := &ensurer{client: newClient(m.dir), transport: transport, spawn: func() (*child, error) { return m.start(transport) }}
+	who, err := m.caller()
+	if err != nil {
+		return nil, err
+	}
+	e := &ensurer{client: newClient(m.dir), who: who, transport: transport, spawn: func() (*child, error) { return m.start(transport) }}
 	return e.run(ctx)
 }
 

@@ -22,7 +22,7 @@ import (
 // serve claims the Session object, connects and works until there is a reason
 // to end.
 func (p *process) serve(ctx context.Context) error {
-	c, err := kube.NewClient(p.cfg)
+	c, err := kube.NewClient(p.source.Client())
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,9 @@ func (p *process) serve(ctx context.Context) error {
 	if err := p.prepare(wctx, c); err != nil {
 		return err
 	}
-	p.log.Info("session starts", "session", p.object.Name, "user", p.user, "server", p.id.server, "pid", os.Getpid(), "build", build())
+	p.source.Guard(p.verify, p.retry)
+	close(p.claimed)
+	p.log.Info("session starts", "session", p.object.Name, "user", p.user, "server", p.id.Server, "pid", os.Getpid(), "build", build())
 	var wg sync.WaitGroup
 	wg.Go(func() { p.pool.Run(wctx) })
 	if p.lines != nil {
@@ -55,7 +57,7 @@ func (p *process) serve(ctx context.Context) error {
 	select {
 	case reason = <-p.end:
 	case <-ctx.Done():
-		reason = endQuit
+		reason = endSignal
 	}
 	p.log.Info("session ends", "reason", string(reason))
 	cancel()
@@ -76,7 +78,7 @@ func (p *process) claim(ctx context.Context, c client.Client) error {
 	}
 	s := p.state // only this goroutine changes it so far
 	s.User = user.Username
-	object, err := claim(ctx, c, p.id.managerNamespace, user, &s)
+	object, err := claim(ctx, c, p.id.ManagerNamespace, user, &s)
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,7 @@ func (p *process) prepareLines(hello *tunnel.Hello) error {
 	if err != nil {
 		return err
 	}
-	proxy, err := carrier.NewLineProxy(p.cfg, p.id.managerNamespace)
+	proxy, err := carrier.NewLineProxy(p.source, p.id.ManagerNamespace)
 	if err != nil {
 		return err
 	}
@@ -143,14 +145,14 @@ func (p *process) woke(gap time.Duration) {
 func (p *process) ladder(c client.Reader) (*carrier.Ladder, error) {
 	var ways []carrier.Transport
 	if p.transport != carrier.ViaPortForward {
-		t, err := carrier.NewServiceProxy(p.cfg, p.id.managerNamespace)
+		t, err := carrier.NewServiceProxy(p.source, p.id.ManagerNamespace)
 		if err != nil {
 			return nil, err
 		}
 		ways = append(ways, t)
 	}
 	if p.transport != carrier.ViaService {
-		ways = append(ways, carrier.NewPortForward(p.cfg, c, p.id.managerNamespace))
+		ways = append(ways, carrier.NewPortForward(p.source, c, p.id.ManagerNamespace))
 	}
 	l := carrier.NewLadder(ways...)
 	if p.state.Transport != "" {
@@ -161,8 +163,8 @@ func (p *process) ladder(c client.Reader) (*carrier.Ladder, error) {
 
 // leave cleans up for a reason.
 func (p *process) leave(c client.Client, reason endReason) error {
-	if reason == endReplaced {
-		return nil
+	if reason == endReplaced || reason == endGone {
+		return nil // a successor goes on
 	}
 	p.mu.Lock()
 	s := p.state
@@ -179,6 +181,10 @@ func (p *process) leave(c client.Client, reason endReason) error {
 		defer cancel()
 		if derr := deleteObject(ctx, c, p.object); derr != nil {
 			p.log.Warn("session is not cleaned up", "error", derr) // a successor takes it over
+			if reason == endQuit {                                 // and nothing that it was for
+				s.Clear()
+				return errors.Join(err, p.dir.Save(s))
+			}
 			return err
 		}
 	}
@@ -188,8 +194,8 @@ func (p *process) leave(c client.Client, reason endReason) error {
 
 // explain finds the plain words for why there is no carrier.
 func (p *process) explain(err error) error {
-	if errors.Is(err, carrier.ErrNoManager) || apierrors.IsNotFound(err) {
-		return &target.NotInstalledError{Namespace: p.id.managerNamespace}
+	if carrier.Hopeless(err) && (errors.Is(err, carrier.ErrNoManager) || apierrors.IsNotFound(err)) {
+		return &target.NotInstalledError{Namespace: p.id.ManagerNamespace}
 	}
 	if p.transport != carrier.Auto && carrier.IsNotPossible(err) && !apierrors.IsForbidden(err) {
 		return fmt.Errorf("%w (another --transport may work)", err)

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,16 +23,16 @@ type child struct {
 
 // spawn starts the process, detached from the terminal and the working
 // directory of this one.
-func spawn(cfg Config, id *identity, dir *state.Dir) (*child, error) {
+func spawn(cfg Config, who *caller, dir *state.Dir) (*child, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
-	args, env, err := forward(cfg.Factory, id, os.Environ())
+	told, err := json.Marshal(who)
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
-	args = append([]string{"session"}, args...)
+	args := append([]string{"session", "--" + childFlag}, who.Args...)
 	if cfg.Transport != "" && cfg.Transport != carrier.Auto {
 		args = append(args, "--transport="+cfg.Transport)
 	}
@@ -40,7 +42,7 @@ func spawn(cfg Config, id *identity, dir *state.Dir) (*child, error) {
 	}
 	defer log.Close()
 	cmd := exec.Command(exe, args...)
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = env, dir.Path(), log, log
+	cmd.Env, cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = who.Env, dir.Path(), bytes.NewReader(told), log, log
 	cmd.SysProcAttr = detached()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start session: %w", err)

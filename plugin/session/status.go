@@ -31,6 +31,9 @@ type Status struct {
 	RTT              time.Duration `json:"rtt,omitempty"`
 	LogFile          string        `json:"logFile"`
 	LastError        string        `json:"lastError,omitempty"`
+	// Rejected says that the API server does not accept the credentials, or shows
+	// a certificate that does not hold; LastError is that then.
+	Rejected bool `json:"rejected,omitempty"`
 	// Forced says that Transport was asked for and is the only one tried.
 	Forced bool `json:"forced,omitempty"`
 	// Phase is what the process is doing until it is connected.
@@ -57,8 +60,8 @@ type StatusPort = local.Port
 func (p *process) status() *Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := &Status{Version: version.Version, Build: build(), User: p.user, Context: p.id.context, Server: p.id.server,
-		Namespace: p.id.namespace, ManagerNamespace: p.id.managerNamespace, PID: os.Getpid(), LogFile: p.dir.Log(), Phase: p.phase}
+	s := &Status{Version: version.Version, Build: build(), User: p.user, Context: p.id.Context, Server: p.source.Config().Host,
+		Namespace: p.id.Namespace, ManagerNamespace: p.id.ManagerNamespace, PID: os.Getpid(), LogFile: p.dir.Log(), Phase: p.phase}
 	if p.transport != carrier.Auto {
 		s.Transport, s.Forced = p.transport, true
 	}
@@ -68,6 +71,9 @@ func (p *process) status() *Status {
 	if p.pool != nil {
 		c := p.pool.State()
 		s.Carriers, s.Connected, s.RTT = c.Carriers, c.Carriers > 0, c.RTT
+		if !s.Connected && s.Phase == "" {
+			s.Phase = "connecting to the traffic-manager again"
+		}
 		s.Relay, s.ManagerVersion = c.Relay, c.ManagerVersion
 		if c.Transport != "" {
 			s.Transport = c.Transport
@@ -75,6 +81,9 @@ func (p *process) status() *Status {
 		if c.Err != nil {
 			s.LastError = render.Error(p.explain(c.Err))
 		}
+	}
+	if err := p.source.Trouble(); err != nil {
+		s.LastError, s.Rejected = render.Error(err), true
 	}
 	if p.lines != nil {
 		s.Lines = p.lines.Joined()

@@ -28,7 +28,7 @@ func (p *process) taken(ctx context.Context, err error) error {
 			continue
 		}
 		end := "--context " + k.Context
-		if k.Context == p.id.context { // that name means this session here
+		if k.Context == p.id.Context { // that name means this session here
 			end = "--all"
 		}
 		return fmt.Errorf("%w; it is that of context %q, user %s at %s: end it with kubectl intercept disconnect %s, %s",

@@ -35,6 +35,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/check"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
 
 // Names in the world.
@@ -106,12 +107,16 @@ func New() *World {
 		Reach: func(context.Context) (*check.Reached, error) {
 			return &check.Reached{Transport: "service-proxy", Pod: "traffic-manager-1", Version: "0.1.0", RTT: 4 * time.Millisecond}, nil
 		},
+		Session: func(context.Context) (*session.Status, error) {
+			return &session.Status{PID: 4242, Connected: true, Transport: "service-proxy"}, nil
+		},
 		Line: func(context.Context) (time.Duration, error) { return 3 * time.Millisecond, nil },
 		Machine: check.Machine{
 			LookPath: func(name string) (string, error) { return "/usr/local/bin/" + name, nil },
 			Netd: func(context.Context) (string, error) {
 				return "intercept-netd 0.1.0 answers on /run/intercept-netd.sock", nil
 			},
+			Place:      func() (string, error) { return "/home/alice/.cache/kubectl-intercept", nil },
 			Executable: func() (string, error) { return "/usr/local/bin/kubectl-intercept", nil },
 			Routes: func() ([]check.Route, error) {
 				return []check.Route{{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Via: "eth0"}, {Prefix: netip.MustParsePrefix("192.168.1.0/24"), Via: "eth0"}}, nil

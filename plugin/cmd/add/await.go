@@ -26,10 +26,11 @@ func (e *hopelessError) Error() string { return e.condition.Message }
 
 var errGone = errors.New("somebody deleted the intercept while it was being set up")
 
-// await follows the intercept until traffic arrives here. What cannot succeed
+// await follows the intercept until traffic arrives here, while bounded is not
+// over. What cannot succeed
 // is undone: an intercept that this command made is deleted, one that it
 // changed gets its former spec back. One that only takes too long stays.
-func (o *Options) await(ctx context.Context, i, before *v1alpha1.Intercept) (*v1alpha1.Intercept, error) {
+func (o *Options) await(ctx, bounded context.Context, i, before *v1alpha1.Intercept) (*v1alpha1.Intercept, error) {
 	pods := 0
 	if list, err := o.workload.Pods(ctx, o.client); err == nil {
 		pods = len(list)
@@ -47,7 +48,7 @@ func (o *Options) await(ctx context.Context, i, before *v1alpha1.Intercept) (*v1
 		}
 		return done, err
 	}
-	err := target.FollowFor(ctx, o.Timeout, o.client, client.ObjectKeyFromObject(i), visit)
+	err := target.FollowFor(bounded, o.Timeout, o.client, client.ObjectKeyFromObject(i), visit)
 	var hopeless *hopelessError
 	switch {
 	case err == nil:

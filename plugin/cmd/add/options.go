@@ -63,33 +63,46 @@ func (o *Options) Run(ctx context.Context) error {
 	return o.report(ctx, i)
 }
 
-// Make is Run without a word about the result.
-func (o *Options) Make(ctx context.Context, sessions Sessions) (i *v1alpha1.Intercept, err error) {
+// Make is Run without a word about the result. The time-out is for all of it.
+func (o *Options) Make(ctx context.Context, sessions Sessions) (*v1alpha1.Intercept, error) {
 	o.progress = render.NewProgress(o.ErrOut)
 	defer o.progress.Done()
+	bounded, cancel := target.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	i, before, err := o.request(bounded, sessions)
+	if err != nil {
+		return nil, target.TimedOut(bounded, o.Timeout, err)
+	}
+	if o.Wait && o.DryRun == cmdutil.DryRunNone {
+		return o.await(ctx, bounded, i, before)
+	}
+	return i, nil
+}
+
+// request creates or changes the intercept, which then may become active.
+func (o *Options) request(ctx context.Context, sessions Sessions) (i, before *v1alpha1.Intercept, err error) {
 	if o.client, err = o.factory.Client(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o.progress.Step("resolving " + resolve.RefString(o.Ref))
 	if err := o.resolve(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := o.checkManager(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o.warnOfProbes()
 	if o.user, err = target.User(ctx, o.client); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s := &Session{User: o.user, Name: dryRunSession}
 	if o.DryRun == cmdutil.DryRunNone {
 		if s, err = sessions.Ensure(ctx, o.factory, o.Transport, o.progress.Step); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	i, before, err := o.apply(ctx, s)
-	if err != nil {
-		return nil, err
+	if i, before, err = o.apply(ctx, s); err != nil {
+		return nil, nil, err
 	}
 	if o.DryRun == cmdutil.DryRunNone {
 		if o.back, err = s.Track(ctx, i.Namespace, i.Name); err != nil {
@@ -97,14 +110,11 @@ func (o *Options) Make(ctx context.Context, sessions Sessions) (i *v1alpha1.Inte
 			if ctx.Err() != nil {
 				err = o.interrupted()
 			}
-			return nil, o.undo(ctx, i, before, err)
+			return nil, nil, o.undo(ctx, i, before, err)
 		}
 		o.sayTaken(ctx, before, s)
 	}
-	if o.Wait && o.DryRun == cmdutil.DryRunNone {
-		return o.await(ctx, i, before)
-	}
-	return i, nil
+	return i, before, nil
 }
 
 // Leave ends the intercept that Make made, and waits a while for its end. One that

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/check"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
 
 // Flags are what the user typed.
@@ -94,6 +95,9 @@ func (fl *Flags) ToOptions(f *kube.Factory, streams genericiooptions.IOStreams) 
 	}
 	e := &check.Env{Server: cfg.Host, Namespace: namespace, ManagerNamespace: f.ManagerNamespace,
 		Version: version.Version, Machine: check.ThisMachine(), Now: time.Now}
+	e.Session = func(ctx context.Context) (*session.Status, error) {
+		return session.Ask(ctx, session.Config{Factory: f})
+	}
 	quiet := rest.CopyConfig(cfg)
 	quiet.WarningHandler = rest.NoWarnings{} // what is tried is no news
 	if e.Client, err = kube.NewClient(quiet); err != nil {

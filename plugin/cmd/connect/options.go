@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 // Access is a way into the cluster.
@@ -75,11 +76,12 @@ func (o *Options) connect(ctx context.Context) (*session.Network, error) {
 		defer release() // it only hangs up
 		o.Access.Device.Socket = socket
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	steps := render.NewProgress(o.ErrOut)
 	defer steps.Done()
-	return o.sessions.Connect(ctx, o.factory, &o.Access, steps.Step)
+	n, err := o.sessions.Connect(ctx, o.factory, &o.Access, steps.Step)
+	return n, target.TimedOut(ctx, o.Timeout, err)
 }
 
 // during opens the way, runs the command and closes the way, unless somebody

@@ -19,7 +19,13 @@ import (
 
 // Run ends the chosen intercepts: first all are deleted, then each is waited
 // for, so that several take no longer than one.
-func (o *Options) Run(ctx context.Context) (err error) {
+func (o *Options) Run(ctx context.Context) error {
+	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	return target.TimedOut(ctx, o.Timeout, o.leave(ctx))
+}
+
+func (o *Options) leave(ctx context.Context) (err error) {
 	progress := render.NewProgress(o.ErrOut)
 	defer progress.Done()
 	if o.broken == nil {

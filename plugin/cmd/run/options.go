@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 const (
@@ -102,20 +103,11 @@ func (o *Options) supervisor() (*exec.Cmd, error) {
 }
 
 func (o *Options) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout())
+	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	steps := render.NewProgress(o.ErrOut)
 	defer steps.Done()
-	return o.sessions.Inside(ctx, o.factory, o.Transport, &o.Device, steps.Step)
-}
-
-// timeout is for the connection; that of an intercept may be as long as one
-// likes, or none.
-func (o *Options) timeout() time.Duration {
-	if o.Timeout <= 0 {
-		return time.Minute
-	}
-	return o.Timeout
+	return target.TimedOut(ctx, o.Timeout, o.sessions.Inside(ctx, o.factory, o.Transport, &o.Device, steps.Step))
 }
 
 // keep has another session serve the network when the one that did is gone.
@@ -140,7 +132,7 @@ func (o *Options) keep(ctx context.Context, space *inside.Space, made *v1alpha1.
 }
 
 func (o *Options) resume(ctx context.Context, made *v1alpha1.Intercept, start bool) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout())
+	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	name := ""
 	if made != nil {

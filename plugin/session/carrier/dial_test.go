@@ -77,7 +77,7 @@ func apiServer(t *testing.T, h http.HandlerFunc) *rest.Config {
 func TestServiceProxy(t *testing.T) {
 	seen := make(chan *http.Request, 1)
 	cfg := apiServer(t, func(w http.ResponseWriter, r *http.Request) { seen <- r; upgrade(w, r) })
-	p, err := NewServiceProxy(cfg, "intercept-system")
+	p, err := NewServiceProxy(Fixed(cfg), "intercept-system")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestServiceProxyForbidden(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"services is forbidden","reason":"Forbidden","code":403}`)
 	})
-	p, err := NewServiceProxy(cfg, "ns")
+	p, err := NewServiceProxy(Fixed(cfg), "ns")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestServiceProxyDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	p, err := NewServiceProxy(&rest.Config{Host: "https://" + l.Addr().String()}, "ns")
+	p, err := NewServiceProxy(Fixed(&rest.Config{Host: "https://" + l.Addr().String()}), "ns")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestPortForward(t *testing.T) {
 	s.TLS = &tls.Config{NextProtos: []string{"http/1.1"}}
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	p := &PortForward{cfg: &rest.Config{Host: "https://api"}, client: pods("traffic-manager-0"), namespace: "ns", dial: kubelet(t, s.Listener.Addr().String(), "")}
+	p := &PortForward{access: Fixed(&rest.Config{Host: "https://api"}), client: pods("traffic-manager-0"), namespace: "ns", dial: kubelet(t, s.Listener.Addr().String(), "")}
 	ctx, cancel := context.WithCancel(context.Background())
 	c, err := p.Dial(ctx)
 	cancel()
@@ -184,7 +184,7 @@ func TestPortForward(t *testing.T) {
 }
 
 func TestPortForwardFails(t *testing.T) {
-	p := &PortForward{cfg: &rest.Config{Host: "https://api"}, client: pods("traffic-manager-0"), namespace: "ns", dial: kubelet(t, "", "connection refused")}
+	p := &PortForward{access: Fixed(&rest.Config{Host: "https://api"}), client: pods("traffic-manager-0"), namespace: "ns", dial: kubelet(t, "", "connection refused")}
 	if _, err := p.Dial(context.Background()); err == nil || !strings.Contains(err.Error(), "connection refused") || IsNotPossible(err) {
 		t.Fatalf("error %v", err)
 	}
@@ -225,7 +225,7 @@ func TestPortForwardFallsBackToSPDY(t *testing.T) {
 				w.WriteHeader(int(status.Code))
 				json.NewEncoder(w).Encode(status)
 			})
-			_, err := NewPortForward(cfg, pods("traffic-manager-0"), "ns").Dial(context.Background())
+			_, err := NewPortForward(Fixed(cfg), pods("traffic-manager-0"), "ns").Dial(context.Background())
 			if err == nil || IsNotPossible(err) != c.notPossible {
 				t.Fatalf("error %v", err)
 			}

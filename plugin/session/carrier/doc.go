@@ -44,6 +44,25 @@ func (e *NotPossibleError) Error() string { return e.Transport + ": " + e.Err.Er
 // Unwrap returns the reason.
 func (e *NotPossibleError) Unwrap() error { return e.Err }
 
+// BetweenError says that something between this machine and the traffic-manager
+// answered in its place, such as a gateway. Another way may lead past it.
+type BetweenError struct {
+	Transport string
+	Err       error
+}
+
+// Error names the transport.
+func (e *BetweenError) Error() string { return e.Transport + ": " + e.Err.Error() }
+
+// Unwrap returns the answer.
+func (e *BetweenError) Unwrap() error { return e.Err }
+
+// Elsewhere says that another transport may do where err is the end of one.
+func Elsewhere(err error) bool {
+	var e *BetweenError
+	return IsNotPossible(err) || errors.As(err, &e)
+}
+
 // IsNotPossible says whether err is, or holds, a NotPossibleError.
 func IsNotPossible(err error) bool {
 	var e *NotPossibleError

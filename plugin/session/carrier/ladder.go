@@ -65,9 +65,10 @@ func (l *Ladder) order() []Transport {
 }
 
 // Dial returns a connection and the name of the transport it came by. It goes
-// on to the next transport only after a NotPossibleError or a time-out. One that
-// had worked before it timed out is tried once more when another one works: it
-// was the network that was away, and is back.
+// on to the next transport only after a NotPossibleError, a BetweenError or a
+// time-out. One that had worked before it timed out, or had something between,
+// is tried once more when another one works: it was the network that was away,
+// and is back.
 func (l *Ladder) Dial(ctx context.Context) (net.Conn, string, error) {
 	var failed []string
 	var late Transport
@@ -91,11 +92,13 @@ func (l *Ladder) Dial(ctx context.Context) (net.Conn, string, error) {
 			return conn, t.Name(), nil
 		}
 		errs = append(errs, err)
-		if !slow && !IsNotPossible(err) {
+		between := !IsNotPossible(err) && Elsewhere(err)
+		if !slow && !Elsewhere(err) {
 			// Out of order is the news; that another way is closed is not.
-			return nil, "", err
+			errs = slices.DeleteFunc(errs, IsNotPossible)
+			return nil, "", errors.Join(errs...)
 		}
-		if slow && late == nil && l.worked(t.Name()) {
+		if late == nil && (between || slow && l.worked(t.Name())) {
 			late = t
 		}
 		failed = append(failed, t.Name())

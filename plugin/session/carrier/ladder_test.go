@@ -31,6 +31,7 @@ func (f *fake) Dial(context.Context) (net.Conn, error) {
 func TestLadder(t *testing.T) {
 	no := func(name string) error { return &NotPossibleError{name, errors.New("403")} }
 	broken := errors.New("connection refused")
+	between := &BetweenError{"a", errors.New("answer 502")}
 	for _, c := range []struct {
 		name          string
 		first, second error
@@ -42,6 +43,9 @@ func TestLadder(t *testing.T) {
 		{name: "the first is not possible", first: no("a"), tried: []string{"a", "b"}, want: "b", next: []string{"b"}},
 		{name: "the first is out of order", first: broken, tried: []string{"a"}, want: "connection refused", next: []string{"a"}},
 		{name: "neither is possible", first: no("a"), second: no("b"), tried: []string{"a", "b"}, want: "a: 403\nb: 403", next: []string{"a", "b"}},
+		{name: "something is between", first: between, tried: []string{"a", "b", "a"}, want: "b", next: []string{"b"}},
+		{name: "something is between, the second is not possible", first: between, second: no("b"), tried: []string{"a", "b"}, want: "a: answer 502\nb: 403", next: []string{"a", "b"}},
+		{name: "something is between, the second is out of order", first: between, second: broken, tried: []string{"a", "b"}, want: "a: answer 502\nconnection refused", next: []string{"a", "b"}},
 		{name: "the second is out of order", first: no("a"), second: broken, tried: []string{"a", "b"}, want: "connection refused", next: []string{"a", "b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -89,7 +93,7 @@ func TestHopeless(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want bool
-	}{{no, true}, {broken, false}, {errors.Join(no, no), true}, {errors.Join(no, broken), false}} {
+	}{{no, true}, {broken, false}, {errors.Join(&BetweenError{"a", broken}, no), false}, {errors.Join(no, no), true}, {errors.Join(no, broken), false}} {
 		if got := Hopeless(c.err); got != c.want {
 			t.Errorf("Hopeless(%q) = %v", c.err, got)
 		}

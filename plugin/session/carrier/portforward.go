@@ -27,15 +27,15 @@ var ErrNoManager = errors.New("there is no traffic-manager")
 // carrier has a connection of its own: SPDY knows no flow control between
 // streams.
 type PortForward struct {
-	cfg       *rest.Config
+	access    Access
 	client    client.Reader
 	namespace string
 	dial      func(cfg *rest.Config, u *url.URL) (httpstream.Connection, error)
 }
 
 // NewPortForward uses the pods of the traffic-manager in a namespace.
-func NewPortForward(cfg *rest.Config, c client.Reader, namespace string) *PortForward {
-	return &PortForward{cfg: cfg, client: c, namespace: namespace, dial: dialPortForward}
+func NewPortForward(access Access, c client.Reader, namespace string) *PortForward {
+	return &PortForward{access: access, client: c, namespace: namespace, dial: dialPortForward}
 }
 
 // Name is ViaPortForward.
@@ -43,11 +43,15 @@ func (p *PortForward) Name() string { return ViaPortForward }
 
 // Dial implements Transport.
 func (p *PortForward) Dial(ctx context.Context) (net.Conn, error) {
+	return persist(ctx, p.access, func(cfg *rest.Config) (net.Conn, error) { return p.forward(ctx, cfg) })
+}
+
+func (p *PortForward) forward(ctx context.Context, cfg *rest.Config) (net.Conn, error) {
 	pod, err := p.pick(ctx)
 	if err != nil {
 		return nil, err
 	}
-	u, err := resourceURL(p.cfg, "namespaces", p.namespace, "pods", pod, "portforward")
+	u, err := resourceURL(cfg, "namespaces", p.namespace, "pods", pod, "portforward")
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +62,7 @@ func (p *PortForward) Dial(ctx context.Context) (net.Conn, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		spdyConn, err := p.dial(p.cfg, u)
+		spdyConn, err := p.dial(cfg, u)
 		if err != nil {
 			done <- result{err: forwardError(pod, err)}
 			return

@@ -32,10 +32,21 @@ func refusal(transport string, resp *http.Response) error {
 		text := strings.Join(strings.Fields(string(body)), " ")
 		err = fmt.Errorf("answer %s: %s", resp.Status, text[:min(len(text), 200)])
 	}
-	if notPossible(resp.StatusCode, err.Error()) {
+	switch code := resp.StatusCode; {
+	case notPossible(code, err.Error()):
 		return &NotPossibleError{transport, err}
+	case code == http.StatusUnauthorized && !apierrors.IsUnauthorized(err):
+		return apierrors.NewUnauthorized(err.Error())
+	case code >= 500 && !ofManager(err.Error()):
+		return &BetweenError{transport, err}
 	}
 	return err
+}
+
+// ofManager says that a 5xx is the API server's about the traffic-manager, which
+// no other way reaches either.
+func ofManager(message string) bool {
+	return strings.Contains(message, "error trying to reach service") || strings.Contains(message, "no endpoints available for service")
 }
 
 // notPossible tells "not this way" from "not now". What an API server answers

@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 
 	"k8s.io/client-go/rest"
 
@@ -20,31 +21,51 @@ import (
 // ServiceProxy reaches the manager through the API server's proxy to its
 // Service: one hop, and no more permission than "get" on services/proxy.
 type ServiceProxy struct {
+	access                            Access
+	namespace, scheme, path, protocol string
+	sockets                           *sockets
+
+	mu  sync.Mutex
+	now *proxyClient
+}
+
+// proxyClient is a ServiceProxy with one configuration.
+type proxyClient struct {
+	cfg       *rest.Config
 	transport http.RoundTripper
 	url       *url.URL
-	protocol  string
-	sockets   *sockets
 }
 
 // NewServiceProxy uses the Service traffic-manager, port "tunnel", in a
 // namespace.
-func NewServiceProxy(cfg *rest.Config, namespace string) (*ServiceProxy, error) {
-	return newServiceProxy(cfg, namespace, "https", tunnel.UpgradePath, tunnel.UpgradeProtocol)
+func NewServiceProxy(access Access, namespace string) (*ServiceProxy, error) {
+	return newServiceProxy(access, namespace, "https", tunnel.UpgradePath, tunnel.UpgradeProtocol)
 }
 
 // NewLineProxy is for lines: the API server does not encrypt what it sends to
 // the manager, for it is encrypted already.
-func NewLineProxy(cfg *rest.Config, namespace string) (*ServiceProxy, error) {
-	return newServiceProxy(cfg, namespace, "http", tunnel.LineUpgradePath, tunnel.LineUpgradeProtocol)
+func NewLineProxy(access Access, namespace string) (*ServiceProxy, error) {
+	return newServiceProxy(access, namespace, "http", tunnel.LineUpgradePath, tunnel.LineUpgradeProtocol)
 }
 
-func newServiceProxy(cfg *rest.Config, namespace, scheme, path, protocol string) (*ServiceProxy, error) {
-	u, err := resourceURL(cfg, "namespaces", namespace, "services", scheme+":traffic-manager:tunnel", "proxy"+path)
+func newServiceProxy(access Access, namespace, scheme, path, protocol string) (*ServiceProxy, error) {
+	p := &ServiceProxy{access: access, namespace: namespace, scheme: scheme, path: path, protocol: protocol, sockets: &sockets{}}
+	_, err := p.client(access.Config())
+	return p, err
+}
+
+// client is the one of a configuration.
+func (p *ServiceProxy) client(cfg *rest.Config) (*proxyClient, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.now != nil && p.now.cfg == cfg {
+		return p.now, nil
+	}
+	u, err := resourceURL(cfg, "namespaces", p.namespace, "services", p.scheme+":traffic-manager:tunnel", "proxy"+p.path)
 	if err != nil {
 		return nil, err
 	}
-	all := &sockets{}
-	t, err := newTransport(cfg, all)
+	t, err := newTransport(cfg, p.sockets)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +74,8 @@ func newServiceProxy(cfg *rest.Config, namespace, scheme, path, protocol string)
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
-	return &ServiceProxy{transport: wrapped, url: u, protocol: protocol, sockets: all}, nil
+	p.now = &proxyClient{cfg, wrapped, u}
+	return p.now, nil
 }
 
 // resourceURL is the URL of a path below /api/v1 of the API server, which may
@@ -120,16 +142,24 @@ func (p *ServiceProxy) Drop() { p.sockets.drop() }
 
 // Dial implements Transport.
 func (p *ServiceProxy) Dial(ctx context.Context) (net.Conn, error) {
+	return persist(ctx, p.access, func(cfg *rest.Config) (net.Conn, error) { return p.dial(ctx, cfg) })
+}
+
+func (p *ServiceProxy) dial(ctx context.Context, cfg *rest.Config) (net.Conn, error) {
+	c, err := p.client(cfg)
+	if err != nil {
+		return nil, err
+	}
 	var raw net.Conn
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) { raw = info.Conn },
 	})
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	upgradeHeaders(req, p.protocol)
-	resp, err := p.transport.RoundTrip(req)
+	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return nil, fmt.Errorf("connect through the API server: %w", err)
 	}

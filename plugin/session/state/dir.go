@@ -19,25 +19,17 @@ type Dir struct {
 
 // Open makes the directory of the session called key.
 func Open(key string) (*Dir, error) {
-	parent, err := parent()
+	parent, err := place()
 	if err != nil {
 		return nil, err
 	}
 	return OpenIn(parent, key)
 }
 
-func parent() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find the user's cache directory: %w", err)
-	}
-	return filepath.Join(cache, "kubectl-intercept"), nil
-}
-
 // List returns the directories of all sessions of this user; none where there is
 // no cache directory that could hold them.
 func List() ([]*Dir, error) {
-	parent, err := parent()
+	parent, err := place()
 	if err != nil {
 		return nil, nil
 	}
@@ -66,7 +58,7 @@ func ListIn(parent string) ([]*Dir, error) {
 func OpenIn(parent, key string) (*Dir, error) {
 	d := &Dir{path: filepath.Join(parent, key)}
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return nil, fmt.Errorf("make the session's directory: %w", err)
+		return nil, unusable(d.path, err)
 	}
 	if err := private(d.path); err != nil {
 		return nil, err
@@ -112,7 +104,7 @@ func (d *Dir) OpenLog() (*os.File, error) {
 	}
 	f, err := os.OpenFile(d.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the session's log: %w", err)
+		return nil, unusable(d.Log(), err)
 	}
 	return f, nil
 }

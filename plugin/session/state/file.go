@@ -55,8 +55,12 @@ func (s *State) TokenHash() string {
 
 // Renew replaces the token and forgets the Session object it was good for.
 func (s *State) Renew() {
-	s.Token, s.Session, s.Intercepts, s.Inside, s.Proxies, s.Device = New().Token, "", nil, nil, nil, nil
+	s.Token, s.Session = New().Token, ""
+	s.Clear()
 }
+
+// Clear forgets all that a successor would bring back.
+func (s *State) Clear() { s.Intercepts, s.Inside, s.Proxies, s.Device = nil, nil, nil, nil }
 
 // Online says that a successor would give programs access to the cluster.
 func (s *State) Online() bool { return s.Device != nil || len(s.Proxies) > 0 }
@@ -69,7 +73,7 @@ func (d *Dir) Load() (State, error) {
 		return New(), nil
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("read the session's state: %w", err)
+		return State{}, unusable(d.file("session.json"), err)
 	}
 	var s State
 	if json.Unmarshal(b, &s) != nil || len(s.Token) != tunnel.TokenSize {
@@ -91,7 +95,7 @@ func (d *Dir) write(name string, v any) error {
 	}
 	tmp, err := os.CreateTemp(d.path, name+".*") // mode 0600
 	if err != nil {
-		return fmt.Errorf("write the session's state: %w", err)
+		return unusable(d.path, err)
 	}
 	defer os.Remove(tmp.Name()) // fails once renamed
 	_, err = tmp.Write(b)

@@ -2,7 +2,6 @@ package state
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -24,7 +23,7 @@ type Lock struct{ f *os.File }
 func (d *Dir) Lock() (*Lock, error) {
 	f, err := os.OpenFile(d.file(lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the session's lock: %w", err)
+		return nil, unusable(d.file("lock"), err)
 	}
 	if err := tryLock(f); err != nil {
 		f.Close()

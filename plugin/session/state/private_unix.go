@@ -3,24 +3,65 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/user"
+	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // private checks that a directory is the user's and makes sure that nobody
 // else can enter it.
 func private(path string) error {
+	if err := mine(path); err != nil {
+		return err
+	}
 	info, err := os.Lstat(path)
 	if err != nil {
 		return err
-	}
-	s, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.IsDir() || int(s.Uid) != os.Getuid() {
-		return fmt.Errorf("%s is not a directory of yours: remove it", path)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return os.Chmod(path, 0o700)
 	}
 	return nil
 }
+
+var errForeign = errors.New("it is not yours")
+
+// mine checks that a directory is the user's.
+func mine(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a directory of yours: remove it", path)
+	}
+	if owner := stranger(path); owner != "" {
+		return &PlaceError{Path: path, Owner: owner, Err: errForeign}
+	}
+	return nil
+}
+
+// stranger is whose a file is, "" if it is the user's.
+func stranger(path string) string {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return ""
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(s.Uid) == os.Getuid() {
+		return ""
+	}
+	id := strconv.Itoa(int(s.Uid))
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return "user " + id
+}
+
+// writable says why the user can make nothing in a directory.
+func writable(path string) error { return unix.Access(path, unix.W_OK|unix.X_OK) }

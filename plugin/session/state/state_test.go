@@ -132,3 +132,64 @@ func TestLogRotates(t *testing.T) {
 		t.Fatalf("log of %d bytes after rotation, %v", n, err)
 	}
 }
+
+// A place where nothing can be kept is told, with what to do, and looking does
+// not make it.
+func TestPlace(t *testing.T) {
+	// Folders that are not the user's, made by sudo say.
+	foreign := t.TempDir()
+	cache := filepath.Join(foreign, ".cache", "kubectl-intercept")
+	if err := os.MkdirAll(filepath.Join(cache, "key"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	what := "cannot keep its files in " + cache
+	if os.Getuid() == 0 {
+		what = "sudo chown -R \"$(id -u)\" " + cache
+		for _, path := range []string{cache, filepath.Join(cache, "key")} {
+			if err := os.Chown(path, 65534, 65534); err != nil {
+				t.Fatal(err)
+			}
+		}
+	} else {
+		if err := os.Remove(filepath.Join(cache, "key")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(cache, 0o500); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		home  string
+		wants []string
+	}{
+		"no home":   {"", []string{"neither HOME nor XDG_CACHE_HOME is set"}},
+		"another's": {foreign, []string{what, "XDG_CACHE_HOME"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", "")
+			t.Setenv("HOME", c.home)
+			_, oerr := Open("key")
+			_, uerr := Usable()
+			for _, err := range []error{oerr, uerr} {
+				var place *PlaceError
+				if !errors.As(err, &place) {
+					t.Fatalf("error %v", err)
+				}
+				for _, want := range c.wants {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("error %q does not contain %q", err, want)
+					}
+				}
+			}
+		})
+	}
+	home := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
+	path, err := Usable()
+	if err != nil || path != filepath.Join(home, "cache", "kubectl-intercept") {
+		t.Errorf("%s, %v", path, err)
+	}
+	if _, err := os.Stat(filepath.Join(home, "cache")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("looking makes it: %v", err)
+	}
+}

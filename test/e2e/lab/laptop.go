@@ -50,7 +50,7 @@ func (l *Lab) Stranger(user string) *Laptop {
 		if l.Failed() {
 			p.show()
 		}
-		p.end()
+		p.End()
 		s.Close()
 	})
 	return p
@@ -93,6 +93,18 @@ type Output struct {
 func (p *Laptop) Try(name string, args ...string) Output {
 	p.lab.Helper()
 	o := p.run(name, args...)
+	p.lab.Logf("%s$ %s %s (%s)\n%s%s", p.User, name, strings.Join(args, " "), o.Took.Round(time.Millisecond), o.Out, o.Err)
+	return o
+}
+
+// TryOn is Try with a terminal to read from.
+func (p *Laptop) TryOn(tty *os.File, name string, args ...string) Output {
+	p.lab.Helper()
+	ctx, cancel := context.WithTimeout(p.lab.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := p.Command(ctx, name, args...)
+	cmd.Stdin = tty
+	o := collect(cmd)
 	p.lab.Logf("%s$ %s %s (%s)\n%s%s", p.User, name, strings.Join(args, " "), o.Took.Round(time.Millisecond), o.Out, o.Err)
 	return o
 }
@@ -217,9 +229,9 @@ func (p *Laptop) Sessions() []int {
 	return pids
 }
 
-// end asks the sessions to end, which takes their intercepts along, and makes
+// End asks the sessions to end, which takes their intercepts along, and makes
 // sure of it.
-func (p *Laptop) end() {
+func (p *Laptop) End() {
 	deadline := time.Now().Add(10 * time.Second)
 	for signal := syscall.SIGTERM; ; time.Sleep(look) {
 		pids := p.Sessions()

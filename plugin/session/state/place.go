@@ -1,0 +1,79 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// PlaceError says that the user's cache directory takes no session.
+type PlaceError struct {
+	// Path is what is in the way; "" where no directory is known at all.
+	Path string
+	// Owner is whose it is, if not the user's.
+	Owner string
+	Err   error
+}
+
+const otherPlace = "set XDG_CACHE_HOME to a folder that you can write to"
+
+// Error names the folder and what to do.
+func (e *PlaceError) Error() string {
+	switch {
+	case e.Path == "":
+		return "there is no folder for the session, as neither HOME nor XDG_CACHE_HOME is set: set HOME to your home folder, or " + otherPlace
+	case e.Owner != "":
+		return fmt.Sprintf("%s belongs to %s, and the session keeps its files there: make it yours (sudo chown -R \"$(id -u)\" %s), or %s",
+			e.Path, e.Owner, e.Path, otherPlace)
+	}
+	return fmt.Sprintf("the session cannot keep its files in %s (%v): make the folder writable, or %s", e.Path, e.Err, otherPlace)
+}
+
+// Unwrap returns what the system said.
+func (e *PlaceError) Unwrap() error { return e.Err }
+
+// place is the directory that holds those of all sessions.
+func place() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", &PlaceError{Err: err}
+	}
+	return filepath.Join(cache, "kubectl-intercept"), nil
+}
+
+// Usable says why Open could not make a directory, and makes none.
+func Usable() (path string, err error) {
+	path, err = place()
+	if err != nil {
+		return "", err
+	}
+	there := existing(path)
+	if err := writable(there); err != nil {
+		return "", unusable(there, err)
+	}
+	if there == path {
+		return path, mine(path)
+	}
+	return path, nil
+}
+
+// existing is the path, or what there is of it.
+func existing(path string) string {
+	for {
+		if _, err := os.Lstat(path); err == nil || filepath.Dir(path) == path {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// unusable explains an error of what is at path, or was to be.
+func unusable(path string, err error) error {
+	var in *os.PathError
+	if errors.As(err, &in) && in.Err != nil {
+		err = in.Err
+	}
+	path = existing(path)
+	return &PlaceError{Path: path, Owner: stranger(path), Err: err}
+}
