@@ -236,8 +236,8 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","s
 	})
 }
 
-// gateway leads to the API server and answers itself what goes to Services.
-func gateway(l *lab.Lab, p *lab.Laptop, code int) string {
+// brokenGateway leads to the API server and answers itself what goes to Services.
+func brokenGateway(l *lab.Lab, p *lab.Laptop, code int) string {
 	l.Helper()
 	cfg := p.Config()
 	to, err := url.Parse(cfg.Host)
@@ -288,7 +288,7 @@ func TestNoWayToTheManager(t *testing.T) {
 	program := p.Serve("alice").To("http")
 	for _, code := range []int{500, 502, 503} {
 		t.Run(fmt.Sprint("gateway answers ", code), func(t *testing.T) {
-			server := gateway(l, p, code)
+			server := brokenGateway(l, p, code)
 			o := p.Try("kubectl-intercept", "add", "quote", "--port", program, "-n", l.Namespace, "--server", server, "--insecure-skip-tls-verify", "--timeout", "30s")
 			if o.Failed {
 				t.Fatalf("add fails: %s", o.Err)
