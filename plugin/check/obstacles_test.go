@@ -78,7 +78,7 @@ func TestObstacles(t *testing.T) {
 		"some kinds hidden": {func(w *checktest.World) { w.Denied = []string{"list statefulsets", "get replicasets"} }, read, check.Warning,
 			[]string{"list statefulsets.apps", "get replicasets.apps", "neither listed nor intercepted", "--clusterrole=edit --user=alice -n shop"}},
 		"no kind readable": {func(w *checktest.World) {
-			w.Denied = []string{"list deployments", "list statefulsets", "list replicasets"}
+			w.Denied = []string{"list deployments", "list statefulsets", "list daemonsets", "list replicasets", "list jobs"}
 		}, read, check.Failed, []string{"list deployments.apps"}},
 		"Services hidden": {func(w *checktest.World) { w.Denied = []string{"list services"} }, read, check.Failed, []string{"you may not list services"}},
 
