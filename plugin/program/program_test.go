@@ -74,6 +74,11 @@ func TestMain(m *testing.M) {
 }
 
 func TestEnds(t *testing.T) {
+	// A child does not inherit what this process catches. What nohup had it ignore,
+	// the child would.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, ends...)
+	defer signal.Stop(caught)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "PROGRAM_TEST_WAITS=1")

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
@@ -15,6 +17,11 @@ import (
 var clusters *lab.Pool
 
 func TestMain(m *testing.M) {
+	// Programs on laptops would inherit that nohup has this process ignore SIGHUP. They
+	// do not inherit what it catches.
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	name := cmp.Or(os.Getenv("E2E_CLUSTER"), "e2e")
 	var err error
 	if clusters, err = lab.NewPool(name, 2); err != nil {
