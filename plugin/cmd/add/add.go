@@ -139,10 +139,10 @@ func (f *Flags) AddIntercept(fs *pflag.FlagSet) {
 // ToOptions checks the flags; it does not speak to the cluster.
 func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []string, streams genericiooptions.IOStreams) (*Options, error) {
 	if cmd.ArgsLenAtDash() >= 0 {
-		return nil, errors.New("running a command with an intercept is not possible yet: start it in another terminal, or use kubectl intercept run")
+		return nil, errors.New("running a command with an intercept is not there yet: start it in another terminal, or use kubectl intercept run")
 	}
 	if f.PreviewURL {
-		return nil, errors.New("preview URLs are not possible yet: use --preview-url=false")
+		return nil, errors.New("preview URLs are not there yet: use --preview-url=false")
 	}
 	o, err := f.ToIntercept(factory, args, streams)
 	if err != nil {
