@@ -12,12 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
-
-// agentName is what an agent's container is called.
-const agentName = "traffic-agent"
 
 // ephemeral is what became of an agent for a running pod, as a dry run.
 type ephemeral struct {
@@ -70,9 +68,9 @@ func (e *Env) agentPatch(ctx context.Context, p *corev1.Pod) []byte {
 	for _, c := range p.Spec.EphemeralContainers {
 		used[c.Name] = true
 	}
-	name := agentName
+	name := sidecar.Container
 	for n := 2; used[name]; n++ {
-		name = fmt.Sprintf("%s-%d", agentName, n)
+		name = fmt.Sprintf("%s-%d", sidecar.Container, n)
 	}
 	patch, _ := json.Marshal(map[string]any{"spec": map[string]any{"ephemeralContainers": []corev1.EphemeralContainer{{ // of plain types
 		EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: name, Image: e.agentImage(ctx), SecurityContext: agentSecurity()},
@@ -102,5 +100,5 @@ func (e *Env) refusedAgent(err error) (refused, remedy string) {
 		return refused, fmt.Sprintf("a webhook with failurePolicy Fail is not reached: see that it runs, or have it leave out namespace %s "+
 			"(kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations)", e.Namespace)
 	}
-	return refused, fmt.Sprintf("have the policy that says so allow ephemeral containers named %s, with NET_ADMIN, in namespace %s", agentName, e.Namespace)
+	return refused, fmt.Sprintf("have the policy that says so allow ephemeral containers named %s, with NET_ADMIN, in namespace %s", sidecar.Container, e.Namespace)
 }

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
@@ -101,7 +102,7 @@ func (e *Env) selects(ctx context.Context, h *admissionv1.MutatingWebhook) bool 
 
 // touched says that there is an agent in the pod.
 func touched(p *corev1.Pod) bool {
-	agent := func(c corev1.Container) bool { return strings.HasPrefix(c.Name, "traffic-agent") }
+	agent := func(c corev1.Container) bool { return strings.HasPrefix(c.Name, sidecar.Container) }
 	return slices.ContainsFunc(p.Spec.Containers, agent) || slices.ContainsFunc(p.Spec.InitContainers, agent)
 }
 

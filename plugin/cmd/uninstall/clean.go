@@ -18,10 +18,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm"
 )
 
-// agentContainer is the name of an agent's container; later ones in the same
-// pod have a number behind it.
-const agentContainer = "traffic-agent"
-
 // clean removes what Helm does not know of, when the traffic-manager is gone.
 func (o *Options) clean(ctx context.Context, where *scope) error {
 	released, err := o.release(ctx, where)
@@ -124,7 +120,7 @@ func hasEnded(p *corev1.Pod) bool {
 // ephemeral says whether a pod has an ephemeral agent in some state.
 func ephemeral(p *corev1.Pod, is func(corev1.ContainerState) bool) bool {
 	return slices.ContainsFunc(p.Status.EphemeralContainerStatuses, func(c corev1.ContainerStatus) bool {
-		return (c.Name == agentContainer || strings.HasPrefix(c.Name, agentContainer+"-")) && is(c.State)
+		return (c.Name == sidecar.Container || strings.HasPrefix(c.Name, sidecar.Container+"-")) && is(c.State)
 	})
 }
 
