@@ -2,7 +2,6 @@ package udp
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -75,7 +74,7 @@ func (l *Listener) serve(f *flow) {
 		}
 		if laptop, err = l.opener.Open(f.ctx, r, open); err == nil {
 			if broke := l.toLaptop(f, laptop, first, open.First != nil); broke != nil {
-				err = fmt.Errorf("%w: %w", relay.ErrRefused, broke)
+				err = notTaken(broke)
 			}
 		}
 		if err == nil || f.ctx.Err() != nil {

@@ -3,10 +3,15 @@ package udp
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
+	"os"
+	"syscall"
 	"testing"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
@@ -63,6 +68,45 @@ func TestLocalAddress(t *testing.T) {
 		if _, err := caller.Read(buf); err != nil { // a connected socket takes no other's
 			t.Fatal(err)
 		}
+	}
+}
+
+// broken is a stream to the laptop that does not carry anything.
+type broken struct {
+	tunnel.Stream
+	read, write error
+	reset       chan struct{}
+}
+
+func (b *broken) Read([]byte) (int, error) {
+	if b.write != nil {
+		<-b.reset
+	}
+	return 0, b.read
+}
+func (b *broken) Write([]byte) (int, error) { return 0, b.write }
+func (b *broken) Reset()                    { close(b.reset) }
+func (b *broken) Close() error              { return nil }
+
+// TestOnlyAResetIsRefusal: that a stream breaks says nothing about the program's
+// port, unless the laptop has reset it, whoever hears of that.
+func TestOnlyAResetIsRefusal(t *testing.T) {
+	for name, tt := range map[string]struct {
+		read, write error
+		refused     bool
+	}{
+		"reset, read":        {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, nil, true},
+		"reset, written":     {net.ErrClosed, &net.OpError{Op: "write", Err: syscall.ECONNRESET}, true},
+		"the relay has gone": {io.ErrUnexpectedEOF, nil, false},
+		"no sign of life":    {os.ErrDeadlineExceeded, nil, false},
+	} {
+		l := &Listener{flows: map[key]*flow{}}
+		f := newFlow(t.Context(), key{}, &target{counters: &relay.Counters{}})
+		err := l.toLaptop(f, &broken{read: tt.read, write: tt.write, reset: make(chan struct{})}, []byte("x"), tt.write == nil)
+		if err == nil || errors.Is(notTaken(err), relay.ErrRefused) != tt.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+		l.wg.Wait()
 	}
 }
 

@@ -1,43 +1,50 @@
 package udp
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
 // toLaptop moves datagrams both ways until the flow ends. First is the one that
 // began it; sent says that it travelled with the open. The error says that nobody
-// there has ever answered, and that the laptop has said so: its port is closed.
+// there has ever answered, and how the stream broke.
 func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bool) error {
 	stop := context.AfterFunc(f.ctx, laptop.Reset)
 	defer stop()
 	defer laptop.Close()
 	began, ended := time.Now(), make(chan error, 1)
 	l.wg.Go(func() { ended <- l.fromLaptop(f, laptop) })
+	var wrote error // a reset is told once, to who writes or to who reads
 	if sent {
 		f.moved(len(first), 0)
 	} else {
-		f.write(laptop, first)
+		wrote = f.write(laptop, first)
 	}
 	for {
 		select {
 		case p := <-f.in:
 			l.queued.Add(-int64(len(p)))
-			f.write(laptop, p)
+			wrote = cmp.Or(wrote, f.write(laptop, p))
 		case err := <-ended:
 			if time.Since(began) > refusal {
 				return nil // it had the datagrams
 			}
-			return err
+			if err == nil {
+				return nil
+			}
+			return errors.Join(err, wrote)
 		case <-f.ctx.Done():
 			return nil
 		}
@@ -63,12 +70,23 @@ func (l *Listener) fromLaptop(f *flow, laptop tunnel.Stream) error {
 
 // write sends a datagram. A laptop that does not take it is reset, which who
 // reads from it hears.
-func (f *flow) write(laptop tunnel.Stream, p []byte) {
+func (f *flow) write(laptop tunnel.Stream, p []byte) error {
 	if err := tunnel.WriteDatagram(laptop, p); err != nil {
 		laptop.Reset()
-		return
+		return fmt.Errorf("write datagram: %w", err)
 	}
 	f.moved(len(p), 0)
+	return nil
+}
+
+// notTaken is why the laptop did not have the datagrams, by the error of toLaptop:
+// its port is closed if it has reset the stream. That a relay or the way there went
+// says nothing about the port.
+func notTaken(broke error) error {
+	if errors.Is(broke, syscall.ECONNRESET) {
+		return fmt.Errorf("%w: %w", relay.ErrRefused, broke)
+	}
+	return broke
 }
 
 // toApplication is the way when the laptop is away. A port that was closed says
