@@ -28,7 +28,7 @@ const (
 	maxHeaders = 8 << 10
 )
 
-// Settings is what a HTTP/2 server says first: a SETTINGS frame that sets
+// Settings is what an HTTP/2 server says first: a SETTINGS frame that sets
 // nothing. Whoever serves the connection then says his own.
 func Settings() []byte { return make2(http2.FrameSettings, 0) }
 
@@ -36,7 +36,7 @@ func make2(t http2.FrameType, flags http2.Flags) []byte {
 	return []byte{0, 0, 0, byte(t), byte(flags), 0, 0, 0, 0}
 }
 
-// Greeting says whose connection it is that began with these bytes, a HTTP/2
+// Greeting says whose connection it is that began with these bytes, an HTTP/2
 // preface first. It is Unknown up to the client's first request, for which some
 // clients, the kubelet's gRPC among them, wait until the server has sent
 // Settings.

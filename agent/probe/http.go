@@ -9,7 +9,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// sniffHTTP looks for a HTTP/1 request of the kubelet. It sends GET with a
+// sniffHTTP looks for an HTTP/1 request of the kubelet. It sends GET with a
 // User-Agent of its own, unless the spec gives it another one; then the request
 // must be the very one that the kubelet makes of the declared probe.
 func sniffHTTP(b []byte, declared []*rpc.Probe) Kind {

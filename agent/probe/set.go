@@ -23,7 +23,7 @@ const (
 	Probe
 	// Other: it is not the kubelet.
 	Other
-	// Greet: a HTTP/2 client that says no more before the server does; see
+	// Greet: an HTTP/2 client that says no more before the server does; see
 	// Greeting.
 	Greet
 )

@@ -97,8 +97,8 @@ func (o *Opener) Keep(routes []*Route) {
 }
 
 // Open asks the route's relays, one after the other, to take the flow, and
-// returns the stream once one accepted. The answers Refused and TimedOut are final: the
-// laptop was reached.
+// returns the stream once one accepted. The answers Refused and TimedOut are
+// final: the laptop was reached.
 func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.Stream, error) {
 	open.Intercept, open.InterceptUID, open.Session = r.Intercept, r.UID, r.Session
 	failed := ErrNoRelay

@@ -63,8 +63,9 @@ type Set struct {
 	generation uint64
 }
 
-// Listen takes the ports. Pod are the pod's addresses; none: those of the interfaces. One that cannot be listened on is an error, since
-// callers are led there.
+// Listen takes the ports. Pod are the pod's addresses; none: those of the
+// interfaces. One that cannot be listened on is an error, since callers are led
+// there.
 func Listen(ctx context.Context, pod []netip.Addr, s *rpc.Sidecar, opener *relay.Opener, log *slog.Logger) (*Set, error) {
 	if len(pod) == 0 {
 		pod = capture.PodAddrs()
