@@ -112,8 +112,8 @@ func (s *Server) checkToken(ctx context.Context, who pki.Pod, r *rpc.EnrollReque
 }
 
 const (
-	// addressTime is how long an agent that was quicker than the kubelet's word of
-	// its pod's address is kept waiting here; looks is how often that is looked for.
+	// addressTime is how long an agent waits here when it starts before the API
+	// server knows the pod's address; looks is how often that is looked for.
 	addressTime, looks = 5 * time.Second, 20 * time.Millisecond
 )
 
@@ -169,7 +169,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 	log.Info("agent connected", "version", first.Version, "sidecar", first.Sidecar)
 	changed, stop := s.planner.Subscribe()
 	defer stop()
-	a := s.status.connect(pod, first)
+	a := s.status.connect(stream.Context(), pod, first)
 	defer s.status.disconnect(a)
 	received := make(chan error, 1)
 	go func() {

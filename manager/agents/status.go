@@ -64,11 +64,36 @@ func newStatusWriter(log *slog.Logger, reader client.Reader, writer client.Statu
 		agents: map[*agent]bool{}, dirty: map[string]bool{}, heals: map[string]bool{}}
 }
 
-// connect takes an agent in, with its first report.
-func (w *statusWriter) connect(p pki.Pod, first *rpc.AgentReport) *agent {
-	a := &agent{pod: p, sidecar: first.Sidecar, since: metav1.NewMicroTime(time.Now().UTC().Truncate(time.Microsecond)), ports: first.Ports}
+// connect takes an agent in, with its first report. It comes after every connection
+// of the pod's agent that is known of, whatever the clocks of replicas say.
+func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentReport) *agent {
+	since := time.Now().UTC().Truncate(time.Microsecond)
+	after := func(t time.Time) {
+		if !since.After(t) {
+			since = t.UTC().Add(time.Microsecond)
+		}
+	}
+	var list v1alpha1.InterceptList
+	if err := w.reader.List(ctx, &list, client.InNamespace(p.Namespace)); err != nil {
+		w.log.Warn("list intercepts", "namespace", p.Namespace, "error", err)
+	}
+	for _, ic := range list.Items {
+		for _, s := range ic.Status.Pods {
+			for _, port := range s.Ports {
+				if string(s.UID) == p.UID && port.Sidecar == first.Sidecar {
+					after(port.Since.Time)
+				}
+			}
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for other := range w.agents {
+		if other.pod.UID == p.UID && other.sidecar == first.Sidecar {
+			after(other.since.Time)
+		}
+	}
+	a := &agent{pod: p, sidecar: first.Sidecar, since: metav1.NewMicroTime(since), ports: first.Ports}
 	w.agents[a] = true
 	w.mark(p.Namespace)
 	return a

@@ -87,7 +87,7 @@ func TestPortsOfOnePodBecomeOneEntry(t *testing.T) {
 	} {
 		s := newStore(t)
 		w := s.replica()
-		a := w.connect(pod("quote-1"), report(state, 2))
+		a := w.connect(t.Context(), pod("quote-1"), report(state, 2))
 		p := s.pods(w)["quote-1"]
 		if p.State != want || p.Connections != 3 || p.LastRequest == nil || len(p.Ports) != 2 || p.UID != "uid of quote-1" {
 			t.Errorf("%s: got %+v, want %s", state, p, want)
@@ -105,8 +105,8 @@ func TestTwoAgentsInOnePod(t *testing.T) {
 	s := newStore(t)
 	v, w := s.replica(), s.replica()
 	sidecar := &rpc.AgentReport{Sidecar: true, Ports: []*rpc.PortReport{{Port: 7, InterceptUid: "u", State: rpc.PortState_REDIRECTED, Connections: 5}}}
-	a := v.connect(pod("quote-1"), sidecar)
-	b := w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+	a := v.connect(t.Context(), pod("quote-1"), sidecar)
+	b := w.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
 	for range 2 {
 		if p := s.pods(v, w)["quote-1"]; p.State != v1alpha1.PodVerifying || p.Connections != 6 || len(p.Ports) != 3 {
 			t.Errorf("got %+v", p)
@@ -128,7 +128,7 @@ func TestGivenBackIsGone(t *testing.T) {
 	t.Run("conflict", func(t *testing.T) {
 		s := newStore(t)
 		w := s.replica()
-		a := w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+		a := w.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
 		s.pods(w)
 		w.report(a, &rpc.AgentReport{})
 		s.conflicts = 1
@@ -142,12 +142,12 @@ func TestGivenBackIsGone(t *testing.T) {
 	t.Run("left, and the cache was behind", func(t *testing.T) {
 		s := newStore(t)
 		w := s.replica()
-		a := w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+		a := w.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
 		w.disconnect(a)
 		w.todo()
 		s.pods(w) // what was written before shows later
 		late := s.replica()
-		b := late.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+		b := late.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
 		b.since = a.since
 		s.pods(late)
 		if got := s.pods(w); len(got) != 0 {
@@ -157,9 +157,9 @@ func TestGivenBackIsGone(t *testing.T) {
 	t.Run("another replica", func(t *testing.T) {
 		s := newStore(t)
 		v, w := s.replica(), s.replica()
-		a := v.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+		a := v.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
 		s.pods(v)
-		w.connect(pod("quote-1"), &rpc.AgentReport{}).since = metav1.NewMicroTime(a.since.Add(time.Microsecond))
+		w.connect(t.Context(), pod("quote-1"), &rpc.AgentReport{}).since = metav1.NewMicroTime(a.since.Add(time.Microsecond))
 		if got := s.pods(w); len(got) != 0 {
 			t.Errorf("it lingers: %+v", got)
 		}
@@ -175,9 +175,9 @@ func TestGivenBackIsGone(t *testing.T) {
 func TestMovedAgentKeepsItsEntry(t *testing.T) {
 	s := newStore(t)
 	v, w := s.replica(), s.replica()
-	a := v.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+	a := v.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
 	s.pods(v)
-	w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 9)).since = metav1.NewMicroTime(a.since.Add(time.Microsecond))
+	w.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 9)).since = metav1.NewMicroTime(a.since.Add(time.Microsecond))
 	s.pods(w)
 	v.disconnect(a)
 	if got := s.pods(v); got["quote-1"].Connections != 10 {
@@ -189,11 +189,11 @@ func TestMovedAgentKeepsItsEntry(t *testing.T) {
 func TestPodOfTheSameName(t *testing.T) {
 	s := newStore(t)
 	w := s.replica()
-	old := w.connect(pod("quote-0"), report(rpc.PortState_VERIFIED, 0))
+	old := w.connect(t.Context(), pod("quote-0"), report(rpc.PortState_VERIFIED, 0))
 	s.pods(w)
 	fresh := pod("quote-0")
 	fresh.UID = "fresh"
-	b := w.connect(fresh, report(rpc.PortState_REDIRECTED, 0))
+	b := w.connect(t.Context(), fresh, report(rpc.PortState_REDIRECTED, 0))
 	b.since = metav1.NewMicroTime(old.since.Add(time.Microsecond))
 	for range 2 {
 		if p := s.pods(w)["quote-0"]; p.UID != "fresh" || p.State != v1alpha1.PodVerifying {
@@ -211,7 +211,7 @@ func TestChangedInterceptIsPutRight(t *testing.T) {
 func changedInterceptIsPutRight(t *testing.T) {
 	s := newStore(t)
 	w := s.replica()
-	w.connect(pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
+	w.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
 	s.pods(w)
 	<-w.wake
 	w.todo()
@@ -237,5 +237,24 @@ func changedInterceptIsPutRight(t *testing.T) {
 	}
 	if got := s.pods(w); got["quote-1"].State != v1alpha1.PodActive {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// TestClocksOfReplicas: a replica whose clock is behind takes an agent over all the
+// same.
+func TestClocksOfReplicas(t *testing.T) {
+	s := newStore(t)
+	v, w := s.replica(), s.replica()
+	a := v.connect(t.Context(), pod("quote-1"), report(rpc.PortState_REDIRECTED, 0))
+	a.since = metav1.NewMicroTime(a.since.Add(time.Hour))
+	s.pods(v)
+	b := w.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 9))
+	if got := s.pods(w)["quote-1"]; got.Connections != 10 || got.State != v1alpha1.PodActive {
+		t.Errorf("the new connection is not heard: %+v", got)
+	}
+	w.disconnect(b)
+	w.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 20))
+	if got := s.pods(w)["quote-1"]; got.Connections != 21 {
+		t.Errorf("nor is the next one: %+v", got)
 	}
 }
