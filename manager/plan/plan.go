@@ -28,13 +28,14 @@ type Planner struct {
 	mu      sync.Mutex
 	version uint64
 	plans   map[types.UID][]*rpc.CapturePort
+	known   map[named]*resolve.Workload
 	wake    map[chan struct{}]bool
 }
 
 // New returns a Planner that reads from a cache.
 func New(reader client.Reader, sessionNamespace string) *Planner {
 	return &Planner{reader: reader, namespace: sessionNamespace,
-		plans: map[types.UID][]*rpc.CapturePort{}, wake: map[chan struct{}]bool{}}
+		plans: map[types.UID][]*rpc.CapturePort{}, known: map[named]*resolve.Workload{}, wake: map[chan struct{}]bool{}}
 }
 
 // Changed forgets every plan: an Intercept, a Session or a workload is not
@@ -44,6 +45,7 @@ func (p *Planner) Changed() {
 	defer p.mu.Unlock()
 	p.version++
 	clear(p.plans)
+	clear(p.known)
 	for ch := range p.wake {
 		select {
 		case ch <- struct{}{}:
@@ -83,19 +85,19 @@ func (p *Planner) Pod(ctx context.Context, namespace, name string, uid types.UID
 	if pod.UID != uid {
 		return nil, nil
 	}
-	plan, err := p.make(ctx, &pod)
+	plan, err := p.make(ctx, &pod, version)
 	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
-	if p.version == version {
+	if p.version == version && len(pod.Status.PodIPs) > 0 { // probes need the addresses
 		p.plans[uid] = plan
 	}
 	p.mu.Unlock()
 	return plan, nil
 }
 
-func (p *Planner) make(ctx context.Context, pod *corev1.Pod) ([]*rpc.CapturePort, error) {
+func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) ([]*rpc.CapturePort, error) {
 	var list v1alpha1.InterceptList
 	if err := p.reader.List(ctx, &list, client.InNamespace(pod.Namespace)); err != nil {
 		return nil, err
@@ -110,7 +112,7 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod) ([]*rpc.CapturePort
 		if !inForce(ic) {
 			continue
 		}
-		w, err := resolve.Get(ctx, p.reader, ic.Namespace, ic.Spec.Workload)
+		w, err := p.workload(ctx, named{ic.Namespace, ic.Spec.Workload}, version)
 		if err != nil || !w.Matches(pod) {
 			continue // gone since it was accepted: nothing to capture
 		}
@@ -135,6 +137,34 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod) ([]*rpc.CapturePort
 		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
 	})
 	return ports, nil
+}
+
+// named is a workload by name.
+type named struct {
+	namespace string
+	ref       v1alpha1.WorkloadReference
+}
+
+// workload reads a workload once per version, if its changes are ones that are
+// heard of: whose the pods of a Service are may change without.
+func (p *Planner) workload(ctx context.Context, n named, version uint64) (*resolve.Workload, error) {
+	p.mu.Lock()
+	w, ok := p.known[n]
+	ok = ok && p.version == version
+	p.mu.Unlock()
+	if ok {
+		return w, nil
+	}
+	w, err := resolve.Get(ctx, p.reader, n.namespace, n.ref)
+	if err != nil || !slices.Contains([]string{"Deployment", "StatefulSet", "ReplicaSet", "Rollout"}, n.ref.Kind) {
+		return w, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.version == version {
+		p.known[n] = w
+	}
+	return w, nil
 }
 
 // relays are the addresses that hold the session; none when it belongs to

@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
@@ -53,6 +54,16 @@ func accepted(user string) *v1alpha1.Intercept {
 
 func plan(t *testing.T, uid string, objects ...client.Object) []*rpc.CapturePort {
 	t.Helper()
+	ports, err := New(cluster(t, objects...), system).Pod(context.Background(), "shop", "quote-1", types.UID(uid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ports
+}
+
+// cluster has these objects, and what quote-1 belongs to.
+func cluster(t *testing.T, objects ...client.Object) client.WithWatch {
+	t.Helper()
 	s := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(s); err != nil {
 		t.Fatal(err)
@@ -60,7 +71,7 @@ func plan(t *testing.T, uid string, objects ...client.Object) []*rpc.CapturePort
 	if err := v1alpha1.AddToScheme(s); err != nil {
 		t.Fatal(err)
 	}
-	c := fake.NewClientBuilder().WithScheme(s).WithObjects(append(objects,
+	return fake.NewClientBuilder().WithScheme(s).WithObjects(append(objects,
 		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "uid of quote"},
 			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}}},
 		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-a", UID: "uid of quote-a", Labels: labels, OwnerReferences: owned("Deployment", "quote")},
@@ -68,14 +79,6 @@ func plan(t *testing.T, uid string, objects ...client.Object) []*rpc.CapturePort
 		&v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "alice"}, Spec: v1alpha1.SessionSpec{User: "alice"},
 			Status: v1alpha1.SessionStatus{Relays: []v1alpha1.Relay{{Pod: "b", Address: "10.0.0.2:17843"}, {Pod: "a", Address: "10.0.0.1:17843"}}}},
 	)...).Build()
-	ports, err := New(c, system).Pod(context.Background(), "shop", "quote-1", "p")
-	if uid != "p" {
-		ports, err = New(c, system).Pod(context.Background(), "shop", "quote-1", "another")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ports
 }
 
 func TestPlanOfAPod(t *testing.T) {
@@ -145,6 +148,50 @@ func TestOneOfTwoClaims(t *testing.T) {
 	ports := plan(t, "p", quotePod(), older, younger, twin)
 	if len(ports) != 1 || ports[0].Route.InterceptUid != "z" {
 		t.Errorf("plan is %v", ports)
+	}
+}
+
+// A workload is read once for all its pods until something changes, and a plan of a
+// pod that has no address yet is not the last.
+func TestPlansOfManyPods(t *testing.T) {
+	pod, second := quotePod(), quotePod()
+	second.Name, second.UID = "quote-2", "p2"
+	second.Status = corev1.PodStatus{HostIPs: []corev1.HostIP{{IP: "192.0.2.1"}}, PodIPs: []corev1.PodIP{{IP: "10.0.0.8"}}}
+	reads := 0
+	c := interceptor.NewClient(cluster(t, pod, second, accepted("alice")), interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if _, ok := list.(*appsv1.ReplicaSetList); ok {
+				reads++
+			}
+			return c.List(ctx, list, opts...)
+		}})
+	p := New(c, system)
+	addresses := func(name string, uid types.UID) []string {
+		t.Helper()
+		ports, err := p.Pod(t.Context(), "shop", name, uid)
+		if err != nil || len(ports) != 1 {
+			t.Fatalf("plan is %v: %v", ports, err)
+		}
+		return ports[0].NodeAddresses
+	}
+	if a := addresses("quote-1", "p"); len(a) != 0 {
+		t.Errorf("addresses %v of a pod without any", a)
+	}
+	addresses("quote-2", "p2")
+	if reads != 1 {
+		t.Errorf("the ReplicaSets were read %d times", reads)
+	}
+	pod.Status = second.Status
+	if err := c.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if a := addresses("quote-1", "p"); len(a) != 1 {
+		t.Errorf("addresses %v once there is one", a)
+	}
+	p.Changed()
+	addresses("quote-1", "p")
+	if reads != 2 {
+		t.Errorf("the ReplicaSets were read %d times after a change", reads)
 	}
 }
 

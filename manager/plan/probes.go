@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -138,21 +140,16 @@ func meshProbes(pod *corev1.Pod, number int32) []*rpc.Probe {
 			if e.Name != meshProbers || json.Unmarshal([]byte(e.Value), &probers) != nil {
 				continue
 			}
-			for _, p := range probers {
+			for _, k := range slices.Sorted(maps.Keys(probers)) {
+				p := probers[k]
 				if out := probeOf(&c, number, &corev1.LifecycleHandler{HTTPGet: p.HTTPGet, TCPSocket: p.TCPSocket}, p.GRPC); out != nil {
 					list = append(list, out)
 				}
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b *rpc.Probe) int {
-		if d := int(a.Kind) - int(b.Kind); d != 0 {
-			return d
-		}
-		if a.Target < b.Target {
-			return -1
-		}
-		return 1
+	slices.SortStableFunc(list, func(a, b *rpc.Probe) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Host, b.Host))
 	})
 	return list
 }

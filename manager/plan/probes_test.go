@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -82,6 +83,26 @@ func TestProbesOfAMesh(t *testing.T) {
 	got := &rpc.CapturePort{Port: 8080}
 	declareProbes(got, pod)
 	if d := cmp.Diff(want, got, protocmp.Transform()); d != "" {
+		t.Error(d)
+	}
+}
+
+// Replicas, and one after the other, are to come to the same plan.
+func TestProbesOfAMeshInOrder(t *testing.T) {
+	probers := map[string]*corev1.Probe{}
+	var want []*rpc.Probe
+	for _, n := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		p := get(intstr.FromInt32(8080))
+		p.Path, p.HTTPHeaders = "/", []corev1.HTTPHeader{{Name: "X", Value: n}}
+		probers[n] = probe(corev1.ProbeHandler{HTTPGet: p})
+		want = append(want, &rpc.Probe{Target: "/", Headers: []*rpc.Header{{Name: "X", Value: n}}})
+	}
+	text, err := json.Marshal(probers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "istio-proxy", Env: []corev1.EnvVar{{Name: meshProbers, Value: string(text)}}}}}}
+	if d := cmp.Diff(want, meshProbes(pod, 8080), protocmp.Transform()); d != "" {
 		t.Error(d)
 	}
 }
