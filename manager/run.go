@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/miekg/dns"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -29,6 +30,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/claim"
@@ -209,6 +211,7 @@ func caches(o *options) cache.Options {
 			&v1alpha1.Session{}:          {Namespaces: own},
 			&corev1.Node{}:               {Transform: network.TrimNode},
 			&discoveryv1.EndpointSlice{}: {Transform: authz.TrimSlice},
+			&appsv1.ReplicaSet{}:         {Transform: resolve.TrimReplicaSet},
 		},
 	}
 	if len(o.watch) > 0 {

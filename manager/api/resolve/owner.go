@@ -42,14 +42,28 @@ func (w *Workload) Learn(all []appsv1.ReplicaSet) {
 	}
 }
 
-// replicaSet is a ReplicaSet as an owner. It adopts pods of nobody, which the
-// others do by rules that labels do not tell.
+// replicaSet is a ReplicaSet as an owner. It adopts pods without a controller that
+// its selector matches; for other kinds labels do not tell.
 func replicaSet(rs *appsv1.ReplicaSet) owner {
 	s, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
 	if err != nil || s.Empty() {
 		s = nil
 	}
 	return owner{uid: rs.UID, adopts: s}
+}
+
+// TrimReplicaSet drops what nobody reads of ReplicaSets in a cache: the templates of
+// old revisions, of which a cluster has many.
+func TrimReplicaSet(o any) (any, error) {
+	rs, ok := o.(*appsv1.ReplicaSet)
+	if !ok {
+		return o, nil
+	}
+	rs.ManagedFields = nil
+	if metav1.GetControllerOf(rs) != nil && rs.Spec.Replicas != nil && *rs.Spec.Replicas == 0 {
+		rs.Spec.Template.Spec, rs.Spec.Template.Annotations = corev1.PodSpec{}, nil
+	}
+	return rs, nil
 }
 
 // Matches says whether a pod of the workload's namespace belongs to it. A
