@@ -27,9 +27,9 @@ type attached struct {
 	active  int // whose redirect is proven
 	problem *problem
 
-	nobody   string        // why there is none
+	nobody   string        // why no pod runs
 	lost     []string      // sentences about pods that are not waited for
-	unready  []*corev1.Pod // of those that run
+	unready  []*corev1.Pod // running pods that are not ready
 	unserved string        // sentences about lost and unready ones
 }
 
@@ -53,7 +53,7 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 			a.problem = &problem{v1alpha1.ReasonInjectionDisabled, "pod " + pod.Name + " cannot be intercepted: " + why}
 			continue
 		}
-		if pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" {
+		if !runs(pod) {
 			if hopeless == nil {
 				r.early(ctx, ic, pod)
 			}
@@ -69,7 +69,7 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 			bare = append(bare, pod)
 			continue
 		}
-		if (done || runs(ic, pod)) && r.reports(ic, pod, &a) {
+		if (done || agentRuns(ic, pod)) && r.reports(ic, pod, &a) {
 			if !ready(pod) {
 				a.unready = append(a.unready, pod)
 			}
@@ -113,7 +113,7 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	}
 	if hopeless != nil {
 		a.problem = hopeless
-		_, err := r.lead(ctx, w, pods) // not to where nobody waits
+		_, err := r.lead(ctx, w, pods) // Istio must not lead callers to agents that are not there
 		return a, again, err
 	}
 	if a.problem != nil {
@@ -166,10 +166,10 @@ func (r *Intercepts) sidecars(ctx context.Context, ic *v1alpha1.Intercept, w *re
 	return r.replace(ctx, ic, w, pods, bare), nil
 }
 
-// runs says that an ephemeral agent runs in the pod or is being started. Where
+// agentRuns says that an ephemeral agent runs in the pod or is being started. Where
 // none is, nobody takes back what the last one reported, if no replica was
 // there to see it end: that is forgotten, but for what a sidecar reports.
-func runs(ic *v1alpha1.Intercept, pod *corev1.Pod) bool {
+func agentRuns(ic *v1alpha1.Intercept, pod *corev1.Pod) bool {
 	if inject.Observe(pod).Running {
 		return true
 	}

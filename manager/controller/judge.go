@@ -72,6 +72,8 @@ func judge(ic *v1alpha1.Intercept, s *v1alpha1.Session, a attached) {
 		set(ic, v1alpha1.ConditionActive, metav1.ConditionFalse, v1alpha1.ReasonVerifying, message)
 	}
 	switch {
+	case a.pods == 0 && a.problem != nil:
+		set(ic, v1alpha1.ConditionPodsReady, metav1.ConditionUnknown, a.problem.reason, a.problem.message)
 	case a.pods == 0:
 		set(ic, v1alpha1.ConditionPodsReady, metav1.ConditionFalse, v1alpha1.ReasonNoPods, a.nobody)
 	case a.unserved != "":
@@ -99,7 +101,8 @@ func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) 
 	switch now.Reason {
 	case v1alpha1.ReasonPodSecurity, v1alpha1.ReasonForbidden, v1alpha1.ReasonAgentFailed, v1alpha1.ReasonAgentsEnded,
 		v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonImagePull, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonWebhookUnreachable,
-		v1alpha1.ReasonPodNotReady, v1alpha1.ReasonCreateFailed, v1alpha1.ReasonInjectionDisabled:
+		v1alpha1.ReasonPodNotReady, v1alpha1.ReasonCreateFailed, v1alpha1.ReasonInjectionDisabled,
+		v1alpha1.ReasonEvictionDenied, v1alpha1.ReasonNotSupported:
 		r.event(ctx, ic, corev1.EventTypeWarning, "AgentInjectionFailed", "Inject", "%s", now.Message)
 	}
 }

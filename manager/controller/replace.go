@@ -140,11 +140,24 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 	if len(bare) == 0 && time.Since(r.acted[w.UID]) > failureLife {
 		return nil, nil
 	}
-	if len(pods) < int(w.Replicas) {
+	if len(pods) < int(w.Replicas) || len(pods) == 0 && w.NoPods() != nil {
 		if p, err := r.refusedCreation(ctx, w.Namespace, maker(w, pods), cmp.Or(r.acted[w.UID], time.Now())); p != nil || err != nil {
 			return p, err
 		}
 		return wait("replacing pods by ones with a sidecar: waiting for the new pod"), nil
+	}
+	if w.Ref.Kind == "Service" {
+		asked := map[types.UID]bool{}
+		for _, p := range bare {
+			owner := metav1.GetControllerOf(p)
+			if owner == nil || asked[owner.UID] {
+				continue
+			}
+			asked[owner.UID] = true
+			if problem, err := r.short(ctx, w, p, owner); problem != nil || err != nil {
+				return problem, err
+			}
+		}
 	}
 	if k := slices.IndexFunc(bare, func(p *corev1.Pod) bool { return !ready(p) }); k >= 0 { // it serves nobody, and may never
 		return r.evict(ctx, w, bare[k], "replacing pod "+bare[k].Name+" by one with a sidecar")
@@ -170,6 +183,23 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 		return r.evict(ctx, w, victim, "replacing pod "+victim.Name+" by one with a sidecar")
 	}
 	return wait("replacing pod " + victim.Name + " by one with a sidecar"), r.letGo(ctx, string(ic.UID), w, victim, labels)
+}
+
+// short waits while the workload of a pod has fewer pods than it wants. A Service
+// does not say how many it wants: those whose pods it selects do.
+func (r *Intercepts) short(ctx context.Context, w *resolve.Workload, p *corev1.Pod, owner *metav1.OwnerReference) (*problem, error) {
+	o, err := r.workloadOf(ctx, p, owner)
+	if err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	own, err := o.Pods(ctx, r.Client)
+	if err != nil || len(own) >= int(o.Replicas) {
+		return nil, err
+	}
+	if refused, err := r.refusedCreation(ctx, w.Namespace, owner, cmp.Or(r.acted[w.UID], time.Now())); refused != nil || err != nil {
+		return refused, err
+	}
+	return wait("replacing pods by ones with a sidecar: waiting for the new pod of " + o.String()), nil
 }
 
 // room is why a pod has no node: the one that was evicted for it may still be
@@ -215,10 +245,21 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	if !ok {
 		return r.evict(ctx, w, old, "replacing pod "+old.Name+" by one with a sidecar")
 	}
+	heir := func(*corev1.Pod) bool { return true }
+	if w.Ref.Kind == "Service" && how.Owner != nil { // it has pods of others, too
+		o, err := r.workloadOf(ctx, old, how.Owner)
+		if apierrors.IsNotFound(err) {
+			return wait("removing pod " + old.Name), r.takeBack(ctx, w, old, how)
+		}
+		if err != nil {
+			return nil, err
+		}
+		heir = o.Matches
+	}
 	var fresh *corev1.Pod
 	for i := range pods {
 		p := &pods[i]
-		if p.Labels[release.Label] != "" {
+		if p.Labels[release.Label] != "" || !heir(p) {
 			continue
 		}
 		if !p.CreationTimestamp.Time.Before(how.At.Truncate(time.Second)) && (fresh == nil || p.CreationTimestamp.After(fresh.CreationTimestamp.Time)) {

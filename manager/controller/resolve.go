@@ -32,6 +32,12 @@ func (r *Intercepts) resolve(ctx context.Context, ic *v1alpha1.Intercept) (*reso
 	case err != nil:
 		return nil, nil, err
 	}
+	if err := w.NoPods(); err != nil {
+		if !plan.Accepted(ic) { // nor were the ports of this spec known before
+			return nil, &problem{v1alpha1.ReasonNoPods, err.Error()}, nil
+		}
+		return w, nil, nil
+	}
 	if reason := resolve.Obstacle(w); reason != "" {
 		return nil, &problem{v1alpha1.ReasonNotSupported, name + " cannot be intercepted: " + reason}, nil
 	}

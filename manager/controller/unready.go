@@ -15,15 +15,16 @@ import (
 )
 
 // lost says why a pod without a reporting agent is not to be waited for; empty
-// while it is. Nobody is led to such a pod: it is not ready, and where it is
-// nobody starts what is wanted there.
+// while it is. While it is, callers may be led to the pod. A pod that is not ready
+// gets no callers, and its node may never start the agent.
 func (r *Intercepts) lost(pod *corev1.Pod) string {
+	agent := inject.Observe(pod)
 	switch {
 	case ready(pod):
 		return ""
 	case unanswered(pod):
 		return noAnswer(pod)
-	case inject.Observe(pod).Running && !started(pod) && r.unheard(pod) > patience:
+	case agent.Running && agent.Problem == "" && !started(pod) && r.unheard(pod) > patience:
 		return "it is not ready, and its node " + pod.Spec.NodeName + " does not start the agent in it"
 	}
 	return ""
@@ -128,14 +129,26 @@ func restarts(pod *corev1.Pod, name string) bool {
 	})
 }
 
+// runs says that a pod runs and can be reached.
+func runs(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning && pod.Status.PodIP != ""
+}
+
 // nobody says why no pod of the workload can be intercepted now.
 func nobody(w *resolve.Workload, pods []corev1.Pod) string {
 	const then = "the intercept begins with the first pod that runs"
-	if len(pods) > 0 {
-		return fmt.Sprintf("pod %s %s; %s", pods[0].Name, pending(&pods[0]), then)
+	if k := slices.IndexFunc(pods, func(p corev1.Pod) bool { return !runs(&p) }); k >= 0 {
+		return fmt.Sprintf("pod %s %s; %s", pods[k].Name, pending(&pods[k]), then)
 	}
-	if w.Replicas == 0 {
+	switch {
+	case len(pods) > 0: // a problem says why they do not count
+		return fmt.Sprintf("%s has no pod that can be intercepted", w)
+	case w.Ended:
+		return fmt.Sprintf("%s has ended and makes no more pods", w)
+	case w.Replicas == 0 && slices.Contains([]string{"Deployment", "StatefulSet", "ReplicaSet", "Rollout"}, w.Ref.Kind):
 		return fmt.Sprintf("%s is scaled to 0 pods; %s: kubectl scale %s --replicas=1 -n %s starts one", w, then, w, w.Namespace)
+	case w.Replicas == 0 && w.Ref.Kind == "DaemonSet":
+		return fmt.Sprintf("no node wants a pod of %s; %s", w, then)
 	}
 	return fmt.Sprintf("%s has no pod yet; %s", w, then)
 }

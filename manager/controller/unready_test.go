@@ -7,12 +7,14 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
@@ -248,4 +250,64 @@ func TestEarly(t *testing.T) {
 			t.Errorf("%s: %d agents, want %d", name, n, c.want)
 		}
 	}
+}
+
+// TestNobodyByKind: only what can be scaled is told to be.
+func TestNobodyByKind(t *testing.T) {
+	of := func(kind string, replicas int32, ended bool) *resolve.Workload {
+		return &resolve.Workload{Ref: v1alpha1.WorkloadReference{Kind: kind, Name: "quote"}, Namespace: "shop", Replicas: replicas, Ended: ended}
+	}
+	const then = "the intercept begins with the first pod that runs"
+	for want, w := range map[string]*resolve.Workload{
+		"no node wants a pod of daemonset/quote; " + then: of("DaemonSet", 0, false),
+		"job/quote has ended and makes no more pods":      of("Job", 1, true),
+		"job/quote has no pod yet; " + then:               of("Job", 0, false),
+		"service/quote has no pod yet; " + then:           of("Service", -1, false),
+		"rollout/quote is scaled to 0 pods; " + then + ": kubectl scale rollout/quote --replicas=1 -n shop starts one": of("Rollout", 0, false),
+	} {
+		if got := nobody(w, nil); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	job, err := resolve.From(&batchv1.Job{Status: batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}}})
+	if err != nil || !job.Ended {
+		t.Errorf("a completed job has not ended: %v", err)
+	}
+}
+
+// TestNobodyIsToldApart: pods that run are not said to start, and where a problem
+// keeps them out that is said of callers, too.
+func TestNobodyIsToldApart(t *testing.T) {
+	running := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "one"}, Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.1"}}
+	if got := nobody(&resolve.Workload{}, []corev1.Pod{running, {ObjectMeta: metav1.ObjectMeta{Name: "two"}}}); !strings.HasPrefix(got, "pod two is not running yet") {
+		t.Error(got)
+	}
+	w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
+	pod := w.pod("quote-1")
+	pod.Annotations = map[string]string{"kubectl-intercept.dev/inject": "disabled"}
+	w.must(w.Update(t.Context(), pod))
+	if got := condition(w.reconcile("alice"), v1alpha1.ConditionPodsReady); got.Status != metav1.ConditionUnknown || got.Reason != v1alpha1.ReasonInjectionDisabled ||
+		!strings.Contains(got.Message, "pod quote-1 cannot be intercepted") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestLostNotForItsImage: that the agent's image cannot be pulled is said, however
+// long it takes and whether or not the pod is ready.
+func TestLostNotForItsImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
+		w.reconcile("alice")
+		pod := w.pod("quote-1")
+		pod.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: pod.Spec.EphemeralContainers[0].Name, Image: "agent:x",
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}}}}
+		w.must(w.Status().Update(t.Context(), pod))
+		for range 5 {
+			w.reconcile("alice")
+			time.Sleep(patience / 2)
+		}
+		if got := condition(w.reconcile("alice"), v1alpha1.ConditionAgentsReady); got.Reason != v1alpha1.ReasonAgentFailed || !strings.Contains(got.Message, "cannot be pulled") {
+			t.Errorf("%s: %s", got.Reason, got.Message)
+		}
+	})
 }

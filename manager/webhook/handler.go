@@ -149,6 +149,12 @@ func (j *Injector) intercepted(ctx context.Context, pod *corev1.Pod) ([]v1alpha1
 		if ic.DeletionTimestamp != nil || ic.Status.Injection != v1alpha1.InjectSidecar {
 			continue
 		}
+		if ref := ic.Spec.Workload; ref.Kind == "Pod" { // the one before it is gone
+			if ref.Name == pod.Name {
+				ports = append(ports, ic.Status.Ports...)
+			}
+			continue
+		}
 		w, err := resolve.Get(ctx, j.Cache, ic.Namespace, ic.Spec.Workload)
 		if err == nil && !w.Matches(pod) && w.Selects(pod.Labels) {
 			// Its ReplicaSet may be newer than the cache.

@@ -147,6 +147,34 @@ func TestNewReplicaSet(t *testing.T) {
 	}
 }
 
+// TestSuccessors: what is made in place of the last pod of a Service, or of the very
+// pod that is intercepted, gets the sidecar for which that went.
+func TestSuccessors(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ref      v1alpha1.WorkloadReference
+		injected bool
+	}{
+		"the Service": {v1alpha1.WorkloadReference{APIVersion: "v1", Kind: "Service", Name: "quote"}, true},
+		"the pod":     {v1alpha1.WorkloadReference{APIVersion: "v1", Kind: "Pod", Name: "quote-0"}, true},
+		"another pod": {v1alpha1.WorkloadReference{APIVersion: "v1", Kind: "Pod", Name: "quote-1"}, false},
+	} {
+		c := cluster(t, v1alpha1.InjectSidecar)
+		var ic v1alpha1.Intercept
+		if err := c.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &ic); err != nil {
+			t.Fatal(err)
+		}
+		ic.Spec.Workload = tt.ref
+		if err := c.Update(t.Context(), &ic); err != nil {
+			t.Fatal(err)
+		}
+		p := pod("shop")
+		p.Name, p.OwnerReferences = "quote-0", owned("StatefulSet", "quote")
+		if out, warning := injector(t, c, OnDemand).Pod(t.Context(), p); (out != nil) != tt.injected || warning != "" {
+			t.Errorf("%s: injected %t, warning %q", name, out != nil, warning)
+		}
+	}
+}
+
 // TestReview speaks as the API server does.
 func TestReview(t *testing.T) {
 	h := injector(t, cluster(t, v1alpha1.InjectSidecar), OnDemand).Handler(scheme(t))

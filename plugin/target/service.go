@@ -35,6 +35,9 @@ func Find(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.W
 	if err != nil {
 		return nil, "", unknown(ctx, r, namespace, ref, err)
 	}
+	if err := w.NoPods(); err != nil {
+		return nil, "", err
+	}
 	return w, service, nil
 }
 

@@ -154,17 +154,10 @@ func (l *Listing) add(ctx context.Context, r client.Reader, o client.Object) err
 			return nil
 		}
 		w, err = resolve.From(o)
-	case *batchv1.Job:
-		if slices.ContainsFunc(o.Status.Conditions, func(c batchv1.JobCondition) bool {
-			return (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue
-		}) {
-			return nil
-		}
-		w, err = resolve.From(o)
 	default:
 		w, err = resolve.From(o)
 	}
-	if err == nil {
+	if err == nil && !w.Ended {
 		l.Workloads = append(l.Workloads, w)
 	}
 	return err

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -35,6 +36,9 @@ func From(obj client.Object) (*Workload, error) {
 		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, &o.Status.DesiredNumberScheduled)
 	case *batchv1.Job:
 		name(batchv1.SchemeGroupVersion, "Job")
+		w.Ended = slices.ContainsFunc(o.Status.Conditions, func(c batchv1.JobCondition) bool {
+			return (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue
+		})
 		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Parallelism)
 	case *appsv1.ReplicaSet:
 		name(appsv1.SchemeGroupVersion, "ReplicaSet")

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -129,5 +130,80 @@ func TestPodsByOwner(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// TestTrimReplicaSet: old revisions lose their templates, and no pod its workload.
+func TestTrimReplicaSet(t *testing.T) {
+	none := int32(0)
+	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"a": "b"}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c"}}}}
+	for name, tt := range map[string]struct {
+		owner    *metav1.OwnerReference
+		replicas *int32
+		trimmed  bool
+	}{
+		"old":      {by("Deployment", "shop"), &none, true},
+		"current":  {by("Deployment", "shop"), nil, false},
+		"nobody's": {nil, &none, false},
+	} {
+		rs := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{}}}, Spec: appsv1.ReplicaSetSpec{Replicas: tt.replicas, Template: *template.DeepCopy()}}
+		if tt.owner != nil {
+			rs.OwnerReferences = []metav1.OwnerReference{*tt.owner}
+		}
+		o, err := TrimReplicaSet(rs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := o.(*appsv1.ReplicaSet)
+		trimmed := len(got.Spec.Template.Spec.Containers) == 0 && got.Spec.Template.Annotations == nil
+		if trimmed != tt.trimmed || got.ManagedFields != nil || metav1.GetControllerOf(got) == nil != (tt.owner == nil) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// TestServiceWithoutPods: whose pods they will be is known, their ports are not.
+func TestServiceWithoutPods(t *testing.T) {
+	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "shop"}}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "p", Labels: map[string]string{"app": "shop"}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c"}}}}
+	c := fake.NewClientBuilder().WithObjects(s).Build()
+	ref := v1alpha1.WorkloadReference{APIVersion: "v1", Kind: "Service", Name: "shop"}
+	w, err := Get(t.Context(), c, "shop", ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.NoPods(); err == nil || err.Error() != "service/shop has no pods: intercept the workload behind it, or start it" {
+		t.Errorf("says %v", err)
+	}
+	if !w.Matches(pod) {
+		t.Error("its next pod is not its own")
+	}
+	if err := c.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if w, err = Get(t.Context(), c, "shop", ref); err != nil || w.NoPods() != nil {
+		t.Errorf("with a pod: %v, %v", err, w.NoPods())
+	}
+}
+
+// TestRolloutOfADeployment: how many pods there are to be is the Rollout's word; the
+// Deployment that it refers to is scaled to 0.
+func TestRolloutOfADeployment(t *testing.T) {
+	none := int32(0)
+	for want, spec := range map[int32]map[string]any{
+		3: {"replicas": int64(3), "workloadRef": map[string]any{"name": "shop"}},
+		1: {"workloadRef": map[string]any{"name": "shop"}},
+	} {
+		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+			"metadata": map[string]any{"namespace": "shop", "name": "shop"}, "spec": spec}}
+		c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(u, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop"},
+			Spec: appsv1.DeploymentSpec{Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop"}}}}).Build()
+		w, err := Get(t.Context(), c, "shop", v1alpha1.WorkloadReference{APIVersion: "argoproj.io/v1alpha1", Kind: "Rollout", Name: "shop"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.Replicas != want {
+			t.Errorf("%d replicas, want %d", w.Replicas, want)
+		}
 	}
 }

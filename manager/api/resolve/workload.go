@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
@@ -39,10 +40,13 @@ type Workload struct {
 	Replicas int32
 	// Surges says that it may have a pod more than it wants while one is replaced.
 	Surges bool
+	// Ended says that it is a Job that has completed or failed, which makes no more pods.
+	Ended bool
 
 	selector labels.Selector
 	owners   []owner          // whose pods are the workload's; nil when that is not known
 	names    sets.Set[string] // pods by name, when nothing else tells
+	podless  bool             // a Service without pods
 }
 
 // Get reads the workload. A missing one is the reader's NotFound error.
@@ -128,7 +132,11 @@ func (w *Workload) fromRollout(ctx context.Context, r client.Reader, key client.
 			return nil, err
 		}
 		w.Surges = rolloutSurges(u)
-		if _, err := w.fromTemplate(u.GetUID(), d.Spec.Selector, &d.Spec.Template, d.Spec.Replicas); err != nil {
+		var replicas *int32 // the Deployment is scaled to 0 once the Rollout has its pods
+		if n, ok, _ := unstructured.NestedInt64(u.Object, "spec", "replicas"); ok {
+			replicas = ptr.To(int32(n))
+		}
+		if _, err := w.fromTemplate(u.GetUID(), d.Spec.Selector, &d.Spec.Template, replicas); err != nil {
 			return nil, err
 		}
 		return w, w.learn(ctx, r)
@@ -155,7 +163,8 @@ func (w *Workload) fromRollout(ctx context.Context, r client.Reader, key client.
 }
 
 // fromService takes the pods a Service selects or, without a selector, those
-// its EndpointSlices point at.
+// its EndpointSlices point at. While it has none it is known whose pods they will
+// be, and nothing of what is in them: see NoPods.
 func (w *Workload) fromService(ctx context.Context, r client.Reader, key client.ObjectKey) (*Workload, error) {
 	var s corev1.Service
 	if err := r.Get(ctx, key, &s); err != nil {
@@ -183,9 +192,7 @@ func (w *Workload) fromService(ctx context.Context, r client.Reader, key client.
 	if err != nil {
 		return nil, err
 	}
-	if len(pods) == 0 {
-		return nil, fmt.Errorf("service/%s has no pods: intercept the workload behind it, or start it", key.Name)
-	}
+	w.podless = len(pods) == 0
 	// Pods of several owners may differ: the one that has most of the Service's
 	// ports stands for them.
 	most := -1
@@ -202,6 +209,15 @@ func (w *Workload) fromService(ctx context.Context, r client.Reader, key client.
 		}
 	}
 	return w, nil
+}
+
+// NoPods says that the workload is a Service that has no pods now, so that its ports
+// cannot be known; nil when they can.
+func (w *Workload) NoPods() error {
+	if !w.podless {
+		return nil
+	}
+	return fmt.Errorf("%s has no pods: intercept the workload behind it, or start it", w)
 }
 
 // SelectorLabels are the labels that the selector asks for, as far as it asks

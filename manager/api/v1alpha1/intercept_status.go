@@ -213,8 +213,10 @@ type NotDelivered struct {
 // PodStatus is the intercept's state in one pod: what the pod's agents say of its
 // ports, summed up.
 type PodStatus struct {
-	// Name is the pod's name, UID tells it from others that had or will have it.
+	// Name is the pod's name.
 	Name string `json:"name"`
+	// UID tells the pod from others of its name.
+	//
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
 	// State in this pod.
