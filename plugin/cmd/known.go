@@ -29,7 +29,7 @@ func (sessions) Find(ctx context.Context, f *kube.Factory) (*session.Status, err
 		switch {
 		case k.Status != nil:
 			return k.Status, nil
-		case !k.Asked:
+		case k.Held():
 			return nil, fmt.Errorf("the session, process %d, does not answer: kubectl intercept quit ends it", k.PID)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
 
 // Words that people know from other tools of this kind. Those that mean the same
@@ -115,8 +117,7 @@ func usual(args []string) []string {
 	switch {
 	case len(args) == 0:
 	case args[0] == "helm":
-		helm := func(a string) bool { return slices.Contains([]string{"install", "upgrade", "uninstall"}, a) }
-		if n := slices.IndexFunc(args, helm); n > 0 {
+		if n := helmVerb(args); n > 0 {
 			return append([]string{args[n]}, slices.Concat(args[1:n], args[n+1:])...)
 		}
 	case args[0] == "uninstall" && !slices.Contains(args, "agent"):
@@ -125,4 +126,28 @@ func usual(args []string) []string {
 		return append(slices.Clone(args[:len(args)-1]), "--stop-daemons")
 	}
 	return args
+}
+
+// helmVerb is where the verb after `helm` stands; 0 if there is none. The value of
+// one of kubectl's flags is none.
+func helmVerb(args []string) int {
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	kube.NewFactory().AddFlags(fs)
+	for n := 1; n < len(args); n++ {
+		a := args[n]
+		if slices.Contains([]string{"install", "upgrade", "uninstall"}, a) {
+			return n
+		}
+		var f *pflag.Flag
+		switch {
+		case strings.HasPrefix(a, "--"):
+			f = fs.Lookup(a[2:])
+		case len(a) == 2 && a[0] == '-':
+			f = fs.ShorthandLookup(a[1:])
+		}
+		if f != nil && f.NoOptDefVal == "" {
+			n++
+		}
+	}
+	return 0
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ type caller struct {
 }
 
 // newCaller is this command. What its credential plugin issued is in it.
-func newCaller(f *kube.Factory, id *identity) (*caller, error) {
+func newCaller(ctx context.Context, f *kube.Factory, id *identity) (*caller, error) {
 	cfg, err := f.ToRESTConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
@@ -49,7 +50,7 @@ func newCaller(f *kube.Factory, id *identity) (*caller, error) {
 			c.Once = true
 		}
 	}
-	c.Credentials, err = credentials.Here(cfg, c.Env)
+	c.Credentials, err = credentials.Here(ctx, cfg, c.Env)
 	return c, err
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,7 +36,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 				return fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
 			}
 			log := slog.New(slog.NewTextHandler(streams.ErrOut, &slog.HandlerOptions{Level: l}))
-			who, err := callerOf(f, streams, child)
+			who, err := callerOf(cmd.Context(), f, streams, child)
 			if err != nil {
 				return err
 			}
@@ -69,7 +70,7 @@ const childFlag = "child"
 
 // callerOf is who starts the process: a command that says so, or whoever types
 // its name.
-func callerOf(f *kube.Factory, streams genericiooptions.IOStreams, child bool) (*caller, error) {
+func callerOf(ctx context.Context, f *kube.Factory, streams genericiooptions.IOStreams, child bool) (*caller, error) {
 	if child {
 		return readCaller(streams.In)
 	}
@@ -77,5 +78,5 @@ func callerOf(f *kube.Factory, streams genericiooptions.IOStreams, child bool) (
 	if err != nil {
 		return nil, err
 	}
-	return newCaller(f, id)
+	return newCaller(ctx, f, id)
 }

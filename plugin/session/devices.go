@@ -61,8 +61,14 @@ func (p *process) openDevice(ctx context.Context, want state.Device) (*Network, 
 	before := p.state.Device
 	p.mu.Unlock()
 	want = want.Over(before)
+	former := n.main
 	if err := p.haveDevice(ctx, want); err != nil {
-		return nil, p.taken(ctx, err)
+		err = p.taken(ctx, err)
+		if before != nil && former != "" && n.main == "" { // it had to go first: have it back
+			n.miss(err)
+			go p.regain(p.running)
+		}
+		return nil, err
 	}
 	n.miss(nil)
 	p.remember(func(s *state.State) { s.Device = &want })

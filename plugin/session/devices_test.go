@@ -149,6 +149,24 @@ func TestDeviceFollowsTheMachine(t *testing.T) {
 	wait(t, "resolv.conf to be taken over again", func() bool { return len(netd.Asked()) > asked })
 }
 
+// One that fails has closed the former network: that comes back.
+func TestFormerDeviceComesBack(t *testing.T) {
+	_, _, client := networked(t)
+	first, second := socketOf(t), socketOf(t)
+	devicetest.Listen(t, first)
+	if _, err := client.OpenDevice(t.Context(), state.Device{Socket: first, Namespace: "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	devicetest.Listen(t, second).Judge = func(string, *handover.Config) error { return errors.New("no room") }
+	if _, err := client.OpenDevice(t.Context(), state.Device{Socket: second, Namespace: "blog"}); err == nil {
+		t.Fatal("connect succeeds without a device")
+	}
+	wait(t, "the former network to be back", func() bool {
+		n := networkOf(client)
+		return n.Device != nil && n.Device.Namespace == "shop" && n.Missing == ""
+	})
+}
+
 // A connect that waits makes way for disconnect, and asking again makes way for
 // connect.
 func TestTurns(t *testing.T) {
@@ -235,7 +253,7 @@ func TestForget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if was, err := Forget(cfg); was || err != nil {
+	if was, err := forget(dir, offline); was || err != nil {
 		t.Errorf("nothing to forget: %t, %v", was, err)
 	}
 	s := state.New()
@@ -243,24 +261,24 @@ func TestForget(t *testing.T) {
 	if err := dir.Save(s); err != nil {
 		t.Fatal(err)
 	}
-	if asked, err := Asked(cfg); !asked || err != nil {
-		t.Errorf("asked: %t, %v", asked, err)
+	if s, err := dir.Load(); !s.Online() || err != nil {
+		t.Errorf("asked: %+v, %v", s, err)
 	}
 	lock, err := dir.Lock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if was, err := Forget(cfg); was || err != nil {
+	if was, err := forget(dir, offline); was || err != nil {
 		t.Errorf("a session runs: %t, %v", was, err)
 	}
 	if err := lock.Unlock(); err != nil {
 		t.Fatal(err)
 	}
-	if was, err := Forget(cfg); !was || err != nil {
+	if was, err := forget(dir, offline); !was || err != nil {
 		t.Errorf("forget: %t, %v", was, err)
 	}
-	if asked, err := Asked(cfg); asked || err != nil {
-		t.Errorf("asked after all: %t, %v", asked, err)
+	if s, err := dir.Load(); s.Online() || err != nil {
+		t.Errorf("asked after all: %+v, %v", s, err)
 	}
 	if left, err := dir.Load(); err != nil || left.Device != nil || left.Session != "jane-1" {
 		t.Errorf("left is %+v, %v", left, err)

@@ -47,7 +47,7 @@ func Ensure(ctx context.Context, cfg Config, progress func(string)) (*Client, er
 	if err != nil {
 		return nil, err
 	}
-	who, err := newCaller(cfg.Factory, id)
+	who, err := newCaller(ctx, cfg.Factory, id)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 	case e.silent.IsZero():
 		e.silent = time.Now()
 	case time.Since(e.silent) > hangs:
-		return false, fmt.Errorf("a session process holds %s and does not answer: end it, its log is %s", e.client.dir.Path(), e.client.dir.Log())
+		return false, fmt.Errorf("a session process holds %s and does not answer: kubectl intercept quit ends it, its log is %s", e.client.dir.Path(), e.client.dir.Log())
 	}
 	return false, nil
 }

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
+
+// forgetTimeout is how long the lock may be another's before a process has it.
+const forgetTimeout = 200 * time.Millisecond
 
 // Find returns the running session of the context, or ErrNotRunning.
 func Find(ctx context.Context, cfg Config) (*Client, error) {
@@ -24,7 +28,7 @@ func Find(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	if s.Rejected { // this command may have better ones
-		if who, err := newCaller(cfg.Factory, id); err == nil {
+		if who, err := newCaller(ctx, cfg.Factory, id); err == nil {
 			_ = c.hold(ctx, who) // its status says what is
 		}
 	}
@@ -43,28 +47,8 @@ func Ask(ctx context.Context, cfg Config) (*Status, error) {
 	return c.Status(ctx)
 }
 
-// Asked says that a session to come will bring back the network of one that is
-// dead.
-func Asked(cfg Config) (bool, error) {
-	dir, err := dirOf(cfg)
-	if err != nil {
-		return false, err
-	}
-	s, err := dir.Load()
-	return s.Online(), err
-}
-
-// Forget makes sure that none does, and says whether one would have. It does
-// nothing while one runs.
-func Forget(cfg Config) (was bool, err error) {
-	dir, err := dirOf(cfg)
-	if err != nil {
-		return false, err
-	}
-	return forget(dir, func(s *state.State) { s.Proxies, s.Device = nil, nil })
-}
-
-// ForgetCommand is Forget for what one command wanted, by its name.
+// ForgetCommand has no successor bring back what one command wanted, by its
+// name. It does nothing while a session runs.
 func ForgetCommand(cfg Config, by string) error {
 	dir, err := dirOf(cfg)
 	if err != nil {
@@ -74,10 +58,17 @@ func ForgetCommand(cfg Config, by string) error {
 	return err
 }
 
+// offline has no successor bring back the network.
+func offline(s *state.State) { s.Proxies, s.Device = nil, nil }
+
 // forget changes what a dead process has left, and says whether its successor
 // would have had a network.
 func forget(dir *state.Dir, change func(*state.State)) (was bool, err error) {
 	lock, err := dir.Lock()
+	// Who only looks whether there is a process keeps the lock for a moment.
+	for deadline := time.Now().Add(forgetTimeout); errors.Is(err, state.ErrLocked) && time.Now().Before(deadline); lock, err = dir.Lock() {
+		time.Sleep(poll)
+	}
 	if errors.Is(err, state.ErrLocked) {
 		return false, nil
 	}

@@ -34,6 +34,8 @@ type Known struct {
 	Status *Status `json:"session,omitempty"`
 	// Asked says of a dead one that its network would come back with it.
 	Asked bool `json:"asked,omitempty"`
+	// ManagerNamespace is that of its Session object; "" if that is not known.
+	ManagerNamespace string `json:"-"`
 	// Flag makes another command line mean it: "--context NAME", or "--all".
 	Flag string `json:"-"`
 
@@ -41,8 +43,8 @@ type Known struct {
 	held bool // by a process
 }
 
-// All are the sessions that run, and the dead ones whose network would come
-// back.
+// All are the sessions that run, and the dead ones whose network or intercepts
+// would come back.
 func All(ctx context.Context) ([]Known, error) {
 	dirs, err := state.List()
 	if err != nil {
@@ -57,7 +59,7 @@ func All(ctx context.Context) ([]Known, error) {
 func Of(ctx context.Context, cfg Config) ([]Known, error) {
 	own, err := dirOf(cfg)
 	if err == nil {
-		return known(ctx, []*state.Dir{own}), nil
+		return flagged(known(ctx, []*state.Dir{own}), cfg), nil
 	}
 	all, aerr := All(ctx)
 	if aerr != nil {
@@ -67,7 +69,7 @@ func Of(ctx context.Context, cfg Config) ([]Known, error) {
 	if len(named) == 0 {
 		return nil, err
 	}
-	return named, nil
+	return flagged(named, cfg), nil
 }
 
 // Others are all but those of the command line.
@@ -80,10 +82,15 @@ func Others(ctx context.Context, cfg Config) ([]Known, error) {
 	others := slices.DeleteFunc(all, func(k Known) bool {
 		return err == nil && k.dir.Path() == own.Path() || err != nil && k.named(cfg)
 	})
-	for n := range others {
-		others[n].Flag = others[n].flag(cfg)
+	return flagged(others, cfg), nil
+}
+
+// flagged are those with the Flag of each.
+func flagged(list []Known, cfg Config) []Known {
+	for n := range list {
+		list[n].Flag = list[n].flag(cfg)
 	}
-	return others, nil
+	return list
 }
 
 // named says that a command line names the context by which it began.
@@ -115,11 +122,12 @@ func look(ctx context.Context, dir *state.Dir) (Known, bool) {
 	if err != nil {
 		return Known{}, false // it is another user's, or broken
 	}
-	k := Known{Context: s.Context, Server: s.Server, User: s.User, dir: dir}
+	k := Known{Context: s.Context, Server: s.Server, User: s.User, ManagerNamespace: s.ManagerNamespace, dir: dir}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if k.Status, err = newClient(dir).Status(ctx); err == nil {
 		k.Context, k.Server, k.User, k.PID = k.Status.Context, k.Status.Server, k.Status.User, k.Status.PID
+		k.ManagerNamespace = k.Status.ManagerNamespace
 		k.held = true
 		return k, true
 	}
@@ -128,7 +136,7 @@ func look(ctx context.Context, dir *state.Dir) (Known, bool) {
 		return k, true
 	}
 	k.Asked = s.Online()
-	return k, k.Asked
+	return k, k.Asked || s.Session != "" && len(s.Intercepts) > 0
 }
 
 // flag finds a command line that means this session and no other.
@@ -144,6 +152,9 @@ func (k *Known) flag(cfg Config) string {
 	}
 	return "--context " + k.Context
 }
+
+// Held says that a process has the session, whether it answers or not.
+func (k *Known) Held() bool { return k.held }
 
 // Client speaks to the process.
 func (k *Known) Client() *Client { return newClient(k.dir) }
@@ -162,7 +173,7 @@ func (k *Known) Disconnect(ctx context.Context) (bool, error) {
 	case k.held:
 		return false, fmt.Errorf("%s, process %d, does not answer: kubectl intercept quit ends it, its log is %s", k.Named(), k.PID, k.dir.Log())
 	}
-	return forget(k.dir, func(s *state.State) { s.Proxies, s.Device = nil, nil })
+	return forget(k.dir, offline)
 }
 
 // Quit ends the session: what connect began, its intercepts, its process, which

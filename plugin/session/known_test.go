@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
@@ -41,7 +43,7 @@ func TestKnownWithoutKubeconfig(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].Context != "demo" || all[0].User != "jane" || all[0].Status == nil || all[0].PID == 0 {
 		t.Fatalf("all: %+v, %v", all, err)
 	}
-	if mine, err := Of(t.Context(), Config{Factory: m.f}); err != nil || len(mine) != 1 {
+	if mine, err := Of(t.Context(), Config{Factory: m.f}); err != nil || len(mine) != 1 || mine[0].Flag != "--context demo" {
 		t.Errorf("with its kubeconfig: %+v, %v", mine, err)
 	}
 	if others, err := Others(t.Context(), Config{Factory: m.f}); err != nil || len(others) != 0 {
@@ -116,5 +118,36 @@ func TestTakenNamesTheSession(t *testing.T) {
 	err := m.last.taken(context.Background(), handover.ErrTaken)
 	if !errors.Is(err, handover.ErrTaken) || !strings.Contains(err.Error(), "kubectl intercept disconnect --all") {
 		t.Errorf("nobody known: %v", err)
+	}
+}
+
+// One that has intercepts alone is known as well; it is not one that hangs.
+func TestKnownDeadWithIntercepts(t *testing.T) {
+	m := home(t, newCluster(t).factory())
+	s := state.New()
+	s.Context, s.Session, s.ManagerNamespace = "demo", "jane-1", "infra"
+	s.Intercepts = []types.NamespacedName{{Namespace: "shop", Name: "quote"}}
+	if err := m.dir.Save(s); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := m.dir.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	mine, err := Of(t.Context(), nowhere(t, "demo"))
+	if err != nil || len(mine) != 1 || mine[0].Held() || mine[0].Online() || mine[0].ManagerNamespace != "infra" || mine[0].Flag != "--context demo" {
+		t.Fatalf("known: %+v, %v", mine, err)
+	}
+	if was, err := mine[0].Disconnect(t.Context()); was || err != nil {
+		t.Errorf("disconnect: %t, %v", was, err)
+	}
+	if left, err := mine[0].Quit(t.Context()); left != "jane-1" || err != nil {
+		t.Errorf("quit leaves %q, %v", left, err)
+	}
+	if all, err := All(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("after quit: %+v, %v", all, err)
 	}
 }

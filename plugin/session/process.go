@@ -127,7 +127,7 @@ func (p *process) run(ctx context.Context) (err error) {
 	if p.state, err = p.dir.Load(); err != nil {
 		return err
 	}
-	p.state.Context, p.state.Server = p.id.Context, p.id.Server
+	p.state.Context, p.state.Server, p.state.ManagerNamespace = p.id.Context, p.id.Server, p.id.ManagerNamespace
 	p.state.Generation = max(p.state.Generation+1, uint64(time.Now().UnixNano()))
 	p.hold()
 	l, err := listen(p.dir.Socket())

@@ -56,7 +56,7 @@ func newMachine(t *testing.T, f *kube.Factory) *machine {
 func (m *machine) caller() (*caller, error) {
 	f := kube.NewFactory()
 	f.KubeConfig = m.f.KubeConfig
-	return newCaller(f, m.id)
+	return newCaller(context.Background(), f, m.id)
 }
 
 // start runs a process as a child of Ensure does; kill ends it without any

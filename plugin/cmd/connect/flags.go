@@ -84,7 +84,7 @@ func network(flag, text string) (netip.Prefix, error) {
 	case err != nil:
 		return netip.Prefix{}, fmt.Errorf("--%s %q: use a network such as 10.20.0.0/16, or an address", flag, text)
 	case p.Bits() == 0:
-		return netip.Prefix{}, fmt.Errorf("--%s %s: is every address there is; name a network", flag, p)
+		return netip.Prefix{}, fmt.Errorf("--%s %s is every address there is: name a network", flag, p)
 	}
 	return p.Masked(), nil
 }

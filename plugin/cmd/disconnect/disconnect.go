@@ -4,6 +4,7 @@ package disconnect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -66,13 +67,13 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 // Run disconnects.
 func (o *Options) Run(ctx context.Context) error {
 	ended, err := o.sessions.Disconnect(ctx, o.factory, o.All)
-	if err != nil {
-		return err
-	}
-	if err := o.sessions.Undo(ctx, o.IOStreams); err != nil {
-		return fmt.Errorf("give this machine its own DNS back: %w", err)
+	if len(ended) > 0 || err == nil || o.All {
+		if uerr := o.sessions.Undo(ctx, o.IOStreams); uerr != nil {
+			err = errors.Join(err, fmt.Errorf("give this machine its own DNS back: %w", uerr))
+		}
 	}
 	switch {
+	case len(ended) == 0 && err != nil:
 	case len(ended) == 0:
 		fmt.Fprintln(o.ErrOut, "not connected")
 	case !o.All:
@@ -82,8 +83,8 @@ func (o *Options) Run(ctx context.Context) error {
 			fmt.Fprintf(o.ErrOut, "disconnected %s\n", k.Named())
 		}
 	}
-	if o.All {
-		return nil
+	if o.All || err != nil {
+		return err
 	}
 	others, err := o.sessions.Others(ctx, o.factory)
 	if err != nil {

@@ -130,8 +130,8 @@ func (o *Options) bySession(ctx context.Context, progress *render.Progress) erro
 	for _, c := range chosen {
 		progress.Step("giving the workload of intercept " + c.key.String() + " its traffic back")
 		if err := o.sessions.Leave(ctx, c.session, c.key.Namespace, c.key.Name); err != nil {
-			return fmt.Errorf("leave %s by %s: %w; kubectl intercept quit --context %s ends that and all it serves",
-				c.key, c.session.Named(), err, c.session.Context)
+			return fmt.Errorf("leave %s by %s: %w; kubectl intercept quit %s ends the session and all its intercepts",
+				c.key, c.session.Named(), err, c.session.Flag)
 		}
 		progress.Done()
 		fmt.Fprintf(o.Out, "intercept.kubectl-intercept.dev/%s left\n", c.key.Name)
@@ -148,6 +148,9 @@ type servedIntercept struct {
 // servedBy are the chosen ones of those that sessions serve; each name has to be
 // there.
 func (o *Options) servedBy(meant []session.Known) (chosen []servedIntercept, err error) {
+	if len(o.Names) == 0 && o.namespace == "" && !o.everywhere {
+		return nil, errors.New("the kubeconfig does not say which namespace --all means: kubectl intercept leave --all -n NAMESPACE, or --all -A for all of them")
+	}
 	there := map[string]bool{}
 	for n := range meant {
 		for _, key := range served(&meant[n]) {
@@ -160,7 +163,15 @@ func (o *Options) servedBy(meant []session.Known) (chosen []servedIntercept, err
 	}
 	for _, name := range o.Names {
 		if !there[name] {
-			return nil, fmt.Errorf("%s serves no intercept %q: kubectl intercept status --context %s shows which", meant[0].Named(), name, meant[0].Context)
+			return nil, fmt.Errorf("%s serves no intercept %q: kubectl intercept status %s shows which", meant[0].Named(), name, meant[0].Flag)
+		}
+	}
+	for n, c := range chosen {
+		for _, d := range chosen[:n] {
+			if len(o.Names) > 0 && c.key.Name == d.key.Name && c.key.Namespace != d.key.Namespace {
+				return nil, fmt.Errorf("there are intercepts %s and %s: say which with -n %s or -n %s",
+					d.key, c.key, d.key.Namespace, c.key.Namespace)
+			}
 		}
 	}
 	return chosen, nil

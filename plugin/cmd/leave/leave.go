@@ -79,15 +79,17 @@ type Options struct {
 	factory   *kube.Factory
 	sessions  Sessions
 	broken    error  // why the kubeconfig is of no use
-	namespace string // "" means all
-	printer   printers.ResourcePrinter
-	brief     bool // -o was given
-	client    client.WithWatch
+	namespace string // "" means all, or without a kubeconfig that it is not known
+	// everywhere says that all namespaces are meant.
+	everywhere bool
+	printer    printers.ResourcePrinter
+	brief      bool // -o was given
+	client     client.WithWatch
 }
 
 // ToOptions checks the flags; it does not speak to the cluster.
 func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []string, streams genericiooptions.IOStreams) (*Options, error) {
-	o := &Options{IOStreams: streams, Names: args, Wait: f.Wait, Timeout: f.Timeout, factory: factory}
+	o := &Options{IOStreams: streams, Names: args, Wait: f.Wait, Timeout: f.Timeout, everywhere: f.AllNamespaces, factory: factory}
 	switch {
 	case f.All && len(args) > 0:
 		return nil, fmt.Errorf("either --all or names, not both")

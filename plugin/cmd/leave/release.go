@@ -31,7 +31,7 @@ func (o *Options) release(ctx context.Context, i *v1alpha1.Intercept, began time
 		hidden := apierrors.IsForbidden(err)
 		err := o.await(ctx, i, o.left(began))
 		if hidden && errors.Is(err, target.ErrTimeout) {
-			return fmt.Errorf("%w; whether there is one, you may not see: an administrator ends the intercept with %s --force",
+			return fmt.Errorf("%w; you may not see whether there is a traffic-manager: an administrator ends the intercept with %s --force",
 				err, helm.Command("uninstall", o.factory.ManagerNamespace))
 		}
 		return err

@@ -40,7 +40,7 @@ func TestRelease(t *testing.T) {
 		"held by others":         {finalizers: []string{ours, theirs}},
 		"may not":                {finalizers: []string{ours}, patch: forbidden("intercepts"), want: "an administrator ends it with kubectl intercept uninstall --force"},
 		"a manager that is mute": {manager: true, namespace: true, finalizers: []string{ours}, want: "the traffic-manager has not confirmed"},
-		"nobody knows":           {hidden: true, namespace: true, finalizers: []string{ours}, want: "whether there is one, you may not see: an administrator ends the intercept with kubectl intercept uninstall --force"},
+		"nobody knows":           {hidden: true, namespace: true, finalizers: []string{ours}, want: "you may not see whether there is a traffic-manager: an administrator ends the intercept with kubectl intercept uninstall --force"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scheme, err := kube.Scheme()

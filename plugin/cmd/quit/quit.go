@@ -3,7 +3,9 @@
 package quit
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -102,17 +104,21 @@ func (o *Options) Run(ctx context.Context) error {
 	for _, e := range ended {
 		fmt.Fprintf(o.ErrOut, "%s has ended%s\n", e.Named(), e.intercepts())
 		if n := e.programs(); n > 0 {
-			fmt.Fprintf(o.ErrOut, "its %s of kubectl intercept run will begin another session, unless you end them\n", render.Count(int64(n), "program"))
+			ends := "they are"
+			if n == 1 {
+				ends = "it is"
+			}
+			fmt.Fprintf(o.ErrOut, "%s of kubectl intercept run will start another session unless %s ended\n", render.Count(int64(n), "program"), ends)
 		}
 		if e.Left != "" {
 			fmt.Fprintf(o.ErrOut, "its cluster %s did not delete the session's object %s: the traffic-manager does so later, kubectl delete session %s at once; until then the application answers callers\n", e.Server, e.Left, e.Left+e.namespace())
 		}
 	}
+	if len(ended) > 0 || err == nil || o.All {
+		err = errors.Join(err, o.undo(ctx))
+	}
 	if err != nil {
 		return err
-	}
-	if err := o.sessions.Undo(ctx, o.IOStreams); err != nil {
-		return fmt.Errorf("give this machine its own DNS back: %w", err)
 	}
 	if len(ended) == 0 {
 		fmt.Fprintln(o.ErrOut, "no session is running")
@@ -129,17 +135,20 @@ func (o *Options) Run(ctx context.Context) error {
 
 func (o *Options) network(ctx context.Context) error {
 	ended, err := o.sessions.Disconnect(ctx, o.factory, true)
-	if err != nil {
-		return err
-	}
-	if err := o.sessions.Undo(ctx, o.IOStreams); err != nil {
-		return fmt.Errorf("give this machine its own DNS back: %w", err)
-	}
-	if len(ended) == 0 {
-		fmt.Fprintln(o.ErrOut, "not connected")
-	}
 	for _, k := range ended {
 		fmt.Fprintf(o.ErrOut, "disconnected %s; its intercepts stay\n", k.Named())
+	}
+	err = errors.Join(err, o.undo(ctx))
+	if err == nil && len(ended) == 0 {
+		fmt.Fprintln(o.ErrOut, "not connected")
+	}
+	return err
+}
+
+// undo is for what a killed intercept-netd has left.
+func (o *Options) undo(ctx context.Context) error {
+	if err := o.sessions.Undo(ctx, o.IOStreams); err != nil {
+		return fmt.Errorf("give this machine its own DNS back: %w", err)
 	}
 	return nil
 }
@@ -154,10 +163,7 @@ func (e *Ended) programs() int {
 
 // namespace is that of its Session object, as a flag.
 func (e *Ended) namespace() string {
-	if e.Status == nil {
-		return ""
-	}
-	return " -n " + e.Status.ManagerNamespace
+	return " -n " + cmp.Or(e.ManagerNamespace, kube.DefaultManagerNamespace)
 }
 
 // intercepts are those that end with it.

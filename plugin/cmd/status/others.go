@@ -60,6 +60,9 @@ func life(k *session.Known) string {
 	case k.PID != 0:
 		return "process " + strconv.Itoa(k.PID) + " does not answer"
 	}
+	if !k.Held() {
+		return "gone, and its intercepts come back with it"
+	}
 	return "a process that does not answer"
 }
 

@@ -9,11 +9,14 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -83,14 +86,14 @@ func TestPluginIssuesACertificate(t *testing.T) {
 	plugin := &clientcmdapi.ExecConfig{APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
 		Command: write(t, "plugin", "#!/bin/sh\necho run >> "+runs+"\ncat <<'END'\n"+string(out)+"\nEND\n")}
 	cfg := &rest.Config{Host: "https://api.shop:6443", ExecProvider: plugin}
-	c, err := Here(cfg, nil)
+	c, err := Here(t.Context(), cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tls.X509KeyPair(c.Cert, c.Key); err != nil || string(c.Cert) != cert || c.Token != "" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if _, err := Here(cfg, nil); err != nil {
+	if _, err := Here(t.Context(), cfg, nil); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(runs); err != nil || strings.Count(string(b), "run") != 1 {
@@ -99,6 +102,37 @@ func TestPluginIssuesACertificate(t *testing.T) {
 	i, err := run(context.Background(), plugin, cfg, Place{})
 	if err != nil || string(i.Cert) != cert || string(i.Key) != key {
 		t.Errorf("in the background: %+v, %v", i, err)
+	}
+}
+
+// A plugin that hangs does not keep the command longer than its time.
+func TestPluginHangs(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := exec.Command("mkfifo", pipe).Run(); err != nil {
+		t.Fatal(err)
+	}
+	p := &clientcmdapi.ExecConfig{APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+		Command: write(t, "plugin", "#!/bin/sh\nread x <"+pipe+"\n")}
+	t.Cleanup(func() { // it ends when somebody has written
+		if f, err := os.OpenFile(pipe, os.O_RDWR, 0); err == nil {
+			f.WriteString("end\n")
+			f.Close()
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Here(ctx, &rest.Config{Host: "https://hangs.shop:6443", ExecProvider: p}, nil); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), p.Command) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What a plugin asks to know of the cluster it is told, also where the credentials
+// came without a kubeconfig that can be read again.
+func TestPluginKnowsTheCluster(t *testing.T) {
+	p := &clientcmdapi.ExecConfig{APIVersion: "client.authentication.k8s.io/v1", ProvideClusterInfo: true}
+	info, err := execInfo(p, &rest.Config{Host: "https://api.shop:6443"})
+	if err != nil || !strings.Contains(info, "https://api.shop:6443") {
+		t.Errorf("it is told %s, %v", info, err)
 	}
 }
 

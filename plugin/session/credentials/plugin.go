@@ -22,8 +22,30 @@ import (
 	"k8s.io/client-go/transport"
 )
 
-// Here is Of in a command: its plugin has run, or runs now, on its terminal.
-func Here(cfg *rest.Config, env []string) (*Credentials, error) {
+// Here is Of in a command: its plugin has run, or runs now, on its terminal. A
+// plugin that hangs is left behind when ctx ends.
+func Here(ctx context.Context, cfg *rest.Config, env []string) (*Credentials, error) {
+	type result struct {
+		c   *Credentials
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		c, err := here(cfg, env)
+		done <- result{c, err}
+	}()
+	select {
+	case r := <-done:
+		return r.c, r.err
+	case <-ctx.Done():
+		if cfg.ExecProvider == nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("wait for the credential plugin %s: %w", cfg.ExecProvider.Command, ctx.Err())
+	}
+}
+
+func here(cfg *rest.Config, env []string) (*Credentials, error) {
 	c, err := Of(cfg, env)
 	if err != nil || c.Plugin == nil {
 		return c, err
@@ -148,7 +170,9 @@ func said(messages string) string {
 func execInfo(p *clientcmdapi.ExecConfig, cfg *rest.Config) (string, error) {
 	cred := authenticationv1.ExecCredential{TypeMeta: metav1.TypeMeta{APIVersion: p.APIVersion, Kind: "ExecCredential"}}
 	if p.ProvideClusterInfo {
-		cluster, err := rest.ConfigToExecCluster(cfg)
+		with := rest.CopyConfig(cfg) // which reads what the plugin asks for from there
+		with.ExecProvider = p
+		cluster, err := rest.ConfigToExecCluster(with)
 		if err != nil {
 			return "", err
 		}

@@ -25,6 +25,8 @@ type State struct {
 	Context string `json:"context,omitempty"`
 	Server  string `json:"server,omitempty"`
 	User    string `json:"user,omitempty"`
+	// ManagerNamespace is that of the Session object.
+	ManagerNamespace string `json:"managerNamespace,omitempty"`
 	// Generation is that of the last run.
 	Generation uint64 `json:"generation"`
 	// Transport is the way that worked last, at TransportTime.

@@ -20,21 +20,24 @@ var ErrLocked = errors.New("another process holds this session")
 type Lock struct{ f *os.File }
 
 // Lock takes the lock, or returns ErrLocked.
-func (d *Dir) Lock() (*Lock, error) {
+func (d *Dir) Lock() (*Lock, error) { return d.lock(tryLock) }
+
+func (d *Dir) lock(try func(*os.File) error) (*Lock, error) {
 	f, err := os.OpenFile(d.file(lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, unusable(d.file("lock"), err)
 	}
-	if err := tryLock(f); err != nil {
+	if err := try(f); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return &Lock{f}, nil
 }
 
-// Locked says whether a process has the session.
+// Locked says whether a process has the session. Those that look at once do not
+// take each other for it.
 func (d *Dir) Locked() (bool, error) {
-	l, err := d.Lock()
+	l, err := d.lock(tryShared)
 	if errors.Is(err, ErrLocked) {
 		return true, nil
 	}

@@ -193,3 +193,19 @@ func TestPlace(t *testing.T) {
 		t.Errorf("looking makes it: %v", err)
 	}
 }
+
+// Two that look at once do not take each other for a process.
+func TestLookersShare(t *testing.T) {
+	d := openDir(t)
+	look, err := d.lock(tryShared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer look.Unlock()
+	if locked, err := d.Locked(); err != nil || locked {
+		t.Errorf("locked: %t, %v", locked, err)
+	}
+	if _, err := d.Lock(); !errors.Is(err, ErrLocked) {
+		t.Errorf("the lock while one looks: %v", err)
+	}
+}
