@@ -114,7 +114,7 @@ func TestNarrow(t *testing.T) {
 	grant(l, "carol", rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get", "list"}},
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "services"}, Verbs: []string{"get", "list"}})
 
-	const gap = `you may not list statefulsets.apps, replicasets.apps`
+	const gap = `you may not list statefulsets.apps, daemonsets.apps, replicasets.apps, jobs.batch`
 	o := carol.Intercept("list")
 	if row(t, o.Out, "deployment/quote") != "not known: you may not list intercepts" || strings.Count(o.Err, gap) != 1 {
 		t.Errorf("list says\n%s%s", o.Out, o.Err)

@@ -235,15 +235,21 @@ func alsoProxy(t *testing.T, l *lab.Lab, alice *lab.Laptop) {
 		ObjectMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: "database-1", Labels: map[string]string{discoveryv1.LabelServiceName: "database"}},
 		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Port: ptr.To(int32(port))}},
 		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{host}}}}))
-	url := fmt.Sprintf("curl -sS --max-time 20 http://database:%d", port)
+	url := fmt.Sprintf("curl -sS --max-time 20 http://%s:%d", host, port)
 	alice.Intercept("connect")
 	if o := alice.Sh(url); !o.Failed {
 		t.Errorf("without --also-proxy: %s", o.Out)
 	}
+	byName := fmt.Sprintf("curl -sS --max-time 20 http://database:%d", port)
+	if o := alice.Sh(byName); o.Out != "from outside\n" { // at an address of this machine's
+		t.Errorf("by its name: %s%s", o.Out, o.Err)
+	}
 	alice.Intercept("connect", "--also-proxy", host)
 	l.Until("the machine beside the cluster answers", func() error {
-		if o := alice.Quiet(url); o.Out != "from outside\n" {
-			return fmt.Errorf("%s%s", o.Out, o.Err)
+		for _, ask := range []string{url, byName} {
+			if o := alice.Quiet(ask); o.Out != "from outside\n" {
+				return fmt.Errorf("%s: %s%s", ask, o.Out, o.Err)
+			}
 		}
 		return nil
 	})

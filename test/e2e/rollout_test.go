@@ -85,8 +85,12 @@ func TestSidecarRollout(t *testing.T) {
 			stream = l.Stream(serving)
 		}
 		alice.Intercept("add", "rollout/"+name, "--inject", "sidecar", "--port", alice.Serve("alice").To(""))
-		l.Answers(serving, "alice")
-		if stream != nil {
+		if stream == nil {
+			// The Service had no pod for a while, and kube-proxy learns of the new one on
+			// its own time.
+			l.Eventually(serving, "alice")
+		} else {
+			l.Answers(serving, "alice")
 			intact(l, stream)
 		}
 		after := rollout()
