@@ -251,7 +251,7 @@ func TestUnreadyPods(t *testing.T) {
 		if name == "loop" { // between two attempts it is ready for a moment; the pauses grow
 			l.Until("the pause is long", func() error {
 				for _, s := range podOf(l, name).Status.ContainerStatuses {
-					if s.RestartCount >= 1 && s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff" {
+					if s.RestartCount >= 4 && s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff" {
 						return nil
 					}
 				}
