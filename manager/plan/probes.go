@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
@@ -23,7 +24,7 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	if c.Protocol != rpc.Protocol_TCP || sidecar.TakenOver(sidecar.Of(pod), number) {
 		return
 	}
-	for _, container := range containers(pod) {
+	for _, container := range resolve.Containers(&pod.Spec) {
 		eachHandler(&container, func(h *corev1.LifecycleHandler, grpc *corev1.GRPCAction, hook bool) {
 			if p := probeOf(&container, number, h, grpc); p != nil {
 				p.Hook = hook
@@ -46,17 +47,6 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 			c.NodeAddresses = append(c.NodeAddresses, a.IP)
 		}
 	}
-}
-
-// containers are those that run as long as the pod does: native sidecars, too.
-func containers(pod *corev1.Pod) []corev1.Container {
-	list := slices.Clone(pod.Spec.Containers)
-	for _, c := range pod.Spec.InitContainers {
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			list = append(list, c)
-		}
-	}
-	return list
 }
 
 // eachHandler calls visit with every way by which the kubelet calls a container,
@@ -134,7 +124,7 @@ const meshProbers = "ISTIO_KUBE_APP_PROBERS"
 // place, with the kubelet's headers.
 func meshProbes(pod *corev1.Pod, number int32) []*rpc.Probe {
 	var list []*rpc.Probe
-	for _, c := range containers(pod) {
+	for _, c := range resolve.Containers(&pod.Spec) {
 		for _, e := range c.Env {
 			var probers map[string]corev1.Probe
 			if e.Name != meshProbers || json.Unmarshal([]byte(e.Value), &probers) != nil {

@@ -93,7 +93,7 @@ func servicePort(spec *corev1.PodSpec, s *corev1.Service, sp corev1.ServicePort)
 // declaredPorts are those that containers declare.
 func declaredPorts(spec *corev1.PodSpec) []v1alpha1.ResolvedPort {
 	var all []v1alpha1.ResolvedPort
-	for _, c := range containers(spec) {
+	for _, c := range Containers(spec) {
 		for _, cp := range c.Ports {
 			all = append(all, v1alpha1.ResolvedPort{ContainerPort: cp.ContainerPort, ContainerPortName: cp.Name,
 				Protocol: cmp.Or(cp.Protocol, corev1.ProtocolTCP)})
@@ -116,7 +116,7 @@ func Declares(w *Workload, p v1alpha1.ResolvedPort) bool {
 }
 
 func namedPort(spec *corev1.PodSpec, name string, protocol corev1.Protocol) int32 {
-	for _, c := range containers(spec) {
+	for _, c := range Containers(spec) {
 		for _, p := range c.Ports {
 			if p.Name == name && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol {
 				return p.ContainerPort
@@ -126,8 +126,8 @@ func namedPort(spec *corev1.PodSpec, name string, protocol corev1.Protocol) int3
 	return 0
 }
 
-// containers are those that serve while the pod runs: native sidecars too.
-func containers(spec *corev1.PodSpec) []corev1.Container {
+// Containers are those that serve while the pod runs: native sidecars too.
+func Containers(spec *corev1.PodSpec) []corev1.Container {
 	all := slices.Clone(spec.Containers)
 	for _, c := range spec.InitContainers {
 		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {

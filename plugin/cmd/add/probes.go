@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
@@ -27,7 +28,7 @@ func (o *Options) warnOfProbes() {
 // each as a sentence.
 func uncertain(spec *corev1.PodSpec, ports []v1alpha1.ResolvedPort) []string {
 	var list []string
-	for _, c := range running(spec) {
+	for _, c := range resolve.Containers(spec) {
 		for _, p := range []struct {
 			name  string
 			probe *corev1.Probe
@@ -49,17 +50,6 @@ func uncertain(spec *corev1.PodSpec, ports []v1alpha1.ResolvedPort) []string {
 						p.name, c.Name, how, p.fails))
 				}
 			}
-		}
-	}
-	return list
-}
-
-// running are the containers that run as long as the pod does.
-func running(spec *corev1.PodSpec) []corev1.Container {
-	list := append([]corev1.Container(nil), spec.Containers...)
-	for _, c := range spec.InitContainers {
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			list = append(list, c)
 		}
 	}
 	return list
