@@ -252,7 +252,7 @@ func TestManyFlows(t *testing.T) {
 	}
 	wg.Wait()
 	g.mu.Lock()
-	carriers := g.carriers
+	carriers := slices.Clone(g.carriers)
 	g.mu.Unlock()
 	for i, o := range carriers {
 		wait(t, "flows to go", func() bool { return o.control.count() == 0 })
