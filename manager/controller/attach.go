@@ -29,7 +29,7 @@ type attached struct {
 
 	nobody   string        // why no pod runs
 	lost     []string      // sentences about pods that are not waited for
-	unready  []*corev1.Pod // running pods that are not ready
+	unready  []*corev1.Pod // running pods that are not ready, or not for long
 	unserved string        // sentences about lost and unready ones
 }
 
@@ -70,7 +70,11 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 			continue
 		}
 		if (done || agentRuns(ic, pod)) && r.reports(ic, pod, &a) {
-			if !ready(pod) {
+			left := falters(pod)
+			if left > 0 && again == 0 {
+				again = left
+			}
+			if left > 0 || !ready(pod) {
 				a.unready = append(a.unready, pod)
 			}
 			continue

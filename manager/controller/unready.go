@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -46,8 +47,40 @@ func isTrue(pod *corev1.Pod, kind corev1.PodConditionType) bool {
 	})
 }
 
-// unready says in half a sentence why a running pod is not ready.
+// steady is how long a container that ended has to run before its pod counts as
+// one that stays ready: as long as the kubelet's first pause in a crash loop.
+const steady = 10 * time.Second
+
+// falters is how long it takes until every container that was restarted has run
+// for long enough; 0 if all have. In a crash loop without a probe a pod is ready
+// for a moment at each attempt. The times are those of the node's clock: where it
+// is ahead, the pod is taken at its word.
+func falters(pod *corev1.Pod) time.Duration {
+	left := time.Duration(0)
+	for _, s := range pod.Status.ContainerStatuses {
+		left = max(left, faltering(&s))
+	}
+	return left
+}
+
+func faltering(s *corev1.ContainerStatus) time.Duration {
+	if s.State.Running == nil || s.LastTerminationState.Terminated == nil {
+		return 0
+	}
+	ran := time.Since(s.State.Running.StartedAt.Time)
+	if ran < 0 {
+		return 0
+	}
+	return max(0, steady-ran)
+}
+
+// unready says in half a sentence why a running pod is not ready, or not for long.
 func unready(pod *corev1.Pod) string {
+	for _, s := range pod.Status.ContainerStatuses {
+		if faltering(&s) > 0 {
+			return "container " + s.Name + " " + loops(s.LastTerminationState.Terminated)
+		}
+	}
 	if unanswered(pod) {
 		return noAnswer(pod)
 	}
@@ -156,8 +189,8 @@ func nobody(w *resolve.Workload, pods []corev1.Pod) string {
 // shown is how many pods a sentence about pods that are not ready names.
 const shown = 3
 
-// unserved says which running pods no Service leads callers to, and why; empty
-// when all are ready, or the Service does not ask for that.
+// unserved says which running pods no Service leads callers to, or only now and
+// then, and why; empty when all are ready, or the Service does not ask for that.
 func (r *Intercepts) unserved(ctx context.Context, ic *v1alpha1.Intercept, a *attached) (string, error) {
 	if len(a.unready) == 0 {
 		return strings.Join(a.lost, "; "), nil
@@ -177,14 +210,22 @@ func (r *Intercepts) unserved(ctx context.Context, ic *v1alpha1.Intercept, a *at
 	}
 	first := a.unready[0]
 	if len(a.unready) == 1 {
-		text := fmt.Sprintf("pod %s is not ready, so Services send it nothing: %s", first.Name, unready(first))
+		state := "is not ready, so Services send it nothing"
+		if ready(first) {
+			state = "does not stay ready, so Services send it nothing most of the time"
+		}
+		text := fmt.Sprintf("pod %s %s: %s", first.Name, state, unready(first))
 		return strings.Join(append(slices.Clone(a.lost), text+"; "+more(first)), "; "), nil
 	}
 	var each []string
 	for _, p := range a.unready[:min(shown, len(a.unready))] {
 		each = append(each, "pod "+p.Name+": "+unready(p))
 	}
-	text := fmt.Sprintf("%d of %d pods are not ready, so Services send them nothing: %s", len(a.unready), a.pods, strings.Join(each, "; "))
+	state := "are not ready, so Services send them nothing"
+	if slices.ContainsFunc(a.unready, ready) {
+		state = "are not ready or do not stay ready, so Services send them nothing most of the time"
+	}
+	text := fmt.Sprintf("%d of %d pods %s: %s", len(a.unready), a.pods, state, strings.Join(each, "; "))
 	return strings.Join(append(slices.Clone(a.lost), text+"; "+more(first)), "; "), nil
 }
 

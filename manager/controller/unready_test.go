@@ -116,6 +116,34 @@ func TestUnreadyPods(t *testing.T) {
 	}
 }
 
+// TestFalters: a pod that is ready for a moment between two crashes is not taken
+// for a ready one; one that runs on is, without another event.
+func TestFalters(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
+	is := func(what string, started time.Time, want metav1.ConditionStatus) {
+		t.Helper()
+		pod := w.pod("quote-1")
+		pod.Status.Conditions = []corev1.PodCondition{
+			{Type: corev1.PodReady, Status: corev1.ConditionTrue}, {Type: corev1.ContainersReady, Status: corev1.ConditionTrue}}
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "quote", Ready: true, RestartCount: 1,
+			State:                corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(started)}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 2}}}}
+		w.must(w.Status().Update(t.Context(), pod))
+		w.reports(w.reconcile("alice"), agentSays("quote-1", v1alpha1.PodActive))
+		const why = "pod quote-1 does not stay ready, so Services send it nothing most of the time: container quote ends again and again: exit code 2; kubectl describe pod quote-1 -n shop says more"
+		got := condition(w.reconcile("alice"), v1alpha1.ConditionPodsReady)
+		if got.Status != want || (got.Message == why) != (want == metav1.ConditionFalse) {
+			t.Errorf("%s: %+v", what, got)
+		}
+		if left := falters(pod); (left > 0) != (want == metav1.ConditionFalse) || left > steady {
+			t.Errorf("%s: to be looked at in %s", what, left)
+		}
+	}
+	is("just started", time.Now(), metav1.ConditionFalse)
+	is("runs on", time.Now().Add(-time.Hour), metav1.ConditionTrue)
+	is("the node's clock is ahead", time.Now().Add(time.Hour), metav1.ConditionTrue)
+}
+
 // TestLost: a pod on a node that does not answer is left out at once, one in
 // which no agent is started after a while; the others serve.
 func TestLost(t *testing.T) {
