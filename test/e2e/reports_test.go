@@ -138,6 +138,7 @@ func TestDeadReplica(t *testing.T) {
 	l.ApplyOnly("quote.yaml")
 	edit(l, func(d *appsv1.Deployment) {
 		d.Spec.Replicas = ptr.To[int32](3)
+		d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType} // no pods from before stay
 		d.Spec.Template.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
 			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: corev1.LabelHostname,
 				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "quote"}}}}}}
