@@ -153,7 +153,7 @@ func assign(pod *corev1.Pod, all []target, byMesh func(target) bool) []rpc.Sidec
 		for _, p := range c.Ports {
 			used[p.ContainerPort] = true
 		}
-		sidecar.Handlers(&c, func(p *intstr.IntOrString) { used[p.IntVal] = true })
+		sidecar.HandlerPorts(&c, func(p *intstr.IntOrString) { used[p.IntVal] = true })
 	}
 	for _, t := range all {
 		used[t.number] = true

@@ -163,7 +163,7 @@ func release(spec *corev1.PodSpec, p rpc.SidecarPort) {
 			if own == 0 || p.Protocol != "TCP" {
 				continue
 			}
-			sidecar.Handlers(c, func(port *intstr.IntOrString) {
+			sidecar.HandlerPorts(c, func(port *intstr.IntOrString) {
 				if port.Type == intstr.String && port.StrVal == p.Name {
 					*port = intstr.FromInt32(own)
 				}

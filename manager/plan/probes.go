@@ -25,8 +25,11 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 		return
 	}
 	for _, container := range resolve.Containers(&pod.Spec) {
-		eachHandler(&container, func(h *corev1.LifecycleHandler, grpc *corev1.GRPCAction, hook bool) {
-			if p := probeOf(&container, number, h, grpc); p != nil {
+		sidecar.Handlers(&container, func(h corev1.ProbeHandler, hook bool) {
+			if hook {
+				h.TCPSocket = nil // the kubelet does not call by it
+			}
+			if p := probeOf(&container, number, h); p != nil {
 				p.Hook = hook
 				c.Probes = append(c.Probes, p)
 			}
@@ -49,28 +52,10 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	}
 }
 
-// eachHandler calls visit with every way by which the kubelet calls a container,
-// and whether that is a lifecycle hook.
-func eachHandler(c *corev1.Container, visit func(h *corev1.LifecycleHandler, grpc *corev1.GRPCAction, hook bool)) {
-	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
-		if p != nil {
-			visit(&corev1.LifecycleHandler{HTTPGet: p.HTTPGet, TCPSocket: p.TCPSocket}, p.GRPC, false)
-		}
-	}
-	if c.Lifecycle == nil {
-		return
-	}
-	for _, h := range []*corev1.LifecycleHandler{c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
-		if h != nil {
-			visit(&corev1.LifecycleHandler{HTTPGet: h.HTTPGet}, nil, true)
-		}
-	}
-}
-
 // probeOf is what the kubelet calls a port by, nil if it calls another one.
-func probeOf(c *corev1.Container, number int32, h *corev1.LifecycleHandler, grpc *corev1.GRPCAction) *rpc.Probe {
+func probeOf(c *corev1.Container, number int32, h corev1.ProbeHandler) *rpc.Probe {
 	switch {
-	case grpc != nil && grpc.Port == number:
+	case h.GRPC != nil && h.GRPC.Port == number:
 		return &rpc.Probe{Kind: rpc.Probe_GRPC}
 	case h.TCPSocket != nil && portOf(c, h.TCPSocket.Port) == number:
 		return &rpc.Probe{Kind: rpc.Probe_TCP}
@@ -132,7 +117,7 @@ func meshProbes(pod *corev1.Pod, number int32) []*rpc.Probe {
 			}
 			for _, k := range slices.Sorted(maps.Keys(probers)) {
 				p := probers[k]
-				if out := probeOf(&c, number, &corev1.LifecycleHandler{HTTPGet: p.HTTPGet, TCPSocket: p.TCPSocket}, p.GRPC); out != nil {
+				if out := probeOf(&c, number, p.ProbeHandler); out != nil {
 					list = append(list, out)
 				}
 			}

@@ -98,26 +98,34 @@ func rename(list []corev1.Container, taken rpc.SidecarPort) bool {
 	return false
 }
 
-// Handlers calls visit with every port that the kubelet calls by: those of
-// probes and of lifecycle hooks. Visit may change it.
-func Handlers(c *corev1.Container, visit func(*intstr.IntOrString)) {
+// Handlers calls visit with every way by which the kubelet is told to call a
+// container: by its probes, and by its lifecycle hooks. Visit may change what the
+// pointers of the handlers lead to.
+func Handlers(c *corev1.Container, visit func(h corev1.ProbeHandler, hook bool)) {
 	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
-		if p != nil && p.HTTPGet != nil {
-			visit(&p.HTTPGet.Port)
-		}
-		if p != nil && p.TCPSocket != nil {
-			visit(&p.TCPSocket.Port)
+		if p != nil {
+			visit(p.ProbeHandler, false)
 		}
 	}
 	if c.Lifecycle == nil {
 		return
 	}
 	for _, h := range []*corev1.LifecycleHandler{c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
-		if h != nil && h.HTTPGet != nil {
-			visit(&h.HTTPGet.Port)
-		}
-		if h != nil && h.TCPSocket != nil {
-			visit(&h.TCPSocket.Port)
+		if h != nil {
+			visit(corev1.ProbeHandler{HTTPGet: h.HTTPGet, TCPSocket: h.TCPSocket}, true)
 		}
 	}
+}
+
+// HandlerPorts calls visit with every port of Handlers that may have a name. Visit
+// may change it.
+func HandlerPorts(c *corev1.Container, visit func(*intstr.IntOrString)) {
+	Handlers(c, func(h corev1.ProbeHandler, _ bool) {
+		if h.HTTPGet != nil {
+			visit(&h.HTTPGet.Port)
+		}
+		if h.TCPSocket != nil {
+			visit(&h.TCPSocket.Port)
+		}
+	})
 }
