@@ -12,11 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve/resolvetest"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
@@ -25,14 +25,9 @@ const system = "intercept-system"
 
 var labels = map[string]string{"app": "quote"}
 
-// owned names who controls an object.
-func owned(kind, name string) []metav1.OwnerReference {
-	return []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID("uid of " + name), Controller: ptr.To(true)}}
-}
-
 func quotePod() *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-1", UID: "p", Labels: labels,
-		OwnerReferences: owned("ReplicaSet", "quote-a")},
+		OwnerReferences: resolvetest.Owned("ReplicaSet", "quote-a")},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{
 			Ports:         []corev1.ContainerPort{{Name: "http", ContainerPort: 9090}},
 			LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromString("http")}}},
@@ -71,11 +66,9 @@ func cluster(t *testing.T, objects ...client.Object) client.WithWatch {
 	if err := v1alpha1.AddToScheme(s); err != nil {
 		t.Fatal(err)
 	}
+	deployment, replicas := resolvetest.Quote(labels)
 	return fake.NewClientBuilder().WithScheme(s).WithObjects(append(objects,
-		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "uid of quote"},
-			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}}},
-		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-a", UID: "uid of quote-a", Labels: labels, OwnerReferences: owned("Deployment", "quote")},
-			Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"hash": "a"}}}},
+		deployment, replicas,
 		&v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "alice"}, Spec: v1alpha1.SessionSpec{User: "alice"},
 			Status: v1alpha1.SessionStatus{Relays: []v1alpha1.Relay{{Pod: "b", Address: "10.0.0.2:17843"}, {Pod: "a", Address: "10.0.0.1:17843"}}}},
 	)...).Build()
@@ -104,7 +97,7 @@ func TestNothingToCapture(t *testing.T) {
 	elsewhere := accepted("alice")
 	elsewhere.Spec.Workload.Name = "other"
 	stranger := quotePod()
-	stranger.OwnerReferences = owned("ReplicaSet", "quote-worker-a") // with the same labels
+	stranger.OwnerReferences = resolvetest.Owned("ReplicaSet", "quote-worker-a") // with the same labels
 	for name, ports := range map[string][]*rpc.CapturePort{
 		"a spec that was refused":        plan(t, "p", quotePod(), refused),
 		"an intercept that is leaving":   plan(t, "p", quotePod(), leaving),

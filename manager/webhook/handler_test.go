@@ -17,14 +17,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve/resolvetest"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 )
@@ -50,13 +49,11 @@ func cluster(t *testing.T, injection v1alpha1.InjectMode) client.Client {
 	ic := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"},
 		Spec:   v1alpha1.InterceptSpec{Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote"}},
 		Status: v1alpha1.InterceptStatus{Injection: injection, Ports: []v1alpha1.ResolvedPort{{Service: "quote", ContainerPort: 8080, ContainerPortName: "http", Protocol: "TCP"}}}}
+	deployment, replicas := resolvetest.Quote(labels)
 	return fake.NewClientBuilder().WithScheme(scheme(t)).WithObjects(ic,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "blog"}},
-		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "uid of quote"},
-			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}}},
-		&appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-a", UID: "uid of quote-a", Labels: labels, OwnerReferences: owned("Deployment", "quote")},
-			Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"hash": "a"}}}},
+		deployment, replicas,
 		service("shop"), service("blog")).Build()
 }
 
@@ -65,14 +62,9 @@ func service(namespace string) *corev1.Service {
 		Spec: corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("http")}}}}
 }
 
-// owned names who controls an object.
-func owned(kind, name string) []metav1.OwnerReference {
-	return []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID("uid of " + name), Controller: ptr.To(true)}}
-}
-
 func pod(namespace string, annotations ...string) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "quote-", Labels: labels, Annotations: map[string]string{},
-		OwnerReferences: owned("ReplicaSet", "quote-a")},
+		OwnerReferences: resolvetest.Owned("ReplicaSet", "quote-a")},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "quote", Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}}}
 	for i := 0; i < len(annotations); i += 2 {
 		p.Annotations[annotations[i]] = annotations[i+1]
@@ -91,7 +83,7 @@ func injector(t *testing.T, c client.Client, policy Policy, namespaces ...string
 func TestWhichPods(t *testing.T) {
 	const key, legacy = "kubectl-intercept.dev/inject", "telepresence.getambassador.io/inject-traffic-agent"
 	other := pod("shop") // with the same labels
-	other.OwnerReferences = owned("ReplicaSet", "quote-worker-a")
+	other.OwnerReferences = resolvetest.Owned("ReplicaSet", "quote-worker-a")
 	host := pod("shop", key, "enabled")
 	host.Spec.HostNetwork = true
 	for _, tt := range []struct {
@@ -168,7 +160,7 @@ func TestSuccessors(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := pod("shop")
-		p.Name, p.OwnerReferences = "quote-0", owned("StatefulSet", "quote")
+		p.Name, p.OwnerReferences = "quote-0", resolvetest.Owned("StatefulSet", "quote")
 		if out, warning := injector(t, c, OnDemand).Pod(t.Context(), p); (out != nil) != tt.injected || warning != "" {
 			t.Errorf("%s: injected %t, warning %q", name, out != nil, warning)
 		}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve/resolvetest"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
@@ -43,20 +44,15 @@ func statefulSet(name, app string) client.Object {
 func pod(name, app, owner string) client.Object {
 	p := &corev1.Pod{ObjectMeta: named(name, app)}
 	if owner != "" {
-		p.OwnerReferences = by("ReplicaSet", owner)
+		p.OwnerReferences = resolvetest.Owned("ReplicaSet", owner)
 	}
 	return p
-}
-
-func by(kind, name string) []metav1.OwnerReference {
-	yes := true
-	return []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID("uid of " + name), Controller: &yes}}
 }
 
 // replicaSet is one that a Deployment or Rollout has.
 func replicaSet(name, app, kind, owner string) client.Object {
 	rs := &appsv1.ReplicaSet{ObjectMeta: named(name, app)}
-	rs.OwnerReferences = by(kind, owner)
+	rs.OwnerReferences = resolvetest.Owned(kind, owner)
 	rs.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": app, "hash": name}}
 	return rs
 }
@@ -140,7 +136,7 @@ func TestWorkloads(t *testing.T) {
 		return j
 	}
 	owned := func(o client.Object, kind, name string) client.Object {
-		o.SetOwnerReferences(by(kind, name))
+		o.SetOwnerReferences(resolvetest.Owned(kind, name))
 		return o
 	}
 	ofOperator := deployment("managed", "a")

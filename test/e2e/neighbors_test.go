@@ -99,15 +99,21 @@ func TestSecondManager(t *testing.T) {
 	alice.Intercept("leave", "quote")
 }
 
+// twoNamespaces are labs in a cluster that no other test uses, each with the
+// application, and the addresses at which that is served.
+func twoNamespaces(t *testing.T) (l, second *lab.Lab, quotes []string) {
+	l = lab.New(t, clusters)
+	onlyHere(l)
+	second = l.Another()
+	l.Apply("quote.yaml")
+	second.Apply("quote.yaml")
+	return l, second, []string{l.Serving("quote", "http"), second.Serving("quote", "http")}
+}
+
 // TestNeighbors: two for namespaces of their own do well, and one goes without
 // the other one's agents and the definitions.
 func TestNeighbors(t *testing.T) {
-	l := lab.New(t, clusters)
-	onlyHere(l)
-	second := l.Another()
-	l.Apply("quote.yaml")
-	second.Apply("quote.yaml")
-	quotes := []string{l.Serving("quote", "http"), second.Serving("quote", "http")}
+	l, second, quotes := twoNamespaces(t)
 	admin, alice := administrator(l), l.Laptop("alice")
 	upgrade(l, "--set", "namespaces={"+l.Namespace+"}")
 	other := l.NewNamespace(nil)
@@ -146,12 +152,7 @@ func TestNeighbors(t *testing.T) {
 // there are intercepts. Their owner ends his own, an administrator all of them
 // and everything else that was installed.
 func TestManagerNamespaceGone(t *testing.T) {
-	l := lab.New(t, clusters)
-	onlyHere(l)
-	second := l.Another()
-	l.Apply("quote.yaml")
-	second.Apply("quote.yaml")
-	quotes := []string{l.Serving("quote", "http"), second.Serving("quote", "http")}
+	l, second, quotes := twoNamespaces(t)
 	admin, alice, bob := administrator(l), l.Laptop("alice"), second.Laptop("bob")
 	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
 	bob.Intercept("add", "quote", "--port", bob.Serve("bob").To(""))

@@ -21,20 +21,13 @@ func TestDatagramsForNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := int32(l.LocalAddr().(*net.UDPAddr).Port)
-	table := NewTable(t.Context(), nil, "session", "jane", slog.New(slog.DiscardHandler), func() {})
-	i := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "dns", UID: "i"},
-		Spec: v1alpha1.InterceptSpec{User: "jane", Session: "session"},
-		Status: v1alpha1.InterceptStatus{Ports: []v1alpha1.ResolvedPort{
-			{ContainerPort: 53, Protocol: "UDP", LocalHost: "127.0.0.1", LocalPort: port}}}}
-	table.entries[client.ObjectKeyFromObject(i)] = newEntry(i)
-	open := &tunnel.Open{Intercept: "shop/dns", InterceptUID: "i", Protocol: tunnel.UDP, Port: 53, First: []byte("x")}
+	table := dnsTo(t, l)
 	taken := errors.New("taken")
-	if err := table.Handle(context.Background(), open, accepter{taken}); !errors.Is(err, taken) {
+	if err := table.Handle(context.Background(), datagram(), accepter{taken}); !errors.Is(err, taken) {
 		t.Errorf("somebody listens: %v", err)
 	}
 	l.Close()
-	if err := table.Handle(context.Background(), open, accepter{taken}); !errors.Is(err, tunnel.ErrRefused) {
+	if err := table.Handle(context.Background(), datagram(), accepter{taken}); !errors.Is(err, tunnel.ErrRefused) {
 		t.Errorf("nobody listens: %v", err)
 	}
 }
@@ -47,6 +40,19 @@ func TestDatagramsForLocalhost6(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	table := dnsTo(t, l)
+	taken := errors.New("taken")
+	if err := table.Handle(context.Background(), datagram(), accepter{taken}); !errors.Is(err, taken) {
+		t.Fatalf("somebody listens: %v", err)
+	}
+	buf := make([]byte, 8)
+	if n, _, err := l.ReadFrom(buf); err != nil || string(buf[:n]) != "x" {
+		t.Errorf("it gets %q, %v", buf[:n], err)
+	}
+}
+
+// dnsTo is a table in which an intercept of port 53 leads to a local socket's port.
+func dnsTo(t *testing.T, l net.PacketConn) *Table {
 	port := int32(l.LocalAddr().(*net.UDPAddr).Port)
 	table := NewTable(t.Context(), nil, "session", "jane", slog.New(slog.DiscardHandler), func() {})
 	i := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "dns", UID: "i"},
@@ -54,15 +60,12 @@ func TestDatagramsForLocalhost6(t *testing.T) {
 		Status: v1alpha1.InterceptStatus{Ports: []v1alpha1.ResolvedPort{
 			{ContainerPort: 53, Protocol: "UDP", LocalHost: "127.0.0.1", LocalPort: port}}}}
 	table.entries[client.ObjectKeyFromObject(i)] = newEntry(i)
-	taken := errors.New("taken")
-	open := &tunnel.Open{Intercept: "shop/dns", InterceptUID: "i", Protocol: tunnel.UDP, Port: 53, First: []byte("x")}
-	if err := table.Handle(context.Background(), open, accepter{taken}); !errors.Is(err, taken) {
-		t.Fatalf("somebody listens: %v", err)
-	}
-	buf := make([]byte, 8)
-	if n, _, err := l.ReadFrom(buf); err != nil || string(buf[:n]) != "x" {
-		t.Errorf("it gets %q, %v", buf[:n], err)
-	}
+	return table
+}
+
+// datagram is the first of a flow for that intercept.
+func datagram() *tunnel.Open {
+	return &tunnel.Open{Intercept: "shop/dns", InterceptUID: "i", Protocol: tunnel.UDP, Port: 53, First: []byte("x")}
 }
 
 // accepter is a flow whose Accept fails with an error.

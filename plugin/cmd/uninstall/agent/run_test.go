@@ -7,34 +7,27 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve/resolvetest"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
 var labels = map[string]string{"app": "quote"}
 
-// owned names who controls an object.
-func owned(kind, name string) []metav1.OwnerReference {
-	return []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID("uid of " + name), Controller: ptr.To(true)}}
-}
-
 // pod has a sidecar, brought by an intercept or by an annotation; or an
 // ephemeral agent.
 func pod(name, agent string) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: labels, Annotations: map[string]string{},
-		OwnerReferences: owned("ReplicaSet", "quote-a")},
+		OwnerReferences: resolvetest.Owned("ReplicaSet", "quote-a")},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "quote"}}}}
 	const layout = `{"uid":65431,"ports":[{"name":"http","number":8080,"protocol":"TCP","agent":9900}]`
 	switch agent {
@@ -52,10 +45,7 @@ func pod(name, agent string) *corev1.Pod {
 }
 
 func TestRun(t *testing.T) {
-	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "uid of quote"},
-		Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}}}
-	replicas := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-a", UID: "uid of quote-a", Labels: labels, OwnerReferences: owned("Deployment", "quote")},
-		Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"hash": "a"}}}}
+	deployment, replicas := resolvetest.Quote(labels)
 	intercept := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"},
 		Spec: v1alpha1.InterceptSpec{User: "alice", Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote"}}}
 	ref := &intercept.Spec.Workload
