@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -132,8 +133,11 @@ func (sessions) Undo(ctx context.Context, streams genericiooptions.IOStreams) er
 		return nil
 	}
 	found, err := netd.Dial(ctx, streams)
-	if err != nil {
-		return err
+	if err == nil {
+		err = found.Close()
 	}
-	return found.Close()
+	if err != nil {
+		return fmt.Errorf("give this machine its own DNS back: %w", err)
+	}
+	return nil
 }

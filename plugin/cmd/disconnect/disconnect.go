@@ -68,9 +68,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 func (o *Options) Run(ctx context.Context) error {
 	ended, err := o.sessions.Disconnect(ctx, o.factory, o.All)
 	if len(ended) > 0 || err == nil || o.All {
-		if uerr := o.sessions.Undo(ctx, o.IOStreams); uerr != nil {
-			err = errors.Join(err, fmt.Errorf("give this machine its own DNS back: %w", uerr))
-		}
+		err = errors.Join(err, o.sessions.Undo(ctx, o.IOStreams))
 	}
 	switch {
 	case len(ended) == 0 && err != nil:

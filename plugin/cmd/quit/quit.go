@@ -115,7 +115,7 @@ func (o *Options) Run(ctx context.Context) error {
 		}
 	}
 	if len(ended) > 0 || err == nil || o.All {
-		err = errors.Join(err, o.undo(ctx))
+		err = errors.Join(err, o.sessions.Undo(ctx, o.IOStreams))
 	}
 	if err != nil {
 		return err
@@ -138,19 +138,11 @@ func (o *Options) network(ctx context.Context) error {
 	for _, k := range ended {
 		fmt.Fprintf(o.ErrOut, "disconnected %s; its intercepts stay\n", k.Named())
 	}
-	err = errors.Join(err, o.undo(ctx))
+	err = errors.Join(err, o.sessions.Undo(ctx, o.IOStreams))
 	if err == nil && len(ended) == 0 {
 		fmt.Fprintln(o.ErrOut, "not connected")
 	}
 	return err
-}
-
-// undo is for what a killed intercept-netd has left.
-func (o *Options) undo(ctx context.Context) error {
-	if err := o.sessions.Undo(ctx, o.IOStreams); err != nil {
-		return fmt.Errorf("give this machine its own DNS back: %w", err)
-	}
-	return nil
 }
 
 // programs is how many have a network of their own that it served.
