@@ -2,7 +2,7 @@
 // declares, from those of everybody else. The address that a call comes from
 // decides nothing by itself: callers of a NodePort come from the node's, too.
 // The source, what the spec declares and the first bytes decide together, and
-// in doubt a call is a probe: a caller who reaches the application in place of
+// in doubt a call is a probe: a caller that reaches the application in place of
 // the laptop is a nuisance, a probe that reaches the laptop restarts the pod.
 package probe
 
@@ -67,7 +67,7 @@ func Of(c *rpc.CapturePort) *Set {
 	return s
 }
 
-// Caller is who is at the other end of a connection.
+// Caller is the other end of a connection.
 type Caller struct {
 	set  *Set
 	node bool // comes from an address of the node's

@@ -104,7 +104,7 @@ func captured(t *testing.T, application, laptopAt string, kind rpc.Probe_Kind) (
 }
 
 // The kubelet's gRPC probe waits for the server's SETTINGS before it says that it
-// is one, and so does everybody else who comes from the node.
+// is one, and so does every other caller on the node.
 func TestGRPCProbes(t *testing.T) {
 	addr, counters := captured(t, healthServer(t, grpc_health_v1.HealthCheckResponse_SERVING),
 		healthServer(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING), rpc.Probe_GRPC)

@@ -26,7 +26,7 @@ func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bo
 	defer laptop.Close()
 	began, ended := time.Now(), make(chan error, 1)
 	l.wg.Go(func() { ended <- l.fromLaptop(f, laptop) })
-	var wrote error // a reset is told once, to who writes or to who reads
+	var wrote error // a reset is told once, to the writer or to the reader
 	if sent {
 		f.moved(len(first), 0)
 	} else {

@@ -28,8 +28,8 @@ const (
 	// come up with what it said.
 	leftLife = time.Minute
 	// healing is how long after a change an Intercept is held against the reports.
-	// Who changed it had reason to, mostly; and a replica whose agent has gone to
-	// another one unnoticed must not quarrel with that at full speed.
+	// Most changes have a reason; and a replica that has not noticed that its agent has
+	// gone to another one must not quarrel with that one at full speed.
 	healing = 500 * time.Millisecond
 )
 

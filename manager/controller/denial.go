@@ -7,8 +7,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// denier finds who it was in what the API server says when admission refuses a
-// request: a webhook, one that is down, or a policy.
+// denier finds the name of what refuses a request at admission in the API server's
+// answer: a webhook, one that is down, or a policy.
 var denier = regexp.MustCompile(`(?:admission webhook|failed calling webhook|failed to call webhook|ValidatingAdmissionPolicy) ["']([^"']+)["']`)
 
 // denied says that the API server refuses a request by its rules or by somebody
@@ -22,7 +22,8 @@ func denied(err error) bool {
 		apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
 }
 
-// whoDenied is who refused, by the text of the refusal, as a sentence has it.
+// whoDenied is the part of a sentence that names what refused a request, by the text of
+// the refusal.
 func whoDenied(text string) string {
 	m := denier.FindStringSubmatch(text)
 	switch {

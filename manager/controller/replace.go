@@ -175,7 +175,7 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 	if err != nil {
 		return nil, err
 	}
-	// Who denies its going is found out before anything is begun.
+	// Whether anything denies its eviction is found out before anything is begun.
 	if p, err := r.evict(ctx, w, victim, "", client.DryRunAll); err != nil || p.reason == v1alpha1.ReasonEvictionDenied {
 		return p, err
 	}

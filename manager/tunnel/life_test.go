@@ -89,7 +89,7 @@ func TestSignsOfLife(t *testing.T) {
 	quiet("after the last flow")
 }
 
-// Who does not know signs of life gets none.
+// A peer that does not know signs of life gets none.
 func TestNoSignsForOlderPeers(t *testing.T) {
 	for _, protocol := range []string{ALPNFlow, ALPNFlow2} {
 		c, _ := tlsPair(t, protocol)

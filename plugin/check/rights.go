@@ -15,8 +15,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
-// editHint is what to do for somebody who may not work in the namespace. YOU
-// stands for the user.
+// editHint says what gives a user the right to work in the namespace. YOU stands for
+// the user.
 func (e *Env) editHint() string {
 	return fmt.Sprintf("the ClusterRole \"edit\" allows it: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n %s", e.Namespace)
 }

@@ -48,8 +48,8 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 }
 
 // Track tells the process of an intercept that it is to stay alive for, and whose
-// ports are this machine's, or a program's own: socket is then where who started
-// it listens (netd/handover), and the intercept ends with that. Former is the
+// ports are this machine's, or a program's own: socket is then where the
+// command that started it listens (netd/handover), and the intercept ends with that. Former is the
 // socket before.
 func (c *Client) Track(ctx context.Context, namespace, name, socket string) (former string, err error) {
 	var was tracked
@@ -143,7 +143,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil && ctx.Err() == nil {
-		// Nobody listens, or who did has ended without an answer.
+		// No process listens, or the one that did has ended without an answer.
 		return fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}
 	if err != nil {

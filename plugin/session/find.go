@@ -65,7 +65,7 @@ func offline(s *state.State) { s.Proxies, s.Device = nil, nil }
 // would have had a network.
 func forget(dir *state.Dir, change func(*state.State)) (was bool, err error) {
 	lock, err := dir.Lock()
-	// Who only looks whether there is a process keeps the lock for a moment.
+	// A command that only looks whether there is a process keeps the lock for a moment.
 	for deadline := time.Now().Add(forgetTimeout); errors.Is(err, state.ErrLocked) && time.Now().Before(deadline); lock, err = dir.Lock() {
 		time.Sleep(poll)
 	}

@@ -128,6 +128,6 @@ func (p *process) track(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, render.Error(err), http.StatusBadGateway)
 	default:
 		want.Socket = former
-		_ = json.NewEncoder(w).Encode(want) // who does not read it has no need
+		_ = json.NewEncoder(w).Encode(want) // a command that does not read it has no need
 	}
 }

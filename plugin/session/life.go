@@ -169,8 +169,8 @@ func (p *process) watchIdle(ctx context.Context) {
 	}
 }
 
-// abandoned says that the cluster has not answered for too long. Who has
-// carriers, or anything to ask for, hears of it all the time; others ask.
+// abandoned says that the cluster has not answered for too long. A process that
+// has carriers, or anything to ask for, hears of it all the time; another asks.
 func (p *process) abandoned(ctx context.Context) bool {
 	silent := func() bool { return time.Since(p.source.Heard()) > p.times.gone }
 	if p.pool.State().Carriers > 0 || !silent() {

@@ -144,7 +144,7 @@ func TestEnsureConnectsAndQuitCleansUp(t *testing.T) {
 	}
 }
 
-// TestTrackSaysWhereThePortsWere: who takes an intercept over can lead it back.
+// TestTrackSaysWhereThePortsWere: a command that takes an intercept over can lead it back.
 func TestTrackSaysWhereThePortsWere(t *testing.T) {
 	c := newCluster(t)
 	client, before := newMachine(t, c.factory()).mustEnsure()

@@ -62,7 +62,7 @@ func (i *Installation) WorkloadObstacle(w *resolve.Workload) *Obstacle {
 	return nil
 }
 
-// InstalledIfReadable is Installed, or nil for somebody who may not read it.
+// InstalledIfReadable is Installed, or nil for a user without the right to read it.
 func InstalledIfReadable(ctx context.Context, r client.Reader, namespace string) (*Installation, error) {
 	i, err := Installed(ctx, r, namespace)
 	if apierrors.IsForbidden(err) {

@@ -79,8 +79,8 @@ func RemainName(o *metav1.PartialObjectMetadata) string {
 	return strings.ToLower(o.Kind) + " " + name
 }
 
-// gone says that there is no namespace, or that it is on its way out. Who may
-// not see it knows nothing.
+// gone says that there is no namespace, or that it is on its way out. A user
+// without the right to see it knows nothing.
 func gone(ctx context.Context, r client.Reader, namespace string) bool {
 	var ns corev1.Namespace
 	err := r.Get(ctx, client.ObjectKey{Name: namespace}, &ns)

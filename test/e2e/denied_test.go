@@ -67,7 +67,7 @@ func denied(l *lab.Lab, dryRun func(*corev1.Pod) error, who string) {
 }
 
 // TestEphemeralDenied: whoever denies ephemeral containers, and with whatever
-// code, a sidecar is next, and add says who it was.
+// code, a sidecar is next, and add names it.
 func TestEphemeralDenied(t *testing.T) {
 	for name, down := range map[string]bool{"policy with another code": false, "webhook that is down": true} {
 		t.Run(name, func(t *testing.T) {

@@ -54,7 +54,7 @@ func TestCheckObstacles(t *testing.T) {
 	})
 	says(admin, "‼ namespace \""+l.Namespace+"\" lets an agent", `failed calling webhook "deny.example.com"`, "kubectl get validatingwebhookconfigurations")
 
-	// Somebody who may read and intercept, and no more.
+	// A user with the rights to read and to intercept, and no more.
 	l.Allow("carol", "view", l.Namespace)
 	carol := l.Stranger("carol")
 	says(carol, "‼ you may reach the Services and pods of namespace", "you may not create pods/portforward")

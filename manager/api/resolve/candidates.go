@@ -103,7 +103,7 @@ func declaredPorts(spec *corev1.PodSpec) []v1alpha1.ResolvedPort {
 }
 
 // Declares says whether a Service, a container or an annotation speaks of a
-// resolved port; else it is a number that only the one who asks knows.
+// resolved port; else only the user who asks for that number knows it.
 func Declares(w *Workload, p v1alpha1.ResolvedPort) bool {
 	if p.Service != "" || slices.ContainsFunc(declaredPorts(&w.Spec), func(o v1alpha1.ResolvedPort) bool { return same(o, p) }) {
 		return true

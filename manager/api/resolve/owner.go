@@ -93,8 +93,8 @@ func (w *Workload) Matches(p *corev1.Pod) bool {
 	return slices.ContainsFunc(w.owners, func(o owner) bool { return o.uid == by.UID })
 }
 
-// controllerOf is who owns a pod, or did before it was let go of; drained says
-// that its successor is there.
+// controllerOf is the owner of a pod, or its owner before it was let go of; drained
+// says that its successor is there.
 func controllerOf(p *corev1.Pod) (by *metav1.OwnerReference, drained bool) {
 	m, released := release.Read(p)
 	if by = metav1.GetControllerOf(p); by == nil && released {

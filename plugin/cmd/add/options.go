@@ -189,8 +189,8 @@ func advise(err error) error {
 }
 
 // checkManager refuses at once what the traffic-manager would refuse. It is a
-// courtesy: somebody who may not read what the traffic-manager says of itself goes
-// on, unless the cluster does not know what an intercept is.
+// courtesy: a user without the right to read what the traffic-manager says of itself
+// goes on, unless the cluster does not know what an intercept is.
 func (o *Options) checkManager(ctx context.Context) error {
 	i, err := target.InstalledIfReadable(ctx, o.client, o.factory.ManagerNamespace)
 	if err != nil {

@@ -24,8 +24,8 @@ func (o *Options) warnOfProbes() {
 	}
 }
 
-// uncertain are the probes of which nobody can tell in advance who answers them,
-// each as a sentence.
+// uncertain are the probes of which nobody can tell in advance whether the application
+// or the laptop answers them, each as a sentence.
 func uncertain(spec *corev1.PodSpec, ports []v1alpha1.ResolvedPort) []string {
 	var list []string
 	for _, c := range resolve.Containers(spec) {

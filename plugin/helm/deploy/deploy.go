@@ -128,8 +128,9 @@ func (o *Options) prepare(ctx context.Context, rel *helm.Release) error {
 	return o.alone(ctx, rel, values)
 }
 
-// alone refuses namespaces in which another traffic-manager works. Who may not
-// look around is told by the traffic-manager itself, when it starts.
+// alone refuses namespaces in which another traffic-manager works. A user
+// without the right to look around hears of it from the traffic-manager, when that
+// starts.
 func (o *Options) alone(ctx context.Context, rel *helm.Release, values map[string]any) error {
 	neighbors, err := target.Neighbors(ctx, o.Kube, o.Namespace)
 	if apierrors.IsForbidden(err) {

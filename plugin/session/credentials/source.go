@@ -128,7 +128,7 @@ func (s *Source) Trouble() error {
 	return s.trouble
 }
 
-// Heard is when the API server last took this user for whom he is.
+// Heard is when the API server last accepted the credentials of this user.
 func (s *Source) Heard() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -124,7 +124,7 @@ func dialTCP(ctx context.Context, p place) (net.Conn, error) {
 	return c, err
 }
 
-// ask sends the first datagram to a local program: only who has been written to
+// ask sends the first datagram to a local program: only after a write the kernel
 // says that nobody listens. Some programs listen on localhost by its IPv6 address
 // only; the other address is asked then.
 func ask(ctx context.Context, conn net.Conn, s tunnel.Stream, in *inside, p place, first []byte) (net.Conn, tunnel.Stream, error) {

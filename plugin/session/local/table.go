@@ -54,8 +54,8 @@ func (t *Table) Keys() []types.NamespacedName {
 }
 
 // Track serves an Intercept from now on. Its ports are this machine's, or those
-// of a program with a network of its own: then socket is where who started the
-// program listens (netd/handover), and the Intercept ends with it. Former is the
+// of a program with a network of its own: then socket is where the command that
+// started the program listens (netd/handover), and the Intercept ends with it. Former is the
 // socket before. The error is tunnel.ErrDenied if it does not exist or is not this
 // session's.
 func (t *Table) Track(ctx context.Context, key types.NamespacedName, socket string) (former string, err error) {

@@ -27,7 +27,7 @@ type Device struct {
 	Virtual netip.Prefix `json:"virtual,omitzero"`
 	// Alone says that it is one program's, whose whole network it is.
 	Alone bool `json:"alone,omitempty"`
-	// By says who wants it: see Wanted. Under comes back when none of them does
+	// By names those that want it: see Wanted. Under comes back when none of them does
 	// any more.
 	By    []string `json:"by,omitempty"`
 	Under *Device  `json:"under,omitempty"`
@@ -99,7 +99,7 @@ type Proxy struct {
 	// without one.
 	Address   string `json:"proxy"`
 	Namespace string `json:"namespace"`
-	// By says who wants it: see Wanted.
+	// By names those that want it: see Wanted.
 	By []string `json:"by,omitempty"`
 }
 
