@@ -66,6 +66,15 @@ func denied(l *lab.Lab, dryRun func(*corev1.Pod) error, who string) {
 	})
 }
 
+// deniedEphemeral is denied for ephemeral containers.
+func deniedEphemeral(l *lab.Lab, who string) {
+	l.Helper()
+	denied(l, func(p *corev1.Pod) error {
+		p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "try", Image: "none"}}}
+		return l.Client.SubResource("ephemeralcontainers").Update(l.Context(), p, client.DryRunAll)
+	}, who)
+}
+
 // TestEphemeralDenied: whoever denies ephemeral containers, and with whatever
 // code, a sidecar is next, and add names it.
 func TestEphemeralDenied(t *testing.T) {
@@ -74,10 +83,7 @@ func TestEphemeralDenied(t *testing.T) {
 			l := lab.New(t, clusters)
 			quote := quoted(l, "http", 1, "")
 			who := deny(l, "pods/ephemeralcontainers", down)
-			denied(l, func(p *corev1.Pod) error {
-				p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "try", Image: "none"}}}
-				return l.Client.SubResource("ephemeralcontainers").Update(l.Context(), p, client.DryRunAll)
-			}, who)
+			deniedEphemeral(l, who)
 			alice := l.Laptop("alice")
 			alice.Refused([]string{"add", "quote", "--inject", "ephemeral", "--port", alice.Serve("alice").To("")}, who)
 			o := alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))

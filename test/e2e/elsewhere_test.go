@@ -31,7 +31,7 @@ func outsideAt(l *lab.Lab, namespace, name, host string, port int32) {
 		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{host}}}}))
 }
 
-// says is a HTTP server with one answer.
+// says is an HTTP server with one answer.
 func says(l *lab.Lab, s *lab.Space, addr, text string) int32 {
 	l.Helper()
 	ln, err := s.Listen(addr)

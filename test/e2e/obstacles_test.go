@@ -3,31 +3,12 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
-
-// failsClosed is a webhook on ephemeral containers that nobody answers.
-const failsClosed = `
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: NAME}
-webhooks:
-  - name: deny.example.com
-    admissionReviewVersions: [v1]
-    sideEffects: None
-    failurePolicy: Fail
-    timeoutSeconds: 2
-    clientConfig: {service: {namespace: NAME, name: nobody, path: /}}
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAME}}
-    rules: [{apiGroups: [""], apiVersions: [v1], operations: ["*"], resources: [pods/ephemeralcontainers]}]
-`
 
 // TestCheckObstacles: check finds what add would stumble over.
 func TestCheckObstacles(t *testing.T) {
@@ -44,15 +25,9 @@ func TestCheckObstacles(t *testing.T) {
 		}
 	}
 	says(admin, "√ namespace \""+l.Namespace+"\" lets an agent")
-	file := filepath.Join(admin.Home, "webhook.yaml")
-	l.Must(os.WriteFile(file, []byte(strings.ReplaceAll(failsClosed, "NAME", l.Namespace)), 0o600))
-	admin.Kubectl("create", "-f", file)
-	l.Cleanup(func() {
-		if _, err := kubectlWithin(context.Background(), l, "delete", "validatingwebhookconfiguration", l.Namespace); err != nil {
-			t.Error(err)
-		}
-	})
-	says(admin, "‼ namespace \""+l.Namespace+"\" lets an agent", `failed calling webhook "deny.example.com"`, "kubectl get validatingwebhookconfigurations")
+	down := deny(l, "pods/ephemeralcontainers", true)
+	deniedEphemeral(l, down)
+	says(admin, "‼ namespace \""+l.Namespace+"\" lets an agent", `failed calling webhook "`+down+`"`, "kubectl get validatingwebhookconfigurations")
 
 	// A user with the rights to read and to intercept, and no more.
 	l.Allow("carol", "view", l.Namespace)

@@ -6,16 +6,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
@@ -221,20 +216,8 @@ func alsoProxy(t *testing.T, l *lab.Lab, alice *lab.Laptop) {
 	var nodes corev1.NodeList
 	l.Must(l.Client.List(t.Context(), &nodes))
 	host := nodes.Items[1].Status.Addresses[0].Address
-	ln, err := l.Nodes[1].Listen(net.JoinHostPort(host, "0"))
-	l.Must(err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "from outside")
-	})}
-	go server.Serve(ln)
-	t.Cleanup(func() { server.Close() })
-	port := ln.Addr().(*net.TCPAddr).Port
-	l.Must(l.Client.Create(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: "database"},
-		Spec: corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Ports: []corev1.ServicePort{{Port: int32(port)}}}}))
-	l.Must(l.Client.Create(t.Context(), &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: "database-1", Labels: map[string]string{discoveryv1.LabelServiceName: "database"}},
-		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Port: ptr.To(int32(port))}},
-		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{host}}}}))
+	port := says(l, l.Nodes[1], net.JoinHostPort(host, "0"), "from outside\n")
+	outsideAt(l, l.Namespace, "database", host, port)
 	url := fmt.Sprintf("curl -sS --max-time 20 http://%s:%d", host, port)
 	alice.Intercept("connect")
 	if o := alice.Sh(url); !o.Failed {

@@ -158,12 +158,7 @@ func TestUndeclaredPort(t *testing.T) {
 	}
 	alice.Intercept("leave", "--all")
 	// The same by an annotation, and by a sidecar.
-	_, err := kubectl(l, "patch", "deploy/shop", "-n", l.Namespace, "-p",
-		`{"spec":{"template":{"metadata":{"annotations":{"telepresence.io/inject-container-ports":"5005"}}}}}`)
-	l.Must(err)
-	_, err = kubectl(l, "rollout", "status", "deploy/shop", "-n", l.Namespace)
-	l.Must(err)
-	l.Ready()
+	annotate(l, "deploy/shop", `"telepresence.io/inject-container-ports":"5005"`)
 	o = alice.Intercept("add", "deploy/shop", "--inject", "sidecar", "--port", alice.Serve("alice").To("5005"))
 	if strings.Contains(o.Err, "declares port 5005") {
 		t.Error("add warns of a port that an annotation names")
@@ -177,6 +172,16 @@ func TestUndeclaredPort(t *testing.T) {
 	}
 }
 
+// annotate sets annotations of a workload's pods, which are replaced then.
+func annotate(l *lab.Lab, workload, annotations string) {
+	l.Helper()
+	_, err := kubectl(l, "patch", workload, "-n", l.Namespace, "-p", `{"spec":{"template":{"metadata":{"annotations":{`+annotations+`}}}}}`)
+	l.Must(err)
+	_, err = kubectl(l, "rollout", "status", workload, "-n", l.Namespace)
+	l.Must(err)
+	l.Ready()
+}
+
 // TestAnnotationsAdmit: what the owner of a workload says about it holds for
 // ephemeral agents too.
 func TestAnnotationsAdmit(t *testing.T) {
@@ -184,15 +189,7 @@ func TestAnnotationsAdmit(t *testing.T) {
 	l.Apply("ports.yaml")
 	alice := l.Laptop("alice")
 	port := alice.Serve("alice")
-	annotate := func(annotations string) {
-		t.Helper()
-		_, err := kubectl(l, "patch", "deploy/many", "-n", l.Namespace, "-p", `{"spec":{"template":{"metadata":{"annotations":{`+annotations+`}}}}}`)
-		l.Must(err)
-		_, err = kubectl(l, "rollout", "status", "deploy/many", "-n", l.Namespace)
-		l.Must(err)
-		l.Ready()
-	}
-	annotate(`"telepresence.getambassador.io/inject-service-name":"many","kubectl-intercept.dev/service-ports":"admin"`)
+	annotate(l, "deploy/many", `"telepresence.getambassador.io/inject-service-name":"many","kubectl-intercept.dev/service-ports":"admin"`)
 	alice.Refused([]string{"add", "many", "--port", port.To("debug")}, `the annotations of deployment/many do not admit port "debug"`)
 	alice.Refused([]string{"add", "many", "--service", "many-too", "--port", port.To("http")}, "admits service/many only")
 	alice.Intercept("add", "many", "--port", port.To("")) // one of many without them
@@ -200,7 +197,7 @@ func TestAnnotationsAdmit(t *testing.T) {
 	l.Answers(l.Service("many", "http"), lab.Application)
 	alice.Intercept("leave", "--all")
 
-	annotate(`"kubectl-intercept.dev/inject":"disabled"`)
+	annotate(l, "deploy/many", `"kubectl-intercept.dev/inject":"disabled"`)
 	const says = "disabled by annotation kubectl-intercept.dev/inject"
 	alice.Refused([]string{"add", "many", "--port", port.To("admin")}, says)
 	alice.Refused([]string{"add", "svc/many", "--port", port.To("admin")}, says)

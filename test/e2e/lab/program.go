@@ -65,7 +65,13 @@ func (p *Laptop) ServeAt(name string, port int) *Program {
 // ServeUDP answers datagrams with its name in front, as bin/quote does.
 func (p *Laptop) ServeUDP(name string) *Program {
 	p.lab.Helper()
-	conn, err := p.ListenUDP("127.0.0.1:0")
+	return p.ServeUDPOn("127.0.0.1:0", name)
+}
+
+// ServeUDPOn is ServeUDP at an address of the laptop's.
+func (p *Laptop) ServeUDPOn(addr, name string) *Program {
+	p.lab.Helper()
+	conn, err := p.ListenUDP(addr)
 	p.lab.Must(err)
 	p.lab.Cleanup(func() { conn.Close() })
 	go func() {
