@@ -74,17 +74,7 @@ func initContainer(s *rpc.Sidecar, cfg Config) corev1.Container {
 		Args:                     []string{"redirect"},
 		Env:                      []corev1.EnvVar{field("AGENT_SIDECAR", "metadata.annotations['"+sidecar.Annotation+"']")},
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		SecurityContext:          netAdmin(),
-	}
-}
-
-// netAdmin is the security context of who sets rules: only root has the
-// capability effectively.
-func netAdmin() *corev1.SecurityContext {
-	return &corev1.SecurityContext{
-		RunAsUser: ptr.To[int64](0), RunAsGroup: ptr.To[int64](0), RunAsNonRoot: ptr.To(false),
-		AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
-		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"NET_ADMIN"}},
+		SecurityContext:          sidecar.NetAdmin(),
 	}
 }
 

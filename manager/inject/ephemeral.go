@@ -57,7 +57,7 @@ type State struct {
 func Observe(p *corev1.Pod) State {
 	names := map[string]bool{}
 	for _, c := range p.Spec.EphemeralContainers {
-		if isAgent(c.Name) {
+		if sidecar.IsAgent(c.Name) {
 			names[c.Name] = true
 		}
 	}
@@ -86,7 +86,7 @@ func Observe(p *corev1.Pod) State {
 		s.Running, s.Problem = true, "" // just added, no status yet
 	}
 	if len(names) < MaxAgents {
-		s.Next = freeName(p, ContainerName)
+		s.Next = sidecar.FreeName(p, ContainerName)
 	}
 	return s
 }
@@ -94,37 +94,17 @@ func Observe(p *corev1.Pod) State {
 // Entered says that an ephemeral agent was brought into the pod, whatever became of
 // it.
 func Entered(p *corev1.Pod) bool {
-	return slices.ContainsFunc(p.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return isAgent(c.Name) })
+	return slices.ContainsFunc(p.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return sidecar.IsAgent(c.Name) })
 }
 
 // Living is how many ephemeral agents of the pod run.
 func Living(p *corev1.Pod) (n int) {
 	for _, c := range p.Status.EphemeralContainerStatuses {
-		if isAgent(c.Name) && c.State.Running != nil {
+		if sidecar.IsAgent(c.Name) && c.State.Running != nil {
 			n++
 		}
 	}
 	return n
-}
-
-// freeName is the name, with a number behind it if a container of the pod has it.
-func freeName(p *corev1.Pod, name string) string {
-	used := map[string]bool{}
-	for _, c := range slices.Concat(p.Spec.Containers, p.Spec.InitContainers) {
-		used[c.Name] = true
-	}
-	for _, c := range p.Spec.EphemeralContainers {
-		used[c.Name] = true
-	}
-	free := name
-	for i := 2; used[free]; i++ {
-		free = fmt.Sprintf("%s-%d", name, i)
-	}
-	return free
-}
-
-func isAgent(name string) bool {
-	return name == ContainerName || strings.HasPrefix(name, ContainerName+"-")
 }
 
 func stuck(reason string) bool {
@@ -182,7 +162,7 @@ func Ephemeral(p *corev1.Pod, cfg Config, name, token string) corev1.EphemeralCo
 		{Name: "AGENT_POD_IPS", Value: strings.Join(ips, ",")},
 		{Name: "AGENT_LOG_LEVEL", Value: cfg.LogLevel},
 	}
-	security := *netAdmin()
+	security := *sidecar.NetAdmin()
 	security.RunAsGroup = ptr.To[int64](agentGroup)
 	return corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 		Name: name, Image: cfg.Image, ImagePullPolicy: cfg.PullPolicy, Env: env,

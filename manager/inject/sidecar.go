@@ -78,10 +78,10 @@ func Sidecar(pod *corev1.Pod, q Request, cfg Config) (*corev1.Pod, error) {
 		return nil, ErrNothing
 	}
 	s := &rpc.Sidecar{UID: freeUser(&pod.Spec), Ports: assign(pod, all, q.byMesh), IgnoreMounts: w.IgnoreMounts, OnDemand: w.Inject != resolve.WishEnabled}
-	if name := freeName(pod, sidecar.Container); name != sidecar.Container {
+	if name := sidecar.FreeName(pod, sidecar.Container); name != sidecar.Container {
 		s.Container = name
 	}
-	if name := freeName(pod, sidecar.InitContainer); name != sidecar.InitContainer {
+	if name := sidecar.FreeName(pod, sidecar.InitContainer); name != sidecar.InitContainer {
 		s.InitContainer = name
 	}
 	out := pod.DeepCopy()

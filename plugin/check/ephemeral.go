@@ -17,63 +17,40 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
-// ephemeral is what became of an agent for a running pod, as a dry run.
-type ephemeral struct {
-	// Tried says that the API server and its webhooks have judged; err is their
-	// refusal.
-	tried bool
-	err   error
-	// Hidden says that the user may not ask.
-	hidden bool
-}
-
 // tryAgent asks for an ephemeral agent in a running pod of the namespace, as the
 // traffic-manager would: only so do webhooks speak that look at ephemeral
 // containers alone. It takes a right that "edit" does not have.
-func (e *Env) tryAgent(ctx context.Context) ephemeral {
+func (e *Env) tryAgent(ctx context.Context) security {
 	pods, err := e.Kube.CoreV1().Pods(e.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "status.phase=Running"})
-	if err != nil {
-		return ephemeral{}
+	if err != nil || len(pods.Items) == 0 {
+		return security{}
 	}
+	image := e.agentImage(ctx)
 	for _, p := range pods.Items {
 		if p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil || p.Spec.HostNetwork {
 			continue
 		}
-		_, err := e.Kube.CoreV1().Pods(e.Namespace).Patch(ctx, p.Name, types.StrategicMergePatchType, e.agentPatch(ctx, &p),
+		_, err := e.Kube.CoreV1().Pods(e.Namespace).Patch(ctx, p.Name, types.StrategicMergePatchType, agentPatch(&p, image),
 			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "ephemeralcontainers")
 		switch {
 		case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it goes; another one
 		case err == nil:
-			return ephemeral{tried: true}
+			return security{agent: true}
 		case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot patch resource"):
-			return ephemeral{hidden: true}
+			return security{hidden: true}
 		case strings.Contains(err.Error(), "does not support dry run"):
-			return ephemeral{}
+			return security{}
 		default:
-			return ephemeral{tried: true, err: err}
+			return security{agent: true, err: err}
 		}
 	}
-	return ephemeral{}
+	return security{}
 }
 
 // agentPatch adds an agent to a pod under a name that the pod has not used.
-func (e *Env) agentPatch(ctx context.Context, p *corev1.Pod) []byte {
-	used := map[string]bool{}
-	for _, c := range p.Spec.Containers {
-		used[c.Name] = true
-	}
-	for _, c := range p.Spec.InitContainers {
-		used[c.Name] = true
-	}
-	for _, c := range p.Spec.EphemeralContainers {
-		used[c.Name] = true
-	}
-	name := sidecar.Container
-	for n := 2; used[name]; n++ {
-		name = fmt.Sprintf("%s-%d", sidecar.Container, n)
-	}
+func agentPatch(p *corev1.Pod, image string) []byte {
 	patch, _ := json.Marshal(map[string]any{"spec": map[string]any{"ephemeralContainers": []corev1.EphemeralContainer{{ // of plain types
-		EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: name, Image: e.agentImage(ctx), SecurityContext: agentSecurity()},
+		EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: sidecar.FreeName(p, sidecar.Container), Image: image, SecurityContext: sidecar.NetAdmin()},
 	}}}})
 	return patch
 }

@@ -8,6 +8,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 )
 
 // NewTryPod returns the TryPod of a kubeconfig.
@@ -66,16 +68,7 @@ func (e *Env) agentPod() *corev1.Pod {
 	p := e.modestPod()
 	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{
 		Name: "agent", Image: "kubectl-intercept.dev/check",
-		SecurityContext: agentSecurity(),
+		SecurityContext: sidecar.NetAdmin(),
 	})
 	return p
-}
-
-// agentSecurity are the rights of an agent that enters a running pod.
-func agentSecurity() *corev1.SecurityContext {
-	return &corev1.SecurityContext{
-		RunAsUser: ptr.To[int64](0), RunAsGroup: ptr.To[int64](0), RunAsNonRoot: ptr.To(false),
-		AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
-		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"NET_ADMIN"}},
-	}
 }

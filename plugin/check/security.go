@@ -17,13 +17,11 @@ const enforceLabel = "pod-security.kubernetes.io/enforce"
 func (e *Env) securityChecks() []Check {
 	name := fmt.Sprintf("namespace %q lets an agent with NET_ADMIN into running pods", e.Namespace)
 	return []Check{{name, e.withAPI(func(ctx context.Context) Outcome {
-		t := e.tryAgent(ctx)
-		s := security{agent: t.tried, err: t.err, hidden: t.hidden}
-		if !t.tried {
+		s := e.tryAgent(ctx)
+		if !s.agent {
 			_, _, s.err = e.TryPod(ctx, e.agentPod())
 		}
-		err := s.err
-		if err != nil && !refusedByPodSecurity(err) {
+		if s.err != nil && !refusedByPodSecurity(s.err) {
 			ns, nerr := e.Kube.CoreV1().Namespaces().Get(ctx, e.Namespace, metav1.GetOptions{})
 			s.missing = apierrors.IsNotFound(nerr)
 			if nerr == nil {

@@ -120,7 +120,7 @@ func hasEnded(p *corev1.Pod) bool {
 // ephemeral says whether a pod has an ephemeral agent in some state.
 func ephemeral(p *corev1.Pod, is func(corev1.ContainerState) bool) bool {
 	return slices.ContainsFunc(p.Status.EphemeralContainerStatuses, func(c corev1.ContainerStatus) bool {
-		return (c.Name == sidecar.Container || strings.HasPrefix(c.Name, sidecar.Container+"-")) && is(c.State)
+		return sidecar.IsAgent(c.Name) && is(c.State)
 	})
 }
 
