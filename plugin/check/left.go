@@ -52,7 +52,7 @@ func (e *Env) neighbors(ctx context.Context) Outcome {
 	}
 	for _, n := range list {
 		if o := n.Overlap(i.Namespaces); o != nil {
-			return fail(o.Detail, o.Hint+fmt.Sprintf("; or remove one of the two: kubectl intercept uninstall -n %s", n.Namespace))
+			return fail(o.Reason, o.Remedy+fmt.Sprintf("; or remove one of the two: kubectl intercept uninstall -n %s", n.Namespace))
 		}
 	}
 	return ok("")
@@ -70,12 +70,11 @@ func (e *Env) inTheWay(ctx context.Context) Outcome {
 	}
 	worst := ok("")
 	for _, n := range list {
-		switch o := n.Overlap(nil); {
-		case n.Namespaces == nil:
-			return fail(o.Detail, o.Hint)
-		default:
-			worst = warn(o.Detail, o.Hint)
+		o := n.Overlap(nil)
+		if n.Namespaces == nil {
+			return fail(o.Reason, o.Remedy)
 		}
+		worst = warn(o.Reason, o.Remedy)
 	}
 	return worst
 }

@@ -77,8 +77,7 @@ func (e *Env) may(all []need, hint string) func(context.Context) Outcome {
 		if err != nil {
 			return fail("ask for your permissions: "+render.Error(err), "")
 		}
-		user, _ := e.askUser(ctx) // withAPI has seen to it
-		return judgeNeeds(lacks, strings.ReplaceAll(hint, "YOU", word(user)))
+		return judgeNeeds(lacks, e.hint(ctx, hint))
 	})
 }
 
@@ -108,17 +107,16 @@ func (e *Env) connectHint() string {
 
 func (e *Env) permissionChecks() []Check {
 	ownVerbs := []string{"create", "delete", "get", "list", "watch"}
-	edit := e.editHint()
 	connect := e.connectHint()
 	return []Check{
 		{fmt.Sprintf("you may read the workloads of namespace %q", e.Namespace), e.withAPI(e.workloads)},
-		{fmt.Sprintf("you may intercept in namespace %q", e.Namespace), e.withAPI(func(ctx context.Context) Outcome {
-			o := e.may(needs(e.Namespace, v1alpha1.Group, append([]string{"update"}, ownVerbs...), "intercepts"), edit)(ctx)
+		{fmt.Sprintf("you may intercept in namespace %q", e.Namespace), func(ctx context.Context) Outcome {
+			o := e.may(needs(e.Namespace, v1alpha1.Group, append([]string{"update"}, ownVerbs...), "intercepts"), e.editHint())(ctx)
 			if o.Status != OK {
 				return o
 			}
 			return e.tryIntercept(ctx)
-		})},
+		}},
 		{"you may connect this machine", e.may(needs(e.ManagerNamespace, v1alpha1.Group, ownVerbs, "sessions"), connect)},
 		{"you may reach the traffic-manager", e.withAPI(func(ctx context.Context) Outcome {
 			proxy, err := e.missing(ctx, []need{{"get", "", "services/proxy", "https:traffic-manager:tunnel", e.ManagerNamespace}})
@@ -170,8 +168,7 @@ func (e *Env) installChecks() []Check {
 			if err != nil {
 				return fail("ask for your permissions: "+render.Error(err), "")
 			}
-			user, _ := e.askUser(ctx)
-			return judgeGrant(lacks, strings.ReplaceAll(admin, "YOU", word(user)))
+			return judgeGrant(lacks, e.hint(ctx, admin))
 		})},
 		{"no other traffic-manager is in the way", e.withAPI(e.inTheWay)},
 	}

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -54,16 +53,13 @@ func (e *Env) tryIntercept(ctx context.Context) Outcome {
 	if _, err := e.askInstalled(ctx); err != nil {
 		return ok("") // what is wrong there is told elsewhere
 	}
-	user, err := e.askUser(ctx)
-	if err != nil {
-		return ok("")
-	}
+	user, _ := e.askUser(ctx) // withAPI has seen to it
 	try := &v1alpha1.Intercept{
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, GenerateName: "check-"},
 		Spec: v1alpha1.InterceptSpec{User: user, Session: "check", Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "check"},
 			Ports: []v1alpha1.InterceptPort{{LocalHost: "127.0.0.1", LocalPort: 8080}}},
 	}
-	err = e.Client.Create(ctx, try, client.DryRunAll)
+	err := e.Client.Create(ctx, try, client.DryRunAll)
 	switch {
 	case err == nil, apierrors.IsNotFound(err):
 		return ok("")

@@ -59,11 +59,7 @@ type Options struct {
 // Render renders the chart without a cluster: the same options give the same
 // bytes.
 func Render(ctx context.Context, namespace string, o Options) (*Release, error) {
-	log := debugf
-	if o.Debug != nil {
-		log = logTo(o.Debug)
-	}
-	a := action.NewInstall(&action.Configuration{Log: log})
+	a := action.NewInstall(&action.Configuration{Log: logTo(o.Debug)})
 	a.ReleaseName, a.Namespace = ReleaseName, namespace
 	a.ClientOnly, a.DryRun, a.DryRunOption = true, true, string(DryRunClient)
 	// Helm's own default is older than what the chart requires.

@@ -69,22 +69,20 @@ func Namespaces(values map[string]any) []string {
 // LicenseSecret is the name of a Secret that the user has to make; empty if there
 // is none.
 func LicenseSecret(values map[string]any) string {
-	name := word(values, "license", "secret", "name")
+	name := word(values, "license.secret.name")
 	if name == "" {
-		name = word(values, "licenseKey", "secret", "name")
+		name = word(values, "licenseKey.secret.name")
 	}
-	if word(values, "license", "key") != "" || word(values, "licenseKey", "value") != "" {
+	if word(values, "license.key") != "" || word(values, "licenseKey.value") != "" {
 		return ""
 	}
 	return name
 }
 
-// word is the string at a path of keys; empty if there is none.
-func word(values map[string]any, path ...string) string {
-	for _, key := range path[:len(path)-1] {
-		values, _ = values[key].(map[string]any)
-	}
-	s, _ := values[path[len(path)-1]].(string)
+// word is the string at a path with dots; empty if there is none.
+func word(values chartutil.Values, path string) string {
+	v, _ := values.PathValue(path) // without one it is no string
+	s, _ := v.(string)
 	return s
 }
 

@@ -59,7 +59,7 @@ func (i *Installation) ForbidsGlobal(namespace string) bool {
 // NotInstalledError.
 func Installed(ctx context.Context, r client.Reader, namespace string) (*Installation, error) {
 	var cm corev1.ConfigMap
-	err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "traffic-manager"}, &cm)
+	err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: managerName}, &cm)
 	if apierrors.IsNotFound(err) {
 		return nil, &NotInstalledError{Namespace: namespace}
 	}
@@ -75,7 +75,7 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 	}
 	return &Installation{
 		Namespace:       namespace,
-		Release:         cmp.Or(cm.Labels["app.kubernetes.io/instance"], "traffic-manager"),
+		Release:         cmp.Or(cm.Labels["app.kubernetes.io/instance"], managerName),
 		Version:         cmp.Or(cm.Data["version"], "unknown"),
 		Namespaces:      names(cm.Data["namespaces"]),
 		GlobalForbidden: names(cm.Data["forbidGlobalIntercepts"]),

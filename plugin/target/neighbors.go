@@ -34,11 +34,7 @@ func Neighbors(ctx context.Context, clients kubernetes.Interface, namespace stri
 		if cm.Name != managerName || cm.Namespace == namespace {
 			continue
 		}
-		n := Neighbor{Namespace: cm.Namespace}
-		if text := cm.Data["namespaces"]; text != "" {
-			n.Namespaces = strings.Split(text, ",")
-		}
-		out = append(out, n)
+		out = append(out, Neighbor{Namespace: cm.Namespace, Namespaces: names(cm.Data["namespaces"])})
 	}
 	return out, nil
 }
@@ -50,7 +46,7 @@ func (n *Neighbor) Serves(namespace string) bool {
 
 // Overlap says why a traffic-manager for some namespaces, nil for all, cannot be
 // beside the neighbor; nil if it can.
-func (n *Neighbor) Overlap(namespaces []string) *Obstruction {
+func (n *Neighbor) Overlap(namespaces []string) *Obstacle {
 	shared := slices.DeleteFunc(slices.Clone(namespaces), func(ns string) bool { return !n.Serves(ns) })
 	if len(namespaces) > 0 && len(shared) == 0 {
 		return nil
@@ -59,21 +55,15 @@ func (n *Neighbor) Overlap(namespaces []string) *Obstruction {
 	if n.Namespaces != nil {
 		where = "namespace " + strings.Join(n.Namespaces, ", ")
 	}
-	o := &Obstruction{Detail: fmt.Sprintf("there is a traffic-manager already, in namespace %s, for %s; two in one namespace take each other's intercepts apart",
+	o := &Obstacle{Reason: fmt.Sprintf("there is a traffic-manager already, in namespace %s, for %s; two in one namespace take each other's intercepts apart",
 		n.Namespace, where)}
 	switch {
 	case n.Namespaces == nil:
-		o.Hint = "everybody can use that one; for two side by side, both need a list of their own: --set namespaces='{…}'"
+		o.Remedy = "everybody can use that one; for two side by side, both need a list of their own: --set namespaces='{…}'"
 	case len(namespaces) == 0:
-		o.Hint = "this one needs a list of other namespaces: --set namespaces='{…}'"
+		o.Remedy = "this one needs a list of other namespaces: --set namespaces='{…}'"
 	default:
-		o.Hint = "leave " + strings.Join(shared, ", ") + " out of namespaces"
+		o.Remedy = "leave " + strings.Join(shared, ", ") + " out of namespaces"
 	}
 	return o
 }
-
-// Obstruction is what is in the way, and what to do about it.
-type Obstruction struct{ Detail, Hint string }
-
-// Error is both.
-func (o *Obstruction) Error() string { return o.Detail + ": " + o.Hint }

@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 )
 
-// Obstacle is why something cannot be intercepted.
+// Obstacle is why something cannot be done.
 type Obstacle struct {
 	// Reason is a clause that names the cause, without a capital.
 	Reason string
@@ -29,7 +29,7 @@ func (o *Obstacle) Error() string {
 }
 
 // Obstacle says why nothing in a namespace can be intercepted, nil if that is
-// not so. What `list` shows, `add` refuses with and `check` fails with is this.
+// not so. What `list` shows and `add` refuses with is this.
 // An Installation that could not be read has no obstacles to tell of.
 func (i *Installation) Obstacle(namespace string) *Obstacle {
 	switch {

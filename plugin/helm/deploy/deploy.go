@@ -67,7 +67,7 @@ func (o *Options) Connect(f *kube.Factory) error {
 		return err
 	}
 	client, err := helm.New(f, o.Namespace)
-	if err == nil && o.Apply.Debug != nil {
+	if err == nil {
 		client.LogTo(o.Apply.Debug)
 	}
 	o.Releases = client
@@ -139,8 +139,9 @@ func (o *Options) alone(ctx context.Context, rel *helm.Release, values map[strin
 	if err != nil {
 		return err
 	}
+	namespaces := helm.Namespaces(values)
 	for _, n := range neighbors {
-		problem := n.Overlap(helm.Namespaces(values))
+		problem := n.Overlap(namespaces)
 		switch {
 		case problem == nil:
 		case rel == nil && n.Namespaces == nil:
@@ -212,7 +213,7 @@ func (o *Options) change(ctx context.Context, headline, verb string, do func(con
 	return o.Print(o.Out, rel, verb)
 }
 
-// warn is the one place that prints warnings.
+// warn prints the warnings of the chart.
 func (o *Options) warn(values map[string]any) error {
 	texts, err := o.Apply.Warnings(values)
 	for _, text := range texts {
