@@ -81,13 +81,10 @@ func behind(ctx context.Context, r client.Reader, namespace, name string) (*reso
 }
 
 // Owners are the workloads whose pods a workload has, as people name them: for a
-// Service they may be several. Pods of others stand for themselves.
-func Owners(ctx context.Context, r client.Reader, w *resolve.Workload) ([]string, error) {
+// Service they may be several of those that are listed. Pods of others stand for
+// themselves.
+func Owners(ctx context.Context, r client.Reader, w *resolve.Workload, all *Listing) ([]string, error) {
 	pods, err := w.Pods(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	all, err := Workloads(ctx, r, w.Namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -134,22 +131,18 @@ func unknown(ctx context.Context, r client.Reader, namespace string, ref v1alpha
 	e := &NotFoundError{Ref: ref, Namespace: namespace}
 	kinds := map[string][]string{}
 	var names []string
-	all, err := Workloads(ctx, r, namespace)
-	if err != nil {
-		all = &Listing{}
-	}
-	for _, w := range all.Workloads {
-		names = append(names, w.Ref.Name)
-		kinds[w.Ref.Name] = append(kinds[w.Ref.Name], w.String())
-	}
 	if ref.Kind == "Service" {
-		names, kinds = nil, map[string][]string{}
 		var list corev1.ServiceList
 		if r.List(ctx, &list, client.InNamespace(namespace)) == nil {
 			for _, s := range list.Items {
 				names = append(names, s.Name)
 				kinds[s.Name] = []string{"service/" + s.Name}
 			}
+		}
+	} else if all, err := Workloads(ctx, r, namespace); err == nil {
+		for _, w := range all.Workloads {
+			names = append(names, w.Ref.Name)
+			kinds[w.Ref.Name] = append(kinds[w.Ref.Name], w.String())
 		}
 	}
 	for _, name := range Near(ref.Name, names) {

@@ -170,7 +170,7 @@ func TestWorkloads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	owners, err := Owners(t.Context(), c, web)
+	owners, err := Owners(t.Context(), c, web, found)
 	if d := cmp.Diff([]string{"daemonset/daemon", "deployment/quote", "job/job", "pod/db-0"}, owners); d != "" || err != nil {
 		t.Error(err, d)
 	}

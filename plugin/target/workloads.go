@@ -21,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
 // Listing is what can be named.
@@ -145,7 +144,7 @@ func (l *Listing) add(ctx context.Context, r client.Reader, o client.Object) err
 	var err error
 	switch o := o.(type) {
 	case *unstructured.Unstructured:
-		w, err = resolve.Get(ctx, r, o.GetNamespace(), v1alpha1.WorkloadReference{APIVersion: o.GetAPIVersion(), Kind: o.GetKind(), Name: o.GetName()})
+		w, err = resolve.FromRollout(ctx, r, o)
 		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 			return nil // gone, or its workloadRef is, or that may not be read
 		}

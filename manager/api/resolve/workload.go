@@ -68,7 +68,16 @@ func Get(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.Wo
 	case "Pod":
 		obj = &corev1.Pod{}
 	case "Rollout":
-		return w.fromRollout(ctx, r, key)
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind))
+		if err := r.Get(ctx, key, u); err != nil {
+			return nil, err
+		}
+		found, err := w.fromRollout(ctx, r, u)
+		if err != nil {
+			return nil, err
+		}
+		return found, found.learn(ctx, r)
 	case "Service":
 		return w.fromService(ctx, r, key)
 	default:
@@ -118,17 +127,17 @@ func (w *Workload) fromTemplate(uid types.UID, sel *metav1.LabelSelector, t *cor
 	return w, nil
 }
 
-// fromRollout reads an Argo Rollout, whose spec has a Deployment's shape, or
-// refers to a Deployment.
-func (w *Workload) fromRollout(ctx context.Context, r client.Reader, key client.ObjectKey) (*Workload, error) {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(schema.FromAPIVersionAndKind(w.Ref.APIVersion, w.Ref.Kind))
-	if err := r.Get(ctx, key, u); err != nil {
-		return nil, err
-	}
+// FromRollout is From for an Argo Rollout, whose spec has a Deployment's shape, or
+// refers to a Deployment, which is read.
+func FromRollout(ctx context.Context, r client.Reader, u *unstructured.Unstructured) (*Workload, error) {
+	w := &Workload{Ref: v1alpha1.WorkloadReference{APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), Name: u.GetName()}, Namespace: u.GetNamespace(), Replicas: -1}
+	return w.fromRollout(ctx, r, u)
+}
+
+func (w *Workload) fromRollout(ctx context.Context, r client.Reader, u *unstructured.Unstructured) (*Workload, error) {
 	if name, ok, _ := unstructured.NestedString(u.Object, "spec", "workloadRef", "name"); ok {
 		var d appsv1.Deployment
-		if err := r.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: name}, &d); err != nil {
+		if err := r.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: name}, &d); err != nil {
 			return nil, err
 		}
 		w.Surges = rolloutSurges(u)
@@ -136,10 +145,7 @@ func (w *Workload) fromRollout(ctx context.Context, r client.Reader, key client.
 		if n, ok, _ := unstructured.NestedInt64(u.Object, "spec", "replicas"); ok {
 			replicas = ptr.To(int32(n))
 		}
-		if _, err := w.fromTemplate(u.GetUID(), d.Spec.Selector, &d.Spec.Template, replicas); err != nil {
-			return nil, err
-		}
-		return w, w.learn(ctx, r)
+		return w.fromTemplate(u.GetUID(), d.Spec.Selector, &d.Spec.Template, replicas)
 	}
 	var shape struct {
 		Spec appsv1.DeploymentSpec `json:"spec"`
@@ -156,10 +162,7 @@ func (w *Workload) fromRollout(ctx context.Context, r client.Reader, key client.
 		return nil, fmt.Errorf("read %s: %w", w, err)
 	}
 	w.Surges = rolloutSurges(u)
-	if _, err := w.fromTemplate(u.GetUID(), shape.Spec.Selector, &shape.Spec.Template, shape.Spec.Replicas); err != nil {
-		return nil, err
-	}
-	return w, w.learn(ctx, r)
+	return w.fromTemplate(u.GetUID(), shape.Spec.Selector, &shape.Spec.Template, shape.Spec.Replicas)
 }
 
 // fromService takes the pods a Service selects or, without a selector, those

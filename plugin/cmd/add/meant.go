@@ -12,8 +12,8 @@ import (
 
 // sayWhatIsMeant tells of what somebody may not have meant: a port that nobody
 // declares, which may be a typing error, and a Service that selects the pods of
-// several workloads.
-func (o *Options) sayWhatIsMeant(ctx context.Context) {
+// several of all workloads; these are nil where it is none, or they are not known.
+func (o *Options) sayWhatIsMeant(ctx context.Context, all *target.Listing) {
 	var warnings []string
 	for _, p := range o.resolved {
 		if !resolve.Declares(o.workload, p) {
@@ -21,8 +21,8 @@ func (o *Options) sayWhatIsMeant(ctx context.Context) {
 				o.workload, resolve.Identifier(p)))
 		}
 	}
-	if o.workload.Ref.Kind == "Service" {
-		if owners, err := target.Owners(ctx, o.client, o.workload); err == nil && len(owners) > 1 {
+	if all != nil {
+		if owners, err := target.Owners(ctx, o.client, o.workload, all); err == nil && len(owners) > 1 {
 			last := len(owners) - 1
 			warnings = append(warnings, fmt.Sprintf("%s selects pods of %s and %s: all of them that have the port are intercepted",
 				o.workload, strings.Join(owners[:last], ", "), owners[last]))

@@ -142,8 +142,9 @@ func (o *Options) resolve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var all *target.Listing // where a Service stays one
 	if o.Ref.Kind == "Service" && service == "" {
-		o.sayGap(ctx)
+		all = o.sayGap(ctx)
 	}
 	if o.Service == "" {
 		o.Service = service
@@ -162,21 +163,23 @@ func (o *Options) resolve(ctx context.Context) error {
 		}
 	}
 	o.workload = w
-	o.sayWhatIsMeant(ctx)
+	o.sayWhatIsMeant(ctx, all)
 	return twice(o.Ports)
 }
 
 // sayGap warns that a Service may have one workload behind it which the user may
-// not see, so that the Service itself is intercepted.
-func (o *Options) sayGap(ctx context.Context) {
+// not see, so that the Service itself is intercepted. It returns the workloads, nil if
+// they cannot be listed.
+func (o *Options) sayGap(ctx context.Context) *target.Listing {
 	found, err := target.Workloads(ctx, o.client, o.namespace)
 	if err != nil {
-		return
+		return nil
 	}
 	if gap := found.Gap(o.namespace, o.factory.Serves); gap != "" {
 		o.progress.Done()
 		render.Warn(o.ErrOut, gap+": what "+resolve.RefString(o.Ref)+" selects is intercepted")
 	}
+	return found
 }
 
 // advise adds to a complaint about a port or a Service the flags that would do.
