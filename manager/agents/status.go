@@ -199,15 +199,15 @@ func (w *statusWriter) settle(ctx context.Context, namespace string) {
 }
 
 func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error {
-	old := ic.DeepCopy()
-	ic.Status.Pods = w.told(ic)
-	ic.Status.Connections = 0
-	for _, p := range ic.Status.Pods {
-		ic.Status.Connections += p.Connections
+	pods, connections := w.told(ic), int64(0)
+	for _, p := range pods {
+		connections += p.Connections
 	}
-	if equality.Semantic.DeepEqual(old.Status, ic.Status) {
+	if ic.Status.Connections == connections && equality.Semantic.DeepEqual(ic.Status.Pods, pods) {
 		return nil
 	}
+	old := ic.DeepCopy()
+	ic.Status.Pods, ic.Status.Connections = pods, connections
 	return client.IgnoreNotFound(w.writer.Status().Patch(ctx, ic,
 		client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})))
 }
