@@ -86,11 +86,8 @@ func (r *Intercepts) sidecarObstacle(ctx context.Context, ic *v1alpha1.Intercept
 			return refuse(v1alpha1.ReasonNotSupported, "the pod that is made in its place has another name: intercept what it belongs to, %s/%s or the workload above that", strings.ToLower(owner.Kind), owner.Name)
 		}
 	}
-	wishes, err := resolve.ReadWishes(w.Annotations)
-	switch {
-	case err != nil:
-		return refuse(v1alpha1.ReasonNotSupported, "%v", err)
-	case wishes.Inject != resolve.WishEnabled && r.Policy == webhook.WhenEnabled:
+	// Annotations that cannot be read are refused with the others below.
+	if wishes, err := resolve.ReadWishes(w.Annotations); err == nil && wishes.Inject != resolve.WishEnabled && r.Policy == webhook.WhenEnabled {
 		return refuse(v1alpha1.ReasonInjectionDisabled, "agentInjector.injectPolicy is WhenEnabled: annotate its pod template with kubectl-intercept.dev/inject: enabled")
 	}
 	ns, err := webhook.Namespace(ctx, r.Live, w.Namespace)

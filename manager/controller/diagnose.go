@@ -163,7 +163,5 @@ func refused(who, message string) *problem {
 }
 
 func ready(p *corev1.Pod) bool {
-	return p.DeletionTimestamp == nil && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
+	return p.DeletionTimestamp == nil && isTrue(p, corev1.PodReady)
 }

@@ -119,6 +119,7 @@ func (r *Intercepts) advance(ctx context.Context, ic *v1alpha1.Intercept) (time.
 		return 0, err
 	}
 	var w *resolve.Workload
+	var pods []corev1.Pod
 	if problem == nil {
 		w, problem, err = r.resolve(ctx, ic)
 		if err != nil {
@@ -126,7 +127,10 @@ func (r *Intercepts) advance(ctx context.Context, ic *v1alpha1.Intercept) (time.
 		}
 	}
 	if problem == nil {
-		problem, err = r.conflict(ctx, ic, w)
+		if pods, err = w.Pods(ctx, r.Client); err != nil {
+			return 0, err
+		}
+		problem, err = r.conflict(ctx, ic, w, pods)
 		if err != nil {
 			return 0, err
 		}
@@ -140,10 +144,6 @@ func (r *Intercepts) advance(ctx context.Context, ic *v1alpha1.Intercept) (time.
 	}
 	set(ic, v1alpha1.ConditionResolved, metav1.ConditionTrue, v1alpha1.ReasonResolved,
 		resolve.RefString(ic.Spec.Workload)+" port "+ic.Status.Port)
-	pods, err := w.Pods(ctx, r.Client)
-	if err != nil {
-		return 0, err
-	}
 	prune(ic, pods)
 	attached, again, err := r.attach(ctx, ic, w, pods)
 	if err != nil {

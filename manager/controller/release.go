@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -29,7 +30,7 @@ func (r *Intercepts) hold(ctx context.Context, p *corev1.Pod) (map[string]string
 	if err != nil {
 		return nil, err
 	}
-	if w.Ref.Kind == "ReplicaSet" || !w.Surges {
+	if !w.Surges {
 		return nil, nil
 	}
 	var rs appsv1.ReplicaSet
@@ -103,17 +104,13 @@ func (r *Intercepts) takeBack(ctx context.Context, w *resolve.Workload, p *corev
 // workloadOf is what a pod's controller belongs to: the Deployment or Rollout of
 // a ReplicaSet, else the controller itself.
 func (r *Intercepts) workloadOf(ctx context.Context, p *corev1.Pod, owner *metav1.OwnerReference) (*resolve.Workload, error) {
-	ref := v1alpha1.WorkloadReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name}
-	w, err := resolve.Get(ctx, r.Live, p.Namespace, ref)
-	if err != nil || owner.Kind != "ReplicaSet" {
-		return w, err
+	above := owner
+	if owner.Kind == "ReplicaSet" {
+		var rs appsv1.ReplicaSet
+		if err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: owner.Name}, &rs); err != nil {
+			return nil, err
+		}
+		above = cmp.Or(metav1.GetControllerOf(&rs), owner)
 	}
-	var rs appsv1.ReplicaSet
-	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: owner.Name}, &rs); err != nil {
-		return nil, err
-	}
-	if above := metav1.GetControllerOf(&rs); above != nil {
-		return resolve.Get(ctx, r.Live, p.Namespace, v1alpha1.WorkloadReference{APIVersion: above.APIVersion, Kind: above.Kind, Name: above.Name})
-	}
-	return w, nil
+	return resolve.Get(ctx, r.Live, p.Namespace, v1alpha1.WorkloadReference{APIVersion: above.APIVersion, Kind: above.Kind, Name: above.Name})
 }

@@ -225,7 +225,7 @@ func (r *Intercepts) room(ctx context.Context, w *resolve.Workload, p *corev1.Po
 	return why, nil
 }
 
-// maker is who makes the workload's pods; nil when there is no telling.
+// maker is the controller that makes the workload's pods; nil when there is no telling.
 func maker(w *resolve.Workload, pods []corev1.Pod) *metav1.OwnerReference {
 	if slices.Contains([]string{"StatefulSet", "DaemonSet", "ReplicaSet"}, w.Ref.Kind) {
 		return &metav1.OwnerReference{Kind: w.Ref.Kind, Name: w.Ref.Name, UID: w.UID}

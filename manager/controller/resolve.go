@@ -62,30 +62,27 @@ func (r *Intercepts) resolve(ctx context.Context, ic *v1alpha1.Intercept) (*reso
 	return w, nil, nil
 }
 
-// conflict finds an Intercept that has one of the ports in one of the pods, and
-// the better claim.
-func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload) (*problem, error) {
+// conflict finds an Intercept that has one of the ports in one of the workload's pods,
+// and the better claim.
+func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, pods []corev1.Pod) (*problem, error) {
 	var list v1alpha1.InterceptList
 	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace)); err != nil {
-		return nil, err
-	}
-	mine, err := w.Pods(ctx, r.Client)
-	if err != nil {
 		return nil, err
 	}
 	own := r.claim(ctx, ic)
 	for i := range list.Items {
 		other := &list.Items[i]
-		if other.UID == ic.UID || !plan.Accepted(other) || !r.claim(ctx, other).precedes(own) {
+		port := shared(ic, other)
+		if port == "" || other.UID == ic.UID || !plan.Accepted(other) || !r.claim(ctx, other).precedes(own) {
 			continue
 		}
 		ow, err := resolve.Get(ctx, r.Client, other.Namespace, other.Spec.Workload)
 		if err != nil {
 			continue // its workload is gone
 		}
-		if p := shared(ic, other); p != "" && overlaps(w, ow, mine) {
+		if overlaps(w, ow, pods) {
 			return &problem{v1alpha1.ReasonPortTaken, fmt.Sprintf("port %s of %s is intercepted by %s since %s (intercept %s)",
-				p, resolve.RefString(ic.Spec.Workload), other.Spec.User,
+				port, resolve.RefString(ic.Spec.Workload), other.Spec.User,
 				other.CreationTimestamp.UTC().Format("2006-01-02 15:04:05 UTC"), other.Name)}, nil
 		}
 	}
@@ -101,8 +98,8 @@ type claim struct {
 }
 
 // precedes says that the claim is better than another: of two different ones,
-// one is, so that no port has two owners. Who has waited out an absence keeps
-// the port.
+// one is, so that no port has two owners. The claim that has waited out an absence
+// keeps the port.
 func (c claim) precedes(o claim) bool {
 	order := func(b bool) int {
 		if b {

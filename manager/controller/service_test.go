@@ -102,7 +102,9 @@ func TestServiceWithoutPods(t *testing.T) {
 	late.Status.Ports = ic.Status.Ports // known from before
 	service, err := resolve.Get(t.Context(), w, "shop", late.Spec.Workload)
 	w.must(err)
-	if p, err := w.ics.conflict(t.Context(), late, service); err != nil || p == nil || p.reason != v1alpha1.ReasonPortTaken {
+	pods, err := service.Pods(t.Context(), w)
+	w.must(err)
+	if p, err := w.ics.conflict(t.Context(), late, service, pods); err != nil || p == nil || p.reason != v1alpha1.ReasonPortTaken {
 		t.Errorf("the claim of an intercept without pods is lost: %+v, %v", p, err)
 	}
 }

@@ -45,7 +45,7 @@ func Setup(mgr ctrl.Manager, ic *Intercepts, s *Sessions) error {
 		Complete(s)
 }
 
-// SameOwner says that two states are of a ReplicaSet that belongs to whom it did.
+// SameOwner says that two states are of a ReplicaSet that has the owner it had.
 // ReplicaSets count pods all the time, which concerns nobody here.
 func SameOwner(before, now any) bool {
 	a, ok := before.(*appsv1.ReplicaSet)

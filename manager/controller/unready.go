@@ -157,9 +157,7 @@ func pending(pod *corev1.Pod) string {
 
 // restarts says that an init container is one that runs on: a native sidecar.
 func restarts(pod *corev1.Pod, name string) bool {
-	return slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool {
-		return c.Name == name && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-	})
+	return slices.ContainsFunc(resolve.Containers(&pod.Spec), func(c corev1.Container) bool { return c.Name == name })
 }
 
 // runs says that a pod runs and can be reached.
@@ -208,14 +206,18 @@ func (r *Intercepts) unserved(ctx context.Context, ic *v1alpha1.Intercept, a *at
 			return strings.Join(a.lost, "; "), nil
 		}
 	}
+	return strings.Join(append(slices.Clone(a.lost), a.away()), "; "), nil
+}
+
+// away says which running pods are not ready, or not for long, and why. There is one.
+func (a *attached) away() string {
 	first := a.unready[0]
 	if len(a.unready) == 1 {
 		state := "is not ready, so Services send it nothing"
 		if ready(first) {
 			state = "does not stay ready, so Services send it nothing most of the time"
 		}
-		text := fmt.Sprintf("pod %s %s: %s", first.Name, state, unready(first))
-		return strings.Join(append(slices.Clone(a.lost), text+"; "+more(first)), "; "), nil
+		return fmt.Sprintf("pod %s %s: %s; %s", first.Name, state, unready(first), more(first))
 	}
 	var each []string
 	for _, p := range a.unready[:min(shown, len(a.unready))] {
@@ -225,8 +227,7 @@ func (r *Intercepts) unserved(ctx context.Context, ic *v1alpha1.Intercept, a *at
 	if slices.ContainsFunc(a.unready, ready) {
 		state = "are not ready or do not stay ready, so Services send them nothing most of the time"
 	}
-	text := fmt.Sprintf("%d of %d pods %s: %s", len(a.unready), a.pods, state, strings.Join(each, "; "))
-	return strings.Join(append(slices.Clone(a.lost), text+"; "+more(first)), "; "), nil
+	return fmt.Sprintf("%d of %d pods %s: %s; %s", len(a.unready), a.pods, state, strings.Join(each, "; "), more(first))
 }
 
 // more is what a person types next.

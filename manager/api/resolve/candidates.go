@@ -57,7 +57,8 @@ func candidates(w *Workload, wishes Wishes, services []corev1.Service) ([]v1alph
 		}
 	}
 	ofServices := slices.Clone(all)
-	for _, p := range declaredPorts(&w.Spec) {
+	declared := declaredPorts(&w.Spec)
+	for _, p := range declared {
 		if !wishes.Limited() || slices.ContainsFunc(ofServices, func(o v1alpha1.ResolvedPort) bool { return same(o, p) }) {
 			add(p)
 		}
@@ -67,8 +68,8 @@ func candidates(w *Workload, wishes Wishes, services []corev1.Service) ([]v1alph
 		if err != nil {
 			return nil, err
 		}
-		if i := slices.IndexFunc(declaredPorts(&w.Spec), func(o v1alpha1.ResolvedPort) bool { return same(o, p) }); i >= 0 {
-			p = declaredPorts(&w.Spec)[i] // under its name
+		if i := slices.IndexFunc(declared, func(o v1alpha1.ResolvedPort) bool { return same(o, p) }); i >= 0 {
+			p = declared[i] // under its name
 		}
 		add(p)
 	}

@@ -102,10 +102,8 @@ func resolvePorts(w *Workload, services []corev1.Service, service string, asks [
 			return nil, err
 		}
 		p.LocalHost, p.LocalPort = ask.LocalHost, ask.LocalPort
-		for _, other := range out {
-			if other.ContainerPort == p.ContainerPort && other.Protocol == p.Protocol {
-				return nil, &PortError{Port: ask.Port, Reason: fmt.Sprintf("two --port flags lead to port %d of %s", p.ContainerPort, w)}
-			}
+		if slices.ContainsFunc(out, func(o v1alpha1.ResolvedPort) bool { return same(o, p) }) {
+			return nil, &PortError{Port: ask.Port, Reason: fmt.Sprintf("two --port flags lead to port %d of %s", p.ContainerPort, w)}
 		}
 		out = append(out, p)
 	}

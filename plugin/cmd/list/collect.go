@@ -105,7 +105,10 @@ func forbidden(err error) (bool, error) {
 
 // sayGap warns, once, about what is missing from the list.
 func (o *Options) sayGap(found *target.Listing) {
-	if gap := found.Gap(o.namespace, o.factory.Serves); gap != "" && !o.warned {
+	if o.warned {
+		return
+	}
+	if gap := found.Gap(o.namespace, o.factory.Serves); gap != "" {
 		o.warned = true
 		o.warn(gap)
 	}
@@ -129,8 +132,7 @@ func newRow(namespace string, ref v1alpha1.WorkloadReference) Workload {
 // lives says whether a workload has pods that are neither finished nor going away.
 func lives(w *resolve.Workload, pods []corev1.Pod) bool {
 	return slices.ContainsFunc(pods, func(p corev1.Pod) bool {
-		return p.Namespace == w.Namespace && p.DeletionTimestamp == nil && w.Matches(&p) &&
-			p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+		return p.Namespace == w.Namespace && resolve.Lives(&p) && w.Matches(&p)
 	})
 }
 
