@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -42,6 +43,9 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 	settings, err := control.SettingsFrom(getenv)
 	if err != nil {
 		return nil, fmt.Errorf("read environment: %w", err)
+	}
+	if len(settings.PodAddrs) == 0 {
+		settings.PodAddrs = capture.PodAddrs()
 	}
 	identity, err := control.NewIdentity(settings)
 	if err != nil {

@@ -37,7 +37,7 @@ func (s *Set) Apply(cfg *rpc.AgentConfig) {
 	var routes []*relay.Route
 	for i, c := range wanted {
 		s.want(i, c)
-		routes = append(routes, relay.RouteOf(c))
+		routes = append(routes, s.ports[i].route)
 	}
 	s.opener.Keep(routes)
 	s.enforce()

@@ -103,13 +103,12 @@ func (s *Set) Report() *rpc.AgentReport {
 		if p.protocol == capture.UDP {
 			protocol = rpc.Protocol_UDP
 		}
-		r.Ports = append(r.Ports, &rpc.PortReport{
+		report := &rpc.PortReport{
 			Port: uint32(p.number), Protocol: protocol, InterceptUid: p.route.UID,
 			State: p.state, Message: p.message,
-			Connections: p.counters.Connections.Load(), Fallbacks: p.counters.Fallbacks.Load(), Missed: p.counters.Reasons(),
-			BytesIn: p.counters.BytesIn.Load(), BytesOut: p.counters.BytesOut.Load(),
-			LastConnection: p.counters.LastConnection.Load(),
-		})
+		}
+		p.counters.Report(report)
+		r.Ports = append(r.Ports, report)
 	}
 	return r
 }

@@ -78,11 +78,8 @@ type Set struct {
 	cutDrains context.CancelFunc
 }
 
-// New returns an empty Set. Pod are the pod's addresses; none: those of the interfaces.
+// New returns an empty Set. Pod are the pod's addresses.
 func New(ctx context.Context, pod []netip.Addr, table *capture.Table, opener *relay.Opener, log *slog.Logger) *Set {
-	if len(pod) == 0 {
-		pod = capture.PodAddrs()
-	}
 	s := &Set{
 		ctx: ctx, pod: pod, table: table, opener: opener, log: log,
 		changed: make(chan struct{}, 1), ports: map[id]*port{},

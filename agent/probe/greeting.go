@@ -100,7 +100,7 @@ type AckFilter struct {
 func NewAckFilter() *AckFilter { return &AckFilter{left: len(http2.ClientPreface)} }
 
 // Done says that the answer has come: nothing more is taken out.
-func (f *AckFilter) Done() bool { return f.done && len(f.head) == 0 }
+func (f *AckFilter) Done() bool { return f.done }
 
 // Feed appends to out what passes of in.
 func (f *AckFilter) Feed(out, in []byte) []byte {

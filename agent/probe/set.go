@@ -58,6 +58,9 @@ func Of(c *rpc.CapturePort) *Set {
 	if len(s.http) == 0 && len(s.https) == 0 && !s.tcp && !s.grpc {
 		return nil
 	}
+	if len(s.https) == 0 && !s.tcp && !s.grpc {
+		return s // HTTP tells by itself, wherever it comes from
+	}
 	s.nodes = gateways()
 	for _, text := range c.NodeAddresses {
 		if a, err := netip.ParseAddr(text); err == nil {

@@ -58,6 +58,12 @@ type Counters struct {
 	missed [len(reasons)]atomic.Uint64 // of Fallbacks, by reason
 }
 
+// Report puts the counts into r.
+func (c *Counters) Report(r *rpc.PortReport) {
+	r.Connections, r.Fallbacks, r.Missed = c.Connections.Load(), c.Fallbacks.Load(), c.Reasons()
+	r.BytesIn, r.BytesOut, r.LastConnection = c.BytesIn.Load(), c.BytesOut.Load(), c.LastConnection.Load()
+}
+
 // Arrived counts a connection.
 func (c *Counters) Arrived() {
 	c.Connections.Add(1)

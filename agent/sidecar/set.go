@@ -63,13 +63,9 @@ type Set struct {
 	generation uint64
 }
 
-// Listen takes the ports. Pod are the pod's addresses; none: those of the
-// interfaces. One that cannot be listened on is an error, since callers are led
-// there.
+// Listen takes the ports. Pod are the pod's addresses. One that cannot be listened on
+// is an error, since callers are led there.
 func Listen(ctx context.Context, pod []netip.Addr, s *rpc.Sidecar, opener *relay.Opener, log *slog.Logger) (*Set, error) {
-	if len(pod) == 0 {
-		pod = capture.PodAddrs()
-	}
 	set := &Set{ctx: ctx, pod: pod, opener: opener, log: log, changed: make(chan struct{}, 1)}
 	for _, sp := range s.Ports {
 		p := &port{SidecarPort: sp, cancel: func() {}}
@@ -106,10 +102,11 @@ func (s *Set) Apply(cfg *rpc.AgentConfig) {
 		for _, c := range cfg.Ports {
 			if c.Port == uint32(p.Number) && c.Protocol.String() == p.Protocol && c.Route != nil {
 				want = c
-				routes = append(routes, relay.RouteOf(c))
 			}
 		}
-		s.lead(p, want)
+		if s.lead(p, want); p.route != nil {
+			routes = append(routes, p.route)
+		}
 	}
 	s.opener.Keep(routes)
 	s.signal()
@@ -226,13 +223,12 @@ func (s *Set) Report() *rpc.AgentReport {
 		if p.route == nil {
 			continue
 		}
-		r.Ports = append(r.Ports, &rpc.PortReport{
+		report := &rpc.PortReport{
 			Port: uint32(p.Number), Protocol: rpc.Protocol(rpc.Protocol_value[p.Protocol]), InterceptUid: p.route.UID,
 			State: p.state, Message: p.message,
-			Connections: p.counters.Connections.Load(), Fallbacks: p.counters.Fallbacks.Load(), Missed: p.counters.Reasons(),
-			BytesIn: p.counters.BytesIn.Load(), BytesOut: p.counters.BytesOut.Load(),
-			LastConnection: p.counters.LastConnection.Load(),
-		})
+		}
+		p.counters.Report(report)
+		r.Ports = append(r.Ports, report)
 	}
 	return r
 }

@@ -38,11 +38,8 @@ func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bo
 			l.queued.Add(-int64(len(p)))
 			wrote = cmp.Or(wrote, f.write(laptop, p))
 		case err := <-ended:
-			if time.Since(began) > refusal {
+			if err == nil || time.Since(began) > refusal {
 				return nil // it had the datagrams
-			}
-			if err == nil {
-				return nil
 			}
 			return errors.Join(err, wrote)
 		case <-f.ctx.Done():
@@ -68,8 +65,8 @@ func (l *Listener) fromLaptop(f *flow, laptop tunnel.Stream) error {
 	}
 }
 
-// write sends a datagram. A laptop that does not take it is reset, which who
-// reads from it hears.
+// write sends a datagram. A laptop that does not take it is reset, and fromLaptop
+// hears of that.
 func (f *flow) write(laptop tunnel.Stream, p []byte) error {
 	if err := tunnel.WriteDatagram(laptop, p); err != nil {
 		laptop.Reset()
