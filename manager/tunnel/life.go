@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -26,7 +25,7 @@ type life struct {
 	signs bool
 
 	mu    sync.Mutex // held while a chunk is written
-	wrote atomic.Bool
+	wrote bool       // since the last tick; under mu
 	timer *time.Timer
 }
 
@@ -42,7 +41,7 @@ func newLife(t *tls.Conn, raw *RecordConn, signs bool) *life {
 // begin and end surround the writing of a chunk.
 func (l *life) begin() {
 	l.mu.Lock()
-	l.wrote.Store(true)
+	l.wrote = true
 }
 
 func (l *life) end() { l.mu.Unlock() }
@@ -55,7 +54,9 @@ func (l *life) tick() {
 		return
 	}
 	defer l.mu.Unlock()
-	if l.wrote.Swap(false) || l.give() == nil {
+	wrote := l.wrote
+	l.wrote = false
+	if wrote || l.give() == nil {
 		l.timer.Reset(signEvery)
 	}
 }

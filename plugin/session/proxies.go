@@ -135,13 +135,13 @@ func (p *process) release(ctx context.Context, by string) error {
 	}
 	defer done()
 	defer n.release()
-	p.mu.Lock()
-	before := p.state.Device
-	p.mu.Unlock()
-	p.remember(func(s *state.State) { s.Release(by) })
-	p.mu.Lock()
-	device, proxies := p.state.Device, p.state.Proxies
-	p.mu.Unlock()
+	var before, device *state.Device
+	var proxies []state.Proxy
+	p.remember(func(s *state.State) {
+		before = s.Device
+		s.Release(by)
+		device, proxies = s.Device, s.Proxies
+	})
 	n.closeProxies(func(x state.Proxy) bool {
 		return !slices.ContainsFunc(proxies, func(o state.Proxy) bool { return o.Address == x.Address })
 	})

@@ -90,7 +90,7 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 
 func (h *handler) open(ctx context.Context, p tunnel.Protocol, to netip.AddrPort, outside bool) (outbound.Conn, error) {
 	if outside {
-		return h.dialer.OpenOutside(ctx, p, to.String(), nil, h.around)
+		return h.dialer.OpenOutside(ctx, p, to.String(), h.around)
 	}
 	return h.dialer.Open(ctx, p, to.String(), nil)
 }
@@ -166,12 +166,13 @@ func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 	real, ok := h.real(f.To.Addr())
 	to := netip.AddrPortFrom(real, f.To.Port())
 	near := tunnel.NewDatagrams(f, udpIdle)
+	outside := ok && h.outside(f.To.Addr(), real)
 	switch {
 	case !ok:
 		f.Refuse()
-	case h.inside(f.To.Addr(), real), h.outside(f.To.Addr(), real):
+	case outside, h.inside(f.To.Addr(), real):
 		dctx, cancel := context.WithTimeout(ctx, dialTime)
-		far, err := h.open(dctx, tunnel.UDP, to, h.outside(f.To.Addr(), real))
+		far, err := h.open(dctx, tunnel.UDP, to, outside)
 		cancel()
 		if err != nil {
 			h.log.Debug("datagrams refused", "to", to, "error", err)

@@ -19,11 +19,11 @@ type Direct func(ctx context.Context, network, addr string) (net.Conn, error)
 // Service, a pod on its node's network, or what an ExternalName leads to. A pod
 // would reach it, so the cluster is asked first; where the user may not go that
 // way this machine dials it. Denials remembers what was reached neither way.
-func (d *Dialer) OpenOutside(ctx context.Context, p tunnel.Protocol, target string, first []byte, direct Direct) (Conn, error) {
-	c, err := d.open(ctx, p, target, first)
+func (d *Dialer) OpenOutside(ctx context.Context, p tunnel.Protocol, target string, direct Direct) (Conn, error) {
+	c, err := d.open(ctx, p, target, nil)
 	switch {
 	case errors.Is(err, tunnel.ErrDenied):
-		near, nerr := direct.open(ctx, p, target, first)
+		near, nerr := direct.open(ctx, p, target)
 		if nerr == nil {
 			return near, nil
 		}
@@ -38,7 +38,7 @@ func (d *Dialer) OpenOutside(ctx context.Context, p tunnel.Protocol, target stri
 }
 
 // open is a connection from this machine, as if it was a flow.
-func (dial Direct) open(ctx context.Context, p tunnel.Protocol, addr string, first []byte) (Conn, error) {
+func (dial Direct) open(ctx context.Context, p tunnel.Protocol, addr string) (Conn, error) {
 	network := "tcp"
 	if p == tunnel.UDP {
 		network = "udp"
@@ -55,12 +55,6 @@ func (dial Direct) open(ctx context.Context, p tunnel.Protocol, addr string, fir
 	} else {
 		c.Close()
 		return nil, fmt.Errorf("dial %s: not a TCP connection", addr)
-	}
-	if len(first) > 0 {
-		if _, err := c.Write(first); err != nil {
-			c.Close()
-			return nil, err
-		}
 	}
 	return &lineConn{s: s, lines: new(atomic.Int64)}, nil
 }

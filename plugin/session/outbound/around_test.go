@@ -28,7 +28,7 @@ func TestOpenOutside(t *testing.T) {
 	} {
 		d := &Dialer{Session: "s", Group: w.dialer.Group, Denials: new(Denials)}
 		dialled := false
-		conn, err := d.OpenOutside(t.Context(), tunnel.TCP, c.target, nil, func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := d.OpenOutside(t.Context(), tunnel.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dialled = true
 			if c.direct != nil {
 				return nil, c.direct

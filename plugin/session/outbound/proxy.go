@@ -104,7 +104,7 @@ func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, po
 		target := netip.AddrPortFrom(a, port).String()
 		var c Conn
 		if p.Inside != nil && !p.Inside(a.Unmap()) {
-			c, err = p.Dialer.OpenOutside(ctx, proto, target, nil, p.Direct)
+			c, err = p.Dialer.OpenOutside(ctx, proto, target, p.Direct)
 		} else {
 			c, err = p.Dialer.Open(ctx, proto, target, nil)
 		}
@@ -123,7 +123,7 @@ func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, po
 func unasked(err error) bool { return errors.Is(err, ErrAway) || errors.Is(err, tunnel.ErrNoCarrier) }
 
 func (p *Proxy) direct(ctx context.Context, proto tunnel.Protocol, host string, port uint16) (Conn, error) {
-	return p.Direct.open(ctx, proto, net.JoinHostPort(host, strconv.Itoa(int(port))), nil)
+	return p.Direct.open(ctx, proto, net.JoinHostPort(host, strconv.Itoa(int(port))))
 }
 
 // datagrams end with the program's side: nobody would get the answers.

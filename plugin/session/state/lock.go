@@ -25,7 +25,7 @@ func (d *Dir) Lock() (*Lock, error) { return d.lock(tryLock) }
 func (d *Dir) lock(try func(*os.File) error) (*Lock, error) {
 	f, err := os.OpenFile(d.file(lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, unusable(d.file("lock"), err)
+		return nil, unusable(d.file(lockFile), err)
 	}
 	if err := try(f); err != nil {
 		f.Close()
