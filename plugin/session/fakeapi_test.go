@@ -49,6 +49,7 @@ type cluster struct {
 	changed chan struct{}     // closed at every change
 	carried int               // carriers that were welcome
 	conns   []net.Conn        // theirs
+	cuts    int               // how often all connections were broken
 	keys    *tunnel.LineKeys  // of the last session that was
 	offers  chan offered      // lines
 }
@@ -148,7 +149,7 @@ func (c *cluster) sessions() []string {
 
 func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
-	user := c.users[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+	user, cuts := c.users[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")], c.cuts
 	c.mu.Unlock()
 	switch {
 	case user == "":
@@ -159,7 +160,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case c.missing:
 		reply(w, nil, apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.Group, Resource: "sessions"}, ""))
 	case r.Header.Get("Upgrade") == tunnel.UpgradeProtocol:
-		c.carry(w, r)
+		c.carry(w, r, cuts)
 	case r.Header.Get("Upgrade") == tunnel.LineUpgradeProtocol:
 		c.offer(w, r)
 	case strings.Contains(r.URL.Path, "/sessions") && c.refuse == r.Method:
@@ -262,8 +263,9 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// carry is the traffic-manager's end of a carrier.
-func (c *cluster) carry(w http.ResponseWriter, r *http.Request) {
+// carry is the traffic-manager's end of a carrier that was admitted after so many
+// cuts: a later one breaks it, also while it is being set up.
+func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 	if !strings.HasSuffix(r.URL.Path, "/services/https:traffic-manager:tunnel/proxy/tunnel") {
 		http.NotFound(w, r)
 		return
@@ -286,6 +288,11 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	s, _ := c.objects[apiPrefix+"/namespaces/intercept-system/sessions/"+hello.Session].(*v1alpha1.Session)
 	ok := s != nil && s.Spec.TokenHash == hex.EncodeToString(sum[:])
+	if c.cuts > cuts {
+		c.mu.Unlock()
+		conn.Close()
+		return
+	}
 	if ok {
 		c.carried++
 		c.conns = append(c.conns, conn)
@@ -336,6 +343,7 @@ func (c *cluster) cut() {
 		conn.Close()
 	}
 	c.conns = nil
+	c.cuts++
 }
 
 // carriers is how many were welcome so far.
