@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
@@ -74,14 +76,18 @@ func Of(ctx context.Context, cfg Config) ([]Known, error) {
 
 // Others are all but those of the command line.
 func Others(ctx context.Context, cfg Config) ([]Known, error) {
-	all, err := All(ctx)
+	dirs, err := state.List()
 	if err != nil {
 		return nil, err
 	}
 	own, err := dirOf(cfg)
-	others := slices.DeleteFunc(all, func(k Known) bool {
-		return err == nil && k.dir.Path() == own.Path() || err != nil && k.named(cfg)
-	})
+	if err == nil { // it is not asked
+		dirs = slices.DeleteFunc(dirs, func(d *state.Dir) bool { return d.Path() == own.Path() })
+	}
+	others := known(ctx, dirs)
+	if err != nil {
+		others = slices.DeleteFunc(others, func(k Known) bool { return k.named(cfg) })
+	}
 	return flagged(others, cfg), nil
 }
 
@@ -158,6 +164,17 @@ func (k *Known) Held() bool { return k.held }
 
 // Client speaks to the process.
 func (k *Known) Client() *Client { return newClient(k.dir) }
+
+// Served are the intercepts that the process serves.
+func (k *Known) Served() []types.NamespacedName {
+	var list []types.NamespacedName
+	if k.Status != nil {
+		for _, i := range k.Status.Intercepts {
+			list = append(list, types.NamespacedName{Namespace: i.Namespace, Name: i.Name})
+		}
+	}
+	return list
+}
 
 // Online says that it gives this machine's programs access to a cluster, or
 // would, if it were not dead.

@@ -30,6 +30,8 @@ type Listing struct {
 	// Unlisted are resources that the user may not list, so that workloads may be
 	// missing. Rollouts are among them also where the cluster has none.
 	Unlisted []string
+	// Pods are all of the namespaces, whatever opts choose.
+	Pods []corev1.Pod
 }
 
 // RolloutResource is Unlisted's word for Rollouts.
@@ -66,13 +68,14 @@ func Workloads(ctx context.Context, r client.Reader, namespace string, opts ...c
 	opts = append([]client.ListOption{here}, opts...)
 	found := &Listing{}
 	var sets appsv1.ReplicaSetList // all of them, for they say whose pods are whose
+	var pods corev1.PodList
 	kinds := []kind{
 		{resource: "deployments.apps", name: "Deployment", list: &appsv1.DeploymentList{}, opts: opts},
 		{resource: "statefulsets.apps", name: "StatefulSet", list: &appsv1.StatefulSetList{}, opts: opts},
 		{resource: "daemonsets.apps", name: "DaemonSet", list: &appsv1.DaemonSetList{}, opts: opts},
 		{resource: "replicasets.apps", name: "ReplicaSet", list: &sets, opts: []client.ListOption{here}},
 		{resource: "jobs.batch", name: "Job", list: &batchv1.JobList{}, opts: opts},
-		{resource: "pods", name: "Pod", list: &corev1.PodList{}, opts: opts},
+		{resource: "pods", name: "Pod", list: &pods, opts: []client.ListOption{here}},
 		{resource: RolloutResource, name: "Rollout", list: rolloutList(), opts: opts},
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -82,6 +85,7 @@ func Workloads(ctx context.Context, r client.Reader, namespace string, opts ...c
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	found.Pods = pods.Items
 	nameable := map[string]bool{}
 	for _, k := range kinds {
 		if k.forbidden != nil {

@@ -22,11 +22,10 @@ import (
 // is left out, and said once.
 func (o *Options) collect(ctx context.Context) ([]Workload, error) {
 	var (
-		found         *target.Listing
-		manager       *target.Installation
-		pods          corev1.PodList
-		intercepts    []v1alpha1.Intercept
-		hidden, blind bool // pods, intercepts
+		found      *target.Listing
+		manager    *target.Installation
+		intercepts []v1alpha1.Intercept
+		blind      bool // the user may not list intercepts
 	)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -35,10 +34,6 @@ func (o *Options) collect(ctx context.Context) ([]Workload, error) {
 	})
 	g.Go(func() (err error) {
 		manager, err = target.InstalledIfReadable(gctx, o.client, o.factory.ManagerNamespace)
-		return err
-	})
-	g.Go(func() (err error) {
-		hidden, err = forbidden(o.client.List(gctx, &pods, client.InNamespace(o.namespace)))
 		return err
 	})
 	g.Go(func() (err error) {
@@ -53,13 +48,14 @@ func (o *Options) collect(ctx context.Context) ([]Workload, error) {
 		found.Unlisted = append(found.Unlisted, "intercepts."+v1alpha1.Group)
 	}
 	o.sayGap(found)
+	hidden := slices.Contains(found.Unlisted, "pods")
 	var rows []Workload
 	for _, w := range found.Workloads {
 		row := newRow(w.Namespace, w.Ref)
 		switch obstacle := manager.WorkloadObstacle(w); {
 		case obstacle != nil:
 			row.State, row.Message = Impossible, "not interceptable: "+obstacle.Reason
-		case !hidden && !lives(w, pods.Items):
+		case !hidden && !lives(w, found.Pods):
 			row.State, row.Message = Impossible, "not interceptable: no pods"
 		case blind:
 			row.State, row.Message = Unknown, "not known: you may not list intercepts"

@@ -26,15 +26,18 @@ type FailedProbe struct {
 // mostProbes bounds what is shown of one intercept.
 const mostProbes = 3
 
-// failedProbes reads the events that the kubelet writes of an intercept's pods
-// when a probe fails; nothing where the user may not read events.
-func failedProbes(ctx context.Context, c client.Client, i *v1alpha1.Intercept) []FailedProbe {
+// unhealthy are the events that the kubelet writes in a namespace when a probe fails;
+// none where the user may not read events.
+func unhealthy(ctx context.Context, c client.Client, namespace string) []corev1.Event {
 	var list corev1.EventList
-	if err := c.List(ctx, &list, client.InNamespace(i.Namespace), client.MatchingFields{"reason": "Unhealthy"}); err != nil {
-		return nil
-	}
+	_ = c.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{"reason": "Unhealthy"})
+	return list.Items
+}
+
+// failedProbes are those of an intercept's pods.
+func failedProbes(events []corev1.Event, i *v1alpha1.Intercept) []FailedProbe {
 	var failed []FailedProbe
-	for _, e := range list.Items {
+	for _, e := range events {
 		last := e.LastTimestamp.Time
 		if last.IsZero() {
 			last = e.EventTime.Time

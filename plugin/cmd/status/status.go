@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
@@ -154,13 +155,13 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 	installed, absent := target.Installed(ctx, c, s.Manager.Namespace)
 	if absent == nil {
 		s.Manager.Version, s.License = installed.Version, installed.License
-		s.Manager.Installed = true
 	}
 	// They are there without a traffic-manager, too.
 	visible, err := target.VisibleIntercepts(ctx, c, s.Namespace, s.Manager.Namespace)
 	if err != nil {
 		return cmp.Or(absent, err)
 	}
+	events := map[string][]corev1.Event{} // by namespace
 	for _, i := range visible {
 		if i.Spec.User == s.User || i.Namespace == s.Namespace {
 			d := describe(&i)
@@ -168,7 +169,10 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 				d.Elsewhere = s.elsewhere(ctx, c, i.Spec.Session)
 			}
 			d.leftBehind(absent)
-			d.Probes = failedProbes(ctx, c, &i)
+			if _, read := events[i.Namespace]; !read {
+				events[i.Namespace] = unhealthy(ctx, c, i.Namespace)
+			}
+			d.Probes = failedProbes(events[i.Namespace], &i)
 			s.Intercepts = append(s.Intercepts, d)
 		}
 	}

@@ -93,16 +93,15 @@ func (o *Options) reportAgents(ctx context.Context, where *scope, released []v1a
 				"callers are refused until the pods of %s are replaced\n", i.Namespace, i.Name, resolve.RefString(i.Spec.Workload))
 		}
 	}
-	running, err := o.pods(ctx, where, hasAgent)
+	pods, err := o.pods(ctx, where, hasAgent, hasEnded)
 	if err != nil {
 		fmt.Fprintf(o.ErrOut, "Warning: cannot tell in which pods agents stay: %v\n", err)
 		return
 	}
-	if len(running) > 0 {
+	if running := pods[0]; len(running) > 0 {
 		fmt.Fprintf(o.ErrOut, "Idle agents stay until these pods are replaced: %s\n", strings.Join(running, ", "))
 	}
-	ended, err := o.pods(ctx, where, hasEnded)
-	if err == nil && len(ended) > 0 {
+	if ended := pods[1]; len(ended) > 0 {
 		fmt.Fprintf(o.ErrOut, "The ephemeral containers of agents that have ended stay listed until their pods are replaced: %s\n", strings.Join(ended, ", "))
 	}
 }

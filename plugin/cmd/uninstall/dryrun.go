@@ -41,7 +41,7 @@ func (o *Options) plan(ctx context.Context, rel *helm.Release, s *scope) error {
 	if err != nil {
 		return err
 	}
-	say("Would remove the agents of", pods)
+	say("Would remove the agents of", pods[0])
 	var deleted, kept []string
 	if rel != nil {
 		if deleted, kept, err = objects(rel.Manifest); err != nil {
@@ -52,9 +52,7 @@ func (o *Options) plan(ctx context.Context, rel *helm.Release, s *scope) error {
 		if err != nil {
 			return err
 		}
-		for i := range remains {
-			deleted = append(deleted, target.RemainName(&remains[i]))
-		}
+		deleted = remainNames(remains)
 	}
 	if o.DeleteCRDs {
 		deleted, kept = append(deleted, kept...), nil
@@ -91,18 +89,23 @@ func objects(manifest string) (deleted, kept []string, err error) {
 	}
 }
 
-// pods names those of the scope that something holds of.
-func (o *Options) pods(ctx context.Context, s *scope, holds func(*corev1.Pod) bool) ([]string, error) {
+// pods names those of the scope that something holds of, a list for each such thing.
+func (o *Options) pods(ctx context.Context, s *scope, holds ...func(*corev1.Pod) bool) ([][]string, error) {
 	list, err := o.Kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list pods: %w", err)
 	}
-	var out []string
+	out := make([][]string, len(holds))
 	for i := range list.Items {
-		if p := &list.Items[i]; s.has(p.Namespace) && holds(p) {
-			out = append(out, p.Namespace+"/"+p.Name)
+		p := &list.Items[i]
+		for n, h := range holds {
+			if s.has(p.Namespace) && h(p) {
+				out[n] = append(out[n], p.Namespace+"/"+p.Name)
+			}
 		}
 	}
-	slices.Sort(out)
+	for _, names := range out {
+		slices.Sort(names)
+	}
 	return out, nil
 }
