@@ -38,10 +38,7 @@ func (sessions) Connect(ctx context.Context, f *kube.Factory, a *connect.Access,
 	if err != nil {
 		return nil, err
 	}
-	by := state.Wanted(nil)
-	if a.By != state.Standing {
-		by = []string{a.By}
-	}
+	by := []string{a.By}
 	if a.Proxy != "" {
 		progress("opening the way into the cluster")
 		return c.OpenProxy(ctx, state.Proxy{Address: a.Proxy, Namespace: a.Device.Namespace, By: by})
@@ -120,10 +117,13 @@ func (sessions) EnsureInside(ctx context.Context, f *kube.Factory, transport, so
 func track(c *session.Client, socket string) func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
 	return func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
 		former, err := c.Track(ctx, namespace, name, socket)
+		if err != nil {
+			return nil, err
+		}
 		return func(ctx context.Context) error {
 			_, err := c.Track(ctx, namespace, name, former)
 			return err
-		}, err
+		}, nil
 	}
 }
 

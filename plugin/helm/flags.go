@@ -59,20 +59,28 @@ func (a *ApplyFlags) AddFlags(flags *pflag.FlagSet, undone string) {
 		`Print this instead of a summary: "yaml", the manifests; "values", the values that are not the chart's defaults`)
 }
 
+// ParseDryRun reads the flag --dry-run.
+func ParseDryRun(text string) (DryRun, error) {
+	switch d := DryRun(text); d {
+	case DryRunNone, DryRunClient, DryRunServer:
+		return d, nil
+	case "true":
+		return DryRunClient, nil
+	case "false":
+		return DryRunNone, nil
+	}
+	return "", fmt.Errorf("invalid --dry-run=%s: client, server or none", text)
+}
+
 // ToOptions checks the flags and loads chart and values.
 func (a *ApplyFlags) ToOptions(ctx context.Context) (Options, error) {
 	o := Options{
 		CreateNamespace: a.CreateNamespace, Wait: a.Wait || a.Atomic, Atomic: a.Atomic,
-		Timeout: a.Timeout, DryRun: DryRun(a.DryRun), TakeOwnership: a.TakeOwnership,
+		Timeout: a.Timeout, TakeOwnership: a.TakeOwnership,
 	}
-	switch o.DryRun {
-	case DryRunNone, DryRunClient, DryRunServer:
-	case "true":
-		o.DryRun = DryRunClient
-	case "false":
-		o.DryRun = DryRunNone
-	default:
-		return o, fmt.Errorf("invalid --dry-run=%s: client, server or none", a.DryRun)
+	var err error
+	if o.DryRun, err = ParseDryRun(a.DryRun); err != nil {
+		return o, err
 	}
 	if a.Output != "" && a.Output != "yaml" && a.Output != "values" {
 		return o, fmt.Errorf("invalid --output=%s: yaml or values", a.Output)
@@ -80,7 +88,6 @@ func (a *ApplyFlags) ToOptions(ctx context.Context) (Options, error) {
 	if a.Timeout <= 0 {
 		return o, fmt.Errorf("invalid --timeout=%s: it must be positive; --wait=false does not wait", a.Timeout)
 	}
-	var err error
 	if o.Chart, err = LoadChart(ctx, a.ChartSource); err != nil {
 		return o, err
 	}

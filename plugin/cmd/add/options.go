@@ -106,7 +106,6 @@ func (o *Options) request(ctx context.Context, sessions Sessions) (i, before *v1
 	}
 	if o.DryRun == cmdutil.DryRunNone {
 		if o.back, err = s.Track(ctx, i.Namespace, i.Name); err != nil {
-			o.back = nil
 			if ctx.Err() != nil {
 				err = o.interrupted()
 			}

@@ -16,9 +16,6 @@ import (
 // kubelet's own calls stay with the application; what a command in the pod calls,
 // or what comes by way of another host, looks like any caller.
 func (o *Options) warnOfProbes() {
-	if o.workload == nil {
-		return
-	}
 	for _, text := range uncertain(&o.workload.Spec, o.resolved) {
 		render.Warn(o.ErrOut, text)
 	}

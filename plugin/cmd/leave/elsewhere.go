@@ -43,7 +43,7 @@ func (o *Options) elsewhere(ctx context.Context, user string, err error) error {
 	}
 	meant, _ := o.sessions.Of(ctx, o.factory) // there is a kubeconfig
 	for _, k := range meant {
-		for _, i := range served(&k) {
+		for _, i := range k.Served() {
 			if unknown.means(i.Namespace, i.Name, i.Name) {
 				mine = append(mine, i)
 			}
@@ -60,7 +60,7 @@ func (o *Options) elsewhere(ctx context.Context, user string, err error) error {
 		return errors.Join(err, oerr)
 	}
 	for _, k := range others {
-		for _, i := range served(&k) {
+		for _, i := range k.Served() {
 			if unknown.means(i.Namespace, i.Name, i.Name) {
 				return fmt.Errorf("%w\n%s serves %s: %s", err, k.Named(), i, ends(&k, i))
 			}
@@ -79,7 +79,7 @@ func (e *unknownError) means(namespace, name, workload string) bool {
 func (o *Options) sayOthers(ctx context.Context) error {
 	others, err := o.sessions.Others(ctx, o.factory)
 	for _, k := range others {
-		for _, i := range served(&k) {
+		for _, i := range k.Served() {
 			fmt.Fprintf(o.ErrOut, "%s serves %s: %s\n", k.Named(), i, ends(&k, i))
 		}
 	}
@@ -92,16 +92,6 @@ func ends(k *session.Known, i types.NamespacedName) string {
 		return "kubectl intercept quit --all ends that session"
 	}
 	return fmt.Sprintf("kubectl intercept leave %s -n %s %s", i.Name, i.Namespace, k.Flag)
-}
-
-func served(k *session.Known) []types.NamespacedName {
-	var list []types.NamespacedName
-	if k.Status != nil {
-		for _, i := range k.Status.Intercepts {
-			list = append(list, types.NamespacedName{Namespace: i.Namespace, Name: i.Name})
-		}
-	}
-	return list
 }
 
 // bySession leaves with the credentials of a session that runs, as the kubeconfig
@@ -153,7 +143,7 @@ func (o *Options) servedBy(meant []session.Known) (chosen []servedIntercept, err
 	}
 	there := map[string]bool{}
 	for n := range meant {
-		for _, key := range served(&meant[n]) {
+		for _, key := range meant[n].Served() {
 			if o.namespace != "" && key.Namespace != o.namespace || len(o.Names) > 0 && !slices.Contains(o.Names, key.Name) {
 				continue
 			}

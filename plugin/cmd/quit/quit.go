@@ -160,12 +160,12 @@ func (e *Ended) namespace() string {
 
 // intercepts are those that end with it.
 func (e *Ended) intercepts() string {
-	if e.Status == nil || len(e.Status.Intercepts) == 0 {
-		return ""
-	}
 	var names []string
-	for _, i := range e.Status.Intercepts {
-		names = append(names, i.Namespace+"/"+i.Name)
+	for _, i := range e.Served() {
+		names = append(names, i.String())
+	}
+	if len(names) == 0 {
+		return ""
 	}
 	return ", and with it the intercepts " + strings.Join(names, ", ")
 }

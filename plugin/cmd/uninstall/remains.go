@@ -44,14 +44,14 @@ func (o *Options) removeRemains(ctx context.Context) error {
 			return fmt.Errorf("delete %s: %w", target.RemainName(&remains[i]), err)
 		}
 	}
-	fmt.Fprintf(o.ErrOut, "Deleted: %s\n", remainNames(remains))
+	fmt.Fprintf(o.ErrOut, "Deleted: %s\n", strings.Join(remainNames(remains), ", "))
 	return nil
 }
 
-func remainNames(list []metav1.PartialObjectMetadata) string {
+func remainNames(list []metav1.PartialObjectMetadata) []string {
 	var out []string
 	for i := range list {
 		out = append(out, target.RemainName(&list[i]))
 	}
-	return strings.Join(out, ", ")
+	return out
 }

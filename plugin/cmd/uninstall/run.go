@@ -119,7 +119,6 @@ func (o *Options) check(ctx context.Context) (rel *helm.Release, left bool, err 
 		}
 	}
 	if absent != nil {
-		rel = nil
 		if left, err = o.anything(ctx); err != nil {
 			return nil, false, err
 		}

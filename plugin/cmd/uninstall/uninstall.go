@@ -82,14 +82,13 @@ func (fl *Flags) ToOptions(f *kube.Factory, streams genericiooptions.IOStreams) 
 	if fl.Timeout <= 0 {
 		return nil, fmt.Errorf("invalid --timeout=%s: it must be positive; --wait=false does not wait", fl.Timeout)
 	}
-	switch fl.DryRun {
-	case "none", "client", "server", "true", "false":
-	default:
-		return nil, fmt.Errorf("invalid --dry-run=%s: client, server or none", fl.DryRun)
+	dry, err := helm.ParseDryRun(fl.DryRun)
+	if err != nil {
+		return nil, err
 	}
 	o := &Options{
 		IOStreams: streams, Namespace: helm.Namespace(f), Force: fl.Force, DeleteCRDs: fl.DeleteCRDs,
-		Wait: fl.Wait, DryRun: fl.DryRun != "none" && fl.DryRun != "false", Timeout: fl.Timeout, Interval: 500 * time.Millisecond, Now: time.Now,
+		Wait: fl.Wait, DryRun: dry != helm.DryRunNone, Timeout: fl.Timeout, Interval: 500 * time.Millisecond, Now: time.Now,
 	}
 	cfg, err := f.ToRESTConfig()
 	if err != nil {
