@@ -32,6 +32,7 @@ type reach struct {
 	asked   int  // glances without an answer
 	back    int  // glances since there are addresses again, while it is quiet
 	renewed bool // since something was heard
+	ups     int  // outbound carriers that had come up when something was last heard
 }
 
 // verdict is what is to be done.
@@ -45,15 +46,15 @@ type verdict struct {
 // look judges by this machine's addresses on the way to the API server, none if
 // there is no way, the zero Addr if that is not known; by whether it still has
 // those it had, as one more answer of DNS is no change; and by how long outbound
-// carriers are quiet.
-func (r *reach) look(now []netip.Addr, has func(netip.Addr) bool, quiet time.Duration) verdict {
+// carriers are quiet, of which so many have come up so far.
+func (r *reach) look(now []netip.Addr, has func(netip.Addr) bool, quiet time.Duration, ups int) verdict {
 	if len(now) == 0 {
 		r.gone = true
 		return verdict{away: true}
 	}
 	lost := slices.ContainsFunc(r.local, func(a netip.Addr) bool { return a.IsValid() && !slices.Contains(now, a) && !has(a) })
 	if lost { // connections of that address are dead
-		*r = reach{local: now, renewed: true}
+		*r = reach{local: now, renewed: true, ups: ups}
 		return verdict{renew: true, moved: true}
 	}
 	returned := r.gone && len(r.local) > 0
@@ -63,8 +64,11 @@ func (r *reach) look(now []netip.Addr, has func(netip.Addr) bool, quiet time.Dur
 	moved := returned || len(r.local) > 0 && len(local) > len(r.local)
 	r.local, r.gone = local, false
 	if quiet <= hush {
-		*r = reach{local: local}
-		return verdict{moved: moved}
+		// Where new carriers are what is heard after a long silence, since the
+		// traffic-manager had given up the old ones, the other connections are as dead.
+		renew := !r.renewed && r.asked > awayAfter && ups > r.ups
+		*r = reach{local: local, ups: ups}
+		return verdict{moved: moved, renew: renew}
 	}
 	r.asked++
 	if returned || r.back > 0 {
@@ -91,8 +95,9 @@ func (p *process) watchReach(ctx context.Context) {
 		}
 		w := p.network.current()
 		var quiet time.Duration
+		ups := 0
 		if w != nil {
-			quiet = w.pool.Quiet()
+			quiet, ups = w.pool.Quiet(), w.pool.Ups()
 		}
 		to := p.known()
 		if len(to) == 0 {
@@ -104,7 +109,7 @@ func (p *process) watchReach(ctx context.Context) {
 		if len(to) == 0 {
 			local = []netip.Addr{{}} // only silence tells
 		}
-		v := r.look(local, has, quiet)
+		v := r.look(local, has, quiet, ups)
 		if v.renew {
 			p.log.Warn("connections to the cluster are dead; beginning anew", "address", local, "quiet", quiet.Round(time.Second))
 			p.renew()

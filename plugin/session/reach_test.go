@@ -45,13 +45,43 @@ func TestReach(t *testing.T) {
 				now, beside, _ := strings.Cut(l.local, "|")
 				on := addresses(now + " " + beside)
 				for range l.times {
-					got = r.look(addresses(now), func(a netip.Addr) bool { return slices.Contains(on, a) }, l.quiet)
+					got = r.look(addresses(now), func(a netip.Addr) bool { return slices.Contains(on, a) }, l.quiet, 0)
 				}
 				if got != l.want {
 					t.Fatalf("step %d: %+v, want %+v", i, got, l.want)
 				}
 			}
 		})
+	}
+}
+
+// The traffic-manager gives up outbound carriers before this side does: those that come
+// up then say that the network works, and nothing of the other connections.
+func TestReachGivenUp(t *testing.T) {
+	const before, after = 2, 4 // carriers that have come up
+	for name, c := range map[string]struct {
+		away, ups int
+		want      verdict
+	}{
+		"new carriers":               {awayAfter + 1, after, verdict{renew: true}},
+		"the old ones revive":        {awayAfter + 1, before, verdict{}},
+		"new ones after a moment":    {awayAfter, after, verdict{}},
+		"new ones, renewed long ago": {deadAfter + 1, after, verdict{}},
+	} {
+		var r reach
+		look := func(quiet time.Duration, ups int) verdict {
+			return r.look(addresses("192.0.2.1"), func(netip.Addr) bool { return true }, quiet, ups)
+		}
+		look(time.Second, before)
+		for range c.away {
+			look(time.Minute, before)
+		}
+		if got := look(time.Second, c.ups); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+		if got := look(time.Second, c.ups); got != (verdict{}) {
+			t.Errorf("%s, the next time: %+v", name, got)
+		}
 	}
 }
 

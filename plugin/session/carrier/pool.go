@@ -67,6 +67,7 @@ type Pool struct {
 
 	born  time.Time
 	heard atomic.Int64 // when a carrier last brought anything, since born
+	ups   atomic.Int64 // carriers that came up
 
 	mu    sync.Mutex
 	state State
@@ -81,6 +82,9 @@ func (p *Pool) hear() { p.heard.Store(int64(time.Since(p.born))) }
 
 // Quiet is how long no carrier has brought anything.
 func (p *Pool) Quiet() time.Duration { return time.Since(p.born) - time.Duration(p.heard.Load()) }
+
+// Ups is how many carriers have come up so far.
+func (p *Pool) Ups() int { return int(p.ups.Load()) }
 
 // Run keeps the carriers up until ctx ends.
 func (p *Pool) Run(ctx context.Context) {
@@ -140,6 +144,7 @@ func (p *Pool) once(ctx context.Context) (lived time.Duration, err error) {
 		return 0, err
 	}
 	begin := time.Now()
+	p.ups.Add(1) // before it is heard
 	p.hear()
 	p.up(transport, welcome, rtt)
 	watched := &silentConn{Conn: conn, heard: p.hear}
