@@ -240,6 +240,9 @@ func (r *Intercepts) bring(ctx context.Context, pod *corev1.Pod) *problem {
 	if s.Next == "" {
 		return &problem{v1alpha1.ReasonAgentsEnded, fmt.Sprintf("pod %s: every agent in it has ended; delete the pod to start afresh. The last one said: %s", pod.Name, s.Problem)}
 	}
+	if wait := pause(s.Brief); r.unheard(pod) < wait {
+		return &problem{v1alpha1.ReasonAgentFailed, fmt.Sprintf("pod %s: %s; the next one of %d at most is brought within %s", pod.Name, s.Problem, inject.MaxAgents, wait)}
+	}
 	who := pki.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
 	token := r.Authority.Token(who, time.Now().Add(agents.TokenLife))
 	fresh := pod.DeepCopy()
@@ -259,6 +262,15 @@ func (r *Intercepts) bring(ctx context.Context, pod *corev1.Pod) *problem {
 		return nil // the pod has changed: its event brings us back
 	}
 	return &problem{v1alpha1.ReasonAttaching, fmt.Sprintf("pod %s: %v", pod.Name, err)}
+}
+
+// pause is how long it takes from one agent to the next where several have ended
+// soon after they began: a pod can be given only so many.
+func pause(brief int) time.Duration {
+	if brief < 2 {
+		return 0
+	}
+	return min(2*time.Second<<brief, time.Minute)
 }
 
 const (

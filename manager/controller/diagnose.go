@@ -28,18 +28,12 @@ func diagnose(p *corev1.Pod) *problem {
 		if w == nil {
 			continue
 		}
-		if inject.CannotPull(w.Reason) {
-			return &problem{v1alpha1.ReasonImagePull, fmt.Sprintf("pod %s, container %s: the image %s cannot be pulled: %s", p.Name, c.Name, c.Image, inject.PullReason(w.Message))}
-		}
-		switch w.Reason {
-		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
-			return &problem{v1alpha1.ReasonPodNotReady, fmt.Sprintf("pod %s, container %s: %s: %s", p.Name, c.Name, w.Reason, strings.TrimSpace(w.Message))}
-		case "CrashLoopBackOff":
-			message := w.Message
-			if t := c.LastTerminationState.Terminated; t != nil {
-				message = fmt.Sprintf("exit code %d: %s", t.ExitCode, strings.TrimSpace(t.Message))
-			}
-			return &problem{v1alpha1.ReasonPodNotReady, fmt.Sprintf("pod %s, container %s ends again and again: %s", p.Name, c.Name, message)}
+		message := fmt.Sprintf("pod %s: container %s %s", p.Name, c.Name, stuck(&c))
+		switch {
+		case inject.CannotPull(w.Reason):
+			return &problem{v1alpha1.ReasonImagePull, message}
+		case slices.Contains([]string{"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}, w.Reason):
+			return &problem{v1alpha1.ReasonPodNotReady, message}
 		}
 	}
 	return nil

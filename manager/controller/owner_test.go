@@ -135,6 +135,36 @@ func TestTooManyAgents(t *testing.T) {
 	}
 }
 
+// TestAgentsThatEndAtOnce: a pod does not use up the agents that it may have in
+// seconds. One that ended is replaced at once, as its end may have a cause that has
+// passed.
+func TestAgentsThatEndAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := withReplicaSet(t, intercept("alice", time.Now()))
+		began := time.Now()
+		var brought []time.Duration
+		for time.Since(began) < 10*time.Minute {
+			p := w.pod("quote-1")
+			if n := len(p.Spec.EphemeralContainers); n > len(brought) {
+				brought = append(brought, time.Since(began))
+				p.Status.EphemeralContainerStatuses = append(p.Status.EphemeralContainerStatuses, corev1.ContainerStatus{
+					Name: p.Spec.EphemeralContainers[n-1].Name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no such manager",
+						StartedAt: metav1.NewTime(time.Now().Add(-time.Second)), FinishedAt: metav1.Now()}}})
+				w.must(w.Status().Update(t.Context(), p))
+			}
+			ic := w.reconcile("alice")
+			got := condition(ic, v1alpha1.ConditionAgentsReady)
+			if len(brought) == 3 && got.Message != "pod quote-1: the agent ended with exit code 1: no such manager; the next one of 10 at most is brought within 16s" && got.Reason != v1alpha1.ReasonAttaching {
+				t.Errorf("%s: %s", got.Reason, got.Message)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := len(brought); n != inject.MaxAgents || brought[1] > 5*time.Second || brought[2] < 5*time.Second || brought[n-1] < 5*time.Minute {
+			t.Errorf("agents were brought at %s", brought)
+		}
+	})
+}
+
 // TestEphemeralDenied: whoever it was that denied, a sidecar is next, and the
 // status names the denier.
 func TestEphemeralDenied(t *testing.T) {

@@ -166,7 +166,7 @@ func TestReplaceTakesBack(t *testing.T) {
 		{"quota", nil, event(`pods "quote-2" is forbidden: exceeded quota: small`), v1alpha1.ReasonQuotaExceeded, "exceeded quota: small"},
 		{"pod security", nil, event(`pods "quote-2" is forbidden: violates PodSecurity "restricted:latest"`), v1alpha1.ReasonPodSecurity, "pod security forbids it"},
 		{"something else", nil, event("admission webhook denied the request"), v1alpha1.ReasonCreateFailed, "admission webhook denied"},
-		{"image", waiting("ErrImagePull"), nil, v1alpha1.ReasonImagePull, "container traffic-agent: the image agent:x cannot be pulled: because"},
+		{"image", waiting("ErrImagePull"), nil, v1alpha1.ReasonImagePull, "container traffic-agent does not start: the image agent:x cannot be pulled: because"},
 		{"configuration", waiting("CreateContainerConfigError"), nil, v1alpha1.ReasonPodNotReady, "CreateContainerConfigError: because"},
 		{"unschedulable", func(p *corev1.Pod) {
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "Insufficient cpu"}}

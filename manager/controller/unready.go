@@ -76,10 +76,8 @@ func faltering(s *corev1.ContainerStatus) time.Duration {
 
 // unready says in half a sentence why a running pod is not ready, or not for long.
 func unready(pod *corev1.Pod) string {
-	for _, s := range pod.Status.ContainerStatuses {
-		if faltering(&s) > 0 {
-			return "container " + s.Name + " " + loops(s.LastTerminationState.Terminated)
-		}
+	if name, last := looping(pod); last != nil {
+		return "container " + name + " " + loops(last)
 	}
 	if unanswered(pod) {
 		return noAnswer(pod)
@@ -91,8 +89,6 @@ func unready(pod *corev1.Pod) string {
 		switch w, t := s.State.Waiting, s.State.Terminated; {
 		case w != nil:
 			return "container " + s.Name + " " + stuck(&s)
-		case t != nil && s.RestartCount > 0:
-			return "container " + s.Name + " " + loops(t)
 		case t != nil:
 			return fmt.Sprintf("container %s has ended with exit code %d", s.Name, t.ExitCode)
 		case s.Started != nil && !*s.Started:
@@ -127,6 +123,22 @@ func stuck(s *corev1.ContainerStatus) string {
 		return "is being started"
 	}
 	return strings.TrimSuffix("does not start: "+w.Reason+": "+message, ": ")
+}
+
+// looping is a container of the pod that ends again and again, and how it ended last;
+// nil where none does. Between two attempts the kubelet says either that it has ended
+// or that it waits.
+func looping(pod *corev1.Pod) (string, *corev1.ContainerStateTerminated) {
+	for _, s := range pod.Status.ContainerStatuses {
+		w, t := s.State.Waiting, s.State.Terminated
+		switch {
+		case t != nil && s.RestartCount > 0:
+			return s.Name, t
+		case faltering(&s) > 0, w != nil && w.Reason == "CrashLoopBackOff":
+			return s.Name, s.LastTerminationState.Terminated
+		}
+	}
+	return "", nil
 }
 
 // loops is what becomes of a container that is restarted.
@@ -232,6 +244,9 @@ func (a *attached) away() string {
 
 // more is what a person types next.
 func more(p *corev1.Pod) string {
+	if name, last := looping(p); last != nil {
+		return fmt.Sprintf("kubectl logs %s -c %s -n %s --previous says more", p.Name, name, p.Namespace)
+	}
 	return fmt.Sprintf("kubectl describe pod %s -n %s says more", p.Name, p.Namespace)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
@@ -42,12 +43,17 @@ type Config struct {
 	PullSecrets []string
 }
 
+// brief is the life of an agent that ended as soon as it had begun.
+const brief = 10 * time.Second
+
 // State is the agent's state in a pod, read off its status.
 type State struct {
 	// Running: the agent's container runs or is being started.
 	Running bool
 	// Problem is why it does not start, as the kubelet tells.
 	Problem string
+	// Brief is how many agents ended as soon as they had begun.
+	Brief int
 	// Next is the name for another ephemeral container; empty when the pod
 	// has had too many.
 	Next string
@@ -71,6 +77,9 @@ func Observe(p *corev1.Pod) State {
 		switch {
 		case c.State.Terminated != nil:
 			t := c.State.Terminated
+			if t.FinishedAt.Sub(t.StartedAt.Time) < brief {
+				s.Brief++
+			}
 			s.Problem = fmt.Sprintf("the agent ended with exit code %d: %s", t.ExitCode, firstOf(strings.TrimSpace(t.Message), t.Reason))
 		case c.State.Waiting != nil && stuck(c.State.Waiting.Reason):
 			s.Running = true

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +31,8 @@ func podWith(names []string, states ...corev1.ContainerState) *corev1.Pod {
 func TestObserve(t *testing.T) {
 	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: "no NET_ADMIN\n"}}
+	grown := ended.DeepCopy()
+	grown.Terminated.FinishedAt = metav1.NewTime(grown.Terminated.StartedAt.Add(time.Minute))
 	waiting := func(reason, message string) corev1.ContainerState {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
 	}
@@ -53,11 +56,13 @@ func TestObserve(t *testing.T) {
 		{"not created", podWith([]string{"traffic-agent"}, waiting("CreateContainerError", "m")),
 			State{Running: true, Problem: "the agent does not start: CreateContainerError: m", Next: "traffic-agent-2"}},
 		{"ended", podWith([]string{"traffic-agent"}, ended),
+			State{Problem: "the agent ended with exit code 1: no NET_ADMIN", Brief: 1, Next: "traffic-agent-2"}},
+		{"ended after a while", podWith([]string{"traffic-agent"}, *grown),
 			State{Problem: "the agent ended with exit code 1: no NET_ADMIN", Next: "traffic-agent-2"}},
 		{"ended, the next runs", podWith([]string{"traffic-agent", "traffic-agent-2"}, ended, running),
-			State{Running: true, Next: "traffic-agent-3"}},
+			State{Running: true, Brief: 1, Next: "traffic-agent-3"}},
 		{"too many", podWith(many, ended, ended, ended, ended, ended, ended, ended, ended, ended, ended),
-			State{Problem: "the agent ended with exit code 1: no NET_ADMIN"}},
+			State{Problem: "the agent ended with exit code 1: no NET_ADMIN", Brief: 10}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
