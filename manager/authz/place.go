@@ -104,15 +104,22 @@ func outsideAddresses(o client.Object) []string {
 
 func isPod(e *discoveryv1.Endpoint) bool { return e.TargetRef != nil && e.TargetRef.Kind == "Pod" }
 
-// TrimSlice keeps of an EndpointSlice what this package reads, for a cache:
-// most endpoints of a cluster are pods.
+// TrimSlice keeps of an EndpointSlice what the traffic-manager reads, for a cache:
+// most endpoints of a cluster are pods that a Service selects, which are found by its
+// selector.
 func TrimSlice(o any) (any, error) {
 	if e, ok := o.(*discoveryv1.EndpointSlice); ok {
 		e.ManagedFields, e.Annotations = nil, nil
-		e.Endpoints = slices.DeleteFunc(e.Endpoints, func(p discoveryv1.Endpoint) bool { return isPod(&p) })
+		if e.Labels[discoveryv1.LabelManagedBy] == selecting {
+			e.Endpoints = slices.DeleteFunc(e.Endpoints, func(p discoveryv1.Endpoint) bool { return isPod(&p) })
+		}
 	}
 	return o, nil
 }
+
+// selecting is the controller that makes the EndpointSlices of Services with a
+// selector (KEP-0752).
+const selecting = "endpointslice-controller.k8s.io"
 
 // hasPort says whether a slice has a port; 0 is any. One without ports has all.
 func hasPort(e *discoveryv1.EndpointSlice, port uint16) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -137,9 +138,21 @@ func TestCheck(t *testing.T) {
 }
 
 func TestTrimSlice(t *testing.T) {
-	o, err := TrimSlice(slice("shop", "database", 5432, "172.16.0.5"))
-	if e, ok := o.(*discoveryv1.EndpointSlice); err != nil || !ok || len(e.Endpoints) != 1 || e.Endpoints[0].Addresses[0] != "172.16.0.5" || len(e.Ports) != 1 {
-		t.Errorf("%+v, %v", o, err)
+	for managedBy, want := range map[string][]string{"": {"172.16.0.5", "10.244.0.9"}, selecting: {"172.16.0.5"}} {
+		s := slice("shop", "database", 5432, "172.16.0.5")
+		s.Labels[discoveryv1.LabelManagedBy] = managedBy
+		o, err := TrimSlice(s)
+		e, ok := o.(*discoveryv1.EndpointSlice)
+		if err != nil || !ok || len(e.Ports) != 1 {
+			t.Fatalf("%+v, %v", o, err)
+		}
+		var got []string
+		for _, p := range e.Endpoints {
+			got = append(got, p.Addresses...)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("managed by %q: %v, want %v", managedBy, got, want)
+		}
 	}
 }
 
