@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
@@ -91,8 +92,8 @@ func (s sessions) Quit(ctx context.Context, f *kube.Factory, all bool) (ended []
 }
 
 // Leave has a session end an intercept.
-func (sessions) Leave(ctx context.Context, k *session.Known, namespace, name string) error {
-	return k.Client().Leave(ctx, namespace, name)
+func (sessions) Leave(ctx context.Context, k *session.Known, namespace, name string, wait bool) (*v1alpha1.Intercept, error) {
+	return k.Client().Leave(ctx, namespace, name, wait)
 }
 
 // refuse adds to what is wrong with a kubeconfig which sessions there are.

@@ -17,10 +17,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
@@ -264,6 +266,8 @@ func (fakeSessions) EnsureInside(context.Context, *kube.Factory, string, string,
 }
 
 // Release leaves nothing.
+func (f fakeSessions) Command(*kube.Factory, string) (io.Closer, error) { return io.NopCloser(nil), nil }
+
 func (f fakeSessions) Release(context.Context, *kube.Factory, string) error {
 	f.w.online = nil
 	return nil
@@ -315,12 +319,13 @@ func (f fakeSessions) Others(context.Context, *kube.Factory) ([]session.Known, e
 }
 
 // Leave ends one of theirs.
-func (f fakeSessions) Leave(_ context.Context, _ *session.Known, _, name string) error {
+func (f fakeSessions) Leave(_ context.Context, _ *session.Known, namespace, name string, _ bool) (*v1alpha1.Intercept, error) {
 	for n := range f.w.others {
 		s := f.w.others[n].Status
 		s.Intercepts = slices.DeleteFunc(s.Intercepts, func(i session.StatusIntercept) bool { return i.Name == name })
 	}
-	return nil
+	return &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.InterceptSpec{Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: name}}}, nil
 }
 
 // fakeOther is a session of a context that the kubeconfig does not have.

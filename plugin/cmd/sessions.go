@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -47,6 +48,11 @@ func (sessions) Connect(ctx context.Context, f *kube.Factory, a *connect.Access,
 	want := a.Device
 	want.By = by
 	return c.OpenDevice(ctx, want)
+}
+
+// Command gives a sign of life.
+func (sessions) Command(f *kube.Factory, by string) (io.Closer, error) {
+	return session.Command(session.Config{Factory: f}, by)
 }
 
 // Release asks the session, or what it has left.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -87,10 +88,12 @@ func (c *Client) Release(ctx context.Context, by string) error {
 	return c.call(ctx, http.MethodPost, "/release?by="+url.QueryEscape(by), nil, nil)
 }
 
-// Leave ends an intercept of the session, and returns when the application has
-// its traffic back.
-func (c *Client) Leave(ctx context.Context, namespace, name string) error {
-	return c.call(ctx, http.MethodPost, "/leave", tracked{Namespace: namespace, Name: name}, nil)
+// Leave ends an intercept of the session, and returns it as it was. With wait the
+// application has its traffic back then.
+func (c *Client) Leave(ctx context.Context, namespace, name string, wait bool) (*v1alpha1.Intercept, error) {
+	var was v1alpha1.Intercept
+	err := c.call(ctx, http.MethodPost, "/leave", leaving{Namespace: namespace, Name: name, Wait: wait}, &was)
+	return &was, err
 }
 
 // Quit ends the process and with it the Session object and its intercepts,
@@ -101,27 +104,41 @@ func (c *Client) Quit(ctx context.Context) error { return c.quit(ctx, "/quit") }
 func (c *Client) replace(ctx context.Context) error { return c.quit(ctx, "/quit?successor=true") }
 
 func (c *Client) quit(ctx context.Context, path string) error {
-	err := c.call(ctx, http.MethodPost, path, nil, nil)
-	if err != nil && !errors.Is(err, ErrNotRunning) && !errors.Is(err, errEnding) {
-		return err
+	for {
+		err := c.call(ctx, http.MethodPost, path, nil, nil)
+		switch {
+		case err == nil, errors.Is(err, errEnding):
+			return c.gone(ctx)
+		case !errors.Is(err, ErrNotRunning):
+			return err
+		}
+		// Nobody listens: there is no process, or one that has only begun to start.
+		if held, err := c.held(ctx); !held {
+			return err
+		}
 	}
-	return c.gone(ctx)
 }
 
 // gone waits until no process holds the session.
 func (c *Client) gone(ctx context.Context) error {
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
 	for {
-		locked, err := c.dir.Locked()
-		if err != nil || !locked {
+		if held, err := c.held(ctx); !held {
 			return err
 		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the session to end: %w", ctx.Err())
-		}
+	}
+}
+
+// held says whether a process holds the session, and pauses if one does. It is
+// false with an error too.
+func (c *Client) held(ctx context.Context) (bool, error) {
+	if locked, err := c.dir.Locked(); err != nil || !locked {
+		return false, err
+	}
+	select {
+	case <-time.After(poll):
+		return true, nil
+	case <-ctx.Done():
+		return false, fmt.Errorf("wait for the session to end: %w", ctx.Err())
 	}
 }
 

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"io"
 	"reflect"
 	"time"
 
@@ -45,6 +46,16 @@ func Ask(ctx context.Context, cfg Config) (*Status, error) {
 		return nil, err
 	}
 	return c.Status(ctx)
+}
+
+// Command gives a sign of life of a command for which access is wanted by that name,
+// until it is closed or the command ends.
+func Command(cfg Config, by string) (io.Closer, error) {
+	dir, err := dirOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return dir.Command(by)
 }
 
 // ForgetCommand has no successor bring back what one command wanted, by its

@@ -11,9 +11,31 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
+// lives gives signs of life of commands until the test ends, or kill does.
+func lives(t *testing.T, m *machine, commands ...string) (kill func(command string)) {
+	t.Helper()
+	signs := map[string]*state.Command{}
+	kill = func(command string) {
+		if s := signs[command]; s != nil {
+			s.Close()
+			delete(signs, command)
+		}
+	}
+	for _, name := range commands {
+		s, err := m.dir.Command(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signs[name] = s
+		t.Cleanup(func() { kill(name) })
+	}
+	return kill
+}
+
 // A command that connects leaves what stood before, and gets what it wants.
 func TestCommandLeavesWhatStands(t *testing.T) {
 	_, m, client := networked(t)
+	kill := lives(t, m, "one", "two", "three", "four")
 	at := socketOf(t)
 	netd := devicetest.Listen(t, at)
 	open := func(namespace, by string) *Network {
@@ -61,10 +83,14 @@ func TestCommandLeavesWhatStands(t *testing.T) {
 	if s, err := client.Status(t.Context()); err != nil || s.Network != nil || netd.Open() != 0 {
 		t.Errorf("after a command alone: %+v, %v, %d networks", s.Network, err, netd.Open())
 	}
+	open("shop", "four")
+	kill("four")
+	wait(t, "the network to go with a command that is killed", func() bool { return networkOf(client).Device == nil && netd.Open() == 0 })
 }
 
 func TestProxiesStay(t *testing.T) {
 	_, m, client := networked(t)
+	lives(t, m, "one")
 	open := func(at, namespace, by string) *Network {
 		t.Helper()
 		n, err := client.OpenProxy(t.Context(), state.Proxy{Address: at, Namespace: namespace, By: []string{by}})

@@ -217,7 +217,10 @@ func (k *Known) end(ctx context.Context) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if k.PID == 0 {
+	if locked, lerr := k.dir.Locked(); lerr != nil || !locked {
+		return lerr
+	}
+	if k.PID = k.dir.PID(); k.PID == 0 { // of the process that holds it now
 		return fmt.Errorf("a session process holds %s and does not answer: end it, its log is %s", k.dir.Path(), k.dir.Log())
 	}
 	p, err := os.FindProcess(k.PID)

@@ -1,11 +1,11 @@
 package session
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -14,42 +14,50 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
+// leaving is an intercept that is to end. Wait is for the application to have its
+// traffic back.
+type leaving struct {
+	Namespace, Name string
+	Wait            bool
+}
+
 // serveLeave ends an intercept with the session's own credentials: a command
 // whose kubeconfig has the context no more has none.
 func (p *process) serveLeave(w http.ResponseWriter, r *http.Request) {
-	var want tracked
+	var want leaving
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 8<<10)).Decode(&want); err != nil || want.Namespace == "" || want.Name == "" {
 		http.Error(w, "want an intercept's namespace and name", http.StatusBadRequest)
 		return
 	}
-	if err := p.leaveOne(r, types.NamespacedName{Namespace: want.Namespace, Name: want.Name}); err != nil {
+	was, err := p.leaveOne(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Wait)
+	if err != nil {
 		http.Error(w, render.Error(err), http.StatusBadGateway)
+		return
 	}
+	_ = json.NewEncoder(w).Encode(was) // a command that is gone needs no answer
 }
 
-func (p *process) leaveOne(r *http.Request, key types.NamespacedName) error {
+func (p *process) leaveOne(ctx context.Context, key types.NamespacedName, wait bool) (*v1alpha1.Intercept, error) {
 	p.mu.Lock()
 	c, user := p.client, p.user
 	p.mu.Unlock()
 	if c == nil {
-		return errNotConnected
+		return nil, errNotConnected
 	}
-	ctx := r.Context()
-	var i v1alpha1.Intercept
-	err := c.Get(ctx, key, &i)
-	if apierrors.IsNotFound(err) {
-		return nil
+	var was v1alpha1.Intercept
+	if err := c.Get(ctx, key, &was); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return err
+	if was.Spec.User != user {
+		return nil, fmt.Errorf("intercept %s belongs to %s", key, was.Spec.User)
 	}
-	if i.Spec.User != user {
-		return fmt.Errorf("intercept %s belongs to %s", key, i.Spec.User)
+	if err := c.Delete(ctx, &was, client.Preconditions{UID: &was.UID}); client.IgnoreNotFound(err) != nil {
+		return nil, err
 	}
-	if err := c.Delete(ctx, &i, client.Preconditions{UID: &i.UID}); client.IgnoreNotFound(err) != nil {
-		return err
+	if !wait {
+		return &was, nil
 	}
-	return target.Follow(ctx, c, key, func(now *v1alpha1.Intercept) (bool, error) {
-		return now == nil || now.UID != i.UID, nil
+	return &was, target.Follow(ctx, c, key, func(now *v1alpha1.Intercept) (bool, error) {
+		return now == nil || now.UID != was.UID, nil
 	})
 }

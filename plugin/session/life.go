@@ -45,8 +45,13 @@ func (p *process) finish(reason endReason) {
 	if p.ending {
 		return
 	}
-	p.ending = true
-	p.end <- reason
+	p.endFor(reason)
+}
+
+// endFor begins the end; p.mu is held, and the end has not begun.
+func (p *process) endFor(reason endReason) {
+	p.ending, p.reason = true, reason
+	close(p.end)
 }
 
 // finishIdle is finish for want of work, unless a command has just come.
@@ -56,8 +61,7 @@ func (p *process) finishIdle() {
 	if p.ending || time.Now().Before(p.until) {
 		return
 	}
-	p.ending = true
-	p.end <- endIdle
+	p.endFor(endIdle)
 }
 
 // hold keeps the process for a while. It is false when the end has begun.
@@ -145,6 +149,7 @@ func (p *process) watchIdle(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		p.releaseDead(ctx)
 		if p.abandoned(ctx) {
 			p.finish(endGone)
 			return
@@ -169,11 +174,36 @@ func (p *process) watchIdle(ctx context.Context) {
 	}
 }
 
-// abandoned says that the cluster has not answered for too long. A process that
-// has carriers, or anything to ask for, hears of it all the time; another asks.
+// releaseDead ends what commands wanted that were killed.
+func (p *process) releaseDead(ctx context.Context) {
+	p.mu.Lock()
+	commands := p.state.Commands()
+	p.mu.Unlock()
+	for _, by := range commands {
+		if p.dir.Lives(by) {
+			continue
+		}
+		p.log.Info("a command for which there was access was killed", "command", by)
+		if err := p.release(ctx, by); err != nil {
+			p.log.Warn("access is not released", "command", by, "error", err)
+		}
+	}
+}
+
+// abandoned says that the cluster has not answered for too long. A process that has
+// carriers, or anything to ask for, hears of it all the time; another asks. What
+// passes while this machine has no network does not count.
 func (p *process) abandoned(ctx context.Context) bool {
-	silent := func() bool { return time.Since(p.source.Heard()) > p.times.gone }
-	if p.pool.State().Carriers > 0 || !silent() {
+	if p.pool.State().Carriers > 0 {
+		return false
+	}
+	if to := p.known(); len(to) > 0 && len(p.sources(to)) == 0 {
+		p.offline = time.Now()
+	}
+	silent := func() bool {
+		return time.Since(p.source.Heard()) > p.times.gone && time.Since(p.offline) > p.times.gone
+	}
+	if !silent() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)

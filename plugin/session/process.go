@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -81,18 +82,25 @@ type process struct {
 	running context.Context
 	network network
 	learnt  learnt
-	// leads says that this machine's resolv.conf leads to a cluster.
-	leads func() bool
+	// leads says that this machine's resolv.conf leads to a cluster, sources which
+	// addresses it has on the way to others.
+	leads   func() bool
+	sources func([]netip.Addr) []netip.Addr
 	// dropLines drops connections that lines use.
 	dropLines func()
 	client    client.WithWatch
 	denials   outbound.Denials
 	cluster   clusterFeed // the cluster's network
 	table     *local.Table
-	// until is the earliest end for want of work, ending that the end has begun.
+	// until is the earliest end for want of work. Ending is whether the end has begun,
+	// and reason why; end is closed then.
 	until  time.Time
 	ending bool
-	end    chan endReason
+	reason endReason
+	end    chan struct{}
+	// offline is when this machine was last seen without a network; only the goroutine
+	// of watchIdle uses it.
+	offline time.Time
 	// claimed is closed when it is known who the user is, over at the end.
 	claimed, over chan struct{}
 	fatal         error
@@ -100,8 +108,8 @@ type process struct {
 }
 
 func newProcess(id *identity, dir *state.Dir, source *credentials.Source, transport string, log *slog.Logger) *process {
-	return &process{id: id, dir: dir, source: source, transport: transport, log: log, times: defaultTimes(), started: time.Now(), leads: netd.Left,
-		phase: "starting session", end: make(chan endReason, 1), claimed: make(chan struct{}), over: make(chan struct{})}
+	return &process{id: id, dir: dir, source: source, transport: transport, log: log, times: defaultTimes(), started: time.Now(), leads: netd.Left, sources: sources,
+		phase: "starting session", end: make(chan struct{}), claimed: make(chan struct{}), over: make(chan struct{})}
 }
 
 // run is the process. It returns ErrLocked if another one is the session.
@@ -124,6 +132,7 @@ func (p *process) run(ctx context.Context) (err error) {
 	if err := p.dir.SavePID(); err != nil { // a later one must not be ended by an old number
 		return err
 	}
+	defer p.dir.ClearPID()
 	if p.state, err = p.dir.Load(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -36,7 +37,9 @@ type machine struct {
 	times times
 	// leads is what the processes see of resolv.conf; nil: it leads to the cluster.
 	leads func() bool
-	last  *process // that was started
+	// sources are what they see of the way to the cluster; nil: there is one.
+	sources func([]netip.Addr) []netip.Addr
+	last    *process // that was started
 }
 
 func newMachine(t *testing.T, f *kube.Factory) *machine {
@@ -75,6 +78,9 @@ func (m *machine) start(transport string) (*child, error) {
 	}
 	p := newProcess(m.id, m.dir, source, transport, log)
 	p.times, p.leads, m.last = m.times, m.leads, p
+	if m.sources != nil {
+		p.sources = m.sources
+	}
 	if p.leads == nil {
 		p.leads = func() bool { return true }
 	}

@@ -39,7 +39,7 @@ func (p *process) openProxy(ctx context.Context, want state.Proxy, yields bool) 
 	}
 	defer done()
 	defer n.release()
-	replaced := ""
+	var former *proxy
 	for _, x := range n.proxies {
 		there, _, _ := net.SplitHostPort(x.Address)
 		at := x.Address == want.Address
@@ -49,18 +49,21 @@ func (p *process) openProxy(ctx context.Context, want state.Proxy, yields bool) 
 		case at && !slices.Contains(want.By, state.Standing):
 			return nil, fmt.Errorf("the proxy at %s has names of namespace %s: choose another address", x.Address, x.Namespace)
 		case at:
-			replaced = "names as in namespace " + x.Namespace
-			n.closeProxies(func(c state.Proxy) bool { return c.Address == x.Address })
+			former = x
 		}
+	}
+	w, err := p.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	replaced := ""
+	if former != nil {
+		replaced = "names as in namespace " + former.Namespace
+		n.closeProxies(func(c state.Proxy) bool { return c.Address == former.Address })
 	}
 	l, err := net.Listen("tcp", want.Address)
 	if err != nil {
 		return nil, fmt.Errorf("open the proxy: %w", err)
-	}
-	w, err := p.use(ctx)
-	if err != nil {
-		l.Close()
-		return nil, err
 	}
 	want.Address = l.Addr().String()
 	x := &proxy{Proxy: want}

@@ -105,7 +105,7 @@ func (p *process) watchReach(ctx context.Context) {
 			to = p.spare(lctx)
 			cancel()
 		}
-		local := sources(to)
+		local := p.sources(to)
 		if len(to) == 0 {
 			local = []netip.Addr{{}} // only silence tells
 		}

@@ -11,11 +11,15 @@ import (
 	"math/big"
 	"net"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 )
 
 // relogin is a laptop with a session that serves an intercept.
@@ -165,6 +169,48 @@ func TestEndsWhenTheClusterIsGone(t *testing.T) {
 	wait(t, "the intercept", func() bool { return len(m.status(client).Intercepts) == 1 })
 	if s.Session != before.Session {
 		t.Errorf("session %s became %s", before.Session, s.Session)
+	}
+}
+
+// What passes while this machine has no network is not the cluster's silence.
+func TestStaysWithoutNetwork(t *testing.T) {
+	c, m, client, _ := relogin(t)
+	if err := client.replace(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var away atomic.Bool
+	away.Store(true)
+	m.times.gone = 200 * time.Millisecond
+	m.sources = func(to []netip.Addr) []netip.Addr {
+		if away.Load() {
+			return nil
+		}
+		return sources(to)
+	}
+	client, _ = m.mustEnsure()
+	wait(t, "the API server's address", func() bool { return len(m.last.known()) > 0 })
+	c.login(nil)
+	c.cut()
+	wait(t, "silence", func() bool { return time.Since(m.last.source.Heard()) > 10*m.times.gone })
+	m.status(client)
+	away.Store(false)
+	wait(t, "the end", func() bool { _, err := client.Status(context.Background()); return errors.Is(err, ErrNotRunning) })
+}
+
+// A session that has not come to its work yet ends when it is asked to.
+func TestQuitWhileItStarts(t *testing.T) {
+	c := newCluster(t)
+	m := newMachine(t, c.factory())
+	c.mute = make(chan struct{}, 16)
+	if _, err := m.start(carrier.Auto); err != nil {
+		t.Fatal(err)
+	}
+	<-c.mute
+	if err := newClient(m.dir).Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if locked, err := m.dir.Locked(); locked || err != nil || m.dir.PID() != 0 {
+		t.Errorf("locked %v, %v, process %d", locked, err, m.dir.PID())
 	}
 }
 

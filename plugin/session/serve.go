@@ -27,7 +27,12 @@ func (p *process) serve(ctx context.Context) error {
 		return err
 	}
 	if err := p.claim(ctx, c); err != nil {
-		return err
+		select {
+		case <-p.end:
+			return errEnding
+		default:
+			return err
+		}
 	}
 	wctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -53,11 +58,11 @@ func (p *process) serve(ctx context.Context) error {
 			p.finish(endDeleted)
 		}
 	})
-	var reason endReason
+	reason := endSignal
 	select {
-	case reason = <-p.end:
+	case <-p.end:
+		reason = p.reason
 	case <-ctx.Done():
-		reason = endSignal
 	}
 	p.log.Info("session ends", "reason", string(reason))
 	cancel()
@@ -68,10 +73,18 @@ func (p *process) serve(ctx context.Context) error {
 	return p.leave(c, reason)
 }
 
-// claim finds out who the user is and gets the Session object.
+// claim finds out who the user is and gets the Session object, unless the end
+// begins before.
 func (p *process) claim(ctx context.Context, c client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	go func() {
+		select {
+		case <-p.end:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	user, err := target.UserInfo(ctx, c)
 	if err != nil {
 		return err

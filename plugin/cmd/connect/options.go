@@ -88,6 +88,11 @@ func (o *Options) connect(ctx context.Context) (*session.Network, error) {
 // else wants it as well.
 func (o *Options) during(ctx context.Context) error {
 	o.Access.By = rand.Text()
+	alive, err := o.sessions.Command(o.factory, o.Access.By)
+	if err != nil {
+		return err
+	}
+	defer alive.Close() // what is left of it does no harm
 	n, err := o.connect(ctx)
 	if err != nil {
 		_ = o.release(ctx) // it may have come too late; why it did is what matters

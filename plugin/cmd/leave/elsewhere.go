@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
@@ -21,8 +23,9 @@ type Sessions interface {
 	Of(ctx context.Context, f *kube.Factory) ([]session.Known, error)
 	// Others are the rest on this machine.
 	Others(ctx context.Context, f *kube.Factory) ([]session.Known, error)
-	// Leave has a session end an intercept, and returns when that has ended.
-	Leave(ctx context.Context, k *session.Known, namespace, name string) error
+	// Leave has a session end an intercept, and returns it as it was; with wait once it
+	// has ended.
+	Leave(ctx context.Context, k *session.Known, namespace, name string, wait bool) (*v1alpha1.Intercept, error)
 }
 
 // elsewhere adds to an unknownError where there is what was asked for: in another
@@ -112,27 +115,37 @@ func (o *Options) bySession(ctx context.Context, progress *render.Progress) erro
 		o.sayEmpty()
 		return nil
 	}
-	if o.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.Timeout)
-		defer cancel()
+	var all sync.WaitGroup
+	for n := range chosen {
+		c := &chosen[n]
+		all.Go(func() {
+			c.was, c.err = o.sessions.Leave(ctx, c.session, c.key.Namespace, c.key.Name, o.Wait && o.Timeout != 0)
+		})
 	}
+	step := fmt.Sprintf("giving %d workloads their traffic back", len(chosen))
+	if len(chosen) == 1 {
+		step = "giving the workload of intercept " + chosen[0].key.String() + " its traffic back"
+	}
+	progress.Step(step)
+	all.Wait()
+	progress.Done()
 	for _, c := range chosen {
-		progress.Step("giving the workload of intercept " + c.key.String() + " its traffic back")
-		if err := o.sessions.Leave(ctx, c.session, c.key.Namespace, c.key.Name); err != nil {
-			return fmt.Errorf("leave %s by %s: %w; kubectl intercept quit %s ends the session and all its intercepts",
-				c.key, c.session.Named(), err, c.session.Flag)
+		if c.err != nil {
+			err = errors.Join(err, fmt.Errorf("leave %s by %s: %w; kubectl intercept quit %s ends the session and all its intercepts",
+				c.key, c.session.Named(), c.err, c.session.Flag))
+			continue
 		}
-		progress.Done()
-		fmt.Fprintf(o.Out, "intercept.kubectl-intercept.dev/%s left\n", c.key.Name)
+		err = errors.Join(err, o.report(c.was))
 	}
-	return nil
+	return err
 }
 
 // servedIntercept is one that a session serves.
 type servedIntercept struct {
 	session *session.Known
 	key     types.NamespacedName
+	was     *v1alpha1.Intercept // once it is left
+	err     error
 }
 
 // servedBy are the chosen ones of those that sessions serve; each name has to be
@@ -148,7 +161,7 @@ func (o *Options) servedBy(meant []session.Known) (chosen []servedIntercept, err
 				continue
 			}
 			there[key.Name] = true
-			chosen = append(chosen, servedIntercept{&meant[n], key})
+			chosen = append(chosen, servedIntercept{session: &meant[n], key: key})
 		}
 	}
 	for _, name := range o.Names {

@@ -117,6 +117,19 @@ func (s *State) Release(by string) {
 	s.Proxies = rest
 }
 
+// Commands are the names of commands for which there is access.
+func (s *State) Commands() []string {
+	var all []string
+	for _, p := range s.Proxies {
+		all = append(all, p.By...)
+	}
+	for d := s.Device; d != nil; d = d.Under {
+		all = append(all, d.By...)
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(by string) bool { return by == Standing })
+}
+
 // Wanted is a list By. Whoever says nothing is Standing.
 func Wanted(by []string) []string {
 	if len(by) == 0 {

@@ -20,12 +20,12 @@ var ErrLocked = errors.New("another process holds this session")
 type Lock struct{ f *os.File }
 
 // Lock takes the lock, or returns ErrLocked.
-func (d *Dir) Lock() (*Lock, error) { return d.lock(tryLock) }
+func (d *Dir) Lock() (*Lock, error) { return d.lock(lockFile, tryLock) }
 
-func (d *Dir) lock(try func(*os.File) error) (*Lock, error) {
-	f, err := os.OpenFile(d.file(lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+func (d *Dir) lock(name string, try func(*os.File) error) (*Lock, error) {
+	f, err := os.OpenFile(d.file(name), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, unusable(d.file(lockFile), err)
+		return nil, unusable(d.file(name), err)
 	}
 	if err := try(f); err != nil {
 		f.Close()
@@ -37,7 +37,7 @@ func (d *Dir) lock(try func(*os.File) error) (*Lock, error) {
 // Locked says whether a process has the session. Those that look at once do not
 // take each other for it.
 func (d *Dir) Locked() (bool, error) {
-	l, err := d.lock(tryShared)
+	l, err := d.lock(lockFile, tryShared)
 	if errors.Is(err, ErrLocked) {
 		return true, nil
 	}
@@ -53,6 +53,9 @@ func (l *Lock) Unlock() error { return l.f.Close() }
 
 // SavePID notes the process that holds the lock, which calls it.
 func (d *Dir) SavePID() error { return d.write(pidFile, os.Getpid()) }
+
+// ClearPID takes the note back, before that process gives the lock back.
+func (d *Dir) ClearPID() { os.Remove(d.file(pidFile)) }
 
 // PID is that process's; 0 if it is not known. It means nothing while nobody
 // holds the lock.
