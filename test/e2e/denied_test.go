@@ -106,23 +106,31 @@ func TestEvictionDenied(t *testing.T) {
 	failsWell(l, l.Laptop("alice"), quote, who, "does not let pod", "kubectl delete pod")
 }
 
-// TestSidecarWithoutSurge: pods that have a port of their node cannot be two on
-// one, so the old one goes first, as the strategy says.
+// TestSidecarWithoutSurge: pods that have a port of their node, or that no other of
+// their kind may be beside, cannot be two on one, so the old one goes first, as the
+// strategy says.
 func TestSidecarWithoutSurge(t *testing.T) {
-	l := lab.New(t, clusters)
-	l.Apply("replicas.yaml", "replicas: 3", "replicas: 2", "{maxUnavailable: 0, maxSurge: 1}", "{maxUnavailable: 1, maxSurge: 0}",
-		"containerPort: 8080}", "containerPort: 8080, hostPort: 18080}")
-	quote := l.Serving("quote", "http")
-	alice := l.Laptop("alice")
-	alice.Intercept("add", "quote", "--inject", "sidecar", "--port", alice.Serve("alice").To(""))
-	replaced(l)
-	l.Answers(quote, "alice")
-	alice.Intercept("leave", "quote")
-	alice.Intercept("uninstall", "agent", "quote", "-n", l.Namespace)
-	replaced(l)
-	for _, p := range l.Pods() {
-		if len(p.Spec.Containers) != 1 {
-			t.Errorf("pod %s has %v", p.Name, containers(&p))
-		}
+	for name, text := range map[string][2]string{
+		"a port of the node": {"containerPort: 8080}", "containerPort: 8080, hostPort: 18080}"},
+		"required anti-affinity": {"      containers:\n", "      affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: " +
+			"[{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: quote}}}]}}\n      containers:\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lab.New(t, clusters)
+			l.Apply("replicas.yaml", "replicas: 3", "replicas: 2", "{maxUnavailable: 0, maxSurge: 1}", "{maxUnavailable: 1, maxSurge: 0}", text[0], text[1])
+			quote := l.Serving("quote", "http")
+			alice := l.Laptop("alice")
+			alice.Intercept("add", "quote", "--inject", "sidecar", "--port", alice.Serve("alice").To(""))
+			replaced(l)
+			l.Answers(quote, "alice")
+			alice.Intercept("leave", "quote")
+			alice.Intercept("uninstall", "agent", "quote", "-n", l.Namespace)
+			replaced(l)
+			for _, p := range l.Pods() {
+				if len(p.Spec.Containers) != 1 {
+					t.Errorf("pod %s has %v", p.Name, containers(&p))
+				}
+			}
+		})
 	}
 }

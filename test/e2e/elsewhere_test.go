@@ -124,6 +124,16 @@ spec:
 	if code, body, err := visit(web, fmt.Sprintf("http://near:%d", near)); err != nil || code != http.StatusOK || body != "from the laptop" {
 		t.Errorf("by the proxy: %d %q, %v", code, body, err)
 	}
+	// And so does the network of a program.
+	for target, want := range map[string]string{
+		fmt.Sprintf("database.%s:%d", l.Namespace, port): "from outside",
+		fmt.Sprintf("on-node.%s:18080", l.Namespace):     "answered by the node",
+		fmt.Sprintf("near.%s:%d", l.Namespace, near):     "from the laptop",
+	} {
+		if out := c.Intercept("run", "--", "sh", "-c", "curl -sS --max-time 20 $0", "http://"+target).Out; !strings.HasPrefix(out, want) {
+			t.Errorf("run gets %q of %s", out, target)
+		}
+	}
 }
 
 // TestCrashEndsConnections: when the session is killed, connections that were

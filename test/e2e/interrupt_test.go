@@ -74,6 +74,16 @@ func TestInterrupted(t *testing.T) {
 		}
 		return nil
 	}
+	cmd, _ := begun(l, alice, "connect", "--proxy", "--", "sleep", "1000")
+	l.Until("the proxy is there", connected)
+	l.Must(syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
+	_ = cmd.Wait() // it was killed
+	l.Until("the proxy goes with the command", func() error {
+		if connected() == nil {
+			return errors.New("it is there")
+		}
+		return nil
+	})
 	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGQUIT} {
 		cmd, said := begun(l, alice, "connect", "--proxy", "--", "sleep", "1000")
 		l.Until("the proxy is there", connected)

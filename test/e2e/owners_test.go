@@ -10,7 +10,10 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
@@ -53,6 +56,22 @@ func agents(l *lab.Lab, name string) (n int) {
 		}
 	}
 	return n
+}
+
+// naming is an EndpointSlice that somebody wrote, of a Service without a selector. It
+// names the pods of workloads.
+func naming(l *lab.Lab, service string, workloads ...string) *discoveryv1.EndpointSlice {
+	l.Helper()
+	s := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: service,
+		Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+		Ports: []discoveryv1.EndpointPort{{Name: ptr.To("http"), Port: ptr.To(int32(8080)), Protocol: ptr.To(corev1.ProtocolTCP)}}}
+	for _, p := range l.Pods() {
+		if slices.ContainsFunc(workloads, func(n string) bool { return ownedBy(&p, n) }) {
+			s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{p.Status.PodIP},
+				TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: p.UID}})
+		}
+	}
+	return s
 }
 
 // podsOf are the names of a workload's pods.
@@ -111,6 +130,14 @@ func TestSharedLabels(t *testing.T) {
 	if n := agents(l, "daemon"); n != before {
 		t.Errorf("%d agents were brought into pods without the port", n-before)
 	}
+	alice.Intercept("leave", "--all")
+
+	// What the EndpointSlices of a Service without a selector name.
+	l.Must(l.Client.Create(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: "named"},
+		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)}}}}))
+	l.Must(l.Client.Create(t.Context(), naming(l, "named", "shop", "daemon")))
+	alice.Intercept("add", "svc/named", "--port", alice.Serve("alice").To(""))
+	everyPod(l, map[string]string{"shop": "alice", "shop-worker": "worker", "daemon": "alice", "job": "job"})
 	alice.Intercept("leave", "--all")
 
 	// Sidecars, into no other pods.

@@ -253,7 +253,11 @@ func TestUnreadyPods(t *testing.T) {
 		l.Until(name+" is not ready", func() error { return notReady(l, name) })
 		o := alice.Intercept("add", name, "--port", port)
 		pod := podOf(l, name)
-		for _, want := range []string{" ready, so Services send it nothing", one.want, "kubectl describe pod " + pod.Name} {
+		next := "kubectl logs " + pod.Name + " -c quote -n " + l.Namespace + " --previous"
+		if name == "probe" {
+			next = "kubectl describe pod " + pod.Name
+		}
+		for _, want := range []string{" ready, so Services send it nothing", one.want, next} {
 			if !strings.Contains(o.Err, want) {
 				t.Errorf("%s: add does not say %q", name, want)
 			}
