@@ -266,7 +266,9 @@ func (fakeSessions) EnsureInside(context.Context, *kube.Factory, string, string,
 }
 
 // Release leaves nothing.
-func (f fakeSessions) Command(*kube.Factory, string) (io.Closer, error) { return io.NopCloser(nil), nil }
+func (f fakeSessions) Command(*kube.Factory, string) (io.Closer, error) {
+	return io.NopCloser(nil), nil
+}
 
 func (f fakeSessions) Release(context.Context, *kube.Factory, string) error {
 	f.w.online = nil
