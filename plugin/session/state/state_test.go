@@ -197,7 +197,7 @@ func TestPlace(t *testing.T) {
 // Two that look at once do not take each other for a process.
 func TestLookersShare(t *testing.T) {
 	d := openDir(t)
-	look, err := d.lock(tryShared)
+	look, err := d.lock(lockFile, tryShared)
 	if err != nil {
 		t.Fatal(err)
 	}
