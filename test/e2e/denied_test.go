@@ -106,14 +106,17 @@ func TestEvictionDenied(t *testing.T) {
 	failsWell(l, l.Laptop("alice"), quote, who, "does not let pod", "kubectl delete pod")
 }
 
+// apart is the affinity of pods of which each wants a node for itself.
+const apart = "      affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: " +
+	"[{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: quote}}}]}}\n"
+
 // TestSidecarWithoutSurge: pods that have a port of their node, or that no other of
 // their kind may be beside, cannot be two on one, so the old one goes first, as the
 // strategy says.
 func TestSidecarWithoutSurge(t *testing.T) {
 	for name, text := range map[string][2]string{
-		"a port of the node": {"containerPort: 8080}", "containerPort: 8080, hostPort: 18080}"},
-		"required anti-affinity": {"      containers:\n", "      affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: " +
-			"[{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: quote}}}]}}\n      containers:\n"},
+		"a port of the node":     {"containerPort: 8080}", "containerPort: 8080, hostPort: 18080}"},
+		"required anti-affinity": {"      containers:\n", apart + "      containers:\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := lab.New(t, clusters)
