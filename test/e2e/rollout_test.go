@@ -50,6 +50,11 @@ func argo(l *lab.Lab) {
 	})
 	_, err = kubectl(l, "apply", "--server-side", "-n", "argo-rollouts", "-f", file)
 	l.Must(err)
+	l.Until("the API server serves Rollouts", func() error {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "RolloutList"})
+		return l.Client.List(l.Context(), list)
+	})
 	l.Until("who may edit may read Rollouts", func() error {
 		rules, err := kubectl(l, "get", "clusterrole", "edit", "-o", "jsonpath={.rules[*].apiGroups}")
 		if err == nil && !strings.Contains(rules, "argoproj.io") {
