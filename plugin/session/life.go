@@ -42,15 +42,15 @@ func serveCarrier(b *tunnel.Budget, h tunnel.Handler) func(context.Context, net.
 func (p *process) finish(reason endReason) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ending {
-		return
-	}
 	p.endFor(reason)
 }
 
-// endFor begins the end; p.mu is held, and the end has not begun.
+// endFor begins the end, unless it has begun; p.mu is held.
 func (p *process) endFor(reason endReason) {
-	p.ending, p.reason = true, reason
+	if p.reason != "" {
+		return
+	}
+	p.reason = reason
 	close(p.end)
 }
 
@@ -58,20 +58,20 @@ func (p *process) endFor(reason endReason) {
 func (p *process) finishIdle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ending || time.Now().Before(p.until) {
-		return
+	if !time.Now().Before(p.until) {
+		p.endFor(endIdle)
 	}
-	p.endFor(endIdle)
 }
 
 // hold keeps the process for a while. It is false when the end has begun.
 func (p *process) hold() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.ending {
-		p.until = time.Now().Add(p.times.hold)
+	if p.reason != "" {
+		return false
 	}
-	return !p.ending
+	p.until = time.Now().Add(p.times.hold)
+	return true
 }
 
 // connected notes the transport that works.
@@ -118,7 +118,7 @@ func (p *process) save() {
 func (p *process) saveIntercepts() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ending {
+	if p.reason != "" {
 		return // they stay on record
 	}
 	p.state.Intercepts, p.state.Inside = p.table.Keys(), p.table.Inside()

@@ -92,10 +92,9 @@ type process struct {
 	denials   outbound.Denials
 	cluster   clusterFeed // the cluster's network
 	table     *local.Table
-	// until is the earliest end for want of work. Ending is whether the end has begun,
-	// and reason why; end is closed then.
+	// until is the earliest end for want of work. When the end begins, reason says why,
+	// which is "" before, and end is closed.
 	until  time.Time
-	ending bool
 	reason endReason
 	end    chan struct{}
 	// offline is when this machine was last seen without a network; only the goroutine

@@ -51,6 +51,7 @@ func TestTokenReplaced(t *testing.T) {
 	other.Name = "other"
 	c.put(other)
 	c.write(*m.f.KubeConfig, map[string]any{"token": "fresh"})
+	wait(t, "all carriers", func() bool { return m.status(client).Carriers == carriers })
 	c.login(map[string]string{"fresh": "jane"})
 	carried := c.carriers()
 	if _, err := client.Track(context.Background(), "shop", "other", ""); err != nil {

@@ -22,12 +22,13 @@ func (d *Dir) Command(name string) (*Command, error) {
 	return &Command{l, d.file(commandFile(name))}, nil
 }
 
-// Close takes the sign back.
+// Close takes the sign back. The file goes after the lock, since Windows does not
+// remove a file that is open.
 func (c *Command) Close() error {
-	return errors.Join(os.Remove(c.path), c.lock.Unlock())
+	return errors.Join(c.lock.Unlock(), os.Remove(c.path))
 }
 
-// Lives says whether a command of that name lives. Nothing is left of a dead one.
+// Lives says whether a command of that name lives. It removes what a dead one left.
 func (d *Dir) Lives(name string) bool {
 	path := d.file(commandFile(name))
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -37,7 +38,8 @@ func (d *Dir) Lives(name string) bool {
 	if err != nil {
 		return true // or nobody can know
 	}
-	return errors.Join(os.Remove(path), l.Unlock()) != nil
+	_ = errors.Join(l.Unlock(), os.Remove(path)) // the next call tries again
+	return false
 }
 
 func commandFile(name string) string { return "command-" + name }
