@@ -71,7 +71,7 @@ func TestLicense(t *testing.T) {
 	if out, _, _ := p.run("alice", "kubectl-intercept", "status"); !strings.Contains(out, "License: valid until "+month.Expires.UTC().Format("2006-01-02")) {
 		t.Errorf("status prints %s", out)
 	}
-	p.metric(3, `traffic_manager_license_state{state="valid"} 1`, fmt.Sprintf("traffic_manager_license_expiry_timestamp_seconds %.9e", float64(month.Expires.Unix())))
+	p.metric(3, `traffic_manager_license_state{state="valid"} 1`, fmt.Sprintf("traffic_manager_license_expiry_timestamp_seconds %v", float64(month.Expires.Unix())))
 	out := p.intercept("license", "show")
 	t.Logf("license show\n%s", out)
 	p.leaderDies()
