@@ -37,9 +37,7 @@ func judge(ic *v1alpha1.Intercept, s *v1alpha1.Session, a attached) {
 	case a.problem != nil:
 		message = a.problem.message
 		set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionFalse, a.problem.reason, message)
-		switch a.problem.reason {
-		case v1alpha1.ReasonAttaching, v1alpha1.ReasonReplacing, v1alpha1.ReasonDisruptionBudget:
-		default:
+		if v1alpha1.MeaningOf(a.problem.reason).Fails() {
 			state = v1alpha1.StateError
 		}
 	case a.pods == 0:
@@ -98,11 +96,7 @@ func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) 
 	if now == nil || before != nil && before.Reason == now.Reason {
 		return
 	}
-	switch now.Reason {
-	case v1alpha1.ReasonPodSecurity, v1alpha1.ReasonForbidden, v1alpha1.ReasonAgentFailed, v1alpha1.ReasonAgentsEnded,
-		v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonImagePull, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonWebhookUnreachable,
-		v1alpha1.ReasonPodNotReady, v1alpha1.ReasonCreateFailed, v1alpha1.ReasonInjectionDisabled,
-		v1alpha1.ReasonEvictionDenied, v1alpha1.ReasonNotSupported:
+	if v1alpha1.MeaningOf(now.Reason).Fails() {
 		r.event(ctx, ic, corev1.EventTypeWarning, "AgentInjectionFailed", "Inject", "%s", now.Message)
 	}
 }

@@ -109,15 +109,36 @@ func TestServiceWithoutPods(t *testing.T) {
 	}
 }
 
-// TestAnnounced: what keeps a sidecar out is an Event.
+// TestAnnounced: what keeps an agent out is an Event, and what is only waited for
+// is none.
 func TestAnnounced(t *testing.T) {
-	for _, reason := range []string{v1alpha1.ReasonEvictionDenied, v1alpha1.ReasonNotSupported} {
+	for reason, want := range map[string]int{v1alpha1.ReasonEvictionDenied: 1, v1alpha1.ReasonNotSupported: 1, v1alpha1.ReasonAgentFailed: 1,
+		v1alpha1.ReasonSidecarConflict: 1, v1alpha1.ReasonHostNetwork: 1,
+		v1alpha1.ReasonReplacing: 0, v1alpha1.ReasonDisruptionBudget: 0, v1alpha1.ReasonNoPods: 0} {
 		w := newWorld(t, interceptor.Funcs{})
 		ic := intercept("alice", time.Now())
 		set(ic, v1alpha1.ConditionAgentsReady, metav1.ConditionFalse, reason, "because")
 		w.ics.announce(t.Context(), intercept("alice", time.Now()), ic)
-		if n := len(w.ics.Events.(*events.FakeRecorder).Events); n != 1 {
+		if n := len(w.ics.Events.(*events.FakeRecorder).Events); n != want {
 			t.Errorf("%s: %d events", reason, n)
 		}
+	}
+}
+
+// TestHostNetworkIsAnEvent: the reconciler says on the workload that its pods use
+// the node's network.
+func TestHostNetworkIsAnEvent(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
+	p := w.pod("quote-1")
+	p.Spec.HostNetwork = true
+	w.must(w.Update(t.Context(), p))
+	w.reconcile("alice")
+	select {
+	case e := <-w.ics.Events.(*events.FakeRecorder).Events:
+		if !strings.Contains(e, "AgentInjectionFailed pod quote-1 uses the node's network") {
+			t.Error(e)
+		}
+	default:
+		t.Error("there is no Event")
 	}
 }
