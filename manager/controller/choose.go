@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -79,7 +79,7 @@ func (r *Intercepts) sidecarObstacle(ctx context.Context, ic *v1alpha1.Intercept
 	for _, p := range pods {
 		owner := metav1.GetControllerOf(&p)
 		switch {
-		case covered(ic, &p) || p.Labels[release.Label] != "":
+		case covered(ic, &p) || p.Labels[orphan.Label] != "":
 		case owner == nil || !replaceable(owner.Kind):
 			return refuse(v1alpha1.ReasonNotSupported, "pod %s belongs to no Deployment, ReplicaSet, StatefulSet, DaemonSet or Rollout that would make it anew, and a running pod cannot get one", p.Name)
 		case w.Ref.Kind == "Pod" && owner.Kind != "StatefulSet":

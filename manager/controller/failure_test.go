@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
@@ -43,7 +43,7 @@ func TestReplaceTriesAgain(t *testing.T) {
 		}
 		replaces := func(name string) {
 			t.Helper()
-			if l := w.pod(name).Labels; l[release.Label] != "alice" {
+			if l := w.pod(name).Labels; l[orphan.Label] != "alice" {
 				t.Fatalf("%s has labels %v", name, l)
 			}
 		}

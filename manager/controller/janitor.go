@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -20,8 +20,6 @@ import (
 
 const (
 	tidyEvery = time.Second
-	// leaving is the value of release.Label on a pod whose agent is to go.
-	leaving = "leaving"
 	// successorTime is how long the successor of such a pod may take to be
 	// ready, before the pod is kept after all.
 	successorTime = 2 * time.Minute
@@ -76,7 +74,7 @@ func (j *Janitor) Tidy(ctx context.Context, now time.Time) error {
 	going := map[string]bool{} // namespaces where a pod is under way: one at a time
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		if p.Labels[release.Label] == "" || p.DeletionTimestamp != nil {
+		if p.Labels[orphan.Label] == "" || p.DeletionTimestamp != nil {
 			continue
 		}
 		going[p.Namespace] = true
@@ -103,9 +101,9 @@ func (j *Janitor) Tidy(ctx context.Context, now time.Time) error {
 // follow looks after a pod that was let go and whose Intercept does not,
 // because it is gone, or wants no sidecar any more.
 func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha1.InterceptList, now time.Time) error {
-	how, ok := release.Read(p)
+	how, ok := orphan.Read(p)
 	wanted := slices.ContainsFunc(intercepts.Items, func(ic v1alpha1.Intercept) bool {
-		return string(ic.UID) == p.Labels[release.Label] && ic.Status.Injection == v1alpha1.InjectSidecar &&
+		return string(ic.UID) == p.Labels[orphan.Label] && ic.Status.Injection == v1alpha1.InjectSidecar &&
 			meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionResolved)
 	})
 	switch {
@@ -119,8 +117,8 @@ func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha
 		return err
 	case wanted:
 		return nil
-	case p.Labels[release.Label] != leaving:
-		return j.takeBack(ctx, nil, p, how)
+	case p.Labels[orphan.Label] != orphan.Leaving:
+		return j.readopt(ctx, nil, p, how)
 	}
 	var list corev1.PodList
 	if err := j.Client.List(ctx, &list, client.InNamespace(p.Namespace), client.MatchingLabels(how.Labels)); err != nil {
@@ -137,7 +135,7 @@ func (j *Janitor) follow(ctx context.Context, p *corev1.Pod, intercepts *v1alpha
 		}
 	}
 	if now.Sub(how.At.Time) > successorTime {
-		return j.takeBack(ctx, nil, p, how)
+		return j.readopt(ctx, nil, p, how)
 	}
 	return nil
 }
@@ -211,7 +209,7 @@ func (j *Janitor) leave(ctx context.Context, p *corev1.Pod) error {
 		return err
 	}
 	if len(labels) > 0 && ready(p) {
-		return j.letGo(ctx, leaving, w, p, labels)
+		return j.orphan(ctx, orphan.Leaving, w, p, labels)
 	}
 	_, err = j.evict(ctx, w, p, "removing pod "+p.Name)
 	return err

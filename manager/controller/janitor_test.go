@@ -9,7 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 )
 
 func TestJanitor(t *testing.T) {
@@ -18,12 +18,12 @@ func TestJanitor(t *testing.T) {
 	w := withReplicaSet(t)
 	p := w.pod("quote-1")
 	delete(p.Labels, "hash")
-	p.Labels[release.Label] = "gone"
-	p.Annotations = map[string]string{release.Annotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z"}`}
+	p.Labels[orphan.Label] = "gone"
+	p.Annotations = map[string]string{orphan.Annotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z"}`}
 	w.must(w.Update(ctx, p))
 	j := &Janitor{Intercepts: w.ics, MaxIdle: time.Minute}
 	w.must(j.Tidy(ctx, now))
-	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[release.Label] != "" {
+	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[orphan.Label] != "" {
 		t.Errorf("labels %v", l)
 	}
 	// A sidecar that nobody needs goes when it was idle for long enough.
@@ -32,12 +32,12 @@ func TestJanitor(t *testing.T) {
 	})
 	w.must(j.Tidy(ctx, now))
 	w.must(j.Tidy(ctx, now.Add(30*time.Second)))
-	if l := w.pod("quote-2").Labels; l[release.Label] != "" {
+	if l := w.pod("quote-2").Labels; l[orphan.Label] != "" {
 		t.Errorf("it goes too soon: %v", l)
 	}
 	clear(w.ics.acted)
 	w.must(j.Tidy(ctx, now.Add(time.Minute)))
-	if l := w.pod("quote-2").Labels; l[release.Label] != leaving {
+	if l := w.pod("quote-2").Labels; l[orphan.Label] != orphan.Leaving {
 		t.Errorf("it stays: %v", l)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 )
@@ -107,7 +107,7 @@ func TestDisabled(t *testing.T) {
 		if got := condition(w.step(), v1alpha1.ConditionAgentsReady); got.Reason != v1alpha1.ReasonInjectionDisabled || got.Message != "pod quote-1 cannot be intercepted: "+says {
 			t.Errorf("%s: %s: %s", mode, got.Reason, got.Message)
 		}
-		if n := len(w.pod("quote-1").Spec.EphemeralContainers); n != 0 || w.pod("quote-1").Labels[release.Label] != "" {
+		if n := len(w.pod("quote-1").Spec.EphemeralContainers); n != 0 || w.pod("quote-1").Labels[orphan.Label] != "" {
 			t.Errorf("%s: the pod has %d agents, labels %v", mode, n, w.pod("quote-1").Labels)
 		}
 	}
@@ -195,7 +195,7 @@ func TestEvictionDenied(t *testing.T) {
 		!strings.Contains(c.Message, "the admission webhook keep.pods does not let pod quote-1 be evicted") || !strings.Contains(c.Message, "kubectl delete pod quote-1 -n shop") {
 		t.Errorf("%s: %s", c.Reason, c.Message)
 	}
-	if l := w.pod("quote-1").Labels; l[release.Label] != "" || l["hash"] != "a" {
+	if l := w.pod("quote-1").Labels; l[orphan.Label] != "" || l["hash"] != "a" {
 		t.Errorf("labels %v", l)
 	}
 	// The same when a sidecar is to leave.
@@ -210,7 +210,7 @@ func TestEvictionDenied(t *testing.T) {
 		clear(w.ics.acted)
 		w.must(j.Tidy(t.Context(), time.Now()))
 	}
-	if l := w.pod("quote-2").Labels; l[release.Label] != "" || len(j.kept) != 1 {
+	if l := w.pod("quote-2").Labels; l[orphan.Label] != "" || len(j.kept) != 1 {
 		t.Errorf("labels %v, kept %v", l, j.kept)
 	}
 }

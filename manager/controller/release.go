@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
@@ -58,10 +58,10 @@ func leadsTo(s *corev1.Service, p *corev1.Pod) bool {
 	return len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(p.Labels))
 }
 
-// letGo takes labels off a pod, so that its ReplicaSet makes a new one while
+// orphan takes labels off a pod, so that its ReplicaSet makes a new one while
 // this one serves on.
-func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload, p *corev1.Pod, labels map[string]string) error {
-	text, err := json.Marshal(release.Mark{Labels: labels, At: metav1.Now(), Owner: metav1.GetControllerOf(p)})
+func (r *Intercepts) orphan(ctx context.Context, why string, w *resolve.Workload, p *corev1.Pod, labels map[string]string) error {
+	text, err := json.Marshal(orphan.Mark{Labels: labels, At: metav1.Now(), Owner: metav1.GetControllerOf(p)})
 	if err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload,
 	for k := range labels {
 		delete(fresh.Labels, k)
 	}
-	fresh.Labels[release.Label] = why
-	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, release.Annotation, string(text))
+	fresh.Labels[orphan.Label] = why
+	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, orphan.Annotation, string(text))
 	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
 		return err
 	}
@@ -79,11 +79,11 @@ func (r *Intercepts) letGo(ctx context.Context, why string, w *resolve.Workload,
 	return nil
 }
 
-// takeBack gives a pod to its ReplicaSet again. If there is none any more, the
+// readopt gives a pod to its ReplicaSet again. If there is none any more, the
 // pod goes, as far as PodDisruptionBudgets allow; the Janitor goes on.
-func (r *Intercepts) takeBack(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how release.Mark) error {
-	fresh := release.Restore(p, how)
-	wanted, err := release.Wanted(ctx, r.Live, fresh)
+func (r *Intercepts) readopt(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how orphan.Mark) error {
+	fresh := orphan.Readopted(p, how)
+	wanted, err := orphan.HasAdopter(ctx, r.Live, fresh)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
@@ -48,13 +48,13 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// letGo makes the world's pod one that was let go for alice's intercept.
-func (w *world) letGo() {
+// orphaned makes the world's pod an orphan for alice's intercept.
+func (w *world) orphaned() {
 	w.t.Helper()
 	p := w.pod("quote-1")
 	delete(p.Labels, "hash")
-	p.Labels[release.Label] = "alice"
-	p.Annotations = map[string]string{release.Annotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z","owner":{"kind":"ReplicaSet","name":"quote-a","uid":"rs"}}`}
+	p.Labels[orphan.Label] = "alice"
+	p.Annotations = map[string]string{orphan.Annotation: `{"labels":{"hash":"a"},"at":"2026-01-01T00:00:00Z","owner":{"kind":"ReplicaSet","name":"quote-a","uid":"rs"}}`}
 	w.must(w.Update(context.Background(), p))
 }
 
@@ -74,12 +74,12 @@ func TestJanitorTakesBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ic := intercept("alice", time.Now())
 			w := withReplicaSet(t, ic)
-			w.letGo()
+			w.orphaned()
 			set(ic, v1alpha1.ConditionResolved, c.resolved, "x", "")
 			ic.Status.Injection = c.mode
 			w.must(w.Status().Update(t.Context(), ic))
 			w.must((&Janitor{Intercepts: w.ics}).Tidy(t.Context(), time.Now()))
-			if l := w.pod("quote-1").Labels; (l["hash"] == "a") != c.back || (l[release.Label] == "") != c.back {
+			if l := w.pod("quote-1").Labels; (l["hash"] == "a") != c.back || (l[orphan.Label] == "") != c.back {
 				t.Errorf("labels %v", l)
 			}
 		})
@@ -99,7 +99,7 @@ func TestNobodyToTakeBack(t *testing.T) {
 		}}
 		w := withReplicaSet(t, intercept("alice", time.Now()))
 		w.ics.Client = interceptor.NewClient(w, budget)
-		w.letGo()
+		w.orphaned()
 		rs := &appsv1.ReplicaSet{}
 		w.must(w.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote-a"}, rs))
 		if going {

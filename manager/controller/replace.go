@@ -15,7 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
@@ -47,7 +47,7 @@ func (r *Intercepts) replace(ctx context.Context, ic *v1alpha1.Intercept, w *res
 	if p := r.failure(ic, w, pods, bare); p != nil {
 		return p
 	}
-	old := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Labels[release.Label] != "" })
+	old := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Labels[orphan.Label] != "" })
 	if since := time.Since(r.acted[w.UID]); since < settleDown {
 		return wait(cmp.Or(r.said[w.UID], "replacing pods by ones with a sidecar"))
 	}
@@ -96,16 +96,16 @@ func (r *Intercepts) giveUp(ctx context.Context, ic *v1alpha1.Intercept) error {
 	delete(r.abandoned, ic.UID)
 	r.mu.Unlock()
 	var list corev1.PodList
-	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{release.Label: string(ic.UID)}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{orphan.Label: string(ic.UID)}); err != nil {
 		return err
 	}
 	for i := range list.Items {
 		p := &list.Items[i]
-		how, ok := release.Read(p)
+		how, ok := orphan.Read(p)
 		if !ok || p.DeletionTimestamp != nil || how.Drained != nil {
 			continue
 		}
-		if err := r.takeBack(ctx, nil, p, how); err != nil {
+		if err := r.readopt(ctx, nil, p, how); err != nil {
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 	if len(labels) == 0 {
 		return r.evict(ctx, w, victim, "replacing pod "+victim.Name+" by one with a sidecar")
 	}
-	return wait("replacing pod " + victim.Name + " by one with a sidecar"), r.letGo(ctx, string(ic.UID), w, victim, labels)
+	return wait("replacing pod " + victim.Name + " by one with a sidecar"), r.orphan(ctx, string(ic.UID), w, victim, labels)
 }
 
 // short waits while the workload of a pod has fewer pods than it wants. A Service
@@ -241,7 +241,7 @@ func maker(w *resolve.Workload, pods []corev1.Pod) *metav1.OwnerReference {
 // follow looks after a pod that was let go: it goes when the new one is ready,
 // and comes back when there will be none.
 func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *resolve.Workload, old *corev1.Pod, pods []corev1.Pod) (*problem, error) {
-	how, ok := release.Read(old)
+	how, ok := orphan.Read(old)
 	if !ok {
 		return r.evict(ctx, w, old, "replacing pod "+old.Name+" by one with a sidecar")
 	}
@@ -249,7 +249,7 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	if w.Ref.Kind == "Service" && how.Owner != nil { // it has pods of others, too
 		o, err := r.workloadOf(ctx, old, how.Owner)
 		if apierrors.IsNotFound(err) {
-			return wait("removing pod " + old.Name), r.takeBack(ctx, w, old, how)
+			return wait("removing pod " + old.Name), r.readopt(ctx, w, old, how)
 		}
 		if err != nil {
 			return nil, err
@@ -259,7 +259,7 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	var fresh *corev1.Pod
 	for i := range pods {
 		p := &pods[i]
-		if p.Labels[release.Label] != "" || !heir(p) {
+		if p.Labels[orphan.Label] != "" || !heir(p) {
 			continue
 		}
 		if !p.CreationTimestamp.Time.Before(how.At.Truncate(time.Second)) && (fresh == nil || p.CreationTimestamp.After(fresh.CreationTimestamp.Time)) {
@@ -271,11 +271,11 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	case fresh == nil:
 		p, err := r.refusedCreation(ctx, w.Namespace, how.Owner, how.At.Time)
 		if p != nil {
-			return p, r.takeBack(ctx, w, old, how)
+			return p, r.readopt(ctx, w, old, how)
 		}
 		return wait(doing), err
 	case !covered(ic, fresh):
-		return unreached(fresh), r.takeBack(ctx, w, old, how)
+		return unreached(fresh), r.readopt(ctx, w, old, how)
 	case ready(fresh):
 		return r.drain(ctx, w, old, how, doing)
 	}
@@ -285,14 +285,14 @@ func (r *Intercepts) follow(ctx context.Context, ic *v1alpha1.Intercept, w *reso
 	case p != nil && p.reason == v1alpha1.ReasonReplacing:
 		return wait(doing + ": " + p.message), nil
 	case p != nil:
-		return p, r.takeBack(ctx, w, old, how)
+		return p, r.readopt(ctx, w, old, how)
 	}
 	return wait(fmt.Sprintf("%s: waiting for pod %s to be ready", doing, fresh.Name)), nil
 }
 
 // drain takes a pod whose successor is ready out of its Services, if its going
 // is allowed; the Janitor evicts it when callers have gone elsewhere.
-func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how release.Mark, doing string) (*problem, error) {
+func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.Pod, how orphan.Mark, doing string) (*problem, error) {
 	if problem, err := r.evict(ctx, w, p, doing, client.DryRunAll); err != nil || problem.reason != v1alpha1.ReasonReplacing {
 		return problem, err
 	}
@@ -302,8 +302,8 @@ func (r *Intercepts) drain(ctx context.Context, w *resolve.Workload, p *corev1.P
 		return nil, err
 	}
 	fresh := p.DeepCopy()
-	fresh.Labels = map[string]string{release.Label: p.Labels[release.Label]}
-	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, release.Annotation, string(text))
+	fresh.Labels = map[string]string{orphan.Label: p.Labels[orphan.Label]}
+	metav1.SetMetaDataAnnotation(&fresh.ObjectMeta, orphan.Annotation, string(text))
 	if err := r.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})); err != nil {
 		return nil, err
 	}
@@ -320,7 +320,7 @@ func (r *Intercepts) draining(ctx context.Context, ic *v1alpha1.Intercept, w *re
 		return wait("replacing pods by ones with a sidecar: waiting until the last callers have left the pod that was evicted"), nil
 	}
 	var list corev1.PodList
-	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{release.Label: string(ic.UID)}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace), client.MatchingLabels{orphan.Label: string(ic.UID)}); err != nil {
 		return nil, err
 	}
 	for _, p := range list.Items {
@@ -333,7 +333,7 @@ func (r *Intercepts) draining(ctx context.Context, ic *v1alpha1.Intercept, w *re
 
 // evict removes a pod as far as the PodDisruptionBudgets allow.
 func (r *Intercepts) evict(ctx context.Context, w *resolve.Workload, p *corev1.Pod, doing string, opts ...client.SubResourceCreateOption) (*problem, error) {
-	err := release.Evict(ctx, r.Client, p, opts...)
+	err := orphan.Evict(ctx, r.Client, p, opts...)
 	switch {
 	case err == nil && len(opts) > 0:
 		return wait(doing), nil

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
@@ -111,7 +111,7 @@ func asked(t *testing.T, more ...client.Object) *world {
 		t.Fatalf("the pod was let go of before the webhook could know: %v", l)
 	}
 	w.step()
-	if l := w.pod("quote-1").Labels; l["hash"] != "" || l["app"] != "quote" || l[release.Label] != "alice" {
+	if l := w.pod("quote-1").Labels; l["hash"] != "" || l["app"] != "quote" || l[orphan.Label] != "alice" {
 		t.Fatalf("labels of a pod that was let go of: %v", l)
 	}
 	return w
@@ -187,10 +187,10 @@ func TestReplaceTakesBack(t *testing.T) {
 				t.Errorf("%s, %s: %s", ic.Status.State, got.Reason, got.Message)
 			}
 			old := w.pod("quote-1")
-			if old.Labels["hash"] != "a" || old.Labels[release.Label] != "" || old.Annotations[release.Annotation] != "" {
+			if old.Labels["hash"] != "a" || old.Labels[orphan.Label] != "" || old.Annotations[orphan.Annotation] != "" {
 				t.Errorf("the old pod has labels %v, annotations %v", old.Labels, old.Annotations)
 			}
-			if again := condition(w.step(), v1alpha1.ConditionAgentsReady); again.Reason != tt.reason || w.pod("quote-1").Labels[release.Label] != "" {
+			if again := condition(w.step(), v1alpha1.ConditionAgentsReady); again.Reason != tt.reason || w.pod("quote-1").Labels[orphan.Label] != "" {
 				t.Errorf("it is tried again at once: %s", again.Message)
 			}
 		})
@@ -236,7 +236,7 @@ func TestReplaceAwaitsNode(t *testing.T) {
 			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) {
 				t.Errorf("%s: %s", got.Reason, got.Message)
 			}
-			if waits := w.pod("quote-1").Labels[release.Label] != ""; waits != (tt.reason == v1alpha1.ReasonReplacing) {
+			if waits := w.pod("quote-1").Labels[orphan.Label] != ""; waits != (tt.reason == v1alpha1.ReasonReplacing) {
 				t.Errorf("the old pod has labels %v", w.pod("quote-1").Labels)
 			}
 		})
@@ -249,7 +249,7 @@ func TestReplaceGivesUp(t *testing.T) {
 	w.must(w.Delete(context.Background(), intercept("alice", time.Now())))
 	_, err := w.ics.Reconcile(context.Background(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "shop", Name: "quote-alice"}})
 	w.must(err)
-	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[release.Label] != "" {
+	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[orphan.Label] != "" {
 		t.Errorf("labels %v", l)
 	}
 }
@@ -279,7 +279,7 @@ func TestSidecarObstacles(t *testing.T) {
 			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) {
 				t.Errorf("%s: %s", got.Reason, got.Message)
 			}
-			if w.step(); w.pod("quote-1").Labels[release.Label] != "" {
+			if w.step(); w.pod("quote-1").Labels[orphan.Label] != "" {
 				t.Error("the pod was touched")
 			}
 		})

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
@@ -63,7 +63,7 @@ func TestServiceSuccessor(t *testing.T) {
 	w := withReplicaSet(t, ofService(v1alpha1.InjectSidecar))
 	w.step()
 	w.step()
-	if w.pod("quote-1").Labels[release.Label] == "" {
+	if w.pod("quote-1").Labels[orphan.Label] == "" {
 		t.Fatal("the pod was not let go of")
 	}
 	w.made("other-1", func(p *corev1.Pod) {
@@ -71,13 +71,13 @@ func TestServiceSuccessor(t *testing.T) {
 		p.UID, p.OwnerReferences = "o1", []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "other-a", UID: "o", Controller: ptr.To(true)}}
 	})
 	w.step()
-	how, ok := release.Read(w.pod("quote-1"))
+	how, ok := orphan.Read(w.pod("quote-1"))
 	if !ok || how.Drained != nil {
 		t.Fatalf("the other's pod is taken for the successor: %+v", how)
 	}
 	w.successor(comesUp)
 	w.step()
-	if how, _ := release.Read(w.pod("quote-1")); how.Drained == nil {
+	if how, _ := orphan.Read(w.pod("quote-1")); how.Drained == nil {
 		t.Error("its own successor is not seen")
 	}
 }

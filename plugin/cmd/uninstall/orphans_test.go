@@ -13,17 +13,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
 
-// letGo is a pod that a ReplicaSet of a revision was made to let go of.
-func letGo(namespace, name, revision, more string) *corev1.Pod {
+// orphaned is a pod that was taken from a ReplicaSet of a revision.
+func orphaned(namespace, name, revision, more string) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: in(namespace, name)}
-	p.Labels = map[string]string{"app": "quote", release.Label: "leaving"}
-	p.Annotations = map[string]string{release.Annotation: `{"labels":{"hash":"` + revision + `"},"at":"2026-01-01T00:00:00Z"` + more + `}`,
+	p.Labels = map[string]string{"app": "quote", orphan.Label: "leaving"}
+	p.Annotations = map[string]string{orphan.Annotation: `{"labels":{"hash":"` + revision + `"},"at":"2026-01-01T00:00:00Z"` + more + `}`,
 		sidecar.Annotation: `{"uid":65431,"ports":[{"name":"http","number":8080,"protocol":"TCP","agent":9900}],"onDemand":true}`, sidecar.LeaveAnnotation: "2026-01-01T00:00:00Z"}
 	p.Spec.Containers = []corev1.Container{{Name: "quote"}, {Name: sidecar.Container}}
 	return p
@@ -39,10 +39,10 @@ func TestTakesBack(t *testing.T) {
 		}
 		rs := &appsv1.ReplicaSet{ObjectMeta: in("shop", "quote-a"), Spec: appsv1.ReplicaSetSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "quote", "hash": "a"}}}}
-		pods := []client.Object{letGo("shop", "serves", "a", ""), letGo("shop", "orphan", "b", ""), letGo("shop", "drained", "a", `,"drained":"2026-01-01T00:00:00Z"`),
-			letGo("blog", "elsewhere", "a", "")}
+		pods := []client.Object{orphaned("shop", "serves", "a", ""), orphaned("shop", "orphan", "b", ""), orphaned("shop", "drained", "a", `,"drained":"2026-01-01T00:00:00Z"`),
+			orphaned("blog", "elsewhere", "a", "")}
 		objects := fake.NewClientBuilder().WithScheme(scheme).WithObjects(pods...).WithObjects(rs).Build()
-		clients := kubefake.NewClientset(manager("intercept-system", ready), letGo("shop", "serves", "a", ""))
+		clients := kubefake.NewClientset(manager("intercept-system", ready), orphaned("shop", "serves", "a", ""))
 		streams, _, _, errOut := genericiooptions.NewTestIOStreams()
 		o := &Options{IOStreams: streams, Namespace: "intercept-system", Timeout: 50 * time.Millisecond, Interval: time.Millisecond, Now: now,
 			Releases: &releases{kube: clients, there: &helm.Release{Name: "traffic-manager", Version: "0.1.0", Namespace: "intercept-system", Namespaces: []string{"shop"}}},
@@ -57,7 +57,7 @@ func TestTakesBack(t *testing.T) {
 			if client.IgnoreNotFound(err) != nil || apierrors.IsNotFound(err) == there {
 				t.Errorf("%s: %v", name, err)
 			}
-			if l := p.Labels; there && (l["hash"] == "a" && l[release.Label] == "") != (name.Namespace == "shop") {
+			if l := p.Labels; there && (l["hash"] == "a" && l[orphan.Label] == "") != (name.Namespace == "shop") {
 				t.Errorf("%s: labels %v", name, l)
 			}
 			if name.Name == "serves" && len(p.Annotations) != 1 {

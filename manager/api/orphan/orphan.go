@@ -1,7 +1,7 @@
-// Package release reads what is written on a pod whose ReplicaSet was made to
-// let go of it: a new one is made while this one still serves. Who made it so
-// may go before it is over, so that others have to be able to end it.
-package release
+// Package orphan knows pods that were taken from their ReplicaSet, so that it makes
+// a new one while the old one still serves. What is written on such a pod is enough
+// to end this, so the next leader can, or the plugin.
+package orphan
 
 import (
 	"context"
@@ -19,31 +19,36 @@ import (
 )
 
 const (
-	// Label is on such a pod. Its value is the UID of the Intercept that wants a
-	// sidecar, or leaving.
-	Label = v1alpha1.Group + "/released"
+	// Label is on every orphan. Its value is the UID of the Intercept that wants a
+	// sidecar, or Leaving.
+	Label = v1alpha1.Group + "/orphaned"
 	// Annotation holds a Mark in JSON.
-	Annotation = v1alpha1.Group + "/released"
+	Annotation = v1alpha1.Group + "/orphaned"
+	// Leaving is the value of Label on a pod that is replaced because its sidecar is
+	// no longer needed.
+	Leaving = "leaving"
 )
 
-// Mark is what to give back to a pod that was let go.
+// Mark is what an orphan had, and how far its replacement is.
 type Mark struct {
+	// Labels were taken off the pod.
 	Labels map[string]string `json:"labels"`
 	At     metav1.Time       `json:"at"`
 	// Owner is the ReplicaSet that had the pod.
 	Owner *metav1.OwnerReference `json:"owner,omitempty"`
-	// Drained is since when no Service leads to the pod any more.
+	// Drained is since when no Service selects the pod any more.
 	Drained *metav1.Time `json:"drained,omitempty"`
 }
 
-// Read returns what is written on a pod; false when it is not ours.
+// Read returns what is written on a pod; false when the pod is no orphan.
 func Read(p *corev1.Pod) (Mark, bool) {
 	var m Mark
 	err := json.Unmarshal([]byte(p.Annotations[Annotation]), &m)
 	return m, err == nil && len(m.Labels) > 0 && p.Labels[Label] != ""
 }
 
-// Evict asks for a pod to go, this very one, as far as PodDisruptionBudgets allow.
+// Evict evicts this very pod, and none that has its name later, as far as
+// PodDisruptionBudgets allow.
 func Evict(ctx context.Context, c client.Client, p *corev1.Pod, opts ...client.SubResourceCreateOption) error {
 	return c.SubResource("eviction").Create(ctx, p, &policyv1.Eviction{
 		ObjectMeta:    metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
@@ -51,9 +56,9 @@ func Evict(ctx context.Context, c client.Client, p *corev1.Pod, opts ...client.S
 	}, opts...)
 }
 
-// Restore is the pod as its ReplicaSet had it, which then removes the one too
-// many: that which is not ready.
-func Restore(p *corev1.Pod, m Mark) *corev1.Pod {
+// Readopted is the pod as its ReplicaSet had it. The ReplicaSet adopts it again, and
+// removes the pod that is then one too many: the one that is not ready.
+func Readopted(p *corev1.Pod, m Mark) *corev1.Pod {
 	fresh := p.DeepCopy()
 	delete(fresh.Labels, Label)
 	delete(fresh.Annotations, Annotation)
@@ -61,16 +66,16 @@ func Restore(p *corev1.Pod, m Mark) *corev1.Pod {
 	return fresh
 }
 
-// Wanted says that there is a ReplicaSet to take a restored pod. Without one it
-// would stay for ever.
-func Wanted(ctx context.Context, r client.Reader, restored *corev1.Pod) (bool, error) {
+// HasAdopter says that a ReplicaSet adopts a pod with these labels. A readopted pod
+// without one would stay for ever.
+func HasAdopter(ctx context.Context, r client.Reader, readopted *corev1.Pod) (bool, error) {
 	var list appsv1.ReplicaSetList
-	if err := r.List(ctx, &list, client.InNamespace(restored.Namespace)); err != nil {
+	if err := r.List(ctx, &list, client.InNamespace(readopted.Namespace)); err != nil {
 		return false, err
 	}
 	for _, rs := range list.Items {
 		s, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
-		if err == nil && rs.DeletionTimestamp == nil && s.Matches(labels.Set(restored.Labels)) {
+		if err == nil && rs.DeletionTimestamp == nil && s.Matches(labels.Set(readopted.Labels)) {
 			return true, nil
 		}
 	}

@@ -8,21 +8,21 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 )
 
-// takeBack ends what the traffic-manager has begun with pods: those that their
-// ReplicaSets were made to let go of are theirs again. Nobody does it later.
-func (o *Options) takeBack(ctx context.Context, where *scope) {
+// readopt ends what the traffic-manager has begun with pods: their ReplicaSets adopt
+// orphans again. Nobody does it later.
+func (o *Options) readopt(ctx context.Context, where *scope) {
 	var list corev1.PodList
-	if err := o.Client.List(ctx, &list, client.HasLabels{release.Label}); err != nil {
+	if err := o.Client.List(ctx, &list, client.HasLabels{orphan.Label}); err != nil {
 		fmt.Fprintf(o.ErrOut, "Warning: cannot tell which pods were being replaced: %v\n", err)
 		return
 	}
 	for i := range list.Items {
 		p := &list.Items[i]
-		m, ok := release.Read(p)
+		m, ok := orphan.Read(p)
 		if !ok || p.DeletionTimestamp != nil || !where.has(p.Namespace) {
 			continue
 		}
@@ -39,9 +39,9 @@ func (o *Options) takeBack(ctx context.Context, where *scope) {
 
 // restore gives a pod back, if somebody takes it and callers still come to it;
 // else it goes.
-func (o *Options) restore(ctx context.Context, p *corev1.Pod, m release.Mark) (doing string, err error) {
-	fresh := release.Restore(p, m)
-	wanted, err := release.Wanted(ctx, o.Client, fresh)
+func (o *Options) restore(ctx context.Context, p *corev1.Pod, m orphan.Mark) (doing string, err error) {
+	fresh := orphan.Readopted(p, m)
+	wanted, err := orphan.HasAdopter(ctx, o.Client, fresh)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("list replicasets: %w", err)
@@ -49,5 +49,5 @@ func (o *Options) restore(ctx context.Context, p *corev1.Pod, m release.Mark) (d
 		delete(fresh.Annotations, sidecar.LeaveAnnotation)
 		return "Keeping", o.Client.Patch(ctx, fresh, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{}))
 	}
-	return "Removing", release.Evict(ctx, o.Client, p)
+	return "Removing", orphan.Evict(ctx, o.Client, p)
 }
