@@ -42,6 +42,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
@@ -76,6 +77,9 @@ func run(ctx context.Context, log *slog.Logger, o *options) error {
 	}
 	changes := make(chan string, 1024)
 	if err := authz.Index(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	if err := replacement.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	names, err := dns.ClientConfigFromFile("/etc/resolv.conf")
@@ -139,10 +143,12 @@ func run(ctx context.Context, log *slog.Logger, o *options) error {
 			return err
 		}
 	}
-	intercepts := &controller.Intercepts{Client: mgr.GetClient(), Namespace: o.namespace, Authority: authority, Log: log,
+	replacer := &replacement.Replacer{Cluster: replacement.Cluster{Client: mgr.GetClient(), Live: direct, Log: log}, SchedulingGrace: o.config.AgentInjector.SchedulingGrace.Duration}
+	intercepts := &controller.Intercepts{Client: mgr.GetClient(), Live: direct, Namespace: o.namespace, Log: log, Replacer: replacer,
+		Agents: &controller.Agents{Client: mgr.GetClient(), Authority: authority, Config: agentConfig, Log: log},
 		Events: mgr.GetEventRecorder("traffic-manager"),
-		Live:   direct, Agent: agentConfig, Policy: policy, HasWebhook: o.webhook != "", SchedulingGrace: o.config.AgentInjector.SchedulingGrace.Duration, Mesh: sidecars}
-	if err := mgr.Add(&controller.Janitor{Intercepts: intercepts, MaxIdle: o.config.Agent.MaxIdleTime.Duration}); err != nil {
+		Policy: policy, HasWebhook: o.webhook != "", Mesh: controller.Mesh{Client: mgr.GetClient(), Keeper: sidecars}}
+	if err := mgr.Add(&replacement.Janitor{Replacer: replacer, MaxIdle: o.config.Agent.MaxIdleTime.Duration}); err != nil {
 		return err
 	}
 	err = controller.Setup(mgr, intercepts,

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,6 +17,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/status"
 )
 
 const (
@@ -203,13 +203,8 @@ func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error 
 	for _, p := range pods {
 		connections += p.Connections
 	}
-	if ic.Status.Connections == connections && equality.Semantic.DeepEqual(ic.Status.Pods, pods) {
-		return nil
-	}
-	old := ic.DeepCopy()
-	ic.Status.Pods, ic.Status.Connections = pods, connections
-	return client.IgnoreNotFound(w.writer.Status().Patch(ctx, ic,
-		client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})))
+	_, err := status.Write(ctx, w.writer, ic, func(s *v1alpha1.InterceptStatus) { s.Pods, s.Connections = pods, connections })
+	return client.IgnoreNotFound(err)
 }
 
 // told is what an Intercept has to say of its pods after the agents that this

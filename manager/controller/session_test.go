@@ -53,7 +53,7 @@ func takesBack(t *testing.T, outage, within time.Duration) {
 	time.Sleep(within)
 	for name, want := range map[string]int{"alice": 0, "bob": 1, "carol": 1, "dave": 0} {
 		var s v1alpha1.Session
-		w.must(w.Get(t.Context(), client.ObjectKey{Namespace: system, Name: name}, &s))
+		w.Must(w.Get(t.Context(), client.ObjectKey{Namespace: system, Name: name}, &s))
 		if len(s.Status.Relays) != want {
 			t.Errorf("%s: relays %v", name, s.Status.Relays)
 		}

@@ -1,4 +1,6 @@
-package controller
+// Package denial reads from an API server's answer whether the request was denied at
+// admission, and by what.
+package denial
 
 import (
 	"regexp"
@@ -7,14 +9,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// denier finds the name of what refuses a request at admission in the API server's
-// answer: a webhook, one that is down, or a policy.
+// denier finds the name of a webhook or a policy in the answer. A webhook that cannot
+// be reached denies, too.
 var denier = regexp.MustCompile(`(?:admission webhook|failed calling webhook|failed to call webhook|ValidatingAdmissionPolicy) ["']([^"']+)["']`)
 
-// denied says that the API server refuses a request by its rules or by somebody
-// else's, so that trying again is of no use. Webhooks and policies choose the code
-// of the answer, so what it says counts before the code.
-func denied(err error) bool {
+// Is says that the API server, a webhook or a policy denies the request, so that
+// trying again is of no use. Webhooks and policies choose the status code of the
+// answer, so the text counts before the code.
+func Is(err error) bool {
 	if err == nil {
 		return false
 	}
@@ -22,9 +24,9 @@ func denied(err error) bool {
 		apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
 }
 
-// whoDenied is the part of a sentence that names what refused a request, by the text of
-// the refusal.
-func whoDenied(text string) string {
+// By names what denied the request, by the text of the answer: "the admission
+// webhook example.com".
+func By(text string) string {
 	m := denier.FindStringSubmatch(text)
 	switch {
 	case m == nil:

@@ -1,4 +1,4 @@
-package controller
+package denial
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// TestDenied holds answers of API servers: which ones are denials, and whose.
-func TestDenied(t *testing.T) {
+// TestDenial holds answers of API servers: which ones are denials, and whose.
+func TestDenial(t *testing.T) {
 	status := func(code int32, reason metav1.StatusReason, message string) error {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message}}
 	}
@@ -33,10 +33,10 @@ func TestDenied(t *testing.T) {
 		"no answer":                       {errors.New("connection refused"), false, "the API server"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := denied(tt.err); got != tt.denied {
+			if got := Is(tt.err); got != tt.denied {
 				t.Errorf("denied: %t", got)
 			}
-			if got := whoDenied(tt.err.Error()); got != tt.who {
+			if got := By(tt.err.Error()); got != tt.who {
 				t.Errorf("by %q", got)
 			}
 		})
