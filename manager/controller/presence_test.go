@@ -15,8 +15,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// A replica that is started again under its name takes back what it said before
-// of laptops that do not come, also if it cannot at once.
+// A replica that is restarted under its name removes itself from the Sessions of laptops
+// that do not come back, also if it cannot at once.
 func TestPresenceTakesBack(t *testing.T) {
 	t.Run("at once", func(t *testing.T) { synctest.Test(t, func(t *testing.T) { takesBack(t, 0, time.Second) }) })
 	t.Run("after an outage", func(t *testing.T) {
@@ -61,33 +61,5 @@ func takesBack(t *testing.T, outage, within time.Duration) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
-	}
-}
-
-// An intercept whose session was deleted while nobody led goes too, unless only
-// the cache has not seen the session.
-func TestOrphanedIntercept(t *testing.T) {
-	for name, c := range map[string]struct {
-		wait time.Duration
-		live bool
-		gone bool
-	}{"at once": {time.Second, false, false}, "after a minute": {time.Minute, false, true}, "the cache is behind": {time.Minute, true, false}} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				ic := intercept("alice", time.Now())
-				ic.Spec.Session = "nobody"
-				w := newWorld(t, interceptor.Funcs{}, ic)
-				if c.live {
-					w.ics.Live = interceptor.NewClient(w, interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
-						return nil
-					}})
-				}
-				w.reconcile("alice")
-				time.Sleep(c.wait)
-				if now := w.reconcile("alice"); (now.DeletionTimestamp != nil) != c.gone {
-					t.Errorf("deleted at %v", now.DeletionTimestamp)
-				}
-			})
-		})
 	}
 }
