@@ -31,8 +31,8 @@ type Agents struct {
 	silences silences
 }
 
-// bring sees to an agent in one pod. It returns why that cannot be, or what keeps the
-// agent that is there.
+// bring brings an agent into a pod if none runs there. It returns why it cannot, or what
+// keeps the agent that is there.
 func (a *Agents) bring(ctx context.Context, pod *corev1.Pod) *problem.Problem {
 	s := inject.Observe(pod)
 	if s.Running && s.Next == "" && a.silences.tooLong(pod) {
@@ -75,7 +75,7 @@ func (a *Agents) attach(ctx context.Context, pod *corev1.Pod, name string) *prob
 	case denial.Is(err):
 		return problem.New(v1alpha1.ReasonForbidden, "pod %s: %s refuses the agent: %v", pod.Name, denial.By(err.Error()), err)
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return nil // the event of the pod's change leads to another reconciliation
+		return nil // the change of the pod is reconciled again
 	}
 	return problem.New(v1alpha1.ReasonAttaching, "pod %s: %v", pod.Name, err)
 }
@@ -93,9 +93,9 @@ func (a *Agents) bringEarly(ctx context.Context, pod *corev1.Pod) {
 	}
 }
 
-// neverComes says why a pod without a reporting agent is not to be waited for; empty
-// while it is, as Services may send callers to it. A pod that is not ready gets no
-// callers, and its node may never start the agent.
+// neverComes says why the agent of a pod that does not report is not waited for; empty
+// while it is waited for. A ready pod is, since Services send callers to it. A pod that
+// is not ready gets no callers, and its node may never start the agent.
 func (a *Agents) neverComes(pod *corev1.Pod) string {
 	agent := inject.Observe(pod)
 	switch {

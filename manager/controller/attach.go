@@ -17,8 +17,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
 )
 
-// attachment is one look at the pods of an Intercept. It brings agents where none are,
-// and counts.
+// attachment is one pass over the pods of an Intercept. It brings agents into pods that
+// have none, and counts.
 type attachment struct {
 	r        *Intercepts
 	ic       *v1alpha1.Intercept
@@ -33,8 +33,8 @@ type attachment struct {
 	again time.Duration    // when to reconcile again; 0 for not before something changes
 }
 
-// attach sees to an agent in every running pod, and counts. It returns when to
-// reconcile again.
+// attach brings an agent into every running pod that has none, and counts the pods. It
+// returns when to reconcile again.
 func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, d *decision, w *resolve.Workload, all []corev1.Pod) (time.Duration, error) {
 	a := &attachment{r: r, ic: ic, d: d, workload: w}
 	a.pods = slices.DeleteFunc(slices.Clone(all), func(p corev1.Pod) bool { return !concerns(d.ports, &p) })
@@ -49,21 +49,21 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, d *deci
 		d.injection = injection{}
 	}
 	for i := range a.pods {
-		if err := a.look(ctx, &a.pods[i]); err != nil {
+		if err := a.attachOne(ctx, &a.pods[i]); err != nil {
 			return 0, err
 		}
 	}
 	return a.again, a.finish(ctx, before.mode)
 }
 
-// look sees to an agent in one pod, and counts the pod.
-func (a *attachment) look(ctx context.Context, pod *corev1.Pod) error {
+// attachOne brings an agent into one pod if it has none, and counts the pod.
+func (a *attachment) attachOne(ctx context.Context, pod *corev1.Pod) error {
 	if why := resolve.Forbidden(pod.Annotations); why != "" {
 		a.d.progress.problem = problem.New(v1alpha1.ReasonInjectionDisabled, "pod %s cannot be intercepted: %s", pod.Name, why)
 		return nil
 	}
 	covered := replacement.Covered(a.d.ports, pod)
-	if !podstatus.Runs(pod) { // its change to Running leads to another reconciliation
+	if !podstatus.Runs(pod) { // its change to Running is reconciled again
 		if a.d.injection.mode == v1alpha1.InjectEphemeral && !covered && !bypassed(a.d.ports, pod) {
 			a.r.Agents.bringEarly(ctx, pod)
 		}
@@ -92,7 +92,7 @@ func (a *attachment) look(ctx context.Context, pod *corev1.Pod) error {
 		}
 		return nil
 	}
-	if covered { // its sidecar is being started; what keeps it shows elsewhere
+	if covered { // its sidecar is being started; Replace says what keeps it
 		if podstatus.Ready(pod) && a.r.Agents.silences.length(pod) > sidecarPatience {
 			a.mute = problem.New(v1alpha1.ReasonAgentFailed, "pod %s: its sidecar does not report; if another installation of the traffic-manager made it, delete the pod", pod.Name)
 		}
@@ -157,7 +157,7 @@ func refusedBecause(p *problem.Problem) string {
 	return denial.By(p.Message) + " refuses an ephemeral container"
 }
 
-// finish sees to sidecars, once every pod was looked at.
+// finish brings sidecars, once attachOne was called for every pod.
 func (a *attachment) finish(ctx context.Context, before v1alpha1.InjectMode) error {
 	if a.abandoned != nil {
 		a.d.progress.problem = a.abandoned
@@ -180,8 +180,8 @@ func (a *attachment) finish(ctx context.Context, before v1alpha1.InjectMode) err
 	return err
 }
 
-// sidecars sees to sidecars where pods have none. It returns what is waited for, or
-// what is wrong.
+// sidecars has pods without a sidecar replaced. It returns what is waited for, or what
+// is wrong.
 func (a *attachment) sidecars(ctx context.Context, before v1alpha1.InjectMode) (*problem.Problem, error) {
 	if p, err := a.r.Mesh.apply(ctx, a.workload, a.pods); p != nil || err != nil {
 		return p, err

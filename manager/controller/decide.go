@@ -14,8 +14,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
 )
 
-// decide resolves an Intercept, sees to agents in its pods, and finds out how far they
-// are. It leaves the Intercept as it is, and returns when to reconcile again.
+// decide resolves an Intercept, brings agents into its pods, and finds out how far they
+// are. It changes pods, but not the Intercept, and returns when to reconcile again.
 func (r *Intercepts) decide(ctx context.Context, ic *v1alpha1.Intercept) (*decision, time.Duration, error) {
 	d := &decision{generation: ic.Generation, resolution: resolution{ic.Status.Workload, ic.Status.Ports}}
 	session, refusal, err := r.session(ctx, ic)

@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// An Intercept whose Session was deleted while no replica led is deleted too, unless
+// An Intercept whose Session was deleted while there was no leader is deleted too, unless
 // only the cache has not seen the Session.
 func TestSessionlessIntercept(t *testing.T) {
 	for name, c := range map[string]struct {

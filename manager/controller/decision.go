@@ -27,7 +27,7 @@ type decision struct {
 	reports   []v1alpha1.PodStatus // of agents that can still report
 }
 
-// resolution is what the spec of an Intercept leads to.
+// resolution is what the spec of an Intercept was resolved to.
 type resolution struct {
 	workload string // for people
 	ports    []v1alpha1.ResolvedPort

@@ -35,8 +35,8 @@ func istio(objects ...client.Object) client.Client {
 	return fake.NewClientBuilder().WithScheme(runtime.NewScheme()).WithRESTMapper(mapper).WithObjects(objects...).Build()
 }
 
-// led is what the Sidecar of quote does, in a few words.
-func led(t *testing.T, c client.Client) string {
+// sends is where the Sidecar of quote sends callers, in a few words.
+func sends(t *testing.T, c client.Client) string {
 	t.Helper()
 	u := &unstructured.Unstructured{}
 	u.SetAPIVersion("networking.istio.io/v1")
@@ -61,7 +61,7 @@ func led(t *testing.T, c client.Client) string {
 }
 
 // TestMeshApplies has two people with a port each of pods whose agents wait for the
-// mesh: the object is for both, then for who is left, then gone.
+// mesh: the object is for both, then for the one that is left, then gone.
 func TestMeshApplies(t *testing.T) {
 	alice, bob := intercept("alice", time.Now()), intercept("bob", time.Now())
 	alice.Status = v1alpha1.InterceptStatus{Injection: v1alpha1.InjectSidecar, Ports: []v1alpha1.ResolvedPort{{ContainerPort: 8080, Protocol: "TCP"}}}
@@ -80,11 +80,11 @@ func TestMeshApplies(t *testing.T) {
 		if p != nil {
 			t.Error(p.Message)
 		}
-		if got := led(t, c); got != want {
-			t.Errorf("it leads %s; want %s", got, want)
+		if got := sends(t, c); got != want {
+			t.Errorf("it sends %s; want %s", got, want)
 		}
 	}
-	expect("none", pods) // nobody is there to be led to
+	expect("none", pods) // no pod has a sidecar
 	pods[0].Annotations = map[string]string{sidecar.Annotation: meshLayout}
 	pods[0].Spec.Containers = append(pods[0].Spec.Containers, corev1.Container{Name: sidecar.Container})
 	expect("8080 to 127.0.0.1:9900, 9090 to 127.0.0.1:9901, for quote-alice, for quote-bob", pods)

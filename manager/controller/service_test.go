@@ -59,8 +59,8 @@ func TestServiceOneByOne(t *testing.T) {
 	})
 }
 
-// TestServiceSuccessor: another workload's newer pod is not what was made in place of
-// the one that was orphaned.
+// TestServiceSuccessor: another workload's newer pod is not taken for the successor of an
+// orphan.
 func TestServiceSuccessor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := withReplicaSet(t, ofService(v1alpha1.InjectSidecar))

@@ -46,7 +46,7 @@ func Setup(mgr ctrl.Manager, ic *Intercepts, s *Sessions) error {
 }
 
 // SameOwner says that both are a ReplicaSet, with the same owner. ReplicaSets change
-// all the time because they count pods, which concerns nobody here.
+// all the time because they count pods, which no reconciler reads.
 func SameOwner(before, now any) bool {
 	a, ok := before.(*appsv1.ReplicaSet)
 	b, too := now.(*appsv1.ReplicaSet)

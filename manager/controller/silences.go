@@ -14,8 +14,8 @@ import (
 const (
 	// patience is how long a running agent may say nothing before another is brought.
 	patience = 15 * time.Second
-	// sidecarPatience is how long a sidecar may say nothing before that is a failure. No
-	// other agent can be brought in place of it.
+	// sidecarPatience is how long a sidecar may say nothing before that is a failure. A
+	// running pod cannot get another sidecar.
 	sidecarPatience = time.Minute
 )
 

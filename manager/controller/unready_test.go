@@ -56,8 +56,8 @@ func TestProofIsBoundToItsPort(t *testing.T) {
 	is("of a pod that had the name", v1alpha1.StateWaiting)
 }
 
-// Pods that no Service leads to are said, and those where no agent can come are
-// not waited for.
+// The status names pods to which no Service sends callers, and does not wait for agents
+// that never come.
 func TestUnreadyPods(t *testing.T) {
 	yes := func(kind corev1.PodConditionType) corev1.PodCondition {
 		return corev1.PodCondition{Type: kind, Status: corev1.ConditionTrue}
@@ -185,8 +185,8 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// TestLostIsReplacedFirst: what nobody is led to makes room for a sidecar before
-// what serves does, and is not waited for once it has one.
+// TestLostIsReplacedFirst: a pod that gets no callers is replaced before one that serves,
+// and is not waited for once it has a sidecar.
 func TestLostIsReplacedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ic := intercept("alice", time.Now())

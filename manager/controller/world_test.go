@@ -74,7 +74,7 @@ func session(user string, connected bool, since time.Time) *v1alpha1.Session {
 // intercept is a user's claim on port http of quote, made at a time.
 func intercept(user string, at time.Time) *v1alpha1.Intercept { return shoptest.Intercept(user, at) }
 
-// reconcile looks at an intercept once and returns what became of it.
+// reconcile reconciles an Intercept once and returns it as it is then.
 func (w *world) reconcile(user string) *v1alpha1.Intercept {
 	w.T.Helper()
 	key := types.NamespacedName{Namespace: "shop", Name: "quote-" + user}

@@ -9,7 +9,7 @@ import (
 )
 
 // TestRemovable holds which label of a pod may be taken off: one that its ReplicaSet
-// selects by, and no Service that leads to this pod.
+// selects by, and no Service of this pod does.
 func TestRemovable(t *testing.T) {
 	hash := map[string]string{"hash": "a"}
 	for name, c := range map[string]struct {

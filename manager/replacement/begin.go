@@ -32,7 +32,7 @@ func (r *Replacer) begin(ctx context.Context, t *Task, a *attempt, last *lastAct
 	if p, err := r.missing(ctx, t, last); p != nil || err != nil {
 		return p, err
 	}
-	// A pod that is not ready serves nobody, and may never.
+	// A pod that is not ready serves no callers, and may never.
 	if i := slices.IndexFunc(t.Bare, func(p *corev1.Pod) bool { return !podstatus.Ready(p) }); i >= 0 {
 		return r.evict(ctx, t.Bare[i], last, replacing(t.Bare[i]))
 	}

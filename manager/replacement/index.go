@@ -20,8 +20,8 @@ const (
 	sidecarValue = "sidecar"
 )
 
-// Index makes the few pods that the Janitor looks after findable among all pods. It
-// must be called before the cache starts.
+// Index lets the Janitor find its few pods among all pods. It must be called before the
+// cache starts.
 func Index(ctx context.Context, x client.FieldIndexer) error {
 	if err := x.IndexField(ctx, &corev1.Pod{}, IndexField, IndexValues); err != nil {
 		return fmt.Errorf("index pods: %w", err)

@@ -32,7 +32,7 @@ type Janitor struct {
 	// MaxIdle is how long a sidecar that no intercept needs stays; 0 for ever.
 	MaxIdle time.Duration
 
-	idle map[types.UID]time.Time // pods, since when nobody needs their sidecar
+	idle map[types.UID]time.Time // pods, since when no Intercept needs their sidecar
 	kept map[types.UID]time.Time // pods whose eviction was denied, and when
 }
 

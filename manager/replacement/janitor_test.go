@@ -19,7 +19,7 @@ import (
 )
 
 // TestJanitor: an orphan of an intercept that is gone is adopted again, and a sidecar
-// that nobody needs goes when it was idle for long enough.
+// that no Intercept needs is taken out when it was idle for long enough.
 func TestJanitor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
@@ -74,8 +74,8 @@ func TestJanitorKeepsPods(t *testing.T) {
 	})
 }
 
-// TestJanitorEvictsWhatDoesNotComeUp: the intercept is gone, its sidecar's image
-// is not there. Without a successor to wait for the pod goes at once.
+// TestJanitorEvictsWhatDoesNotComeUp: a pod whose sidecar's image cannot be pulled is
+// evicted at once when its Intercept is gone, without waiting for a successor.
 func TestJanitorEvictsWhatDoesNotComeUp(t *testing.T) {
 	s := newShop(t)
 	s.Made("quote-2", func(p *corev1.Pod) {

@@ -78,8 +78,7 @@ func Covered(ports []v1alpha1.ResolvedPort, p *corev1.Pod) bool {
 	})
 }
 
-// Recreates says that a controller of this kind makes a new pod in place of one that
-// was deleted.
+// Recreates says that a controller of this kind makes a new pod after one was deleted.
 func Recreates(kind string) bool {
 	return slices.Contains([]string{"ReplicaSet", "StatefulSet", "DaemonSet", "Rollout"}, kind)
 }
@@ -136,8 +135,8 @@ func (r *Replacer) step(ctx context.Context, t *Task, a *attempt, last *lastActi
 	return p, i < 0, err
 }
 
-// End forgets an Intercept that is going. Its orphans are adopted again, and what was
-// made in their place goes if that is one pod too many.
+// End forgets an Intercept that is being deleted. Its orphans are adopted again, and
+// their ReplicaSet removes the successors, which are then too many.
 func (r *Replacer) End(ctx context.Context, ic *v1alpha1.Intercept) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

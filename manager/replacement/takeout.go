@@ -18,7 +18,7 @@ import (
 // superfluous says that the sidecar of a pod is to go. An Intercept brought it, none
 // needs it, and either it was idle for long enough, a person has asked, or the pod
 // does not come up with it. A pod that does not come up is not needed by Intercepts
-// that want no sidecar. Idle takes the pod in if nobody needs its sidecar.
+// that want no sidecar. The pod is added to idle if no Intercept needs its sidecar.
 func (j *Janitor) superfluous(ctx context.Context, p *corev1.Pod, pass *pass, idle map[types.UID]time.Time) (bool, error) {
 	intercepts, err := pass.of(ctx, p)
 	if err != nil {

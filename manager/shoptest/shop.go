@@ -142,8 +142,8 @@ func (s *Shop) Deployment(change func(*appsv1.Deployment)) {
 	s.Must(s.Update(context.Background(), &d))
 }
 
-// Made is a pod that the ReplicaSet makes, two seconds from now and with a sidecar,
-// unless it is changed.
+// Made adds a pod as the ReplicaSet makes it: two seconds from now and with a sidecar,
+// unless change changes that.
 func (s *Shop) Made(name string, change func(*corev1.Pod)) {
 	s.T.Helper()
 	var d appsv1.Deployment
