@@ -31,14 +31,14 @@ type Agents struct {
 	silences silences
 }
 
-// bring brings an agent into a pod if none runs there. It returns why it cannot, or what
-// keeps the agent that is there.
-func (a *Agents) bring(ctx context.Context, pod *corev1.Pod) *problem.Problem {
+// bring brings an agent into a pod if none runs there, or the one that runs has been
+// silent for too long. It returns why it cannot, or what keeps the agent that is there.
+func (a *Agents) bring(ctx context.Context, pod *corev1.Pod, silence time.Duration) *problem.Problem {
 	s := inject.Observe(pod)
-	if s.Running && s.Next == "" && a.silences.tooLong(pod) {
+	if s.Running && s.Next == "" && tooLong(silence, pod) {
 		return problem.New(v1alpha1.ReasonAgentsEnded, "pod %s: %d agents were brought into it, which cannot be undone, and the last one does not report; delete the pod to start afresh", pod.Name, inject.MaxAgents)
 	}
-	if s.Running && s.Next != "" && a.silences.tooLong(pod) {
+	if s.Running && s.Next != "" && tooLong(silence, pod) {
 		// An earlier traffic-manager may have brought it, so that it knows neither
 		// this one's address nor its authority.
 		a.Log.Info("agent does not report, attaching another", "pod", pod.Name, "namespace", pod.Namespace)
@@ -51,7 +51,7 @@ func (a *Agents) bring(ctx context.Context, pod *corev1.Pod) *problem.Problem {
 		return nil // on its way
 	case s.Next == "":
 		return problem.New(v1alpha1.ReasonAgentsEnded, "pod %s: every agent in it has ended; delete the pod to start afresh. The last one said: %s", pod.Name, s.Problem)
-	case a.silences.length(pod) < wait:
+	case silence < wait:
 		return problem.New(v1alpha1.ReasonAgentFailed, "pod %s: %s; the next one of %d at most is brought within %s", pod.Name, s.Problem, inject.MaxAgents, wait)
 	}
 	return a.attach(ctx, pod, s.Next)
@@ -88,7 +88,7 @@ func (a *Agents) bringEarly(ctx context.Context, pod *corev1.Pod) {
 	if pod.Spec.NodeName == "" || !initialized || pod.Spec.HostNetwork || inject.Entered(pod) {
 		return
 	}
-	if p := a.bring(ctx, pod); p != nil { // the status tells once the pod runs
+	if p := a.bring(ctx, pod, 0); p != nil { // the status tells once the pod runs
 		a.Log.Debug("no agent in a pod that is being started", "pod", pod.Name, "namespace", pod.Namespace, "error", p.Message)
 	}
 }
@@ -96,14 +96,14 @@ func (a *Agents) bringEarly(ctx context.Context, pod *corev1.Pod) {
 // neverComes says why the agent of a pod that does not report is not waited for; empty
 // while it is waited for. A ready pod is, since Services send callers to it. A pod that
 // is not ready gets no callers, and its node may never start the agent.
-func (a *Agents) neverComes(pod *corev1.Pod) string {
+func neverComes(pod *corev1.Pod, silence time.Duration) string {
 	agent := inject.Observe(pod)
 	switch {
 	case podstatus.Ready(pod):
 		return ""
 	case podstatus.NodeSilent(pod):
 		return podstatus.WhySilent(pod)
-	case agent.Running && agent.Problem == "" && !started(pod) && a.silences.length(pod) > patience:
+	case agent.Running && agent.Problem == "" && !started(pod) && silence > patience:
 		return "it is not ready, and its node " + pod.Spec.NodeName + " does not start the agent in it"
 	}
 	return ""

@@ -84,21 +84,25 @@ func (a *attachment) attachOne(ctx context.Context, pod *corev1.Pod) error {
 		return nil
 	}
 	a.again = 5 * time.Second
-	if why := a.r.Agents.neverComes(pod); why != "" {
+	silence := time.Duration(0)
+	if !covered || podstatus.Ready(pod) { // a sidecar may start as late as the rest of the pod
+		silence = a.r.Agents.silences.observe(pod)
+	}
+	if why := neverComes(pod, silence); why != "" {
 		a.d.progress.pods--
 		a.d.progress.lost = append(a.d.progress.lost, fmt.Sprintf("pod %s is left out: %s; %s", pod.Name, why, podstatus.Hint(pod)))
 		if !covered && !inject.Entered(pod) {
-			a.r.Agents.bring(ctx, pod) // for when the node is back
+			a.r.Agents.bring(ctx, pod, silence) // for when the node is back
 		}
 		return nil
 	}
 	if covered { // its sidecar is being started; Replace says what keeps it
-		if podstatus.Ready(pod) && a.r.Agents.silences.length(pod) > sidecarPatience {
+		if silence > sidecarPatience {
 			a.mute = problem.New(v1alpha1.ReasonAgentFailed, "pod %s: its sidecar does not report; if another installation of the traffic-manager made it, delete the pod", pod.Name)
 		}
 		return nil
 	}
-	return a.bring(ctx, pod)
+	return a.bring(ctx, pod, silence)
 }
 
 // count counts a pod whose agent reports.
@@ -123,12 +127,12 @@ func (a *attachment) count(pod *corev1.Pod, report *v1alpha1.PodStatus) {
 
 // bring brings an ephemeral agent into a pod. Where it is refused and the spec leaves the
 // choice, a sidecar is next.
-func (a *attachment) bring(ctx context.Context, pod *corev1.Pod) error {
+func (a *attachment) bring(ctx context.Context, pod *corev1.Pod, silence time.Duration) error {
 	if bypassed(a.d.ports, pod) {
 		a.d.progress.problem = problem.New(v1alpha1.ReasonNotSupported, "pod %s has a sidecar, beside which an ephemeral agent can do nothing: use --inject auto or sidecar", pod.Name)
 		return nil
 	}
-	p := a.r.Agents.bring(ctx, pod)
+	p := a.r.Agents.bring(ctx, pod, silence)
 	switch {
 	case p == nil:
 		return nil

@@ -25,7 +25,7 @@ func TestSilent(t *testing.T) {
 		reported := []v1alpha1.PodStatus{{Name: "quote-1", State: v1alpha1.PodActive}}
 		var s silences
 		for range 20 { // intercepts that come and go
-			if s.tooLong(pod) {
+			if tooLong(s.observe(pod), pod) {
 				t.Fatal("an agent that reports each time is given up")
 			}
 			time.Sleep(time.Second)
@@ -35,11 +35,11 @@ func TestSilent(t *testing.T) {
 			s.end(pod)
 		}
 		for began := time.Now(); time.Since(began) <= patience; time.Sleep(time.Second) {
-			if s.tooLong(pod) {
+			if tooLong(s.observe(pod), pod) {
 				t.Fatalf("given up after %s", time.Since(began))
 			}
 		}
-		if !s.tooLong(pod) {
+		if !tooLong(s.observe(pod), pod) {
 			t.Error("an agent that does not report is waited for")
 		}
 	})

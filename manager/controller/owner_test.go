@@ -130,13 +130,10 @@ func TestTooManyAgents(t *testing.T) {
 		p.Status.EphemeralContainerStatuses = append(p.Status.EphemeralContainerStatuses, corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}})
 	}
 	p.Status.EphemeralContainerStatuses[inject.MaxAgents-1].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
-	if got := w.ics.Agents.bring(t.Context(), p); got != nil {
+	if got := w.ics.Agents.bring(t.Context(), p, 0); got != nil {
 		t.Errorf("%s before the last one was waited for", got.Message)
 	}
-	waited := w.ics.Agents.silences.pods[p.UID]
-	waited.since = time.Now().Add(-2 * patience)
-	w.ics.Agents.silences.pods[p.UID] = waited
-	if got := w.ics.Agents.bring(t.Context(), p); got == nil || got.Reason != v1alpha1.ReasonAgentsEnded || !strings.Contains(got.Message, "pod quote-1: 10 agents were brought into it") {
+	if got := w.ics.Agents.bring(t.Context(), p, 2*patience); got == nil || got.Reason != v1alpha1.ReasonAgentsEnded || !strings.Contains(got.Message, "pod quote-1: 10 agents were brought into it") {
 		t.Errorf("%+v", got)
 	}
 }

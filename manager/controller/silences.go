@@ -30,9 +30,9 @@ type silence struct {
 	agents       int // ephemeral containers of the pod
 }
 
-// length is how long the pod's agent has not reported, since length was called first.
-// It is called at every reconciliation, and only while the agent does not report.
-func (s *silences) length(pod *corev1.Pod) time.Duration {
+// observe notes that the pod's agent does not report, and returns for how long it has not
+// since the first call. It is called at every reconciliation until the agent reports.
+func (s *silences) observe(pod *corev1.Pod) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -61,10 +61,11 @@ func (s *silences) end(pod *corev1.Pod) {
 	delete(s.pods, pod.UID)
 }
 
-// tooLong says that the pod's agent was waited for in vain, for patience and twice as long
-// for each further agent that runs in the pod: another one cannot be taken out again.
-func (s *silences) tooLong(pod *corev1.Pod) bool {
-	return s.length(pod) > patience<<max(0, inject.Living(pod)-1) && started(pod)
+// tooLong says that a silence is too long for the pod's newest agent: longer than patience,
+// and twice that for each further agent that runs in the pod, because another one cannot
+// be taken out again.
+func tooLong(silence time.Duration, pod *corev1.Pod) bool {
+	return silence > patience<<max(0, inject.Living(pod)-1) && started(pod)
 }
 
 // started says that the pod's newest ephemeral container runs. One whose image is being
