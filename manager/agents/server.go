@@ -1,5 +1,5 @@
 // Package agents is the manager's end of the agents' control stream: it
-// enrols them, sends each its plan whenever that changes, and writes what
+// enrolls them, sends each its plan whenever that changes, and writes what
 // they report into the status of the Intercepts.
 package agents
 
@@ -39,7 +39,7 @@ type Server struct {
 	maxIdle   time.Duration
 
 	mu   sync.Mutex
-	used map[string]time.Time // enrolment tokens, until they expire
+	used map[string]time.Time // enrollment tokens, until they expire
 }
 
 // Reviewer creates TokenReviews.
@@ -58,13 +58,13 @@ func New(log *slog.Logger, a *pki.Authority, p *plan.Planner, reader client.Read
 // Start writes reports into statuses until ctx ends.
 func (s *Server) Start(ctx context.Context) error { return s.status.run(ctx) }
 
-// Changed says that an Intercept of the namespace is not what it was.
+// Changed says that an Intercept of the namespace has changed.
 func (s *Server) Changed(namespace string) { s.status.changed(namespace) }
 
 // NeedLeaderElection says that every replica does this.
 func (s *Server) NeedLeaderElection() bool { return false }
 
-// TokenLife is how long an enrolment token waits for its agent: an image may
+// TokenLife is how long an enrollment token waits for its agent: an image may
 // have to be pulled first.
 const TokenLife = 30 * time.Minute
 
@@ -103,18 +103,18 @@ func (s *Server) checkToken(ctx context.Context, who pki.Pod, r *rpc.EnrollReque
 	from := peerHost(ctx)
 	isOwn := func(ip corev1.PodIP) bool { return ip.IP == from }
 	if string(pod.UID) != r.PodUid || !slices.ContainsFunc(pod.Status.PodIPs, isOwn) {
-		return status.Errorf(codes.PermissionDenied, "pod %s: enrolment from %s, which is not its address", who, from)
+		return status.Errorf(codes.PermissionDenied, "pod %s: enrollment from %s, which is not its address", who, from)
 	}
 	if !s.useToken(r.Token, now) {
-		return status.Errorf(codes.PermissionDenied, "pod %s: enrolment token was used before", who)
+		return status.Errorf(codes.PermissionDenied, "pod %s: enrollment token was used before", who)
 	}
 	return nil
 }
 
 const (
-	// addressTime is how long an agent waits here when it starts before the API
-	// server knows the pod's address; looks is how often that is looked for.
-	addressTime, looks = 5 * time.Second, 20 * time.Millisecond
+	// addressTime is how long an enrollment waits if the agent starts before the API
+	// server knows the pod's address; addressEvery is the pause between two reads.
+	addressTime, addressEvery = 5 * time.Second, 20 * time.Millisecond
 )
 
 // addressed reads a pod once it is known to have an address. The error is a gRPC
@@ -122,7 +122,7 @@ const (
 func (s *Server) addressed(ctx context.Context, who pki.Pod) (*corev1.Pod, error) {
 	ctx, cancel := context.WithTimeout(ctx, addressTime)
 	defer cancel()
-	tick := time.NewTicker(looks)
+	tick := time.NewTicker(addressEvery)
 	defer tick.Stop()
 	for {
 		var pod corev1.Pod

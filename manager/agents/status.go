@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,23 +17,25 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/status"
 )
 
 const (
-	// behind is the pause before what the cache was too old for is done again,
-	// retryPause the one after another failure.
-	behind, retryPause = 50 * time.Millisecond, time.Second
-	// leftLife is how long an agent that went is remembered: the cache may still
-	// come up with what it said.
+	// conflictPause is the pause before a write is repeated for which the cache was too
+	// old, retryPause the one after another failure.
+	conflictPause, retryPause = 50 * time.Millisecond, time.Second
+	// leftLife is how long an agent that disconnected is remembered: the cache may still
+	// show what it reported.
 	leftLife = time.Minute
-	// healing is how long after a change an Intercept is held against the reports.
-	// Most changes have a reason; and a replica that has not noticed that its agent has
-	// gone to another one must not quarrel with that one at full speed.
-	healing = 500 * time.Millisecond
+	// checkPause is the pause after a change before an Intercept is compared with the
+	// reports. Most changes are right. And a replica that has not noticed that its agent
+	// connected to another one must not overwrite that one's reports again and again at
+	// full speed.
+	checkPause = 500 * time.Millisecond
 )
 
-// agent is one connection of an agent and what it said last. One that has left
-// says nothing.
+// agent is one connection of an agent, and its last report. An agent that has
+// disconnected reports nothing.
 type agent struct {
 	pod     pki.Pod
 	sidecar bool
@@ -43,10 +44,10 @@ type agent struct {
 	left    time.Time
 }
 
-// statusWriter turns reports into status.pods. It keeps no account of what it has
-// written: whenever a report comes or an Intercept changes, what the Intercept
-// says of the pods whose agents are connected here is made what these say. What
-// it says of others is left alone.
+// statusWriter turns reports into status.pods. It does not remember what it has
+// written. Whenever a report arrives or an Intercept changes, it compares the
+// Intercept's entries with the reports of the agents that are connected here, and
+// rewrites those that differ. It leaves the entries of other agents alone.
 type statusWriter struct {
 	log    *slog.Logger
 	reader client.Reader
@@ -55,17 +56,17 @@ type statusWriter struct {
 
 	mu     sync.Mutex
 	agents map[*agent]bool
-	dirty  map[string]bool // namespaces
-	heals  map[string]bool // those that will be
+	dirty  map[string]bool // namespaces to compare now
+	checks map[string]bool // namespaces to compare after checkPause
 }
 
 func newStatusWriter(log *slog.Logger, reader client.Reader, writer client.StatusClient) *statusWriter {
 	return &statusWriter{log: log, reader: reader, writer: writer, wake: make(chan struct{}, 1),
-		agents: map[*agent]bool{}, dirty: map[string]bool{}, heals: map[string]bool{}}
+		agents: map[*agent]bool{}, dirty: map[string]bool{}, checks: map[string]bool{}}
 }
 
-// connect takes an agent in, with its first report. It comes after every connection
-// of the pod's agent that is known of, whatever the clocks of replicas say.
+// connect adds an agent, with its first report. The time of its connection is later than
+// that of every known connection of the pod's agent, whatever the clocks of replicas say.
 func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentReport) *agent {
 	since := time.Now().UTC().Truncate(time.Microsecond)
 	after := func(t time.Time) {
@@ -113,30 +114,30 @@ func (w *statusWriter) report(a *agent, r *rpc.AgentReport) {
 	w.mark(a.pod.Namespace)
 }
 
-// changed says that an Intercept of the namespace is not what it was.
+// changed says that an Intercept of the namespace has changed.
 func (w *statusWriter) changed(namespace string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.heals[namespace] {
+	if w.checks[namespace] {
 		return
 	}
 	for a := range w.agents {
 		if a.pod.Namespace == namespace {
-			w.heals[namespace] = true
-			time.AfterFunc(healing, func() { w.heal(namespace) })
+			w.checks[namespace] = true
+			time.AfterFunc(checkPause, func() { w.check(namespace) })
 			return
 		}
 	}
 }
 
-func (w *statusWriter) heal(namespace string) {
+func (w *statusWriter) check(namespace string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.heals, namespace)
+	delete(w.checks, namespace)
 	w.mark(namespace)
 }
 
-// mark has the Intercepts of a namespace looked at; the caller holds w.mu.
+// mark has the Intercepts of a namespace compared; the caller holds w.mu.
 func (w *statusWriter) mark(namespace string) {
 	w.dirty[namespace] = true
 	select {
@@ -158,8 +159,8 @@ func (w *statusWriter) run(ctx context.Context) error {
 	}
 }
 
-// todo takes the namespaces that are to be looked at, and forgets agents that
-// left long ago.
+// todo takes the namespaces that are to be compared, and forgets agents that
+// disconnected long ago.
 func (w *statusWriter) todo() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -176,12 +177,12 @@ func (w *statusWriter) todo() []string {
 	return list
 }
 
-// settle writes the Intercepts of a namespace that do not say what agents say,
-// and comes back to those that could not be written.
+// settle writes the Intercepts of a namespace that differ from the reports, and
+// compares again after a pause if one could not be written.
 func (w *statusWriter) settle(ctx context.Context, namespace string) {
 	var list v1alpha1.InterceptList
 	err := w.reader.List(ctx, &list, client.InNamespace(namespace))
-	pause := behind
+	pause := conflictPause
 	for i := range list.Items {
 		werr := w.write(ctx, &list.Items[i])
 		if werr != nil && !apierrors.IsConflict(werr) {
@@ -195,43 +196,38 @@ func (w *statusWriter) settle(ctx context.Context, namespace string) {
 	if !apierrors.IsConflict(err) {
 		w.log.Warn("write status", "namespace", namespace, "error", err)
 	}
-	time.AfterFunc(pause, func() { w.heal(namespace) })
+	time.AfterFunc(pause, func() { w.check(namespace) })
 }
 
 func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error {
-	pods, connections := w.told(ic), int64(0)
+	pods, connections := w.merged(ic), int64(0)
 	for _, p := range pods {
 		connections += p.Connections
 	}
-	if ic.Status.Connections == connections && equality.Semantic.DeepEqual(ic.Status.Pods, pods) {
-		return nil
-	}
-	old := ic.DeepCopy()
-	ic.Status.Pods, ic.Status.Connections = pods, connections
-	return client.IgnoreNotFound(w.writer.Status().Patch(ctx, ic,
-		client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})))
+	_, err := status.Write(ctx, w.writer, ic, func(s *v1alpha1.InterceptStatus) { s.Pods, s.Connections = pods, connections })
+	return client.IgnoreNotFound(err)
 }
 
-// told is what an Intercept has to say of its pods after the agents that this
-// replica knows have spoken, the latest last.
-func (w *statusWriter) told(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
+// merged are an Intercept's entries with the reports of this replica's agents, the latest
+// connection last.
+func (w *statusWriter) merged(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var speakers []*agent
+	var reporting []*agent
 	for a := range w.agents {
 		if a.pod.Namespace == ic.Namespace {
-			speakers = append(speakers, a)
+			reporting = append(reporting, a)
 		}
 	}
-	slices.SortFunc(speakers, func(a, b *agent) int { return a.since.Compare(b.since.Time) })
+	slices.SortFunc(reporting, func(a, b *agent) int { return a.since.Compare(b.since.Time) })
 	pods := slices.Clone(ic.Status.Pods)
-	for _, a := range speakers {
+	for _, a := range reporting {
 		k := slices.IndexFunc(pods, func(p v1alpha1.PodStatus) bool { return p.Name == a.pod.Name })
 		if k < 0 {
 			k = len(pods)
 			pods = append(pods, v1alpha1.PodStatus{Name: a.pod.Name})
 		}
-		a.speak(&pods[k], string(ic.UID))
+		a.rewrite(&pods[k], string(ic.UID))
 		if len(pods[k].Ports) == 0 {
 			pods = slices.Delete(pods, k, k+1)
 		}
@@ -240,9 +236,9 @@ func (w *statusWriter) told(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 	return pods
 }
 
-// speak replaces what an agent before a, of the same kind, said about the pod. It
-// changes nothing if one said it that came after a.
-func (a *agent) speak(s *v1alpha1.PodStatus, uid string) {
+// rewrite replaces what an earlier connection of the pod's agent reported, of the same
+// kind of agent. It changes nothing if a later connection reported.
+func (a *agent) rewrite(s *v1alpha1.PodStatus, uid string) {
 	same := string(s.UID) == a.pod.UID
 	for _, p := range s.Ports {
 		if (p.Sidecar == a.sidecar || !same) && p.Since.After(a.since.Time) {
@@ -286,7 +282,7 @@ func (a *agent) port(p *rpc.PortReport) v1alpha1.PodPort {
 	return out
 }
 
-// sum is the state of a pod: that of the port which is behind.
+// sum is the state of a pod: that of the port that is least far.
 func sum(pod pki.Pod, ports []v1alpha1.PodPort) v1alpha1.PodStatus {
 	s := v1alpha1.PodStatus{Name: pod.Name, UID: types.UID(pod.UID), State: v1alpha1.PodActive, Ports: ports}
 	for _, p := range ports {

@@ -226,10 +226,10 @@ func changedInterceptIsPutRight(t *testing.T) {
 	w.changed("elsewhere")
 	w.changed("shop")
 	w.mu.Lock()
-	heals := maps.Clone(w.heals)
+	checks := maps.Clone(w.checks)
 	w.mu.Unlock()
-	if len(heals) != 1 || !heals["shop"] {
-		t.Fatalf("will look at %v", heals)
+	if len(checks) != 1 || !checks["shop"] {
+		t.Fatalf("will compare %v", checks)
 	}
 	<-w.wake
 	if todo := w.todo(); len(todo) != 1 || todo[0] != "shop" {

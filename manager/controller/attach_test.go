@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/shoptest"
 )
 
 // An agent is given up after one long silence, not after several short ones
@@ -21,23 +22,24 @@ func TestSilent(t *testing.T) {
 			Spec: corev1.PodSpec{EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "traffic-agent"}}}},
 			Status: corev1.PodStatus{EphemeralContainerStatuses: []corev1.ContainerStatus{
 				{Name: "traffic-agent", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}}}
-		reported := &v1alpha1.Intercept{Status: v1alpha1.InterceptStatus{Pods: []v1alpha1.PodStatus{{Name: "quote-1", State: v1alpha1.PodActive}}}}
-		var r Intercepts
+		reported := []v1alpha1.PodStatus{{Name: "quote-1", State: v1alpha1.PodActive}}
+		var s silences
 		for range 20 { // intercepts that come and go
-			if r.silent(pod) {
+			if tooLong(s.observe(pod), pod) {
 				t.Fatal("an agent that reports each time is given up")
 			}
 			time.Sleep(time.Second)
-			if !r.reports(reported, pod, &attached{}) {
+			if reportOf(reported, pod) == nil {
 				t.Fatal("the agent does not report")
 			}
+			s.end(pod)
 		}
 		for began := time.Now(); time.Since(began) <= patience; time.Sleep(time.Second) {
-			if r.silent(pod) {
+			if tooLong(s.observe(pod), pod) {
 				t.Fatalf("given up after %s", time.Since(began))
 			}
 		}
-		if !r.silent(pod) {
+		if !tooLong(s.observe(pod), pod) {
 			t.Error("an agent that does not report is waited for")
 		}
 	})
@@ -61,24 +63,24 @@ func TestEndedAgentsAreReplaced(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
-			pod := w.pod("quote-1")
+			pod := w.Pod("quote-1")
 			for _, a := range c.agents {
 				pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: a}})
 			}
-			w.must(w.Update(t.Context(), pod))
+			w.Must(w.Update(t.Context(), pod))
 			for i, s := range c.status {
 				pod.Status.EphemeralContainerStatuses = append(pod.Status.EphemeralContainerStatuses, corev1.ContainerStatus{Name: c.agents[i], State: s})
 			}
-			w.must(w.Status().Update(t.Context(), pod))
+			w.Must(w.Status().Update(t.Context(), pod))
 			var ic v1alpha1.Intercept
-			w.must(w.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote-alice"}, &ic))
+			w.Must(w.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote-alice"}, &ic))
 			w.reports(&ic, v1alpha1.PodStatus{Name: "quote-1", State: v1alpha1.PodActive})
 			now := w.reconcile("alice")
 			want := len(c.agents)
 			if !c.kept {
 				want++
 			}
-			if got := len(w.pod("quote-1").Spec.EphemeralContainers); (len(now.Status.Pods) > 0) != c.kept || got != want {
+			if got := len(w.Pod("quote-1").Spec.EphemeralContainers); (len(now.Status.Pods) > 0) != c.kept || got != want {
 				t.Errorf("status %+v, %d agents, want %d", now.Status.Pods, got, want)
 			}
 		})
@@ -90,8 +92,8 @@ func TestEndedAgentsAreReplaced(t *testing.T) {
 func TestSidecarDoesNotReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := withReplicaSet(t, intercept("alice", time.Now()))
-		w.must(w.Delete(t.Context(), w.pod("quote-1")))
-		w.successor(comesUp)
+		w.Must(w.Delete(t.Context(), w.Pod("quote-1")))
+		w.successor(shoptest.ComesUp)
 		const says = "pod quote-2: its sidecar does not report; if another installation of the traffic-manager made it, delete the pod"
 		look := func(reason, message string) *v1alpha1.Intercept {
 			t.Helper()

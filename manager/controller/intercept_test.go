@@ -176,7 +176,7 @@ func TestPodSecurityIsExplained(t *testing.T) {
 	}
 }
 
-// A deleted intercept stays until its agents have let go.
+// A deleted Intercept stays until its agents do not redirect for it any more.
 func TestReleaseWaitsForAgents(t *testing.T) {
 	w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
 	ic := w.reconcile("alice")
@@ -215,7 +215,7 @@ func TestDeletedSessionEndsItsIntercepts(t *testing.T) {
 	}
 }
 
-// A relay whose pod is gone is no relay, and without one nobody is connected.
+// A relay whose pod is gone is removed, and a Session without a relay is not connected.
 func TestSessionForgetsDeadRelays(t *testing.T) {
 	w := newWorld(t, interceptor.Funcs{})
 	key := types.NamespacedName{Namespace: system, Name: "alice"}

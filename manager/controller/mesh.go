@@ -14,31 +14,40 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/mesh"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
 
-// byMesh says whether Sidecar objects lead to the agents of such pods.
-func (r *Intercepts) byMesh(pod *metav1.ObjectMeta, ns *corev1.Namespace) bool {
-	return r.Mesh != nil && webhook.ByMesh(mesh.Istio, pod, ns)
+// Mesh has the mesh send intercepted ports to the sidecars that wait for that.
+type Mesh struct {
+	// Client reads from the cache.
+	Client client.Reader
+	// Keeper keeps the Sidecar objects of Istio; nil without that mesh.
+	Keeper *mesh.Keeper
 }
 
-// meshObstacle says why the mesh cannot lead to the agents of a workload, whose
+// has says that Sidecar objects send callers of such pods to their agents.
+func (m Mesh) has(pod *metav1.ObjectMeta, ns *corev1.Namespace) bool {
+	return m.Keeper != nil && webhook.ByMesh(mesh.Istio, pod, ns)
+}
+
+// obstacle says why the mesh cannot send callers to the agents of a workload whose
 // pods will be like injected; nil when it can or need not.
-func (r *Intercepts) meshObstacle(ctx context.Context, w *resolve.Workload, injected *corev1.Pod) (*problem, error) {
-	if r.Mesh == nil || injected.Labels[mesh.PodLabel] == "" {
+func (m Mesh) obstacle(ctx context.Context, w *resolve.Workload, injected *corev1.Pod) (*problem.Problem, error) {
+	if m.Keeper == nil || injected.Labels[mesh.PodLabel] == "" {
 		return nil, nil
 	}
-	return forUser(r.Mesh.Check(ctx, redirectOf(w)))
+	return forUser(m.Keeper.Check(ctx, redirectOf(w)))
 }
 
-// lead makes the mesh lead the ports of the workload that are intercepted, and
-// no others, to the agents in pods that wait for it.
-func (r *Intercepts) lead(ctx context.Context, w *resolve.Workload, pods []corev1.Pod) (*problem, error) {
-	if r.Mesh == nil {
+// apply has the mesh send the intercepted ports of the workload, and no others, to the
+// agents in pods that wait for that.
+func (m Mesh) apply(ctx context.Context, w *resolve.Workload, pods []corev1.Pod) (*problem.Problem, error) {
+	if m.Keeper == nil {
 		return nil, nil
 	}
 	var list v1alpha1.InterceptList
-	if err := r.Client.List(ctx, &list, client.InNamespace(w.Namespace)); err != nil {
+	if err := m.Client.List(ctx, &list, client.InNamespace(w.Namespace)); err != nil {
 		return nil, err
 	}
 	to := redirectOf(w)
@@ -52,7 +61,7 @@ func (r *Intercepts) lead(ctx context.Context, w *resolve.Workload, pods []corev
 		}
 		wanted := false
 		for k := range newest {
-			if other, err := resolve.Get(ctx, r.Client, ic.Namespace, ic.Spec.Workload); err != nil || !other.Matches(&newest[k]) {
+			if other, err := resolve.Get(ctx, m.Client, ic.Namespace, ic.Spec.Workload); err != nil || !other.Matches(&newest[k]) {
 				continue
 			}
 			for _, p := range meshed(&newest[k], ic) {
@@ -64,31 +73,31 @@ func (r *Intercepts) lead(ctx context.Context, w *resolve.Workload, pods []corev
 		}
 	}
 	if len(agents) == 0 {
-		return nil, r.Mesh.Remove(ctx, w.Namespace, w.Ref.Name)
+		return nil, m.Keeper.Remove(ctx, w.Namespace, w.Ref.Name)
 	}
 	for _, p := range agents {
 		to.Ports = append(to.Ports, p)
 	}
-	return forUser(r.Mesh.Apply(ctx, to))
+	return forUser(m.Keeper.Apply(ctx, to))
 }
 
-// unlead is lead for an Intercept that is going.
-func (r *Intercepts) unlead(ctx context.Context, ic *v1alpha1.Intercept) error {
-	if r.Mesh == nil || ic.Status.Injection == v1alpha1.InjectEphemeral {
+// remove is apply without an Intercept that is going.
+func (m Mesh) remove(ctx context.Context, ic *v1alpha1.Intercept) error {
+	if m.Keeper == nil || ic.Status.Injection == v1alpha1.InjectEphemeral {
 		return nil
 	}
-	w, err := resolve.Get(ctx, r.Client, ic.Namespace, ic.Spec.Workload)
+	w, err := resolve.Get(ctx, m.Client, ic.Namespace, ic.Spec.Workload)
 	if apierrors.IsNotFound(err) {
-		return r.Mesh.Remove(ctx, ic.Namespace, ic.Spec.Workload.Name)
+		return m.Keeper.Remove(ctx, ic.Namespace, ic.Spec.Workload.Name)
 	}
 	if err != nil {
 		return err
 	}
-	pods, err := w.Pods(ctx, r.Client)
+	pods, err := w.Pods(ctx, m.Client)
 	if err != nil {
 		return err
 	}
-	_, err = r.lead(ctx, w, pods) // who is left hears of a conflict
+	_, err = m.apply(ctx, w, pods) // a conflict is for the Intercepts that are left
 	return err
 }
 
@@ -96,8 +105,7 @@ func redirectOf(w *resolve.Workload) mesh.Redirect {
 	return mesh.Redirect{Namespace: w.Namespace, Workload: w.Ref.Name, Labels: w.Labels, Selector: w.SelectorLabels()}
 }
 
-// meshed are the ports of an intercept at which the pod's agent waits for the
-// mesh.
+// meshed are the ports of an Intercept that the mesh has to send to the pod's agent.
 func meshed(pod *corev1.Pod, ic *v1alpha1.Intercept) []mesh.Port {
 	s := sidecar.Of(pod)
 	if s == nil {
@@ -115,15 +123,15 @@ func meshed(pod *corev1.Pod, ic *v1alpha1.Intercept) []mesh.Port {
 	return out
 }
 
-// forUser tells what the user can do something about from what is to be tried
-// again.
-func forUser(err error) (*problem, error) {
+// forUser makes a problem of an error that the user has to do something about. Others
+// are tried again.
+func forUser(err error) (*problem.Problem, error) {
 	var conflict *mesh.ConflictError
 	switch {
 	case errors.As(err, &conflict):
-		return &problem{v1alpha1.ReasonSidecarConflict, conflict.Error()}, nil
+		return problem.New(v1alpha1.ReasonSidecarConflict, "%v", conflict), nil
 	case errors.Is(err, mesh.ErrNoIstio):
-		return &problem{v1alpha1.ReasonNotSupported, err.Error()}, nil
+		return problem.New(v1alpha1.ReasonNotSupported, "%v", err), nil
 	}
 	return nil, err
 }

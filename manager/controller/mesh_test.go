@@ -35,8 +35,8 @@ func istio(objects ...client.Object) client.Client {
 	return fake.NewClientBuilder().WithScheme(runtime.NewScheme()).WithRESTMapper(mapper).WithObjects(objects...).Build()
 }
 
-// led is what the Sidecar of quote does, in a few words.
-func led(t *testing.T, c client.Client) string {
+// sends is where the Sidecar of quote sends callers, in a few words.
+func sends(t *testing.T, c client.Client) string {
 	t.Helper()
 	u := &unstructured.Unstructured{}
 	u.SetAPIVersion("networking.istio.io/v1")
@@ -60,43 +60,43 @@ func led(t *testing.T, c client.Client) string {
 	return strings.Join(words, ", ")
 }
 
-// TestLead has two people with a port each of pods whose agents wait for the
-// mesh: the object is for both, then for who is left, then gone.
-func TestLead(t *testing.T) {
+// TestMeshApplies has two people with a port each of pods whose agents wait for the
+// mesh: the object is for both, then for the one that is left, then gone.
+func TestMeshApplies(t *testing.T) {
 	alice, bob := intercept("alice", time.Now()), intercept("bob", time.Now())
 	alice.Status = v1alpha1.InterceptStatus{Injection: v1alpha1.InjectSidecar, Ports: []v1alpha1.ResolvedPort{{ContainerPort: 8080, Protocol: "TCP"}}}
 	bob.Status = v1alpha1.InterceptStatus{Injection: v1alpha1.InjectSidecar, Ports: []v1alpha1.ResolvedPort{{ContainerPort: 9090, Protocol: "TCP"}}}
 	w := newWorld(t, interceptor.Funcs{}, alice, bob)
 	c := istio()
-	w.ics.Mesh = &mesh.Keeper{Client: c, Namespace: system, Log: slog.New(slog.DiscardHandler)}
+	w.ics.Mesh.Keeper = &mesh.Keeper{Client: c, Namespace: system, Log: slog.New(slog.DiscardHandler)}
 	quote, err := resolve.Get(t.Context(), w, "shop", alice.Spec.Workload)
-	w.must(err)
+	w.Must(err)
 	pods, err := quote.Pods(t.Context(), w)
-	w.must(err)
+	w.Must(err)
 	expect := func(want string, pods []corev1.Pod) {
 		t.Helper()
-		p, err := w.ics.lead(context.Background(), quote, pods)
-		w.must(err)
+		p, err := w.ics.Mesh.apply(context.Background(), quote, pods)
+		w.Must(err)
 		if p != nil {
-			t.Error(p.message)
+			t.Error(p.Message)
 		}
-		if got := led(t, c); got != want {
-			t.Errorf("it leads %s; want %s", got, want)
+		if got := sends(t, c); got != want {
+			t.Errorf("it sends %s; want %s", got, want)
 		}
 	}
-	expect("none", pods) // nobody is there to be led to
+	expect("none", pods) // no pod has a sidecar
 	pods[0].Annotations = map[string]string{sidecar.Annotation: meshLayout}
 	pods[0].Spec.Containers = append(pods[0].Spec.Containers, corev1.Container{Name: sidecar.Container})
 	expect("8080 to 127.0.0.1:9900, 9090 to 127.0.0.1:9901, for quote-alice, for quote-bob", pods)
-	w.must(w.Delete(t.Context(), alice))
+	w.Must(w.Delete(t.Context(), alice))
 	expect("9090 to 127.0.0.1:9901, for quote-bob", pods)
 	bob.Status.Injection = v1alpha1.InjectEphemeral
-	w.must(w.Status().Update(t.Context(), bob))
+	w.Must(w.Status().Update(t.Context(), bob))
 	expect("none", pods)
 }
 
-// TestLeadRefused has a Sidecar of the user's in the way, and no Istio at all.
-func TestLeadRefused(t *testing.T) {
+// TestMeshRefuses has a Sidecar of the user's in the way, and no Istio at all.
+func TestMeshRefuses(t *testing.T) {
 	theirs := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
 		"metadata": map[string]any{"namespace": "shop", "name": "egress-config"},
 		"spec":     map[string]any{"workloadSelector": map[string]any{"labels": map[string]any{"app": "quote"}}}}}
@@ -109,16 +109,16 @@ func TestLeadRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
-			w.ics.Mesh = &mesh.Keeper{Client: tt.cluster, Namespace: system, Log: slog.New(slog.DiscardHandler)}
+			w.ics.Mesh.Keeper = &mesh.Keeper{Client: tt.cluster, Namespace: system, Log: slog.New(slog.DiscardHandler)}
 			quote, err := resolve.Get(t.Context(), w, "shop", intercept("alice", time.Now()).Spec.Workload)
-			w.must(err)
+			w.Must(err)
 			injected := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{mesh.PodLabel: mesh.PodLabelValue}}}
-			p, err := w.ics.meshObstacle(t.Context(), quote, injected)
-			w.must(err)
-			if p == nil || p.reason != tt.reason || !strings.Contains(p.message, tt.says) {
+			p, err := w.ics.Mesh.obstacle(t.Context(), quote, injected)
+			w.Must(err)
+			if p == nil || p.Reason != tt.reason || !strings.Contains(p.Message, tt.says) {
 				t.Errorf("got %+v", p)
 			}
-			if p, err := w.ics.meshObstacle(t.Context(), quote, &corev1.Pod{}); p != nil || err != nil {
+			if p, err := w.ics.Mesh.obstacle(t.Context(), quote, &corev1.Pod{}); p != nil || err != nil {
 				t.Errorf("a pod that needs none is refused: %+v, %v", p, err)
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -12,19 +13,16 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/shoptest"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
-
-const layout = `{"uid":65431,"ports":[{"name":"http","number":8080,"protocol":"TCP","agent":9900}],"onDemand":true}`
 
 // withReplicaSet makes the world's pod ready.
 func withReplicaSet(t *testing.T, more ...client.Object) *world {
@@ -34,71 +32,34 @@ func withReplicaSet(t *testing.T, more ...client.Object) *world {
 
 // begun is the world when its pod is ready.
 func (w *world) begun() *world {
-	w.t.Helper()
-	// Events are asked for by a field, which a fake client needs an index for.
-	w.ics.Live = liveEvents{w}
-	p := w.pod("quote-1")
-	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-	w.must(w.Status().Update(context.Background(), p))
+	w.T.Helper()
+	w.Ready()
 	return w
 }
 
-// liveEvents answers every question for Events with all of them.
-type liveEvents struct{ *world }
+// betweenSteps is longer than the Replacer waits after a step for caches, and for
+// callers to leave a pod.
+const betweenSteps = 3 * time.Second
 
-func (l liveEvents) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	if _, ok := list.(*corev1.EventList); ok {
-		opts = nil
-	}
-	return l.world.List(ctx, list, opts...)
-}
-
-func (w *world) must(err error) {
-	w.t.Helper()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// step reconciles as if the last step were long ago.
+// step reconciles after betweenSteps, in simulated time.
 func (w *world) step() *v1alpha1.Intercept {
-	w.t.Helper()
-	clear(w.ics.acted)
-	clear(w.ics.evicted)
+	w.T.Helper()
+	time.Sleep(betweenSteps)
 	return w.reconcile("alice")
 }
 
-func (w *world) pod(name string) *corev1.Pod {
-	w.t.Helper()
-	var p corev1.Pod
-	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: name}, &p))
-	return &p
+// simulated runs a subtest in simulated time.
+func simulated(t *testing.T, name string, test func(*testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
 // successor is what the ReplicaSet makes.
 func (w *world) successor(change func(*corev1.Pod)) {
-	w.t.Helper()
-	w.made("quote-2", change)
+	w.T.Helper()
+	w.Made("quote-2", change)
 }
 
-func (w *world) made(name string, change func(*corev1.Pod)) {
-	w.t.Helper()
-	var d appsv1.Deployment
-	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &d))
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("p" + strings.TrimPrefix(name, "quote-")), Labels: map[string]string{"app": "quote", "hash": "a"},
-		Annotations: map[string]string{sidecar.Annotation: layout}, CreationTimestamp: metav1.NewTime(time.Now().Add(2 * time.Second)),
-		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "quote-a", UID: "rs", Controller: ptr.To(true)}}},
-		Spec: *d.Spec.Template.Spec.DeepCopy()}
-	p.Spec.Containers[0].Ports[0].Name = ""
-	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: sidecar.Container, Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 9900}}})
-	change(p)
-	status := p.Status
-	w.must(w.Create(context.Background(), p))
-	p.Status = status
-	w.must(w.Status().Update(context.Background(), p))
-}
-
-// asked is an Intercept that wants a sidecar, let go of the old pod already.
+// asked is an Intercept that wants a sidecar, when the old pod is an orphan.
 func asked(t *testing.T, more ...client.Object) *world {
 	t.Helper()
 	ic := intercept("alice", time.Now())
@@ -107,46 +68,41 @@ func asked(t *testing.T, more ...client.Object) *world {
 	if got := condition(w.step(), v1alpha1.ConditionAgentsReady); got.Reason != v1alpha1.ReasonReplacing {
 		t.Fatalf("first %s: %s", got.Reason, got.Message)
 	}
-	if l := w.pod("quote-1").Labels; l["hash"] != "a" {
-		t.Fatalf("the pod was let go of before the webhook could know: %v", l)
+	if l := w.Pod("quote-1").Labels; l["hash"] != "a" {
+		t.Fatalf("the pod was orphaned before the webhook could know: %v", l)
 	}
 	w.step()
-	if l := w.pod("quote-1").Labels; l["hash"] != "" || l["app"] != "quote" || l[release.Label] != "alice" {
-		t.Fatalf("labels of a pod that was let go of: %v", l)
+	if l := w.Pod("quote-1").Labels; l["hash"] != "" || l["app"] != "quote" || l[orphan.Label] != "alice" {
+		t.Fatalf("labels of an orphan: %v", l)
 	}
 	return w
 }
 
 func TestReplaceDrains(t *testing.T) {
-	w := asked(t)
-	w.successor(func(p *corev1.Pod) {})
-	if got := condition(w.step(), v1alpha1.ConditionAgentsReady); !strings.Contains(got.Message, "waiting for pod quote-2 to be ready") {
-		t.Errorf("%s: %s", got.Reason, got.Message)
-	}
-	fresh := w.pod("quote-2")
-	fresh.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.2", Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}
-	w.must(w.Status().Update(context.Background(), fresh))
-	w.step()
-	var left corev1.PodList
-	w.must(w.List(context.Background(), &left, client.InNamespace("shop"), client.MatchingLabels{"app": "quote"}))
-	if len(left.Items) != 1 || left.Items[0].Name != "quote-2" {
-		t.Errorf("%d pods are left to callers", len(left.Items))
-	}
-	var quote appsv1.Deployment
-	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &quote))
-	clear(w.ics.acted)
-	w.ics.evicted[quote.UID] = time.Now() // nodes may still lead callers there
-	if got := condition(w.reconcile("alice"), v1alpha1.ConditionAgentsReady); !strings.Contains(got.Message, "the pod that was evicted") {
-		t.Errorf("%s: %s", got.Reason, got.Message)
-	}
-	if got := w.step(); got.Status.Injection != v1alpha1.InjectSidecar || got.Status.InjectionReason != "as asked for" {
-		t.Errorf("%s (%s)", got.Status.Injection, got.Status.InjectionReason)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := asked(t)
+		w.successor(func(p *corev1.Pod) {})
+		if got := condition(w.step(), v1alpha1.ConditionAgentsReady); !strings.Contains(got.Message, "waiting for pod quote-2 to be ready") {
+			t.Errorf("%s: %s", got.Reason, got.Message)
+		}
+		fresh := w.Pod("quote-2")
+		fresh.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.2", Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}
+		w.Must(w.Status().Update(context.Background(), fresh))
+		w.step()
+		var left corev1.PodList
+		w.Must(w.List(context.Background(), &left, client.InNamespace("shop"), client.MatchingLabels{"app": "quote"}))
+		if len(left.Items) != 1 || left.Items[0].Name != "quote-2" {
+			t.Errorf("%d pods are left to callers", len(left.Items))
+		}
+		if got := w.step(); got.Status.Injection != v1alpha1.InjectSidecar || got.Status.InjectionReason != "as asked for" {
+			t.Errorf("%s (%s)", got.Status.Injection, got.Status.InjectionReason)
+		}
+	})
 }
 
-// TestReplaceTakesBack: what keeps the new pod from being is named, and the old
+// TestReplaceReadopts: what keeps the new pod from being is named, and the old
 // one is what it was.
-func TestReplaceTakesBack(t *testing.T) {
+func TestReplaceReadopts(t *testing.T) {
 	waiting := func(reason string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
 			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "traffic-agent", Image: "agent:x",
@@ -171,26 +127,26 @@ func TestReplaceTakesBack(t *testing.T) {
 		{"unschedulable", func(p *corev1.Pod) {
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "Insufficient cpu"}}
 		}, nil, v1alpha1.ReasonUnschedulable, "Insufficient cpu"},
-		{"webhook", missed, nil, v1alpha1.ReasonWebhookUnreachable, "does not reach the webhook"},
+		{"webhook", shoptest.Missed, nil, v1alpha1.ReasonWebhookUnreachable, "does not reach the webhook"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		simulated(t, tt.name, func(t *testing.T) {
 			w := asked(t)
 			if tt.pod != nil {
 				w.successor(tt.pod)
 			}
 			if tt.event != nil {
-				w.must(w.Create(context.Background(), tt.event))
+				w.Must(w.Create(context.Background(), tt.event))
 			}
 			ic := w.step()
 			got := condition(ic, v1alpha1.ConditionAgentsReady)
 			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) || ic.Status.State != v1alpha1.StateError {
 				t.Errorf("%s, %s: %s", ic.Status.State, got.Reason, got.Message)
 			}
-			old := w.pod("quote-1")
-			if old.Labels["hash"] != "a" || old.Labels[release.Label] != "" || old.Annotations[release.Annotation] != "" {
+			old := w.Pod("quote-1")
+			if old.Labels["hash"] != "a" || old.Labels[orphan.Label] != "" || old.Annotations[orphan.Annotation] != "" {
 				t.Errorf("the old pod has labels %v, annotations %v", old.Labels, old.Annotations)
 			}
-			if again := condition(w.step(), v1alpha1.ConditionAgentsReady); again.Reason != tt.reason || w.pod("quote-1").Labels[release.Label] != "" {
+			if again := condition(w.step(), v1alpha1.ConditionAgentsReady); again.Reason != tt.reason || w.Pod("quote-1").Labels[orphan.Label] != "" {
 				t.Errorf("it is tried again at once: %s", again.Message)
 			}
 		})
@@ -200,7 +156,7 @@ func TestReplaceTakesBack(t *testing.T) {
 // TestReplaceAwaitsNode: a pod without a node is waited for when an autoscaler
 // says that one comes, or a grace is configured.
 func TestReplaceAwaitsNode(t *testing.T) {
-	now := time.Now()
+	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when simulated time begins
 	event := func(reason, message string, at time.Time) *corev1.Event {
 		return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: reason}, Reason: reason, Message: message,
 			InvolvedObject: corev1.ObjectReference{UID: "p2"}, LastTimestamp: metav1.NewTime(at)}
@@ -222,36 +178,38 @@ func TestReplaceAwaitsNode(t *testing.T) {
 		{"grace", nil, 2 * time.Minute, v1alpha1.ReasonReplacing, "waiting up to 2m0s for a node for pod quote-2 with the sidecar: Insufficient cpu"},
 		{"grace is over", nil, 30 * time.Second, v1alpha1.ReasonUnschedulable, "Insufficient cpu"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		simulated(t, tt.name, func(t *testing.T) {
 			w := asked(t)
-			w.ics.SchedulingGrace = tt.grace
+			w.ics.Replacer.SchedulingGrace = tt.grace
 			w.successor(func(p *corev1.Pod) {
 				p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable",
 					Message: "Insufficient cpu", LastTransitionTime: metav1.NewTime(now.Add(-time.Minute))}}
 			})
 			for _, e := range tt.events {
-				w.must(w.Create(context.Background(), e.DeepCopy()))
+				w.Must(w.Create(context.Background(), e.DeepCopy()))
 			}
 			got := condition(w.step(), v1alpha1.ConditionAgentsReady)
 			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) {
 				t.Errorf("%s: %s", got.Reason, got.Message)
 			}
-			if waits := w.pod("quote-1").Labels[release.Label] != ""; waits != (tt.reason == v1alpha1.ReasonReplacing) {
-				t.Errorf("the old pod has labels %v", w.pod("quote-1").Labels)
+			if waits := w.Pod("quote-1").Labels[orphan.Label] != ""; waits != (tt.reason == v1alpha1.ReasonReplacing) {
+				t.Errorf("the old pod has labels %v", w.Pod("quote-1").Labels)
 			}
 		})
 	}
 }
 
-// TestReplaceGivesUp: an intercept that ends takes back what was begun.
-func TestReplaceGivesUp(t *testing.T) {
-	w := asked(t)
-	w.must(w.Delete(context.Background(), intercept("alice", time.Now())))
-	_, err := w.ics.Reconcile(context.Background(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "shop", Name: "quote-alice"}})
-	w.must(err)
-	if l := w.pod("quote-1").Labels; l["hash"] != "a" || l[release.Label] != "" {
-		t.Errorf("labels %v", l)
-	}
+// TestReplaceEnds: the orphans of an intercept that ends are adopted again.
+func TestReplaceEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := asked(t)
+		w.Must(w.Delete(context.Background(), intercept("alice", time.Now())))
+		_, err := w.ics.Reconcile(context.Background(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "shop", Name: "quote-alice"}})
+		w.Must(err)
+		if l := w.Pod("quote-1").Labels; l["hash"] != "a" || l[orphan.Label] != "" {
+			t.Errorf("labels %v", l)
+		}
+	})
 }
 
 func TestSidecarObstacles(t *testing.T) {
@@ -262,15 +220,15 @@ func TestSidecarObstacles(t *testing.T) {
 		{"no webhook", v1alpha1.ReasonInjectionDisabled, "agentInjector.enabled=false", func(w *world) { w.ics.HasWebhook = false }},
 		{"policy", v1alpha1.ReasonInjectionDisabled, "agentInjector.injectPolicy is WhenEnabled", func(w *world) { w.ics.Policy = webhook.WhenEnabled }},
 		{"bare pod", v1alpha1.ReasonNotSupported, "pod quote-1 belongs to no Deployment", func(w *world) {
-			p := w.pod("quote-1")
+			p := w.Pod("quote-1")
 			p.OwnerReferences = nil
-			w.must(w.Update(context.Background(), p))
+			w.Must(w.Update(context.Background(), p))
 		}},
 		{"never restarted", v1alpha1.ReasonNotSupported, "its pods run to an end", func(w *world) {
 			w.template(func(s *corev1.PodTemplateSpec) { s.Spec.RestartPolicy = corev1.RestartPolicyOnFailure })
 		}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		simulated(t, tt.name, func(t *testing.T) {
 			ic := intercept("alice", time.Now())
 			ic.Spec.Inject = v1alpha1.InjectSidecar
 			w := withReplicaSet(t, ic)
@@ -279,7 +237,7 @@ func TestSidecarObstacles(t *testing.T) {
 			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.says) {
 				t.Errorf("%s: %s", got.Reason, got.Message)
 			}
-			if w.step(); w.pod("quote-1").Labels[release.Label] != "" {
+			if w.step(); w.Pod("quote-1").Labels[orphan.Label] != "" {
 				t.Error("the pod was touched")
 			}
 		})
@@ -287,8 +245,8 @@ func TestSidecarObstacles(t *testing.T) {
 }
 
 func (w *world) template(change func(*corev1.PodTemplateSpec)) {
-	w.t.Helper()
-	w.deployment(func(d *appsv1.Deployment) { change(&d.Spec.Template) })
+	w.T.Helper()
+	w.Deployment(func(d *appsv1.Deployment) { change(&d.Spec.Template) })
 }
 
 // TestChoose holds which way auto takes, and what it says about it.
@@ -312,51 +270,51 @@ func TestChoose(t *testing.T) {
 	}{
 		{"nothing there", "auto", "", named, []corev1.Pod{{}}, "ephemeral", "the namespace admits it, and no pod has to be replaced"},
 		{"no pods", "auto", "", named, nil, "ephemeral", "the namespace admits it, and no pod has to be replaced"},
-		{"all there", "auto", "", named, []corev1.Pod{with(layout), with(layout)}, "sidecar", "the pods have one already"},
-		{"some there", "auto", "", named, []corev1.Pod{with(layout), {}}, "ephemeral", "the namespace admits it, and no pod has to be replaced"},
-		{"there, not for callers by number", "auto", "", numeric, []corev1.Pod{with(layout)}, "sidecar", "the pods have one, which has to learn of the Service"},
-		{"there, not for a headless Service", "auto", "", headless, []corev1.Pod{with(layout)}, "sidecar", "the pods have one, which has to learn of the Service"},
+		{"all there", "auto", "", named, []corev1.Pod{with(shoptest.Layout), with(shoptest.Layout)}, "sidecar", "the pods have one already"},
+		{"some there", "auto", "", named, []corev1.Pod{with(shoptest.Layout), {}}, "ephemeral", "the namespace admits it, and no pod has to be replaced"},
+		{"there, not for callers by number", "auto", "", numeric, []corev1.Pod{with(shoptest.Layout)}, "sidecar", "the pods have one, which has to learn of the Service"},
+		{"there, not for a headless Service", "auto", "", headless, []corev1.Pod{with(shoptest.Layout)}, "sidecar", "the pods have one, which has to learn of the Service"},
 		{"turned to before", "auto", "sidecar", named, []corev1.Pod{{}}, "sidecar", "because"},
 		{"asked for", "sidecar", "", named, []corev1.Pod{{}}, "sidecar", "as asked for"},
-		{"ephemeral", "ephemeral", "sidecar", named, []corev1.Pod{with(layout)}, "ephemeral", "as asked for"},
+		{"ephemeral", "ephemeral", "sidecar", named, []corev1.Pod{with(shoptest.Layout)}, "ephemeral", "as asked for"},
 	} {
-		ic := &v1alpha1.Intercept{Spec: v1alpha1.InterceptSpec{Inject: tt.inject},
-			Status: v1alpha1.InterceptStatus{Injection: tt.before, InjectionReason: "because", Ports: []v1alpha1.ResolvedPort{tt.port}}}
-		choose(ic, tt.pods)
-		if ic.Status.Injection != tt.want || ic.Status.InjectionReason != tt.why {
-			t.Errorf("%s: %s (%s)", tt.name, ic.Status.Injection, ic.Status.InjectionReason)
+		got := choose(tt.inject, injection{tt.before, "because"}, []v1alpha1.ResolvedPort{tt.port}, tt.pods)
+		if got.mode != tt.want || got.reason != tt.why {
+			t.Errorf("%s: %s (%s)", tt.name, got.mode, got.reason)
 		}
 	}
 }
 
 // What was asked for once does not bind what is asked for next.
 func TestAskedForDoesNotLast(t *testing.T) {
-	ic := &v1alpha1.Intercept{Spec: v1alpha1.InterceptSpec{Inject: v1alpha1.InjectSidecar},
-		Status: v1alpha1.InterceptStatus{Ports: []v1alpha1.ResolvedPort{{ContainerPort: 8080, Protocol: "TCP"}}}}
+	ports := []v1alpha1.ResolvedPort{{ContainerPort: 8080, Protocol: "TCP"}}
+	asked, is := v1alpha1.InjectSidecar, injection{}
 	for _, mode := range []v1alpha1.InjectMode{v1alpha1.InjectSidecar, v1alpha1.InjectEphemeral} {
-		choose(ic, []corev1.Pod{{}})
-		if ic.Status.Injection != mode {
-			t.Errorf("%s is %s", ic.Spec.Inject, ic.Status.Injection)
+		if is = choose(asked, is, ports, []corev1.Pod{{}}); is.mode != mode {
+			t.Errorf("%s is %s", asked, is.mode)
 		}
-		ic.Spec.Inject = v1alpha1.InjectAuto
+		asked = v1alpha1.InjectAuto
 	}
 }
 
 // TestFallsBack: an ephemeral container is refused, so auto turns to a sidecar.
 func TestFallsBack(t *testing.T) {
-	w := withReplicaSet(t, intercept("alice", time.Now()))
-	w.ics.Client = refusing{w}
-	ic := w.step()
-	if ic.Status.Injection != v1alpha1.InjectSidecar || ic.Status.InjectionReason != "the pod security level of the namespace refuses an ephemeral container" {
-		t.Errorf("%s (%s)", ic.Status.Injection, ic.Status.InjectionReason)
-	}
-	w.ics.HasWebhook = false
-	w2 := withReplicaSet(t, intercept("alice", time.Now()))
-	w2.ics.Client, w2.ics.HasWebhook = refusing{w2}, false
-	got := condition(w2.step(), v1alpha1.ConditionAgentsReady)
-	if got.Reason != v1alpha1.ReasonPodSecurity || !strings.Contains(got.Message, "refuses an ephemeral container") || !strings.Contains(got.Message, "agentInjector.enabled=false") {
-		t.Errorf("%s: %s", got.Reason, got.Message)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := withReplicaSet(t, intercept("alice", time.Now()))
+		w.useClient(refusing{w})
+		ic := w.step()
+		if ic.Status.Injection != v1alpha1.InjectSidecar || ic.Status.InjectionReason != "the pod security level of the namespace refuses an ephemeral container" {
+			t.Errorf("%s (%s)", ic.Status.Injection, ic.Status.InjectionReason)
+		}
+		w.ics.HasWebhook = false
+		w2 := withReplicaSet(t, intercept("alice", time.Now()))
+		w2.useClient(refusing{w2})
+		w2.ics.HasWebhook = false
+		got := condition(w2.step(), v1alpha1.ConditionAgentsReady)
+		if got.Reason != v1alpha1.ReasonPodSecurity || !strings.Contains(got.Message, "refuses an ephemeral container") || !strings.Contains(got.Message, "agentInjector.enabled=false") {
+			t.Errorf("%s: %s", got.Reason, got.Message)
+		}
+	})
 }
 
 // refusing is a cluster whose pod security admits no ephemeral container.

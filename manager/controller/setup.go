@@ -25,10 +25,10 @@ func Setup(mgr ctrl.Manager, ic *Intercepts, s *Sessions) error {
 	err := ctrl.NewControllerManagedBy(mgr).Named("intercept").
 		For(&v1alpha1.Intercept{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
-		// A pod that comes, goes or starts concerns every intercept around it,
-		// and so does an intercept that releases a port.
+		// A pod that appears, starts or goes concerns every Intercept of its namespace,
+		// and so does an Intercept that releases a port.
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ic.inNamespace)).
-		// A ReplicaSet says whose a pod is, and may be heard of after the pod.
+		// A ReplicaSet says whose a pod is, and its event may come after the pod's.
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(ic.inNamespace),
 			builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !SameOwner(e.ObjectOld, e.ObjectNew) }})).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(ic.inNamespace)).
@@ -45,8 +45,8 @@ func Setup(mgr ctrl.Manager, ic *Intercepts, s *Sessions) error {
 		Complete(s)
 }
 
-// SameOwner says that two states are of a ReplicaSet that has the owner it had.
-// ReplicaSets count pods all the time, which concerns nobody here.
+// SameOwner says that both are a ReplicaSet, with the same owner. ReplicaSets change
+// all the time because they count pods, which no reconciler reads.
 func SameOwner(before, now any) bool {
 	a, ok := before.(*appsv1.ReplicaSet)
 	b, too := now.(*appsv1.ReplicaSet)
@@ -76,8 +76,8 @@ func (r *Intercepts) requests(ctx context.Context, want func(*v1alpha1.Intercept
 	return out
 }
 
-// ofRelay: when a replica of the traffic-manager goes, every session that it
-// relayed has to be told apart from the rest.
+// ofRelay are all Sessions if the pod may be a replica of the traffic-manager: a replica
+// that goes has to be removed from those that it relayed.
 func (r *Sessions) ofRelay(ctx context.Context, o client.Object) []reconcile.Request {
 	if o.GetNamespace() != r.Namespace {
 		return nil
@@ -85,7 +85,7 @@ func (r *Sessions) ofRelay(ctx context.Context, o client.Object) []reconcile.Req
 	return r.all(ctx, o)
 }
 
-// all: the cluster's network concerns every session.
+// all are all Sessions, for a change of the cluster's network.
 func (r *Sessions) all(ctx context.Context, _ client.Object) []reconcile.Request {
 	var list v1alpha1.SessionList
 	if err := r.Client.List(ctx, &list, client.InNamespace(r.Namespace)); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/podstatus"
 )
 
 // What agents have proven holds for the ports that it was proven of, whatever
@@ -35,7 +36,7 @@ func TestProofIsBoundToItsPort(t *testing.T) {
 		ic := w.reconcile("alice")
 		change(&ic.Spec)
 		ic.Generation++
-		w.must(w.Update(t.Context(), ic))
+		w.Must(w.Update(t.Context(), ic))
 	}
 	change(func(s *v1alpha1.InterceptSpec) { s.Ports[0].LocalPort = 9001 })
 	is("another local port", v1alpha1.StateActive)
@@ -43,7 +44,7 @@ func TestProofIsBoundToItsPort(t *testing.T) {
 	is("the Service named", v1alpha1.StateActive)
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "other"},
 		Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "quote"}, Ports: []corev1.ServicePort{{Name: "http", Port: 81}}}}
-	w.must(w.Create(t.Context(), service))
+	w.Must(w.Create(t.Context(), service))
 	change(func(s *v1alpha1.InterceptSpec) { s.Service = "other" })
 	is("another port of the pod", v1alpha1.StateWaiting)
 	s := agentSays("quote-1", v1alpha1.PodActive)
@@ -55,8 +56,8 @@ func TestProofIsBoundToItsPort(t *testing.T) {
 	is("of a pod that had the name", v1alpha1.StateWaiting)
 }
 
-// Pods that no Service leads to are said, and those where no agent can come are
-// not waited for.
+// The status names pods to which no Service sends callers, and does not wait for agents
+// that never come.
 func TestUnreadyPods(t *testing.T) {
 	yes := func(kind corev1.PodConditionType) corev1.PodCondition {
 		return corev1.PodCondition{Type: kind, Status: corev1.ConditionTrue}
@@ -98,12 +99,12 @@ func TestUnreadyPods(t *testing.T) {
 		}, "its node n does not answer"},
 	} {
 		w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
-		pod := w.pod("quote-1")
+		pod := w.Pod("quote-1")
 		c.pod(pod)
 		status := pod.Status
-		w.must(w.Update(t.Context(), pod))
+		w.Must(w.Update(t.Context(), pod))
 		pod.Status = status
-		w.must(w.Status().Update(t.Context(), pod))
+		w.Must(w.Status().Update(t.Context(), pod))
 		w.reports(w.reconcile("alice"), agentSays("quote-1", v1alpha1.PodActive))
 		ic := w.reconcile("alice")
 		next := "kubectl describe pod quote-1 -n shop says more"
@@ -126,20 +127,20 @@ func TestFalters(t *testing.T) {
 	w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
 	is := func(what string, started time.Time, want metav1.ConditionStatus) {
 		t.Helper()
-		pod := w.pod("quote-1")
+		pod := w.Pod("quote-1")
 		pod.Status.Conditions = []corev1.PodCondition{
 			{Type: corev1.PodReady, Status: corev1.ConditionTrue}, {Type: corev1.ContainersReady, Status: corev1.ConditionTrue}}
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "quote", Ready: true, RestartCount: 1,
 			State:                corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(started)}},
 			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 2}}}}
-		w.must(w.Status().Update(t.Context(), pod))
+		w.Must(w.Status().Update(t.Context(), pod))
 		w.reports(w.reconcile("alice"), agentSays("quote-1", v1alpha1.PodActive))
 		const why = "pod quote-1 does not stay ready, so Services send it nothing most of the time: container quote ends again and again: exit code 2; kubectl logs quote-1 -c quote -n shop --previous says more"
 		got := condition(w.reconcile("alice"), v1alpha1.ConditionPodsReady)
 		if got.Status != want || (got.Message == why) != (want == metav1.ConditionFalse) {
 			t.Errorf("%s: %+v", what, got)
 		}
-		if left := falters(pod); (left > 0) != (want == metav1.ConditionFalse) || left > steady {
+		if left := podstatus.SteadyIn(pod); (left > 0) != (want == metav1.ConditionFalse) || left > podstatus.Steady {
 			t.Errorf("%s: to be looked at in %s", what, left)
 		}
 	}
@@ -154,16 +155,16 @@ func TestLost(t *testing.T) {
 	for _, answers := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
-			dead := w.pod("quote-1").DeepCopy()
+			dead := w.Pod("quote-1").DeepCopy()
 			dead.ObjectMeta = metav1.ObjectMeta{Namespace: "shop", Name: "quote-2", UID: "p2", Labels: dead.Labels}
 			dead.Spec.NodeName = "n"
 			if !answers {
 				dead.Status.Conditions = []corev1.PodCondition{{Type: corev1.ContainersReady, Status: corev1.ConditionTrue}}
 			}
 			status := dead.Status
-			w.must(w.Create(t.Context(), dead))
+			w.Must(w.Create(t.Context(), dead))
 			dead.Status = status
-			w.must(w.Status().Update(t.Context(), dead))
+			w.Must(w.Status().Update(t.Context(), dead))
 			w.reports(w.reconcile("alice"), agentSays("quote-1", v1alpha1.PodActive))
 			if answers {
 				if ic := w.reconcile("alice"); ic.Status.State != v1alpha1.StateWaiting {
@@ -177,41 +178,43 @@ func TestLost(t *testing.T) {
 			if ic.Status.State != v1alpha1.StateActive || !strings.Contains(ic.Status.Message, "pod quote-2 is left out: ") {
 				t.Errorf("%s: %s", ic.Status.State, ic.Status.Message)
 			}
-			if n := len(w.pod("quote-2").Spec.EphemeralContainers); n != 1 {
+			if n := len(w.Pod("quote-2").Spec.EphemeralContainers); n != 1 {
 				t.Errorf("it is given %d agents", n)
 			}
 		})
 	}
 }
 
-// TestLostIsReplacedFirst: what nobody is led to makes room for a sidecar before
-// what serves does, and is not waited for once it has one.
+// TestLostIsReplacedFirst: a pod that gets no callers is replaced before one that serves,
+// and is not waited for once it has a sidecar.
 func TestLostIsReplacedFirst(t *testing.T) {
-	ic := intercept("alice", time.Now())
-	ic.Spec.Inject = v1alpha1.InjectSidecar
-	w := withReplicaSet(t, ic)
-	dead := func(p *corev1.Pod) {
-		p.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.2", Conditions: []corev1.PodCondition{{Type: corev1.ContainersReady, Status: corev1.ConditionTrue}}}
-	}
-	w.made("quote-2", func(p *corev1.Pod) {
-		p.Annotations, p.CreationTimestamp = nil, metav1.Time{}
-		p.Spec.Containers = p.Spec.Containers[:1]
-		p.Spec.Containers[0].Ports[0].Name = "http"
-		dead(p)
+	synctest.Test(t, func(t *testing.T) {
+		ic := intercept("alice", time.Now())
+		ic.Spec.Inject = v1alpha1.InjectSidecar
+		w := withReplicaSet(t, ic)
+		dead := func(p *corev1.Pod) {
+			p.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.2", Conditions: []corev1.PodCondition{{Type: corev1.ContainersReady, Status: corev1.ConditionTrue}}}
+		}
+		w.Made("quote-2", func(p *corev1.Pod) {
+			p.Annotations, p.CreationTimestamp = nil, metav1.Time{}
+			p.Spec.Containers = p.Spec.Containers[:1]
+			p.Spec.Containers[0].Ports[0].Name = "http"
+			dead(p)
+		})
+		w.step() // the webhook is to know first
+		w.step()
+		if err := w.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote-2"}, &corev1.Pod{}); !apierrors.IsNotFound(err) {
+			t.Errorf("the dead pod is still there: %v", err)
+		}
+		if l := w.Pod("quote-1").Labels; l["hash"] != "a" {
+			t.Errorf("the pod that serves was let go of first: %v", l)
+		}
+		w.Made("quote-3", dead)
+		w.step()
+		if l := w.Pod("quote-1").Labels; l["hash"] == "a" {
+			t.Error("a dead pod with a sidecar is waited for")
+		}
 	})
-	w.step() // the webhook is to know first
-	w.step()
-	if err := w.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote-2"}, &corev1.Pod{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the dead pod is still there: %v", err)
-	}
-	if l := w.pod("quote-1").Labels; l["hash"] != "a" {
-		t.Errorf("the pod that serves was let go of first: %v", l)
-	}
-	w.made("quote-3", dead)
-	w.step()
-	if l := w.pod("quote-1").Labels; l["hash"] == "a" {
-		t.Error("a dead pod with a sidecar is waited for")
-	}
 }
 
 // TestNobody: why there is nothing to intercept.
@@ -234,13 +237,13 @@ func TestNobody(t *testing.T) {
 	} {
 		w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
 		if c.none {
-			w.must(w.Delete(t.Context(), w.pod("quote-1")))
-			w.deployment(func(d *appsv1.Deployment) { d.Spec.Replicas = &c.replicas })
+			w.Must(w.Delete(t.Context(), w.Pod("quote-1")))
+			w.Deployment(func(d *appsv1.Deployment) { d.Spec.Replicas = &c.replicas })
 		} else {
-			pod := w.pod("quote-1")
+			pod := w.Pod("quote-1")
 			pod.Status = c.status
 			pod.Status.Phase = corev1.PodPending
-			w.must(w.Status().Update(t.Context(), pod))
+			w.Must(w.Status().Update(t.Context(), pod))
 		}
 		ic := w.reconcile("alice")
 		for _, kind := range []string{v1alpha1.ConditionAgentsReady, v1alpha1.ConditionPodsReady} {
@@ -267,18 +270,18 @@ func TestEarly(t *testing.T) {
 		}, 1},
 	} {
 		w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
-		pod := w.pod("quote-1")
+		pod := w.Pod("quote-1")
 		pod.Spec.NodeName = "n"
 		pod.Status = corev1.PodStatus{Phase: corev1.PodPending}
 		c.change(pod)
 		status := pod.Status
-		w.must(w.Update(t.Context(), pod))
+		w.Must(w.Update(t.Context(), pod))
 		pod.Status = status
-		w.must(w.Status().Update(t.Context(), pod))
+		w.Must(w.Status().Update(t.Context(), pod))
 		for range 2 {
 			w.reconcile("alice")
 		}
-		if n := len(w.pod("quote-1").Spec.EphemeralContainers); n != c.want {
+		if n := len(w.Pod("quote-1").Spec.EphemeralContainers); n != c.want {
 			t.Errorf("%s: %d agents, want %d", name, n, c.want)
 		}
 	}
@@ -315,9 +318,9 @@ func TestNobodyIsToldApart(t *testing.T) {
 		t.Error(got)
 	}
 	w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
-	pod := w.pod("quote-1")
+	pod := w.Pod("quote-1")
 	pod.Annotations = map[string]string{"kubectl-intercept.dev/inject": "disabled"}
-	w.must(w.Update(t.Context(), pod))
+	w.Must(w.Update(t.Context(), pod))
 	if got := condition(w.reconcile("alice"), v1alpha1.ConditionPodsReady); got.Status != metav1.ConditionUnknown || got.Reason != v1alpha1.ReasonInjectionDisabled ||
 		!strings.Contains(got.Message, "pod quote-1 cannot be intercepted") {
 		t.Errorf("%+v", got)
@@ -330,10 +333,10 @@ func TestLostNotForItsImage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, interceptor.Funcs{}, intercept("alice", time.Now()))
 		w.reconcile("alice")
-		pod := w.pod("quote-1")
+		pod := w.Pod("quote-1")
 		pod.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: pod.Spec.EphemeralContainers[0].Name, Image: "agent:x",
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}}}}
-		w.must(w.Status().Update(t.Context(), pod))
+		w.Must(w.Status().Update(t.Context(), pod))
 		for range 5 {
 			w.reconcile("alice")
 			time.Sleep(patience / 2)

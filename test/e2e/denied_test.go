@@ -14,7 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
 
@@ -102,7 +102,7 @@ func TestEvictionDenied(t *testing.T) {
 	l := lab.New(t, clusters)
 	quote := quoted(l, "http", 1, "")
 	who := deny(l, "pods/eviction", false)
-	denied(l, func(p *corev1.Pod) error { return release.Evict(l.Context(), l.Client, p, client.DryRunAll) }, who)
+	denied(l, func(p *corev1.Pod) error { return orphan.Evict(l.Context(), l.Client, p, client.DryRunAll) }, who)
 	failsWell(l, l.Laptop("alice"), quote, who, "does not let pod", "kubectl delete pod")
 }
 

@@ -50,7 +50,7 @@ func replaced(l *lab.Lab) {
 	l.Helper()
 	l.Until("replaced pods are gone", func() error {
 		for _, p := range l.Pods() {
-			if _, ok := p.Labels["kubectl-intercept.dev/released"]; ok {
+			if _, ok := p.Labels["kubectl-intercept.dev/orphaned"]; ok {
 				return fmt.Errorf("pod %s is there", p.Name)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 )
 
 // owner is a controller that makes the workload's pods.
@@ -68,8 +68,8 @@ func TrimReplicaSet(o any) (any, error) {
 
 // Matches says whether a pod of the workload's namespace belongs to it. A
 // Service has the pods that it selects; all others have those that they own
-// themselves or through their ReplicaSets, and those that a ReplicaSet was made to
-// let go of and that still wait for their successor. Labels do not make a pod
+// themselves or through their ReplicaSets, and their orphans that still wait for
+// their successor. Labels do not make a pod
 // a workload's: others may share them.
 func (w *Workload) Matches(p *corev1.Pod) bool {
 	switch {
@@ -93,14 +93,14 @@ func (w *Workload) Matches(p *corev1.Pod) bool {
 	return slices.ContainsFunc(w.owners, func(o owner) bool { return o.uid == by.UID })
 }
 
-// controllerOf is the owner of a pod, or its owner before it was let go of; drained
-// says that its successor is there.
+// controllerOf is the controller of a pod, or the one that an orphan had; drained
+// says that the orphan's successor is there.
 func controllerOf(p *corev1.Pod) (by *metav1.OwnerReference, drained bool) {
-	m, released := release.Read(p)
-	if by = metav1.GetControllerOf(p); by == nil && released {
+	m, orphaned := orphan.Read(p)
+	if by = metav1.GetControllerOf(p); by == nil && orphaned {
 		by = m.Owner
 	}
-	return by, released && m.Drained != nil
+	return by, orphaned && m.Drained != nil
 }
 
 // Selects says whether the workload's selector takes a pod with these labels. It

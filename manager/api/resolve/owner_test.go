@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/release"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
@@ -64,14 +64,14 @@ func by(kind, name string) *metav1.OwnerReference {
 	return &metav1.OwnerReference{APIVersion: "apps/v1", Kind: kind, Name: name, UID: uid(name), Controller: &yes}
 }
 
-// released is a pod that the ReplicaSet of shop was made to let go of.
-func released(drained bool) *corev1.Pod {
+// orphaned is a pod that was taken from the ReplicaSet of shop.
+func orphaned(drained bool) *corev1.Pod {
 	text := `{"labels":{"pod-template-hash":"1"},"at":"2026-01-01T00:00:00Z","owner":{"kind":"ReplicaSet","name":"shop-1","uid":"uid of shop-1"}`
 	if drained {
 		text += `,"drained":"2026-01-01T00:00:01Z"`
 	}
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "released", UID: "r",
-		Labels: map[string]string{"app": "shop", release.Label: "i"}, Annotations: map[string]string{release.Annotation: text + "}"}}}
+		Labels: map[string]string{"app": "shop", orphan.Label: "i"}, Annotations: map[string]string{orphan.Annotation: text + "}"}}}
 }
 
 // TestPodsByOwner: the pods of a workload are those that it owns, however labels
@@ -96,9 +96,9 @@ func TestPodsByOwner(t *testing.T) {
 		"Pod":                            {ref: ref("Pod", "job-1"), want: []string{"job-1"}},
 		"Service":                        {ref: ref("Service", "shop"), want: []string{"bare", "daemon-1", "job-1", "shop-1-a", "shop-worker-1-a"}},
 		"ReplicaSets are not to be read": {ref: ref("Deployment", "shop"), forbidden: true, want: []string{"shop-1-a"}},
-		"let go of":                      {ref: ref("Deployment", "shop"), more: []client.Object{released(false)}, want: []string{"released", "shop-1-a"}},
-		"let go of, the other":           {ref: ref("Deployment", "shop-worker"), more: []client.Object{released(false)}, want: []string{"shop-worker-1-a"}},
-		"let go of, out of its Services": {ref: ref("Deployment", "shop"), more: []client.Object{released(true)}, want: []string{"shop-1-a"}},
+		"let go of":                      {ref: ref("Deployment", "shop"), more: []client.Object{orphaned(false)}, want: []string{"released", "shop-1-a"}},
+		"let go of, the other":           {ref: ref("Deployment", "shop-worker"), more: []client.Object{orphaned(false)}, want: []string{"shop-worker-1-a"}},
+		"let go of, out of its Services": {ref: ref("Deployment", "shop"), more: []client.Object{orphaned(true)}, want: []string{"shop-1-a"}},
 		"about to be adopted":            {ref: ref("Deployment", "shop"), more: []client.Object{adopted}, want: []string{"orphan", "shop-1-a"}},
 		"about to be another's":          {ref: ref("Deployment", "shop-worker"), more: []client.Object{adopted}, want: []string{"shop-worker-1-a"}},
 	} {

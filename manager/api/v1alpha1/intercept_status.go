@@ -93,45 +93,6 @@ const (
 	ConditionPodsReady = "PodsReady"
 )
 
-// Reasons of conditions.
-const (
-	ReasonResolved         = "Resolved"
-	ReasonSessionNotFound  = "SessionNotFound"
-	ReasonSessionForeign   = "SessionOfAnotherUser"
-	ReasonWorkloadNotFound = "WorkloadNotFound"
-	ReasonPortNotFound     = "PortNotFound"
-	ReasonPortTaken        = "PortTaken"
-	ReasonNotSupported     = "NotSupported"
-
-	ReasonAttached    = "Attached"
-	ReasonAttaching   = "Attaching"
-	ReasonNoPods      = "NoPods"
-	ReasonPodSecurity = "PodSecurity"
-	ReasonForbidden   = "Forbidden"
-	ReasonAgentFailed = "AgentFailed"
-	ReasonAgentsEnded = "AgentsEnded"
-	ReasonHostNetwork = "HostNetwork"
-
-	ReasonReplacing          = "Replacing"
-	ReasonInjectionDisabled  = "InjectionDisabled"
-	ReasonQuotaExceeded      = "QuotaExceeded"
-	ReasonImagePull          = "ImagePull"
-	ReasonUnschedulable      = "Unschedulable"
-	ReasonWebhookUnreachable = "WebhookUnreachable"
-	ReasonPodNotReady        = "PodNotReady"
-	ReasonCreateFailed       = "PodCreationFailed"
-	ReasonDisruptionBudget   = "DisruptionBudget"
-	ReasonSidecarConflict    = "SidecarConflict"
-	ReasonEvictionDenied     = "EvictionDenied"
-
-	ReasonPodsReady = "PodsReady"
-
-	ReasonActive       = "Active"
-	ReasonVerifying    = "Verifying"
-	ReasonDisconnected = "LaptopDisconnected"
-	ReasonNotResolved  = "NotResolved"
-)
-
 // ResolvedPort is one intercepted port after resolution.
 type ResolvedPort struct {
 	// Service is the Service's name; empty for a plain container port.

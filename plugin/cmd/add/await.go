@@ -124,18 +124,7 @@ func judge(i *v1alpha1.Intercept, pods int) (step string, done bool, err error) 
 
 // never says whether a condition is false for a reason that stays.
 func never(c *metav1.Condition) bool {
-	if c == nil || c.Status != metav1.ConditionFalse {
-		return false
-	}
-	switch c.Reason {
-	case v1alpha1.ReasonWorkloadNotFound, v1alpha1.ReasonPortNotFound, v1alpha1.ReasonPortTaken, v1alpha1.ReasonNotSupported,
-		v1alpha1.ReasonSessionForeign, v1alpha1.ReasonPodSecurity, v1alpha1.ReasonForbidden, v1alpha1.ReasonHostNetwork,
-		v1alpha1.ReasonAgentsEnded, v1alpha1.ReasonInjectionDisabled, v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonImagePull,
-		v1alpha1.ReasonUnschedulable, v1alpha1.ReasonWebhookUnreachable, v1alpha1.ReasonPodNotReady, v1alpha1.ReasonCreateFailed,
-		v1alpha1.ReasonSidecarConflict, v1alpha1.ReasonEvictionDenied:
-		return true
-	}
-	return false
+	return c != nil && c.Status == metav1.ConditionFalse && v1alpha1.MeaningOf(c.Reason) == v1alpha1.MeansFinal
 }
 
 func isTrue(c *metav1.Condition) bool { return c != nil && c.Status == metav1.ConditionTrue }

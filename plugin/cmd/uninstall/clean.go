@@ -24,7 +24,7 @@ func (o *Options) clean(ctx context.Context, where *scope) error {
 	if err != nil {
 		return err
 	}
-	o.takeBack(ctx, where)
+	o.readopt(ctx, where)
 	if err := o.deleteSessions(ctx); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (o *Options) Run(ctx context.Context) error {
 		if err := o.removeAgents(ctx, where); err != nil {
 			return err
 		}
-		o.takeBack(ctx, where)
+		o.readopt(ctx, where)
 	}
 	var kept []string
 	var notGone error // a pod hangs, say: Helm has forgotten the release by then

@@ -1,0 +1,119 @@
+package controller
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/denial"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/podstatus"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
+)
+
+// Agents brings ephemeral agents into pods.
+type Agents struct {
+	// Client writes to the API server.
+	Client    client.Client
+	Authority *pki.Authority
+	// Config is what agents are started with.
+	Config func() inject.Config
+	Log    *slog.Logger
+
+	silences silences
+}
+
+// bring brings an agent into a pod if none runs there, or the one that runs has been
+// silent for too long. It returns why it cannot, or what keeps the agent that is there.
+func (a *Agents) bring(ctx context.Context, pod *corev1.Pod, silence time.Duration) *problem.Problem {
+	s := inject.Observe(pod)
+	if s.Running && s.Next == "" && tooLong(silence, pod) {
+		return problem.New(v1alpha1.ReasonAgentsEnded, "pod %s: %d agents were brought into it, which cannot be undone, and the last one does not report; delete the pod to start afresh", pod.Name, inject.MaxAgents)
+	}
+	if s.Running && s.Next != "" && tooLong(silence, pod) {
+		// An earlier traffic-manager may have brought it, so that it knows neither
+		// this one's address nor its authority.
+		a.Log.Info("agent does not report, attaching another", "pod", pod.Name, "namespace", pod.Namespace)
+		s.Running = false
+	}
+	switch wait := pause(s.Brief); {
+	case s.Running && s.Problem != "":
+		return problem.New(v1alpha1.ReasonAgentFailed, "pod %s: %s", pod.Name, s.Problem)
+	case s.Running:
+		return nil // on its way
+	case s.Next == "":
+		return problem.New(v1alpha1.ReasonAgentsEnded, "pod %s: every agent in it has ended; delete the pod to start afresh. The last one said: %s", pod.Name, s.Problem)
+	case silence < wait:
+		return problem.New(v1alpha1.ReasonAgentFailed, "pod %s: %s; the next one of %d at most is brought within %s", pod.Name, s.Problem, inject.MaxAgents, wait)
+	}
+	return a.attach(ctx, pod, s.Next)
+}
+
+// attach adds an ephemeral container to a pod.
+func (a *Agents) attach(ctx context.Context, pod *corev1.Pod, name string) *problem.Problem {
+	who := pki.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
+	token := a.Authority.Token(who, time.Now().Add(agents.TokenLife))
+	fresh := pod.DeepCopy()
+	fresh.Spec.EphemeralContainers = append(fresh.Spec.EphemeralContainers, inject.Ephemeral(pod, a.Config(), name, token))
+	err := a.Client.SubResource("ephemeralcontainers").Patch(ctx, fresh, client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{}))
+	switch {
+	case err == nil:
+		a.Log.Info("agent attached", "pod", who, "container", name)
+		return nil
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "PodSecurity"):
+		return problem.New(v1alpha1.ReasonPodSecurity,
+			"the pod security level of namespace %q refuses an ephemeral container with NET_ADMIN; allow it there with: kubectl label namespace %s --overwrite pod-security.kubernetes.io/enforce=privileged",
+			pod.Namespace, pod.Namespace)
+	case denial.Is(err):
+		return problem.New(v1alpha1.ReasonForbidden, "pod %s: %s refuses the agent: %v", pod.Name, denial.By(err.Error()), err)
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return nil // the change of the pod is reconciled again
+	}
+	return problem.New(v1alpha1.ReasonAttaching, "pod %s: %v", pod.Name, err)
+}
+
+// bringEarly brings an agent into a pod that is being started, so that it is there
+// before callers are. Once the pod is initialized only ephemeral containers are left
+// to start, so nothing of the pod waits while the agent's image is pulled.
+func (a *Agents) bringEarly(ctx context.Context, pod *corev1.Pod) {
+	initialized := len(pod.Spec.InitContainers) == 0 || podstatus.IsTrue(pod, corev1.PodInitialized)
+	if pod.Spec.NodeName == "" || !initialized || pod.Spec.HostNetwork || inject.Entered(pod) {
+		return
+	}
+	if p := a.bring(ctx, pod, 0); p != nil { // the status tells once the pod runs
+		a.Log.Debug("no agent in a pod that is being started", "pod", pod.Name, "namespace", pod.Namespace, "error", p.Message)
+	}
+}
+
+// neverComes says why the agent of a pod that does not report is not waited for; empty
+// while it is waited for. A ready pod is, since Services send callers to it. A pod that
+// is not ready gets no callers, and its node may never start the agent.
+func neverComes(pod *corev1.Pod, silence time.Duration) string {
+	agent := inject.Observe(pod)
+	switch {
+	case podstatus.Ready(pod):
+		return ""
+	case podstatus.NodeSilent(pod):
+		return podstatus.WhySilent(pod)
+	case agent.Running && agent.Problem == "" && !started(pod) && silence > patience:
+		return "it is not ready, and its node " + pod.Spec.NodeName + " does not start the agent in it"
+	}
+	return ""
+}
+
+// pause is how long the next agent waits where several have ended soon after they
+// began: a pod can be given only so many.
+func pause(brief int) time.Duration {
+	if brief < 2 {
+		return 0
+	}
+	return min(2*time.Second<<brief, time.Minute)
+}

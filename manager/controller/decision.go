@@ -1,0 +1,140 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
+)
+
+// decision is what one reconciliation found out about an Intercept. Nothing but its
+// method write changes a status.
+type decision struct {
+	generation int64
+	resolution
+	// refusal is why the Intercept cannot be resolved; nil if it is, and only then the
+	// following counts.
+	refusal   *problem.Problem
+	connected bool // the laptop is
+	injection injection
+	progress  progress
+	reports   []v1alpha1.PodStatus // of agents that can still report
+}
+
+// resolution is what the spec of an Intercept was resolved to.
+type resolution struct {
+	workload string // for people
+	ports    []v1alpha1.ResolvedPort
+}
+
+// injection is how the agent enters the pods, and why.
+type injection struct {
+	mode   v1alpha1.InjectMode
+	reason string
+}
+
+func (d *decision) write(s *v1alpha1.InterceptStatus) {
+	s.ObservedGeneration = d.generation
+	s.Workload, s.Ports, s.Port = d.workload, d.ports, portNames(d.ports)
+	s.Conditions = slices.Clone(s.Conditions)
+	set := func(kind string, is metav1.ConditionStatus, reason, message string) {
+		meta.SetStatusCondition(&s.Conditions, metav1.Condition{Type: kind, Status: is, Reason: reason, Message: message, ObservedGeneration: d.generation})
+	}
+	if d.refusal != nil {
+		set(v1alpha1.ConditionResolved, metav1.ConditionFalse, d.refusal.Reason, d.refusal.Message)
+		set(v1alpha1.ConditionAgentsReady, metav1.ConditionUnknown, v1alpha1.ReasonNotResolved, "")
+		set(v1alpha1.ConditionActive, metav1.ConditionFalse, v1alpha1.ReasonNotResolved, d.refusal.Message)
+		set(v1alpha1.ConditionPodsReady, metav1.ConditionUnknown, v1alpha1.ReasonNotResolved, "")
+		s.State, s.Message = v1alpha1.StateError, d.refusal.Message
+		return
+	}
+	s.Pods = d.reports
+	s.Injection, s.InjectionReason = d.injection.mode, d.injection.reason
+	set(v1alpha1.ConditionResolved, metav1.ConditionTrue, v1alpha1.ReasonResolved, d.workload+" port "+s.Port)
+	agents, active, pods := d.agentsReady(), d.active(), d.podsReady()
+	set(v1alpha1.ConditionAgentsReady, agents.status, agents.reason, agents.message)
+	set(v1alpha1.ConditionActive, active.status, active.reason, active.message)
+	set(v1alpha1.ConditionPodsReady, pods.status, pods.reason, pods.message)
+	s.State, s.Message = d.state(agents)
+}
+
+// verdict is a condition without its type.
+type verdict struct {
+	status          metav1.ConditionStatus
+	reason, message string
+}
+
+// agentsReady is whether an agent serves every pod.
+func (d *decision) agentsReady() verdict {
+	p := &d.progress
+	switch {
+	case p.problem != nil:
+		return verdict{metav1.ConditionFalse, p.problem.Reason, p.problem.Message}
+	case p.pods == 0:
+		return verdict{metav1.ConditionFalse, v1alpha1.ReasonNoPods, p.nobody}
+	case p.serving < p.pods:
+		return verdict{metav1.ConditionFalse, v1alpha1.ReasonAttaching, fmt.Sprintf("attached to %d of %d pods", p.serving, p.pods)}
+	case p.active < p.pods:
+		return verdict{metav1.ConditionFalse, v1alpha1.ReasonVerifying, fmt.Sprintf("verified in %d of %d pods", p.active, p.pods)}
+	}
+	return verdict{metav1.ConditionTrue, v1alpha1.ReasonAttached, fmt.Sprintf("attached to %d of %d pods", p.pods, p.pods)}
+}
+
+const laptopAway = "the laptop is not connected; the application answers"
+
+// active is whether traffic reaches the laptop.
+func (d *decision) active() verdict {
+	p := &d.progress
+	switch agents := d.agentsReady(); {
+	case !d.connected:
+		return verdict{metav1.ConditionFalse, v1alpha1.ReasonDisconnected, laptopAway}
+	case p.active > 0:
+		return verdict{metav1.ConditionTrue, v1alpha1.ReasonActive, fmt.Sprintf("%d of %d pods send their traffic to the laptop", p.active, p.pods)}
+	default:
+		return verdict{metav1.ConditionFalse, v1alpha1.ReasonVerifying, agents.message}
+	}
+}
+
+// podsReady is whether Services send callers to the pods.
+func (d *decision) podsReady() verdict {
+	p := &d.progress
+	switch {
+	case p.pods == 0 && p.problem != nil:
+		return verdict{metav1.ConditionUnknown, p.problem.Reason, p.problem.Message}
+	case p.pods == 0:
+		return verdict{metav1.ConditionFalse, v1alpha1.ReasonNoPods, p.nobody}
+	case p.unserved != "":
+		return verdict{metav1.ConditionFalse, v1alpha1.ReasonPodNotReady, p.unserved}
+	}
+	return verdict{metav1.ConditionTrue, v1alpha1.ReasonPodsReady, ""}
+}
+
+// state is the state in a word, and why it is not Active, or what keeps callers away
+// although it is. It is not Active while a pod is being replaced, which is not among
+// the pods that are counted.
+func (d *decision) state(agents verdict) (v1alpha1.InterceptState, string) {
+	switch {
+	case d.progress.problem != nil && v1alpha1.MeaningOf(d.progress.problem.Reason).Fails():
+		return v1alpha1.StateError, agents.message
+	case agents.status != metav1.ConditionTrue:
+		return v1alpha1.StateWaiting, agents.message
+	case !d.connected:
+		return v1alpha1.StateDisconnected, laptopAway
+	}
+	return v1alpha1.StateActive, d.progress.unserved
+}
+
+// portNames are ports for people, "http,9090".
+func portNames(ports []v1alpha1.ResolvedPort) string {
+	var names []string
+	for _, p := range ports {
+		names = append(names, resolve.Identifier(p))
+	}
+	return strings.Join(names, ",")
+}

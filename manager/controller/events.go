@@ -1,0 +1,45 @@
+package controller
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// announce writes an Event on the workload about what has changed.
+func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) {
+	if active(ic) && !active(old) {
+		r.event(ctx, ic, corev1.EventTypeNormal, "Intercepted", "Intercept", "%s intercepts port %s: %s",
+			ic.Spec.User, ic.Status.Port, meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionActive).Message)
+	}
+	now := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionAgentsReady)
+	before := meta.FindStatusCondition(old.Status.Conditions, v1alpha1.ConditionAgentsReady)
+	if now == nil || before != nil && before.Reason == now.Reason {
+		return
+	}
+	if v1alpha1.MeaningOf(now.Reason).Fails() {
+		r.event(ctx, ic, corev1.EventTypeWarning, "AgentInjectionFailed", "Inject", "%s", now.Message)
+	}
+}
+
+// event writes an Event on the workload. It does nothing if the workload is gone.
+func (r *Intercepts) event(ctx context.Context, ic *v1alpha1.Intercept, kind, reason, action, format string, args ...any) {
+	w, err := resolve.Get(ctx, r.Client, ic.Namespace, ic.Spec.Workload)
+	if err != nil {
+		return
+	}
+	about := &metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: w.Ref.APIVersion, Kind: w.Ref.Kind},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Ref.Name, UID: w.UID},
+	}
+	r.Events.Eventf(about, nil, kind, reason, action, format, args...)
+}
+
+func active(ic *v1alpha1.Intercept) bool {
+	return meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionActive)
+}

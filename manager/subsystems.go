@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/claim"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/controller"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/network"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
+)
+
+// newRelay makes the relay of sessions and flows. It sends to changes the name of every
+// Session that connects or goes, and drops Sessions that are deleted.
+func (s *shared) newRelay(ctx context.Context, changes chan<- string) (*relay.Relay, error) {
+	open, err := config.Subnets(s.config.Client.Routing.AlsoProxySubnets)
+	if err != nil {
+		return nil, err
+	}
+	r, err := relay.New(relay.Config{
+		Log: s.log, Reader: s.direct, Planner: s.planner, Namespace: s.namespace, Pod: s.pod, Version: version.Version,
+		OnChange:   func(session string) { changes <- session },
+		Reach:      authz.New(s.mgr.GetClient(), s.direct, authz.Policy{Everything: s.config.Client.OpenNetwork, Subnets: open}),
+		NameServer: net.JoinHostPort(s.names.Servers[0], s.names.Port), Domain: domain(s.names.Search),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, dropEnded(ctx, s.mgr, r)
+}
+
+// newAgents makes the manager's end of the agents' control stream.
+func (s *shared) newAgents(ctx context.Context) (*agents.Server, error) {
+	a := agents.New(s.log, s.authority, s.planner, s.mgr.GetClient(), s.mgr.GetClient(), s.direct, s.agentsName, s.config.Agent.MaxIdleTime.Duration)
+	return a, watchReports(ctx, s.mgr, a)
+}
+
+// newServer makes the TLS ports.
+func (s *shared) newServer(rel *relay.Relay, control *agents.Server) *server.Server {
+	mux := http.NewServeMux()
+	mux.Handle(tunnel.UpgradePath, rel)
+	mux.Handle(webhook.Path, s.newInjector().Handler(s.mgr.GetScheme()))
+	return &server.Server{Listen: s.listen, ListenAgents: s.listenAgents, Authority: s.authority, Names: []string{s.agentsName}, IPs: []net.IP{s.ip},
+		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Lines: rel.Lines(), Log: s.log}
+}
+
+// newNetwork makes the watcher of the cluster's network, of which Sessions tell.
+func (s *shared) newNetwork() *network.Watcher {
+	return network.New(network.Config{Cache: s.mgr.GetCache(), Live: s.direct, Log: s.log, Domain: domain(s.names.Search), DNS: servers(s.names.Servers),
+		Routing: s.config.Client.Routing, Names: s.config.Client.DNS})
+}
+
+// newPresence makes what writes into Sessions that this replica relays them.
+func (s *shared) newPresence(rel *relay.Relay, changes <-chan string) *controller.Presence {
+	return &controller.Presence{Client: s.mgr.GetClient(), Reader: s.direct, Namespace: s.namespace, Connected: rel.Connected,
+		Relay: v1alpha1.Relay{Pod: s.pod, Address: net.JoinHostPort(s.ip.String(), strconv.Itoa(server.AgentsPort))}, Changes: changes, Log: s.log}
+}
+
+// newClaim makes what tells other traffic-managers where this one works.
+func (s *shared) newClaim() *claim.Claim {
+	return &claim.Claim{Client: s.direct, Namespace: s.namespace, Namespaces: s.watch, Log: s.log}
+}
+
+// newAuthorityKeeper makes what rotates the authority.
+func (s *shared) newAuthorityKeeper() *pki.Keeper {
+	return &pki.Keeper{Authority: s.authority, Client: s.direct, Namespace: s.namespace, Log: s.log}
+}
+
+// servers are the addresses of the name servers.
+func servers(names []string) []netip.Addr {
+	var list []netip.Addr
+	for _, s := range names {
+		if a, err := netip.ParseAddr(s); err == nil {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// domain is the cluster's, from the search list that the kubelet gives pods.
+func domain(search []string) string {
+	for _, s := range search {
+		if d, ok := strings.CutPrefix(strings.TrimSuffix(s, "."), "svc."); ok {
+			return d
+		}
+	}
+	return "cluster.local"
+}
