@@ -88,7 +88,7 @@ func TestHTTPProbes(t *testing.T) {
 	l, m, r, _ := setup(t)
 	l.application(":80")
 	p := tcpPort(80)
-	p.HttpProbes = true
+	p.Probes = []*rpc.Probe{{Kind: rpc.Probe_HTTP}}
 	m.capture(p)
 	probe := "GET /healthz HTTP/1.1\r\nHost: x\r\nUser-Agent: kube-probe/1.36\r\n\r\n"
 	if got := ask(l.caller.dial("tcp", podIP+":80"), probe); got != "app GET /healthz HTTP/1.1" {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
 // layoutJSON has a port that the agent has the name of, and two behind the
@@ -156,7 +158,7 @@ func TestSidecarUDP(t *testing.T) {
 func TestSidecarProbes(t *testing.T) {
 	l, m, _, _ := setupSidecar(t)
 	p := tcpPort(81)
-	p.HttpProbes = true
+	p.Probes = []*rpc.Probe{{Kind: rpc.Probe_HTTP}}
 	m.capture(p)
 	for agent, who := range map[string]string{"kube-probe/1.36": "app", "curl/8": "laptop"} {
 		c := l.caller.dial("tcp", podIP+":81")

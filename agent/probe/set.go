@@ -52,9 +52,6 @@ func Of(c *rpc.CapturePort) *Set {
 			s.grpc = true
 		}
 	}
-	if c.HttpProbes && len(s.http) == 0 { // of an older traffic-manager
-		s.http = []*rpc.Probe{{}}
-	}
 	if len(s.http) == 0 && len(s.https) == 0 && !s.tcp && !s.grpc {
 		return nil
 	}

@@ -100,7 +100,6 @@ func TestJudgeSilence(t *testing.T) {
 		{"HTTP, from anywhere", port(rpc.Probe_HTTP), elsewhere, false, Unknown},
 		{"gRPC", port(rpc.Probe_GRPC), node, false, Unknown},
 		{"gRPC from a pod", port(rpc.Probe_GRPC), elsewhere, false, Other},
-		{"an older traffic-manager", &rpc.CapturePort{HttpProbes: true}, elsewhere, false, Unknown},
 	} {
 		if got := judge(c.port, c.from, nil, c.over); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)

@@ -182,7 +182,6 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 			s.status.report(a, r)
 		}
 	}()
-	door := peerDoor(stream.Context())
 	config := &rpc.AgentConfig{}
 	var bundle []byte // what the agent has
 	look := time.NewTicker(lookForLeave)
@@ -196,7 +195,6 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 		if ports, err = s.share(stream.Context(), pod, ports, first.Sidecar); err != nil {
 			return status.Errorf(codes.Unavailable, "plan: %v", err)
 		}
-		throughDoor(ports, door)
 		if now := s.authority.Bundle(); !bytes.Equal(bundle, now) {
 			config.CaBundle, bundle = now, now
 		}

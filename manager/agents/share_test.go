@@ -12,7 +12,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
 )
 
 // TestShare: a sidecar has the ports that it stands in front of, an ephemeral
@@ -39,26 +38,6 @@ func TestShare(t *testing.T) {
 		}
 		if err != nil || got != tt.want {
 			t.Errorf("%s, sidecar %t: %q, %v", tt.pod, tt.isSidecar, got, err)
-		}
-	}
-}
-
-// TestThroughDoor: who came by the port for everybody reaches the relays there.
-func TestThroughDoor(t *testing.T) {
-	for _, tt := range []struct {
-		door int
-		want string
-	}{
-		{server.AgentsPort, "[10.0.0.7:17843 [fd00::7]:17843]"}, {0, "[10.0.0.7:17843 [fd00::7]:17843]"}, {443, "[10.0.0.7:443 [fd00::7]:443]"},
-	} {
-		shared := []string{"10.0.0.7:17843", "[fd00::7]:17843"}
-		ports := []*rpc.CapturePort{{Port: 1}, {Port: 2, Route: &rpc.Route{Relays: shared}}}
-		throughDoor(ports, tt.door)
-		if got := fmt.Sprint(ports[1].Route.Relays); got != tt.want {
-			t.Errorf("by %d: %s", tt.door, got)
-		}
-		if shared[0] != "10.0.0.7:17843" {
-			t.Errorf("by %d: the plan's own list became %s", tt.door, shared)
 		}
 	}
 }

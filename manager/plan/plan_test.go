@@ -80,7 +80,7 @@ func TestPlanOfAPod(t *testing.T) {
 		t.Fatalf("plan has %d ports", len(ports))
 	}
 	p := ports[0]
-	if p.Port != 9090 || !p.HttpProbes {
+	if p.Port != 9090 || len(p.Probes) != 1 || p.Probes[0].Kind != rpc.Probe_HTTP {
 		t.Errorf("the pod's own port and probe are not seen: %v", p)
 	}
 	if r := p.Route; r.Intercept != "shop/quote" || len(r.Relays) != 2 || r.Relays[0] != "10.0.0.1:17843" {

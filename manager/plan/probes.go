@@ -37,7 +37,6 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	}
 	meshed := meshProbes(pod, number)
 	c.Probes = append(c.Probes, meshed...)
-	c.HttpProbes = slices.ContainsFunc(c.Probes, func(p *rpc.Probe) bool { return p.Kind == rpc.Probe_HTTP })
 	if len(c.Probes) == 0 {
 		return
 	}

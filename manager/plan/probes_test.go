@@ -48,7 +48,7 @@ func TestDeclaredProbes(t *testing.T) {
 		Status: corev1.PodStatus{HostIPs: []corev1.HostIP{{IP: "192.0.2.1"}}, PodIPs: []corev1.PodIP{{IP: "10.0.0.7"}}},
 	}
 	const target = "/healthz?full=1"
-	want := &rpc.CapturePort{Port: 8080, HttpProbes: true, NodeAddresses: []string{"192.0.2.1"}, Probes: []*rpc.Probe{
+	want := &rpc.CapturePort{Port: 8080, NodeAddresses: []string{"192.0.2.1"}, Probes: []*rpc.Probe{
 		{Kind: rpc.Probe_HTTPS, Target: target, Host: "quote.example"},
 		{Kind: rpc.Probe_TCP},
 		{Kind: rpc.Probe_HTTP, Target: target, Headers: []*rpc.Header{{Name: "User-Agent", Value: "watchdog/1"}}},
@@ -77,7 +77,7 @@ func TestProbesOfAMesh(t *testing.T) {
 		}},
 		Status: corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.0.0.7"}}},
 	}
-	want := &rpc.CapturePort{Port: 8080, HttpProbes: true, NodeAddresses: []string{"127.0.0.1", "::1", "10.0.0.7"}, Probes: []*rpc.Probe{
+	want := &rpc.CapturePort{Port: 8080, NodeAddresses: []string{"127.0.0.1", "::1", "10.0.0.7"}, Probes: []*rpc.Probe{
 		{Kind: rpc.Probe_HTTP, Target: "/ready"}, {Kind: rpc.Probe_HTTPS, Target: "/live"},
 	}}
 	got := &rpc.CapturePort{Port: 8080}

@@ -453,17 +453,14 @@ type CapturePort struct {
 	Port     uint32                 `protobuf:"varint,1,opt,name=port,proto3" json:"port,omitempty"`
 	Protocol Protocol               `protobuf:"varint,2,opt,name=protocol,proto3,enum=kubectlintercept.agent.v1.Protocol" json:"protocol,omitempty"`
 	// keep_established leaves connections alone that were open before.
-	KeepEstablished bool `protobuf:"varint,3,opt,name=keep_established,json=keepEstablished,proto3" json:"keep_established,omitempty"`
-	// http_probes says that one of probes is by HTTP, for agents that know of
-	// no others.
-	HttpProbes bool   `protobuf:"varint,4,opt,name=http_probes,json=httpProbes,proto3" json:"http_probes,omitempty"`
-	Route      *Route `protobuf:"bytes,5,opt,name=route,proto3" json:"route,omitempty"`
+	KeepEstablished bool   `protobuf:"varint,3,opt,name=keep_established,json=keepEstablished,proto3" json:"keep_established,omitempty"`
+	Route           *Route `protobuf:"bytes,4,opt,name=route,proto3" json:"route,omitempty"`
 	// probes are the kubelet's calls to this port that the pod's spec declares.
 	// They stay with the application.
-	Probes []*Probe `protobuf:"bytes,6,rep,name=probes,proto3" json:"probes,omitempty"`
+	Probes []*Probe `protobuf:"bytes,5,rep,name=probes,proto3" json:"probes,omitempty"`
 	// node_addresses are those that the kubelet's calls may come from, as far as
 	// the API tells. Others' calls may come from there, too.
-	NodeAddresses []string `protobuf:"bytes,7,rep,name=node_addresses,json=nodeAddresses,proto3" json:"node_addresses,omitempty"`
+	NodeAddresses []string `protobuf:"bytes,6,rep,name=node_addresses,json=nodeAddresses,proto3" json:"node_addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -515,13 +512,6 @@ func (x *CapturePort) GetProtocol() Protocol {
 func (x *CapturePort) GetKeepEstablished() bool {
 	if x != nil {
 		return x.KeepEstablished
-	}
-	return false
-}
-
-func (x *CapturePort) GetHttpProbes() bool {
-	if x != nil {
-		return x.HttpProbes
 	}
 	return false
 }
@@ -1033,16 +1023,14 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x12<\n" +
 	"\x05ports\x18\x02 \x03(\v2&.kubectlintercept.agent.v1.CapturePortR\x05ports\x12\x1b\n" +
 	"\tca_bundle\x18\x03 \x01(\fR\bcaBundle\x12\x12\n" +
-	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xc7\x02\n" +
+	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xa6\x02\n" +
 	"\vCapturePort\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12)\n" +
-	"\x10keep_established\x18\x03 \x01(\bR\x0fkeepEstablished\x12\x1f\n" +
-	"\vhttp_probes\x18\x04 \x01(\bR\n" +
-	"httpProbes\x126\n" +
-	"\x05route\x18\x05 \x01(\v2 .kubectlintercept.agent.v1.RouteR\x05route\x128\n" +
-	"\x06probes\x18\x06 \x03(\v2 .kubectlintercept.agent.v1.ProbeR\x06probes\x12%\n" +
-	"\x0enode_addresses\x18\a \x03(\tR\rnodeAddresses\"\xef\x01\n" +
+	"\x10keep_established\x18\x03 \x01(\bR\x0fkeepEstablished\x126\n" +
+	"\x05route\x18\x04 \x01(\v2 .kubectlintercept.agent.v1.RouteR\x05route\x128\n" +
+	"\x06probes\x18\x05 \x03(\v2 .kubectlintercept.agent.v1.ProbeR\x06probes\x12%\n" +
+	"\x0enode_addresses\x18\x06 \x03(\tR\rnodeAddresses\"\xef\x01\n" +
 	"\x05Probe\x129\n" +
 	"\x04kind\x18\x01 \x01(\x0e2%.kubectlintercept.agent.v1.Probe.KindR\x04kind\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x12\n" +
