@@ -116,13 +116,13 @@ func TestOtherPortsAreNotDisturbed(t *testing.T) {
 	l.caller.expect(podIP+":81", "app")
 	// Another relay, or none for a while, is no reason either.
 	p := tcpPort(80)
-	p.Route.Relays = nil
+	p.Routes[0].Relays = nil
 	m.capture(p)
 	say("laptop")
 	l.caller.expect(podIP+":80", "app")
 	// Another session is.
 	p = tcpPort(80)
-	p.Route.Session = "bob"
+	p.Routes[0].Session = "bob"
 	m.capture(p)
 	if got := ask(live, "x"); !strings.Contains(got, "reset by peer") {
 		t.Errorf("the old session's connection: %q", got)

@@ -67,13 +67,13 @@ func TestEndsUnderACaller(t *testing.T) {
 		}
 	}()
 	p := tcpPort(80)
-	p.Route.Relays = nil
+	p.Routes[0].Relays = nil
 	m.capture(p)
 	c := l.caller.dial("tcp", podIP+":80")
 	must(t, c.SetDeadline(time.Now().Add(lastFlows+20*time.Second)))
 	_, err := c.Write([]byte("x"))
 	must(t, err)
-	m.reported("the connection", func(r *rpc.AgentReport) bool { return r.Ports[0].Fallbacks == 1 })
+	m.reported("the connection", func(r *rpc.AgentReport) bool { return r.Routes[0].Fallbacks == 1 })
 	must(t, a.cmd.Process.Signal(syscall.SIGTERM))
 	if _, err := c.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("the caller of an agent that ended sees %v", err)
@@ -100,7 +100,7 @@ func TestManagerGoes(t *testing.T) {
 	m.mu.Unlock()
 	m.serve()
 	m.reported("the agent is back", func(r *rpc.AgentReport) bool {
-		return m.version != "" && r.Ports[0].Connections == 1 && r.Ports[0].State == rpc.PortState_VERIFIED
+		return m.version != "" && r.Routes[0].Connections == 1 && r.Routes[0].State == rpc.PortState_VERIFIED
 	})
 	m.leave()
 	l.caller.expect(podIP+":80", "app")
@@ -144,14 +144,14 @@ func TestProofFails(t *testing.T) {
 	l, m, _, _ := setup(t, "AGENT_POD_IPS=10.77.0.99")
 	m.want(tcpPort(80))
 	r := m.reported("failed", func(r *rpc.AgentReport) bool {
-		return len(r.Ports) == 1 && r.Ports[0].State == rpc.PortState_FAILED
+		return len(r.Routes) == 1 && r.Routes[0].State == rpc.PortState_FAILED
 	})
-	if got, want := r.Ports[0].Message, "the redirect of 80/TCP did not prove itself: a connection to 10.77.0.99:80: "; !strings.HasPrefix(got, want) {
+	if got, want := r.Routes[0].Message, "the redirect of 80/TCP did not prove itself: a connection to 10.77.0.99:80: "; !strings.HasPrefix(got, want) {
 		t.Errorf("message %q", got)
 	}
 	l.pod.do(func() { configure(t, "10.77.0.99/24") })
 	m.reported("verified after all", func(r *rpc.AgentReport) bool {
-		return r.Ports[0].State == rpc.PortState_VERIFIED
+		return r.Routes[0].State == rpc.PortState_VERIFIED
 	})
 }
 

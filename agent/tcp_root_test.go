@@ -36,9 +36,9 @@ func TestCaptureAndLeave(t *testing.T) {
 		o.Port != 80 || o.Protocol != tunnel.TCP || o.Source.Addr().String() != callerIP {
 		t.Errorf("open frame: %+v", o)
 	}
-	rep := m.reported("counters", func(r *rpc.AgentReport) bool { return r.Ports[0].Connections == 6 })
+	rep := m.reported("counters", func(r *rpc.AgentReport) bool { return r.Routes[0].Connections == 6 })
 	// "hello\n" in, "laptop hello\n" out and, after the end, "laptop heard 6\n".
-	if p := rep.Ports[0]; p.BytesIn != 36 || p.BytesOut < 6*13 || p.Fallbacks != 0 || p.LastConnection == 0 || p.InterceptUid != "icept-1" {
+	if p := rep.Routes[0]; p.BytesIn != 36 || p.BytesOut < 6*13 || p.Fallbacks != 0 || p.LastConnection == 0 || p.InterceptUid != "icept-1" {
 		t.Errorf("report: %v", p)
 	}
 

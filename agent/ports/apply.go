@@ -20,7 +20,7 @@ func (s *Set) Apply(cfg *rpc.AgentConfig) {
 	s.generation, s.last = cfg.Generation, cfg
 	wanted := map[id]*rpc.CapturePort{}
 	for _, c := range cfg.Ports {
-		if c.Port == 0 || c.Port > 65535 || c.Route == nil {
+		if c.Port == 0 || c.Port > 65535 || len(c.Routes) == 0 {
 			s.log.Error("ignoring a port that the manager sent wrongly", "port", c.Port)
 			continue
 		}

@@ -103,12 +103,12 @@ func (s *Set) Report() *rpc.AgentReport {
 		if p.protocol == capture.UDP {
 			protocol = rpc.Protocol_UDP
 		}
-		report := &rpc.PortReport{
+		report := &rpc.RouteReport{
 			Port: uint32(p.number), Protocol: protocol, InterceptUid: p.route.UID,
 			State: p.state, Message: p.message,
 		}
 		p.counters.Report(report)
-		r.Ports = append(r.Ports, report)
+		r.Routes = append(r.Routes, report)
 	}
 	return r
 }

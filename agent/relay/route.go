@@ -33,7 +33,7 @@ func (r *Route) SameOwner(o *Route) bool {
 
 // RouteOf is the route of a port as the traffic-manager sends it.
 func RouteOf(c *rpc.CapturePort) *Route {
-	r := c.Route
+	r := c.Routes[0]
 	return &Route{
 		Intercept: r.Intercept, UID: r.InterceptUid, Session: r.Session,
 		Relays: r.Relays, NoFallback: r.NoFallback, Probes: probe.Of(c),
@@ -59,7 +59,7 @@ type Counters struct {
 }
 
 // Report puts the counts into r.
-func (c *Counters) Report(r *rpc.PortReport) {
+func (c *Counters) Report(r *rpc.RouteReport) {
 	r.Connections, r.Fallbacks, r.Missed = c.Connections.Load(), c.Fallbacks.Load(), c.Reasons()
 	r.BytesIn, r.BytesOut, r.LastConnection = c.BytesIn.Load(), c.BytesOut.Load(), c.LastConnection.Load()
 }

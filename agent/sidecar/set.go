@@ -100,7 +100,7 @@ func (s *Set) Apply(cfg *rpc.AgentConfig) {
 	for _, p := range s.ports {
 		var want *rpc.CapturePort
 		for _, c := range cfg.Ports {
-			if c.Port == uint32(p.Number) && c.Protocol.String() == p.Protocol && c.Route != nil {
+			if c.Port == uint32(p.Number) && c.Protocol.String() == p.Protocol && len(c.Routes) > 0 {
 				want = c
 			}
 		}
@@ -223,12 +223,12 @@ func (s *Set) Report() *rpc.AgentReport {
 		if p.route == nil {
 			continue
 		}
-		report := &rpc.PortReport{
+		report := &rpc.RouteReport{
 			Port: uint32(p.Number), Protocol: rpc.Protocol(rpc.Protocol_value[p.Protocol]), InterceptUid: p.route.UID,
 			State: p.state, Message: p.message,
 		}
 		p.counters.Report(report)
-		r.Ports = append(r.Ports, report)
+		r.Routes = append(r.Routes, report)
 	}
 	return r
 }

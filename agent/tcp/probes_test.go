@@ -95,7 +95,7 @@ func captured(t *testing.T, application, laptopAt string, kind rpc.Probe_Kind) (
 	})
 	counters = &relay.Counters{}
 	l.Route(relay.RouteOf(&rpc.CapturePort{Port: 80, Probes: []*rpc.Probe{{Kind: kind}}, NodeAddresses: []string{"127.0.0.1"},
-		Route: &rpc.Route{Session: "alice", InterceptUid: "i", Relays: []string{"relay"}}}), counters)
+		Routes: []*rpc.Route{{Session: "alice", InterceptUid: "i", Relays: []string{"relay"}}}}), counters)
 	_, number, err := net.SplitHostPort(l.ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)

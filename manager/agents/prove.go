@@ -15,7 +15,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 )
 
 // What the API server says of a token that is bound to a pod (KEP-1205).
@@ -76,18 +76,18 @@ func firstOf(a, b string) string {
 	return b
 }
 
-// share keeps the ports of a plan that are this agent's: a sidecar's are those
-// it stands in front of, and an ephemeral agent beside it has the rest.
-func (s *Server) share(ctx context.Context, who pki.Pod, ports []*rpc.CapturePort, isSidecar bool) ([]*rpc.CapturePort, error) {
-	if len(ports) == 0 {
-		return nil, nil
+// share is the part of the pod's plan that is this agent's: a sidecar has the
+// ports that it was made for, and an ephemeral agent beside it has the others.
+func (s *Server) share(ctx context.Context, who pki.Pod, all plan.Plan, isSidecar bool) (plan.Plan, error) {
+	if all.Len() == 0 {
+		return plan.Plan{}, nil
 	}
 	var pod corev1.Pod
 	if err := s.reader.Get(ctx, client.ObjectKey{Namespace: who.Namespace, Name: who.Name}, &pod); err != nil {
-		return nil, client.IgnoreNotFound(err)
+		return plan.Plan{}, client.IgnoreNotFound(err)
 	}
 	layout := sidecar.Of(&pod)
-	return slices.DeleteFunc(slices.Clone(ports), func(p *rpc.CapturePort) bool {
-		return sidecar.Covers(layout, int32(p.Port), corev1.Protocol(p.Protocol.String())) != isSidecar
+	return all.Only(func(number int32, protocol corev1.Protocol) bool {
+		return sidecar.Covers(layout, number, protocol) == isSidecar
 	}), nil
 }

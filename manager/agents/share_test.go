@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
@@ -22,7 +23,7 @@ func TestShare(t *testing.T) {
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: sidecar.Container}}}}
 	without := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "without"}}
 	s := &Server{reader: fake.NewClientBuilder().WithObjects(with, without).Build()}
-	plan := []*rpc.CapturePort{{Port: 8080}, {Port: 8080, Protocol: rpc.Protocol_UDP}, {Port: 8081}}
+	all := plan.Of(&rpc.CapturePort{Port: 8080}, &rpc.CapturePort{Port: 8080, Protocol: rpc.Protocol_UDP}, &rpc.CapturePort{Port: 8081})
 	for _, tt := range []struct {
 		pod       string
 		isSidecar bool
@@ -31,9 +32,9 @@ func TestShare(t *testing.T) {
 		{"with", true, "8080/TCP "}, {"with", false, "8080/UDP 8081/TCP "},
 		{"without", false, "8080/TCP 8080/UDP 8081/TCP "}, {"without", true, ""}, {"gone", false, ""},
 	} {
-		ports, err := s.share(context.Background(), pki.Pod{Namespace: "shop", Name: tt.pod}, plan, tt.isSidecar)
+		own, err := s.share(context.Background(), pki.Pod{Namespace: "shop", Name: tt.pod}, all, tt.isSidecar)
 		got := ""
-		for _, p := range ports {
+		for _, p := range own.Ports() {
 			got += fmt.Sprintf("%d/%s ", p.Port, p.Protocol)
 		}
 		if err != nil || got != tt.want {

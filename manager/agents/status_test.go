@@ -22,7 +22,7 @@ import (
 )
 
 func report(state rpc.PortState, connections uint64) *rpc.AgentReport {
-	return &rpc.AgentReport{Ports: []*rpc.PortReport{
+	return &rpc.AgentReport{Routes: []*rpc.RouteReport{
 		{Port: 1, InterceptUid: "u", State: rpc.PortState_VERIFIED, Connections: 1, LastConnection: 1_700_000_000_000},
 		{Port: 2, InterceptUid: "u", State: state, Message: "m", Connections: connections},
 		{Port: 3, InterceptUid: "another", State: rpc.PortState_FAILED},
@@ -104,7 +104,7 @@ func TestPortsOfOnePodBecomeOneEntry(t *testing.T) {
 func TestTwoAgentsInOnePod(t *testing.T) {
 	s := newStore(t)
 	v, w := s.replica(), s.replica()
-	sidecar := &rpc.AgentReport{Sidecar: true, Ports: []*rpc.PortReport{{Port: 7, InterceptUid: "u", State: rpc.PortState_REDIRECTED, Connections: 5}}}
+	sidecar := &rpc.AgentReport{Sidecar: true, Routes: []*rpc.RouteReport{{Port: 7, InterceptUid: "u", State: rpc.PortState_REDIRECTED, Connections: 5}}}
 	a := v.connect(t.Context(), pod("quote-1"), sidecar)
 	b := w.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
 	for range 2 {
