@@ -54,7 +54,7 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 	a := &common{settings: settings, identity: identity,
 		log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: settings.LogLevel}))}
 	a.serving, a.end = context.WithCancel(context.WithoutCancel(ctx))
-	a.opener = relay.NewOpener(a.serving, dialRelay(identity))
+	a.opener = relay.NewOpener(a.serving, identity)
 	return a, nil
 }
 
@@ -84,21 +84,4 @@ func (a *common) close(ctx context.Context, set interface{ Close(context.Context
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
 	defer cancel()
 	set.Close(ctx)
-}
-
-// dialRelay connects with a relay, or through it with a session.
-func dialRelay(identity *control.Identity) relay.Dial {
-	return func(ctx context.Context, w relay.Way) (tunnel.Stream, error) {
-		var c *tunnel.FlowConn
-		var err error
-		if w.Line.Session == "" {
-			c, err = tunnel.DialFlow(ctx, w.Relay, identity.TLS(tunnel.ALPNFlow))
-		} else {
-			c, err = tunnel.DialLine(ctx, w.Relay, identity.TLS(tunnel.ALPNLine), &w.Line)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return c, nil
-	}
 }

@@ -45,10 +45,10 @@ func OriginalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(name[8:24])), port), nil
 }
 
-// Dialled returns a function that says where the caller of a redirected
+// Dialed returns a function that says where the caller of a redirected
 // connection meant to come to. It is false for who did not dial the number, but
 // found the port that the redirect leads to.
-func Dialled(number uint16) func(*net.TCPConn) (netip.AddrPort, bool) {
+func Dialed(number uint16) func(*net.TCPConn) (netip.AddrPort, bool) {
 	return func(c *net.TCPConn) (netip.AddrPort, bool) {
 		to, err := OriginalDestination(c)
 		return to, err == nil && to.Port() == number

@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"syscall"
 	"testing"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
@@ -101,7 +104,9 @@ func TestOnlyAResetIsRefusal(t *testing.T) {
 		"no sign of life":    {os.ErrDeadlineExceeded, nil, false},
 	} {
 		l := &Listener{flows: map[key]*flow{}}
-		f := newFlow(t.Context(), key{}, &target{counters: &relay.Counters{}})
+		to := forward.NewPort(t.Context(), 53, nil, nil, slog.New(slog.DiscardHandler))
+		to.Set(&rpc.CapturePort{Routes: []*rpc.Route{{InterceptUid: "i"}}})
+		f := newFlow(t.Context(), key{}, to.Pick())
 		err := l.toLaptop(f, &broken{read: tt.read, write: tt.write, reset: make(chan struct{})}, []byte("x"), tt.write == nil)
 		if err == nil || errors.Is(notTaken(err), relay.ErrRefused) != tt.refused {
 			t.Errorf("%s: %v", name, err)
@@ -114,9 +119,9 @@ func TestOnlyAResetIsRefusal(t *testing.T) {
 // has been silent for longest.
 func TestQuietestFlowEnds(t *testing.T) {
 	l := &Listener{flows: map[key]*flow{}}
-	for port := range uint16(looked) {
+	for port := range uint16(compared) {
 		k := key{source: netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), 1000+port)}
-		l.flows[k] = newFlow(t.Context(), k, &target{})
+		l.flows[k] = newFlow(t.Context(), k, nil)
 		l.flows[k].last.Store(int64(100 + port))
 	}
 	var quiet *flow
@@ -125,10 +130,10 @@ func TestQuietestFlowEnds(t *testing.T) {
 	}
 	quiet.last.Store(1)
 	l.endQuietest()
-	if quiet.ctx.Err() == nil || len(l.flows) != looked-1 || l.flows[quiet.key] != nil {
+	if quiet.ctx.Err() == nil || len(l.flows) != compared-1 || l.flows[quiet.key] != nil {
 		t.Error("it lives on")
 	}
-	next := newFlow(t.Context(), quiet.key, &target{})
+	next := newFlow(t.Context(), quiet.key, nil)
 	l.flows[quiet.key] = next
 	l.forget(quiet)
 	if l.flows[quiet.key] != next {
