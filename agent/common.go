@@ -29,8 +29,8 @@ type common struct {
 	identity *control.Identity
 	log      *slog.Logger
 	opener   *relay.Opener
-	// serving is for what serves connections: it does not end with a signal, but
-	// by end, after that in order.
+	// serving is for what serves connections. A signal does not end it: end does,
+	// when all have been served.
 	serving context.Context
 	end     context.CancelFunc
 }
@@ -58,9 +58,8 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 	return a, nil
 }
 
-// obey does what the manager says until it says that the agent is to end, it
-// refuses the agent, it is gone for longer than patience, or ctx ends: only a
-// refusal is an error.
+// obey does what the manager says until the manager ends the agent, refuses it or is
+// gone for longer than patience, or until ctx ends. Only a refusal is an error.
 func (a *common) obey(ctx context.Context, set control.Ports, patience control.Patience) error {
 	go tunnel.ReleaseMemory(ctx)
 	client := control.NewClient(a.settings, a.identity, version.Version, a.log)
@@ -73,7 +72,7 @@ func (a *common) obey(ctx context.Context, set control.Ports, patience control.P
 	case errors.Is(err, context.Canceled): // a signal
 		return nil
 	case errors.Is(err, control.ErrAbandoned):
-		a.log.Info("nobody leads this agent any more", "error", err)
+		a.log.Info("the agent has no manager any more", "error", err)
 		return nil
 	}
 	return err

@@ -43,8 +43,8 @@ func TestOpenBefore(t *testing.T) {
 	}
 }
 
-// The application pushes and the caller only listens; and conntrack is at work
-// already, because another port is captured.
+// The application sends and the caller only listens. Conntrack may be at work already,
+// because another port is captured.
 func TestOpenBeforeApplicationSpeaksFirst(t *testing.T) {
 	for _, tracked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tracked=%v", tracked), func(t *testing.T) {
@@ -73,8 +73,8 @@ func TestOpenBeforeApplicationSpeaksFirst(t *testing.T) {
 			} else {
 				m.capture(tcpPort(80))
 			}
-			// Who only listens gets his answer, and then learns that it is over;
-			// and so does who goes on speaking.
+			// A side that only listens gets its answer and is reset then, and so is
+			// one that goes on sending.
 			fmt.Fprintln(application, "two")
 			if line, err := in.ReadString('\n'); line != "two\n" {
 				t.Error(line, err)

@@ -65,7 +65,8 @@ func TestFallback(t *testing.T) {
 	})
 }
 
-// Where the application does not listen, the caller sees the same as without us.
+// Where the application does not listen, the caller sees the same as without an
+// agent.
 func TestNobodyListens(t *testing.T) {
 	l, m, r, _ := setup(t)
 	r.say(tunnel.Refused)

@@ -52,8 +52,8 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// A caller who waits for an answer hears that it will not come: once the table is
-// gone, nothing that the agent sends would reach him.
+// A caller that waits for an answer is reset: once the table is gone, nothing that the
+// agent sends would reach it.
 func TestEndsUnderACaller(t *testing.T) {
 	l, m, _, a := setup(t)
 	ln := l.pod.listen(":80")
@@ -106,8 +106,8 @@ func TestManagerGoes(t *testing.T) {
 	l.caller.expect(podIP+":80", "app")
 }
 
-// The product was removed with force and installed again: the pod is free for
-// the new manager's agent.
+// The product was removed by force and installed again: the old agent leaves the pod
+// to the new manager's.
 func TestManagerReplaced(t *testing.T) {
 	l, m, _, a := setup(t)
 	l.application(":80")
@@ -117,7 +117,7 @@ func TestManagerReplaced(t *testing.T) {
 	if code := a.exited(); code != 0 {
 		t.Errorf("exit code %d: %s", code, a.output())
 	}
-	if want := "nobody leads this agent any more"; !strings.Contains(a.output(), want) {
+	if want := "the agent has no manager any more"; !strings.Contains(a.output(), want) {
 		t.Errorf("no %q in %s", want, a.output())
 	}
 	l.caller.expect(podIP+":80", "app")
@@ -138,8 +138,8 @@ func TestTokenRefused(t *testing.T) {
 	}
 }
 
-// Someone else's rule leads the loopback leg elsewhere: the port fails, says so,
-// and is verified once the way is free.
+// A port whose test connection does not arrive fails, says so, and is verified once
+// the connection arrives.
 func TestProofFails(t *testing.T) {
 	l, m, _, _ := setup(t, "AGENT_POD_IPS=10.77.0.99")
 	m.want(tcpPort(80))

@@ -22,8 +22,8 @@ const (
 	// lastFlows is how long connections may go on after the agent was asked to
 	// end.
 	lastFlows = 10 * time.Second
-	// managerGone and managerOther are how long an agent stays in its pod
-	// without its manager, or with another in its place.
+	// managerGone and managerOther are how long an agent stays in its pod while its
+	// manager does not answer, or another manager does in its place.
 	managerGone  = 15 * time.Minute
 	managerOther = 10 * time.Second
 )

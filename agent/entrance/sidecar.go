@@ -140,11 +140,11 @@ func (s *Sidecar) open(p *sidecarPort, keepEstablished bool) {
 
 // Proof implements ports.Entrance. A port without a redirect has the name that
 // callers use, or the mesh brings them here.
-func (s *Sidecar) Proof(p capture.Port) func(context.Context, *capture.ProbeBook) error {
+func (s *Sidecar) Proof(p capture.Port) func(context.Context, *capture.ProofBook) error {
 	if !s.port(p.Number, p.Protocol).Redirect {
 		return nil
 	}
-	return func(ctx context.Context, book *capture.ProbeBook) error {
+	return func(ctx context.Context, book *capture.ProofBook) error {
 		return capture.ProveUnprivileged(ctx, p, s.pod, book)
 	}
 }

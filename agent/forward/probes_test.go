@@ -100,8 +100,8 @@ func probed(t *testing.T, application, laptopAt string, kind rpc.Probe_Kind) (ad
 	return address(l), func() uint64 { return counts(l, "i").Connections }
 }
 
-// The kubelet's gRPC probe waits for the server's SETTINGS before it says that it
-// is one, and so does every other caller on the node.
+// The kubelet's gRPC probe sends nothing by which it could be known before it has the
+// server's SETTINGS, and neither does any other caller on the node.
 func TestGRPCProbes(t *testing.T) {
 	addr, connections := probed(t, healthServer(t, grpc_health_v1.HealthCheckResponse_SERVING),
 		healthServer(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING), rpc.Probe_GRPC)

@@ -75,7 +75,7 @@ func (s *Set) opened(p *port) {
 
 // prove shows that callers of a port come here. After a failure it goes on trying:
 // the pod's network may not be complete yet.
-func (s *Set) prove(p *port, proof func(context.Context, *capture.ProbeBook) error, book *capture.ProbeBook) {
+func (s *Set) prove(p *port, proof func(context.Context, *capture.ProofBook) error, book *capture.ProofBook) {
 	for {
 		ctx, cancel := context.WithTimeout(p.ctx, proofTime)
 		err := proof(ctx, book)

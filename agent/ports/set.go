@@ -26,7 +26,7 @@ type Listener interface {
 	// Agent is the agent's port, which callers must be brought to.
 	Agent() uint16
 	// Book is where the agent's own test connections are noted.
-	Book() *capture.ProbeBook
+	Book() *capture.ProofBook
 	// Route makes the routes those of the port; nil is for none.
 	Route(*rpc.CapturePort)
 	// Report puts the counts of a route into its report.
@@ -47,7 +47,7 @@ type Entrance interface {
 	Open([]capture.Port) error
 	// Proof returns a function which shows that callers of an open port come here;
 	// nil if nothing has to be shown.
-	Proof(capture.Port) func(context.Context, *capture.ProbeBook) error
+	Proof(capture.Port) func(context.Context, *capture.ProofBook) error
 	// Idle is called when no port is open any more and no connection is left that
 	// came by one.
 	Idle()

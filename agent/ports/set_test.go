@@ -69,11 +69,11 @@ func (e *entrance) Open(ports []capture.Port) error {
 	return nil
 }
 
-func (e *entrance) Proof(capture.Port) func(context.Context, *capture.ProbeBook) error {
+func (e *entrance) Proof(capture.Port) func(context.Context, *capture.ProofBook) error {
 	if _, proves, _ := e.failing(); !proves {
 		return nil
 	}
-	return func(context.Context, *capture.ProbeBook) error {
+	return func(context.Context, *capture.ProofBook) error {
 		_, _, unproven := e.failing()
 		return unproven
 	}
@@ -86,11 +86,11 @@ func (e *entrance) Close(context.Context) { e.note("close") }
 type listening struct {
 	e      *entrance
 	number uint16
-	book   capture.ProbeBook
+	book   capture.ProofBook
 }
 
 func (l *listening) Agent() uint16            { return 9000 + l.number }
-func (l *listening) Book() *capture.ProbeBook { return &l.book }
+func (l *listening) Book() *capture.ProofBook { return &l.book }
 func (l *listening) Route(c *rpc.CapturePort) {
 	var uids []string
 	for _, r := range c.Routes {

@@ -44,7 +44,7 @@ type Listener struct {
 	to   *forward.Port
 	cfg  Config
 	log  *slog.Logger
-	book capture.ProbeBook
+	book capture.ProofBook
 	ln   *net.TCPListener
 
 	mu    sync.Mutex
@@ -75,7 +75,7 @@ func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger)
 func (l *Listener) Agent() uint16 { return l.ln.Addr().(*net.TCPAddr).AddrPort().Port() }
 
 // Book is where the agent's own test connections to this listener are noted.
-func (l *Listener) Book() *capture.ProbeBook { return &l.book }
+func (l *Listener) Book() *capture.ProofBook { return &l.book }
 
 // Route makes the routes those of c; nil gives everything to the application.
 // Connections go on whose owner still has a route, and so do the application's.

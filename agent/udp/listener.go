@@ -24,7 +24,7 @@ const (
 	// quietest of as many flows as compared says.
 	maxFlows = 4096
 	compared = 32
-	// queue bounds the datagrams that wait for one flow.
+	// queue bounds the datagrams that wait in one flow.
 	queue = 64
 	// maxQueued bounds the bytes that wait for all flows together.
 	maxQueued = 4 << 20
@@ -45,7 +45,7 @@ type Listener struct {
 	to   *forward.Port
 	cfg  Config
 	log  *slog.Logger
-	book capture.ProbeBook
+	book capture.ProofBook
 	conn *net.UDPConn
 	ctx  context.Context
 	stop context.CancelFunc
@@ -58,8 +58,8 @@ type Listener struct {
 	buffers sync.Pool    // *[]byte of tunnel.MaxDatagram
 }
 
-// key is a flow's source and the address its datagrams arrived at, which the
-// answers must come from for the redirect to be undone on them.
+// key is a flow's source, and the address that its datagrams arrived at. Answers must
+// be sent from that address, or the kernel does not translate them back.
 type key struct {
 	source netip.AddrPort
 	local  netip.Addr
@@ -86,7 +86,7 @@ func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger)
 func (l *Listener) Agent() uint16 { return l.conn.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
 
 // Book is where the agent's own test datagrams to this listener are noted.
-func (l *Listener) Book() *capture.ProbeBook { return &l.book }
+func (l *Listener) Book() *capture.ProofBook { return &l.book }
 
 // Route makes the routes those of c; nil gives everything to the application.
 // Flows end whose owner has no route any more, and those that the application has
@@ -177,7 +177,7 @@ func (l *Listener) endQuietest() {
 	delete(l.flows, quietest.key)
 }
 
-// forget removes an ended flow.
+// forget removes a flow that has ended.
 func (l *Listener) forget(f *flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

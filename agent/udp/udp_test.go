@@ -91,8 +91,8 @@ func (b *broken) Write([]byte) (int, error) { return 0, b.write }
 func (b *broken) Reset()                    { close(b.reset) }
 func (b *broken) Close() error              { return nil }
 
-// TestOnlyAResetIsRefusal: that a stream breaks says nothing about the program's
-// port, unless the laptop has reset it, whoever hears of that.
+// TestOnlyAResetIsRefusal: a stream that breaks says nothing about the program's port,
+// unless the laptop has reset it. Reader or writer may see the reset.
 func TestOnlyAResetIsRefusal(t *testing.T) {
 	for name, tt := range map[string]struct {
 		read, write error
@@ -115,8 +115,8 @@ func TestOnlyAResetIsRefusal(t *testing.T) {
 	}
 }
 
-// TestQuietestFlowEnds: who comes when there are too many takes the place of who
-// has been silent for longest.
+// TestQuietestFlowEnds: where there are too many flows, a new one takes the place of
+// the one that has been silent for longest.
 func TestQuietestFlowEnds(t *testing.T) {
 	l := &Listener{flows: map[key]*flow{}}
 	for port := range uint16(compared) {
@@ -137,6 +137,6 @@ func TestQuietestFlowEnds(t *testing.T) {
 	l.flows[quiet.key] = next
 	l.forget(quiet)
 	if l.flows[quiet.key] != next {
-		t.Error("its end takes away who came in its place")
+		t.Error("its end removes the flow that came in its place")
 	}
 }

@@ -1,6 +1,6 @@
-// Package agents is the manager's end of the agents' control stream: it
-// enrols them, sends each its plan whenever that changes, and writes what
-// they report into the status of the Intercepts.
+// Package agents is the manager's end of the agents' control stream: it enrolls
+// agents, sends each its plan whenever that changes, and writes what they report
+// into the status of the Intercepts.
 package agents
 
 import (
@@ -38,7 +38,7 @@ type Server struct {
 	maxIdle   time.Duration
 
 	mu   sync.Mutex
-	used map[string]time.Time // enrolment tokens, until they expire
+	used map[string]time.Time // enrollment tokens, until they expire
 }
 
 // Reviewer creates TokenReviews.
@@ -57,14 +57,14 @@ func New(log *slog.Logger, a *pki.Authority, p *plan.Planner, reader client.Read
 // Start writes reports into statuses until ctx ends.
 func (s *Server) Start(ctx context.Context) error { return s.status.run(ctx) }
 
-// Changed says that an Intercept of the namespace is not what it was.
+// Changed says that an Intercept of the namespace has changed.
 func (s *Server) Changed(namespace string) { s.status.changed(namespace) }
 
 // NeedLeaderElection says that every replica does this.
 func (s *Server) NeedLeaderElection() bool { return false }
 
-// TokenLife is how long an enrolment token waits for its agent: an image may
-// have to be pulled first.
+// TokenLife is how long an enrollment token is good: the agent's image may have to be
+// pulled before it can be used.
 const TokenLife = 30 * time.Minute
 
 // Enroll turns the proof of which pod an agent is in into a client certificate:
@@ -102,18 +102,18 @@ func (s *Server) checkToken(ctx context.Context, who pki.Pod, r *rpc.EnrollReque
 	from := peerHost(ctx)
 	isOwn := func(ip corev1.PodIP) bool { return ip.IP == from }
 	if string(pod.UID) != r.PodUid || !slices.ContainsFunc(pod.Status.PodIPs, isOwn) {
-		return status.Errorf(codes.PermissionDenied, "pod %s: enrolment from %s, which is not its address", who, from)
+		return status.Errorf(codes.PermissionDenied, "pod %s: enrollment from %s, which is not its address", who, from)
 	}
 	if !s.useToken(r.Token, now) {
-		return status.Errorf(codes.PermissionDenied, "pod %s: enrolment token was used before", who)
+		return status.Errorf(codes.PermissionDenied, "pod %s: enrollment token was used before", who)
 	}
 	return nil
 }
 
 const (
 	// addressTime is how long an agent waits here when it starts before the API
-	// server knows the pod's address; looks is how often that is looked for.
-	addressTime, looks = 5 * time.Second, 20 * time.Millisecond
+	// server knows the pod's address; addressEvery is how often the pod is read.
+	addressTime, addressEvery = 5 * time.Second, 20 * time.Millisecond
 )
 
 // addressed reads a pod once it is known to have an address. The error is a gRPC
@@ -121,7 +121,7 @@ const (
 func (s *Server) addressed(ctx context.Context, who pki.Pod) (*corev1.Pod, error) {
 	ctx, cancel := context.WithTimeout(ctx, addressTime)
 	defer cancel()
-	tick := time.NewTicker(looks)
+	tick := time.NewTicker(addressEvery)
 	defer tick.Stop()
 	for {
 		var pod corev1.Pod
@@ -184,8 +184,8 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 	var sent plan.Plan
 	var bundle []byte // what the agent has
 	generation := uint64(0)
-	look := time.NewTicker(lookForLeave)
-	defer look.Stop()
+	idleCheck := time.NewTicker(idleCheckEvery)
+	defer idleCheck.Stop()
 	idle := time.Now()
 	for {
 		all, err := s.planner.Pod(stream.Context(), pod.Namespace, pod.Name, types.UID(pod.UID))
@@ -213,7 +213,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 		}
 		select {
 		case <-changed:
-		case <-look.C:
+		case <-idleCheck.C:
 			if !first.Sidecar && now.Len() == 0 && s.leaves(stream.Context(), pod, time.Since(idle)) {
 				log.Info("agent is asked to end")
 				return stream.Send(&rpc.AgentConfig{Generation: generation + 1, Exit: true})

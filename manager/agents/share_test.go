@@ -15,8 +15,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// TestShare: a sidecar has the ports that it stands in front of, an ephemeral
-// agent in the same pod the others, each port once.
+// TestShare: a sidecar has the ports that it was made for, an ephemeral agent in the
+// same pod the others, each port once.
 func TestShare(t *testing.T) {
 	with := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "with", Annotations: map[string]string{
 		sidecar.Annotation: `{"uid":65431,"ports":[{"name":"http","number":8080,"protocol":"TCP","agent":9900}]}`}},

@@ -21,20 +21,21 @@ import (
 )
 
 const (
-	// behind is the pause before what the cache was too old for is done again,
-	// retryPause the one after another failure.
-	behind, retryPause = 50 * time.Millisecond, time.Second
-	// leftLife is how long an agent that went is remembered: the cache may still
-	// come up with what it said.
+	// conflictPause is the pause after a write that failed because the cache was too
+	// old, retryPause the one after another failure.
+	conflictPause, retryPause = 50 * time.Millisecond, time.Second
+	// leftLife is how long an agent that left is remembered: the cache may still show
+	// what it reported.
 	leftLife = time.Minute
-	// healing is how long after a change an Intercept is held against the reports.
-	// Most changes have a reason; and a replica that has not noticed that its agent has
-	// gone to another one must not quarrel with that one at full speed.
-	healing = 500 * time.Millisecond
+	// checkAfter is how long after its change an Intercept is compared with the
+	// reports. Most changes are right. And a replica that has not noticed that its
+	// agent is connected to another one would overwrite what that one writes, and
+	// must not do so at full speed.
+	checkAfter = 500 * time.Millisecond
 )
 
-// agent is one connection of an agent and what it said last. One that has left
-// says nothing.
+// agent is one connection of an agent and what it reported last. An agent that has
+// left reports nothing.
 type agent struct {
 	pod     pki.Pod
 	sidecar bool
@@ -43,10 +44,10 @@ type agent struct {
 	left    time.Time
 }
 
-// statusWriter turns reports into status.pods. It keeps no account of what it has
-// written: whenever a report comes or an Intercept changes, what the Intercept
-// says of the pods whose agents are connected here is made what these say. What
-// it says of others is left alone.
+// statusWriter turns reports into status.pods. It does not remember what it has
+// written. Whenever a report comes or an Intercept changes, it compares the status
+// with the reports of the agents that are connected here, and corrects what differs.
+// It leaves alone what the status says of other agents.
 type statusWriter struct {
 	log    *slog.Logger
 	reader client.Reader
@@ -55,17 +56,17 @@ type statusWriter struct {
 
 	mu     sync.Mutex
 	agents map[*agent]bool
-	dirty  map[string]bool // namespaces
-	heals  map[string]bool // those that will be
+	dirty  map[string]bool // namespaces to compare with the reports
+	checks map[string]bool // those that a timer will make dirty
 }
 
 func newStatusWriter(log *slog.Logger, reader client.Reader, writer client.StatusClient) *statusWriter {
 	return &statusWriter{log: log, reader: reader, writer: writer, wake: make(chan struct{}, 1),
-		agents: map[*agent]bool{}, dirty: map[string]bool{}, heals: map[string]bool{}}
+		agents: map[*agent]bool{}, dirty: map[string]bool{}, checks: map[string]bool{}}
 }
 
-// connect takes an agent in, with its first report. It comes after every connection
-// of the pod's agent that is known of, whatever the clocks of replicas say.
+// connect adds an agent with its first report. Its connection counts as later than
+// every known one of the pod's agent, whatever the clocks of replicas say.
 func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentReport) *agent {
 	since := time.Now().UTC().Truncate(time.Microsecond)
 	after := func(t time.Time) {
@@ -113,30 +114,31 @@ func (w *statusWriter) report(a *agent, r *rpc.AgentReport) {
 	w.mark(a.pod.Namespace)
 }
 
-// changed says that an Intercept of the namespace is not what it was.
+// changed says that an Intercept of the namespace has changed.
 func (w *statusWriter) changed(namespace string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.heals[namespace] {
+	if w.checks[namespace] {
 		return
 	}
 	for a := range w.agents {
 		if a.pod.Namespace == namespace {
-			w.heals[namespace] = true
-			time.AfterFunc(healing, func() { w.heal(namespace) })
+			w.checks[namespace] = true
+			time.AfterFunc(checkAfter, func() { w.check(namespace) })
 			return
 		}
 	}
 }
 
-func (w *statusWriter) heal(namespace string) {
+func (w *statusWriter) check(namespace string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.heals, namespace)
+	delete(w.checks, namespace)
 	w.mark(namespace)
 }
 
-// mark has the Intercepts of a namespace looked at; the caller holds w.mu.
+// mark makes run compare the Intercepts of a namespace with the reports; the caller
+// holds w.mu.
 func (w *statusWriter) mark(namespace string) {
 	w.dirty[namespace] = true
 	select {
@@ -158,8 +160,7 @@ func (w *statusWriter) run(ctx context.Context) error {
 	}
 }
 
-// todo takes the namespaces that are to be looked at, and forgets agents that
-// left long ago.
+// todo takes the dirty namespaces, and forgets agents that left long ago.
 func (w *statusWriter) todo() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -176,12 +177,12 @@ func (w *statusWriter) todo() []string {
 	return list
 }
 
-// settle writes the Intercepts of a namespace that do not say what agents say,
-// and comes back to those that could not be written.
+// settle writes the Intercepts of a namespace whose status differs from the reports,
+// and tries again later if one could not be written.
 func (w *statusWriter) settle(ctx context.Context, namespace string) {
 	var list v1alpha1.InterceptList
 	err := w.reader.List(ctx, &list, client.InNamespace(namespace))
-	pause := behind
+	pause := conflictPause
 	for i := range list.Items {
 		werr := w.write(ctx, &list.Items[i])
 		if werr != nil && !apierrors.IsConflict(werr) {
@@ -195,11 +196,11 @@ func (w *statusWriter) settle(ctx context.Context, namespace string) {
 	if !apierrors.IsConflict(err) {
 		w.log.Warn("write status", "namespace", namespace, "error", err)
 	}
-	time.AfterFunc(pause, func() { w.heal(namespace) })
+	time.AfterFunc(pause, func() { w.check(namespace) })
 }
 
 func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error {
-	pods, connections := w.told(ic), int64(0)
+	pods, connections := w.reported(ic), int64(0)
 	for _, p := range pods {
 		connections += p.Connections
 	}
@@ -212,26 +213,26 @@ func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error 
 		client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})))
 }
 
-// told is what an Intercept has to say of its pods after the agents that this
-// replica knows have spoken, the latest last.
-func (w *statusWriter) told(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
+// reported is an Intercept's status.pods with the reports of the agents that this
+// replica knows, the latest connection last.
+func (w *statusWriter) reported(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var speakers []*agent
+	var known []*agent
 	for a := range w.agents {
 		if a.pod.Namespace == ic.Namespace {
-			speakers = append(speakers, a)
+			known = append(known, a)
 		}
 	}
-	slices.SortFunc(speakers, func(a, b *agent) int { return a.since.Compare(b.since.Time) })
+	slices.SortFunc(known, func(a, b *agent) int { return a.since.Compare(b.since.Time) })
 	pods := slices.Clone(ic.Status.Pods)
-	for _, a := range speakers {
+	for _, a := range known {
 		k := slices.IndexFunc(pods, func(p v1alpha1.PodStatus) bool { return p.Name == a.pod.Name })
 		if k < 0 {
 			k = len(pods)
 			pods = append(pods, v1alpha1.PodStatus{Name: a.pod.Name})
 		}
-		a.speak(&pods[k], string(ic.UID))
+		a.update(&pods[k], string(ic.UID))
 		if len(pods[k].Ports) == 0 {
 			pods = slices.Delete(pods, k, k+1)
 		}
@@ -240,9 +241,9 @@ func (w *statusWriter) told(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 	return pods
 }
 
-// speak replaces what an agent before a, of the same kind, said about the pod. It
-// changes nothing if one said it that came after a.
-func (a *agent) speak(s *v1alpha1.PodStatus, uid string) {
+// update replaces what an agent of the same kind reported of the pod before a did. It
+// changes nothing if that agent connected after a.
+func (a *agent) update(s *v1alpha1.PodStatus, uid string) {
 	same := string(s.UID) == a.pod.UID
 	for _, p := range s.Ports {
 		if (p.Sidecar == a.sidecar || !same) && p.Since.After(a.since.Time) {
@@ -286,7 +287,7 @@ func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
 	return out
 }
 
-// sum is the state of a pod: that of the port which is behind.
+// sum is the state of a pod: that of the port which has come least far.
 func sum(pod pki.Pod, ports []v1alpha1.PodPort) v1alpha1.PodStatus {
 	s := v1alpha1.PodStatus{Name: pod.Name, UID: types.UID(pod.UID), State: v1alpha1.PodActive, Ports: ports}
 	for _, p := range ports {

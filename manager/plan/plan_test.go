@@ -203,8 +203,8 @@ func TestRoutesByOwner(t *testing.T) {
 	}
 }
 
-// A workload is read once for all its pods until something changes, and a plan of a
-// pod that has no address yet is not the last.
+// A workload is read once for all its pods until something changes. The plan of a pod
+// that has no address yet is made again.
 func TestPlansOfManyPods(t *testing.T) {
 	pod, second := quotePod(), quotePod()
 	second.Name, second.UID = "quote-2", "p2"

@@ -66,7 +66,7 @@ func TestDeclaredProbes(t *testing.T) {
 	}
 }
 
-// Istio's injector leads probes to its proxy, which asks the application.
+// Istio's injector makes the kubelet call the proxy, which calls the application.
 func TestProbesOfAMesh(t *testing.T) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "quote"},
@@ -87,7 +87,7 @@ func TestProbesOfAMesh(t *testing.T) {
 	}
 }
 
-// Replicas, and one after the other, are to come to the same plan.
+// All replicas must make the same plan, and one replica the same every time.
 func TestProbesOfAMeshInOrder(t *testing.T) {
 	probers := map[string]*corev1.Probe{}
 	var want []*rpc.Probe
@@ -107,7 +107,7 @@ func TestProbesOfAMeshInOrder(t *testing.T) {
 	}
 }
 
-// Where the agent has the port's name, the kubelet comes by the number, past it.
+// Where the agent has the port's name, the kubelet calls the number, past the agent.
 func TestProbesPastASidecar(t *testing.T) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
