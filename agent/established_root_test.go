@@ -130,7 +130,7 @@ func TestOtherPortsAreNotDisturbed(t *testing.T) {
 	l.caller.expect(podIP+":80", "laptop")
 }
 
-// The agent's own port serves nobody.
+// A caller that dials the agent's own port is not served.
 func TestAgentPortIsClosed(t *testing.T) {
 	l, m, r, a := setup(t)
 	l.application(":80")

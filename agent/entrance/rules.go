@@ -1,6 +1,6 @@
-// Package entrance holds the ways by which callers of the pod's ports come to the
-// agent: nftables rules of its own; those of an init container, which it switches
-// on and off; or the name of a port.
+// Package entrance makes callers of the pod's ports reach the agent: by nftables
+// rules of the agent's own; by those of an init container, which the agent switches
+// on and off; or by the name of a port.
 package entrance
 
 import (
@@ -96,8 +96,9 @@ func (r *Rules) opened(p capture.Port) {
 		r.forget(p)
 	}
 	if p.Protocol == capture.UDP {
-		// If the application was about to answer, its answer has made conntrack
-		// take the caller for the one who answers: once more.
+		// If the application was about to answer, conntrack has seen its answer
+		// first and takes the caller for the side that answers. That is to be
+		// forgotten, too.
 		time.AfterFunc(forgetAgain, func() {
 			if ctx.Err() == nil {
 				r.forget(p)

@@ -70,7 +70,7 @@ func call(t *testing.T, l *tcp.Listener) *caller {
 	return &caller{c, bufio.NewReader(c)}
 }
 
-// answers wants the answer to a line to be who's.
+// answers wants the answer to a line to be that of the program with this name.
 func (c *caller) answers(t *testing.T, who string) {
 	t.Helper()
 	fmt.Fprintln(c, "hello")

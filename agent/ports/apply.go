@@ -13,7 +13,7 @@ import (
 func (s *Set) Apply(cfg *rpc.AgentConfig) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.generation, s.last = cfg.Generation, cfg
+	s.last = cfg
 	wanted := map[id]*rpc.CapturePort{}
 	var owners []relay.Owner
 	for _, c := range cfg.Ports {

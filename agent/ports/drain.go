@@ -1,13 +1,17 @@
 package ports
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
 // drain is the listeners of ports that were given back, until their last
 // connection has ended.
 type drain struct {
-	ctx   context.Context // ends when the listeners must come to their end
+	ctx   context.Context // ends when connections that are left are to be reset
 	cut   context.CancelFunc
-	count int // guarded by the Set's mutex
+	count int            // guarded by the Set's mutex
+	work  sync.WaitGroup // draining and, until they notice their end, proofs
 }
 
 // startDraining closes the listeners of ports that the entrance has closed; the
@@ -18,7 +22,7 @@ func (s *Set) startDraining() {
 			continue
 		}
 		s.drain.count++
-		s.work.Go(func() {
+		s.drain.work.Go(func() {
 			p.listener.Close(s.drain.ctx)
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -70,7 +70,7 @@ func (s *Set) opened(p *port) {
 		p.state = rpc.PortState_VERIFIED
 		return
 	}
-	s.work.Go(func() { s.prove(p, proof, p.listener.Book()) })
+	s.drain.work.Go(func() { s.prove(p, proof, p.listener.Book()) })
 }
 
 // prove shows that callers of a port come here. After a failure it goes on trying:

@@ -67,19 +67,18 @@ type Set struct {
 	log      *slog.Logger
 	changed  chan struct{}
 
-	mu         sync.Mutex
-	generation uint64
-	last       *rpc.AgentConfig
-	ports      map[id]*port
-	leaving    []*port // not wanted, but the entrance has not closed them yet
-	ending     bool
-	drain      drain
-	work       sync.WaitGroup // draining and proving
+	mu      sync.Mutex
+	last    *rpc.AgentConfig
+	ports   map[id]*port
+	leaving []*port // not wanted, but the entrance has not closed them yet
+	ending  bool
+	drain   drain
 }
 
 // New returns an empty Set. Sidecar is what reports say of the agent.
 func New(ctx context.Context, e Entrance, k Keeper, sidecar bool, log *slog.Logger) *Set {
-	s := &Set{ctx: ctx, entrance: e, keeper: k, sidecar: sidecar, log: log, changed: make(chan struct{}, 1), ports: map[id]*port{}}
+	s := &Set{ctx: ctx, entrance: e, keeper: k, sidecar: sidecar, log: log,
+		changed: make(chan struct{}, 1), last: &rpc.AgentConfig{}, ports: map[id]*port{}}
 	s.drain.ctx, s.drain.cut = context.WithCancel(ctx)
 	return s
 }
@@ -98,7 +97,7 @@ func (s *Set) signal() {
 func (s *Set) Report() *rpc.AgentReport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &rpc.AgentReport{Generation: s.generation, Sidecar: s.sidecar}
+	r := &rpc.AgentReport{Generation: s.last.Generation, Sidecar: s.sidecar}
 	for _, p := range s.list() {
 		r.Routes = append(r.Routes, p.report()...)
 	}
@@ -128,7 +127,7 @@ func (s *Set) Close(ctx context.Context) {
 	s.mu.Unlock()
 	s.Apply(&rpc.AgentConfig{})
 	cancel := context.AfterFunc(ctx, s.drain.cut)
-	s.work.Wait()
+	s.drain.work.Wait()
 	cancel()
 	s.drain.cut()
 	s.entrance.Close(ctx)

@@ -21,7 +21,7 @@ type VerdictError struct {
 	Verdict tunnel.Verdict
 }
 
-// Error says who answered what.
+// Error names the relay and its answer.
 func (e *VerdictError) Error() string {
 	return fmt.Sprintf("relay %s: %s", e.Relay, e.Verdict)
 }

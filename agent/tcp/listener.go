@@ -1,5 +1,5 @@
-// Package tcp accepts the TCP connections that come to the agent for one port of
-// the application, and keeps track of them, so that it can reset them.
+// Package tcp accepts the TCP connections for one port of the application that reach
+// the agent, and keeps track of them, so that it can reset them.
 package tcp
 
 import (
@@ -26,12 +26,12 @@ const (
 	lastResets = 2 * time.Second
 )
 
-// Config is how callers come to a Listener.
+// Config is how callers reach a Listener.
 type Config struct {
 	// At is the agent's port; 0 takes any.
 	At uint16
 	// Dialed is where a caller meant to connect to, the application's address and
-	// number. It is false for a caller that found the agent's port by itself, who is
+	// number. It is false for a caller that dialed the agent's port itself, which is
 	// not served.
 	Dialed func(*net.TCPConn) (netip.AddrPort, bool)
 	// Settle is how long Close goes on accepting, for connections whose handshake

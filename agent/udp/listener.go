@@ -1,6 +1,5 @@
-// Package udp receives the datagrams that come to the agent for one port of the
-// application. Datagrams of one source are a flow, which it carries to where the
-// port's routes say.
+// Package udp receives the datagrams for one port of the application that reach the
+// agent. Datagrams of one source are a flow, which goes where the port's routes say.
 package udp
 
 import (
@@ -30,7 +29,7 @@ const (
 	maxQueued = 4 << 20
 )
 
-// Config is how datagrams come to a Listener, and from there to the application.
+// Config is how datagrams reach a Listener, and the application from there.
 type Config struct {
 	// At is the agent's port; 0 takes any.
 	At uint16
