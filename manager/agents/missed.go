@@ -5,7 +5,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// reason is the API's name for an agent's reason.
+// reason is the API's name for what an agent reports.
 func reason(r rpc.Reason) v1alpha1.NotDeliveredReason {
 	switch r {
 	case rpc.Reason_PROGRAM_REFUSED:

@@ -1,6 +1,6 @@
-// Package agents is the manager's end of the agents' control stream: it enrolls
-// agents, sends each its plan whenever that changes, and writes what they report
-// into the status of the Intercepts.
+// Package agents is the manager's end of the agents' control stream: it
+// enrolls them, sends each its plan whenever that changes, and writes what
+// they report into the status of the Intercepts.
 package agents
 
 import (
@@ -63,8 +63,8 @@ func (s *Server) Changed(namespace string) { s.status.changed(namespace) }
 // NeedLeaderElection says that every replica does this.
 func (s *Server) NeedLeaderElection() bool { return false }
 
-// TokenLife is how long an enrollment token is good: the agent's image may have to be
-// pulled before it can be used.
+// TokenLife is how long an enrollment token waits for its agent: an image may
+// have to be pulled first.
 const TokenLife = 30 * time.Minute
 
 // Enroll turns the proof of which pod an agent is in into a client certificate:
@@ -111,8 +111,8 @@ func (s *Server) checkToken(ctx context.Context, who pki.Pod, r *rpc.EnrollReque
 }
 
 const (
-	// addressTime is how long an agent waits here when it starts before the API
-	// server knows the pod's address; addressEvery is how often the pod is read.
+	// addressTime is how long an enrollment waits if the agent starts before the API
+	// server knows the pod's address; addressEvery is the pause between two reads.
 	addressTime, addressEvery = 5 * time.Second, 20 * time.Millisecond
 )
 

@@ -21,21 +21,21 @@ import (
 )
 
 const (
-	// conflictPause is the pause after a write that failed because the cache was too
+	// conflictPause is the pause before a write is repeated for which the cache was too
 	// old, retryPause the one after another failure.
 	conflictPause, retryPause = 50 * time.Millisecond, time.Second
-	// leftLife is how long an agent that left is remembered: the cache may still show
-	// what it reported.
+	// leftLife is how long an agent that disconnected is remembered: the cache may still
+	// show what it reported.
 	leftLife = time.Minute
-	// checkAfter is how long after its change an Intercept is compared with the
-	// reports. Most changes are right. And a replica that has not noticed that its
-	// agent is connected to another one would overwrite what that one writes, and
-	// must not do so at full speed.
-	checkAfter = 500 * time.Millisecond
+	// checkPause is the pause after a change before an Intercept is compared with the
+	// reports. Most changes are right. And a replica that has not noticed that its agent
+	// connected to another one must not overwrite that one's reports again and again at
+	// full speed.
+	checkPause = 500 * time.Millisecond
 )
 
-// agent is one connection of an agent and what it reported last. An agent that has
-// left reports nothing.
+// agent is one connection of an agent, and its last report. An agent that has
+// disconnected reports nothing.
 type agent struct {
 	pod     pki.Pod
 	sidecar bool
@@ -45,9 +45,9 @@ type agent struct {
 }
 
 // statusWriter turns reports into status.pods. It does not remember what it has
-// written. Whenever a report comes or an Intercept changes, it compares the status
-// with the reports of the agents that are connected here, and corrects what differs.
-// It leaves alone what the status says of other agents.
+// written. Whenever a report arrives or an Intercept changes, it compares the
+// Intercept's entries with the reports of the agents that are connected here, and
+// rewrites those that differ. It leaves the entries of other agents alone.
 type statusWriter struct {
 	log    *slog.Logger
 	reader client.Reader
@@ -56,8 +56,8 @@ type statusWriter struct {
 
 	mu     sync.Mutex
 	agents map[*agent]bool
-	dirty  map[string]bool // namespaces to compare with the reports
-	checks map[string]bool // those that a timer will make dirty
+	dirty  map[string]bool // namespaces to compare now
+	checks map[string]bool // namespaces to compare after checkPause
 }
 
 func newStatusWriter(log *slog.Logger, reader client.Reader, writer client.StatusClient) *statusWriter {
@@ -65,8 +65,8 @@ func newStatusWriter(log *slog.Logger, reader client.Reader, writer client.Statu
 		agents: map[*agent]bool{}, dirty: map[string]bool{}, checks: map[string]bool{}}
 }
 
-// connect adds an agent with its first report. Its connection counts as later than
-// every known one of the pod's agent, whatever the clocks of replicas say.
+// connect adds an agent, with its first report. The time of its connection is later than
+// that of every known connection of the pod's agent, whatever the clocks of replicas say.
 func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentReport) *agent {
 	since := time.Now().UTC().Truncate(time.Microsecond)
 	after := func(t time.Time) {
@@ -124,7 +124,7 @@ func (w *statusWriter) changed(namespace string) {
 	for a := range w.agents {
 		if a.pod.Namespace == namespace {
 			w.checks[namespace] = true
-			time.AfterFunc(checkAfter, func() { w.check(namespace) })
+			time.AfterFunc(checkPause, func() { w.check(namespace) })
 			return
 		}
 	}
@@ -137,8 +137,7 @@ func (w *statusWriter) check(namespace string) {
 	w.mark(namespace)
 }
 
-// mark makes run compare the Intercepts of a namespace with the reports; the caller
-// holds w.mu.
+// mark has the Intercepts of a namespace compared; the caller holds w.mu.
 func (w *statusWriter) mark(namespace string) {
 	w.dirty[namespace] = true
 	select {
@@ -160,7 +159,8 @@ func (w *statusWriter) run(ctx context.Context) error {
 	}
 }
 
-// todo takes the dirty namespaces, and forgets agents that left long ago.
+// todo takes the namespaces that are to be compared, and forgets agents that
+// disconnected long ago.
 func (w *statusWriter) todo() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -177,8 +177,8 @@ func (w *statusWriter) todo() []string {
 	return list
 }
 
-// settle writes the Intercepts of a namespace whose status differs from the reports,
-// and tries again later if one could not be written.
+// settle writes the Intercepts of a namespace that differ from the reports, and
+// compares again after a pause if one could not be written.
 func (w *statusWriter) settle(ctx context.Context, namespace string) {
 	var list v1alpha1.InterceptList
 	err := w.reader.List(ctx, &list, client.InNamespace(namespace))
@@ -200,7 +200,7 @@ func (w *statusWriter) settle(ctx context.Context, namespace string) {
 }
 
 func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error {
-	pods, connections := w.reported(ic), int64(0)
+	pods, connections := w.merged(ic), int64(0)
 	for _, p := range pods {
 		connections += p.Connections
 	}
@@ -213,26 +213,26 @@ func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error 
 		client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})))
 }
 
-// reported is an Intercept's status.pods with the reports of the agents that this
-// replica knows, the latest connection last.
-func (w *statusWriter) reported(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
+// merged are an Intercept's entries with the reports of this replica's agents, the latest
+// connection last.
+func (w *statusWriter) merged(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var known []*agent
+	var reporting []*agent
 	for a := range w.agents {
 		if a.pod.Namespace == ic.Namespace {
-			known = append(known, a)
+			reporting = append(reporting, a)
 		}
 	}
-	slices.SortFunc(known, func(a, b *agent) int { return a.since.Compare(b.since.Time) })
+	slices.SortFunc(reporting, func(a, b *agent) int { return a.since.Compare(b.since.Time) })
 	pods := slices.Clone(ic.Status.Pods)
-	for _, a := range known {
+	for _, a := range reporting {
 		k := slices.IndexFunc(pods, func(p v1alpha1.PodStatus) bool { return p.Name == a.pod.Name })
 		if k < 0 {
 			k = len(pods)
 			pods = append(pods, v1alpha1.PodStatus{Name: a.pod.Name})
 		}
-		a.update(&pods[k], string(ic.UID))
+		a.rewrite(&pods[k], string(ic.UID))
 		if len(pods[k].Ports) == 0 {
 			pods = slices.Delete(pods, k, k+1)
 		}
@@ -241,9 +241,9 @@ func (w *statusWriter) reported(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 	return pods
 }
 
-// update replaces what an agent of the same kind reported of the pod before a did. It
-// changes nothing if that agent connected after a.
-func (a *agent) update(s *v1alpha1.PodStatus, uid string) {
+// rewrite replaces what an earlier connection of the pod's agent reported, of the same
+// kind of agent. It changes nothing if a later connection reported.
+func (a *agent) rewrite(s *v1alpha1.PodStatus, uid string) {
 	same := string(s.UID) == a.pod.UID
 	for _, p := range s.Ports {
 		if (p.Sidecar == a.sidecar || !same) && p.Since.After(a.since.Time) {
@@ -287,7 +287,7 @@ func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
 	return out
 }
 
-// sum is the state of a pod: that of the port which has come least far.
+// sum is the state of a pod: that of the port that is least far.
 func sum(pod pki.Pod, ports []v1alpha1.PodPort) v1alpha1.PodStatus {
 	s := v1alpha1.PodStatus{Name: pod.Name, UID: types.UID(pod.UID), State: v1alpha1.PodActive, Ports: ports}
 	for _, p := range ports {

@@ -231,7 +231,7 @@ func changedInterceptIsPutRight(t *testing.T) {
 	checks := maps.Clone(w.checks)
 	w.mu.Unlock()
 	if len(checks) != 1 || !checks["shop"] {
-		t.Fatalf("will look at %v", checks)
+		t.Fatalf("will compare %v", checks)
 	}
 	<-w.wake
 	if todo := w.todo(); len(todo) != 1 || todo[0] != "shop" {
