@@ -144,7 +144,7 @@ func ask(c net.Conn, line string) string {
 	return strings.TrimSpace(answer)
 }
 
-// expect dials addr and wants the answer to come from who.
+// expect dials addr and wants the answer of the peer with this name.
 func (s *space) expect(addr, who string) {
 	s.t.Helper()
 	c := s.dial("tcp", addr)

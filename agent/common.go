@@ -29,8 +29,8 @@ type common struct {
 	identity *control.Identity
 	log      *slog.Logger
 	opener   *relay.Opener
-	// serving is for what serves connections: it does not end with a signal, but
-	// by end, after that in order.
+	// serving is for what serves connections. A signal does not end it: end does,
+	// when all have been served.
 	serving context.Context
 	end     context.CancelFunc
 }
@@ -54,13 +54,12 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 	a := &common{settings: settings, identity: identity,
 		log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: settings.LogLevel}))}
 	a.serving, a.end = context.WithCancel(context.WithoutCancel(ctx))
-	a.opener = relay.NewOpener(a.serving, dialRelay(identity))
+	a.opener = relay.NewOpener(a.serving, identity)
 	return a, nil
 }
 
-// obey does what the manager says until it says that the agent is to end, it
-// refuses the agent, it is gone for longer than patience, or ctx ends: only a
-// refusal is an error.
+// obey does what the manager says until the manager ends the agent, refuses it or is
+// gone for longer than patience, or until ctx ends. Only a refusal is an error.
 func (a *common) obey(ctx context.Context, set control.Ports, patience control.Patience) error {
 	go tunnel.ReleaseMemory(ctx)
 	client := control.NewClient(a.settings, a.identity, version.Version, a.log)
@@ -73,7 +72,7 @@ func (a *common) obey(ctx context.Context, set control.Ports, patience control.P
 	case errors.Is(err, context.Canceled): // a signal
 		return nil
 	case errors.Is(err, control.ErrAbandoned):
-		a.log.Info("nobody leads this agent any more", "error", err)
+		a.log.Info("the agent has no manager any more", "error", err)
 		return nil
 	}
 	return err
@@ -84,21 +83,4 @@ func (a *common) close(ctx context.Context, set interface{ Close(context.Context
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
 	defer cancel()
 	set.Close(ctx)
-}
-
-// dialRelay connects with a relay, or through it with a session.
-func dialRelay(identity *control.Identity) relay.Dial {
-	return func(ctx context.Context, w relay.Way) (tunnel.Stream, error) {
-		var c *tunnel.FlowConn
-		var err error
-		if w.Line.Session == "" {
-			c, err = tunnel.DialFlow(ctx, w.Relay, identity.TLS(tunnel.ALPNFlow))
-		} else {
-			c, err = tunnel.DialLine(ctx, w.Relay, identity.TLS(tunnel.ALPNLine), &w.Line)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return c, nil
-	}
 }

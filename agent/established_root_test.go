@@ -43,8 +43,8 @@ func TestOpenBefore(t *testing.T) {
 	}
 }
 
-// The application pushes and the caller only listens; and conntrack is at work
-// already, because another port is captured.
+// The application sends and the caller only listens. Conntrack may be at work already,
+// because another port is captured.
 func TestOpenBeforeApplicationSpeaksFirst(t *testing.T) {
 	for _, tracked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tracked=%v", tracked), func(t *testing.T) {
@@ -73,8 +73,8 @@ func TestOpenBeforeApplicationSpeaksFirst(t *testing.T) {
 			} else {
 				m.capture(tcpPort(80))
 			}
-			// Who only listens gets his answer, and then learns that it is over;
-			// and so does who goes on speaking.
+			// A side that only listens gets its answer and is reset then, and so is
+			// one that goes on sending.
 			fmt.Fprintln(application, "two")
 			if line, err := in.ReadString('\n'); line != "two\n" {
 				t.Error(line, err)
@@ -116,13 +116,13 @@ func TestOtherPortsAreNotDisturbed(t *testing.T) {
 	l.caller.expect(podIP+":81", "app")
 	// Another relay, or none for a while, is no reason either.
 	p := tcpPort(80)
-	p.Route.Relays = nil
+	p.Routes[0].Relays = nil
 	m.capture(p)
 	say("laptop")
 	l.caller.expect(podIP+":80", "app")
 	// Another session is.
 	p = tcpPort(80)
-	p.Route.Session = "bob"
+	p.Routes[0].Session = "bob"
 	m.capture(p)
 	if got := ask(live, "x"); !strings.Contains(got, "reset by peer") {
 		t.Errorf("the old session's connection: %q", got)
@@ -130,7 +130,7 @@ func TestOtherPortsAreNotDisturbed(t *testing.T) {
 	l.caller.expect(podIP+":80", "laptop")
 }
 
-// The agent's own port serves nobody.
+// A caller that dials the agent's own port is not served.
 func TestAgentPortIsClosed(t *testing.T) {
 	l, m, r, a := setup(t)
 	l.application(":80")

@@ -13,9 +13,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 )
 
-// TestExempt has a mesh that redirects whatever the pod connects to. It has to
-// leave alone what the agent's group connects to, of either family, and nothing
-// else; and that only for as long as the agent lives.
+// TestExempt has a mesh that redirects all that the pod connects to. Connections of
+// the agent's group, of either family, are exempt from it for as long as the agent
+// lives, and no others are.
 func TestExempt(t *testing.T) {
 	const group = 4711
 	l := newLab(t)

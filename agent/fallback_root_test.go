@@ -32,7 +32,7 @@ func TestFallback(t *testing.T) {
 	fallbacks := uint64(0)
 	for _, c := range cases {
 		p := tcpPort(80)
-		c.ready(p.Route)
+		c.ready(p.Routes[0])
 		m.capture(p)
 		// The first bytes were read for the laptop: ask proves their replay.
 		l.caller.expect(podIP+":80", "app")
@@ -45,12 +45,12 @@ func TestFallback(t *testing.T) {
 		}
 		fallbacks += 6
 		m.reported(c.name+" is counted", func(r *rpc.AgentReport) bool {
-			return r.Ports[0].Fallbacks == fallbacks && r.Ports[0].Connections == fallbacks
+			return r.Routes[0].Fallbacks == fallbacks && r.Routes[0].Connections == fallbacks
 		})
-		if len(p.Route.Relays) == 0 {
+		if len(p.Routes[0].Relays) == 0 {
 			continue
 		}
-		p.Route.NoFallback = true
+		p.Routes[0].NoFallback = true
 		m.capture(p)
 		if got := l.askOnce("hello"); !strings.Contains(got, "reset by peer") {
 			t.Errorf("%s, no fallback: %q", c.name, got)
@@ -65,7 +65,8 @@ func TestFallback(t *testing.T) {
 	})
 }
 
-// Where the application does not listen, the caller sees the same as without us.
+// Where the application does not listen, the caller sees the same as without an
+// agent.
 func TestNobodyListens(t *testing.T) {
 	l, m, r, _ := setup(t)
 	r.say(tunnel.Refused)
@@ -88,7 +89,7 @@ func TestHTTPProbes(t *testing.T) {
 	l, m, r, _ := setup(t)
 	l.application(":80")
 	p := tcpPort(80)
-	p.HttpProbes = true
+	p.Probes = []*rpc.Probe{{Kind: rpc.Probe_HTTP}}
 	m.capture(p)
 	probe := "GET /healthz HTTP/1.1\r\nHost: x\r\nUser-Agent: kube-probe/1.36\r\n\r\n"
 	if got := ask(l.caller.dial("tcp", podIP+":80"), probe); got != "app GET /healthz HTTP/1.1" {
@@ -103,5 +104,5 @@ func TestHTTPProbes(t *testing.T) {
 	if got := ask(late, "SSH-2.0"); got != "laptop SSH-2.0" {
 		t.Errorf("silent connection: %q", got)
 	}
-	m.reported("two connections", func(r *rpc.AgentReport) bool { return r.Ports[0].Connections == 2 })
+	m.reported("two connections", func(r *rpc.AgentReport) bool { return r.Routes[0].Connections == 2 })
 }

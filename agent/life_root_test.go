@@ -52,8 +52,8 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// A caller who waits for an answer hears that it will not come: once the table is
-// gone, nothing that the agent sends would reach him.
+// A caller that waits for an answer is reset: once the table is gone, nothing that the
+// agent sends would reach it.
 func TestEndsUnderACaller(t *testing.T) {
 	l, m, _, a := setup(t)
 	ln := l.pod.listen(":80")
@@ -67,13 +67,13 @@ func TestEndsUnderACaller(t *testing.T) {
 		}
 	}()
 	p := tcpPort(80)
-	p.Route.Relays = nil
+	p.Routes[0].Relays = nil
 	m.capture(p)
 	c := l.caller.dial("tcp", podIP+":80")
 	must(t, c.SetDeadline(time.Now().Add(lastFlows+20*time.Second)))
 	_, err := c.Write([]byte("x"))
 	must(t, err)
-	m.reported("the connection", func(r *rpc.AgentReport) bool { return r.Ports[0].Fallbacks == 1 })
+	m.reported("the connection", func(r *rpc.AgentReport) bool { return r.Routes[0].Fallbacks == 1 })
 	must(t, a.cmd.Process.Signal(syscall.SIGTERM))
 	if _, err := c.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("the caller of an agent that ended sees %v", err)
@@ -100,14 +100,14 @@ func TestManagerGoes(t *testing.T) {
 	m.mu.Unlock()
 	m.serve()
 	m.reported("the agent is back", func(r *rpc.AgentReport) bool {
-		return m.version != "" && r.Ports[0].Connections == 1 && r.Ports[0].State == rpc.PortState_VERIFIED
+		return m.version != "" && r.Routes[0].Connections == 1 && r.Routes[0].State == rpc.PortState_VERIFIED
 	})
 	m.leave()
 	l.caller.expect(podIP+":80", "app")
 }
 
-// The product was removed with force and installed again: the pod is free for
-// the new manager's agent.
+// The product was removed by force and installed again: the old agent leaves the pod
+// to the new manager's.
 func TestManagerReplaced(t *testing.T) {
 	l, m, _, a := setup(t)
 	l.application(":80")
@@ -117,7 +117,7 @@ func TestManagerReplaced(t *testing.T) {
 	if code := a.exited(); code != 0 {
 		t.Errorf("exit code %d: %s", code, a.output())
 	}
-	if want := "nobody leads this agent any more"; !strings.Contains(a.output(), want) {
+	if want := "the agent has no manager any more"; !strings.Contains(a.output(), want) {
 		t.Errorf("no %q in %s", want, a.output())
 	}
 	l.caller.expect(podIP+":80", "app")
@@ -138,20 +138,20 @@ func TestTokenRefused(t *testing.T) {
 	}
 }
 
-// Someone else's rule leads the loopback leg elsewhere: the port fails, says so,
-// and is verified once the way is free.
+// A port whose test connection does not arrive fails, says so, and is verified once
+// the connection arrives.
 func TestProofFails(t *testing.T) {
 	l, m, _, _ := setup(t, "AGENT_POD_IPS=10.77.0.99")
 	m.want(tcpPort(80))
 	r := m.reported("failed", func(r *rpc.AgentReport) bool {
-		return len(r.Ports) == 1 && r.Ports[0].State == rpc.PortState_FAILED
+		return len(r.Routes) == 1 && r.Routes[0].State == rpc.PortState_FAILED
 	})
-	if got, want := r.Ports[0].Message, "the redirect of 80/TCP did not prove itself: a connection to 10.77.0.99:80: "; !strings.HasPrefix(got, want) {
+	if got, want := r.Routes[0].Message, "the redirect of 80/TCP did not prove itself: a connection to 10.77.0.99:80: "; !strings.HasPrefix(got, want) {
 		t.Errorf("message %q", got)
 	}
 	l.pod.do(func() { configure(t, "10.77.0.99/24") })
 	m.reported("verified after all", func(r *rpc.AgentReport) bool {
-		return r.Ports[0].State == rpc.PortState_VERIFIED
+		return r.Routes[0].State == rpc.PortState_VERIFIED
 	})
 }
 

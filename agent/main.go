@@ -14,15 +14,16 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/entrance"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/ports"
 )
 
 const (
-	// lastFlows is how long connections that the application has may go on
-	// after the agent was asked to end.
+	// lastFlows is how long connections may go on after the agent was asked to
+	// end.
 	lastFlows = 10 * time.Second
-	// managerGone and managerOther are how long an agent stays in its pod
-	// without its manager, or with another in its place.
+	// managerGone and managerOther are how long an agent stays in its pod while its
+	// manager does not answer, or another manager does in its place.
 	managerGone  = 15 * time.Minute
 	managerOther = 10 * time.Second
 )
@@ -36,8 +37,9 @@ func main() {
 	}
 }
 
-// start is the agent in one of its parts: "redirect" in an init container,
-// "sidecar" in a container that the pod was made with, else an ephemeral one.
+// start is the agent in one of its three roles: "redirect" in an init container,
+// "sidecar" in a container that the pod was made with, without arguments in an
+// ephemeral container.
 func start(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
 	switch {
 	case len(args) == 0:
@@ -63,16 +65,17 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return err
 	}
 	exempt(table, os.Getegid(), a.log)
-	set := ports.New(a.serving, a.settings.PodAddrs, table, a.opener, a.log)
+	rules := entrance.NewRules(a.serving, a.settings.PodAddrs, table, a.opener, a.log)
+	set := ports.New(a.serving, rules, a.opener, false, a.log)
 	defer a.close(ctx, set, lastFlows)
 	err = a.obey(ctx, set, control.Patience{Gone: managerGone, Stranger: managerOther})
 	a.log.Info("ending", "error", err)
 	return err
 }
 
-// exempt keeps the agent's own connections out of a mesh, which may not let them
-// through or not be up yet. It knows them by the group that the manager gives to
-// agents alone; root's is everybody's.
+// exempt keeps the agent's own connections out of a mesh, whose proxy may not let
+// them through or not be up yet. It tells them by their group, which the manager
+// gives to agents alone. Root's group does not tell them from others.
 func exempt(table *capture.Table, gid int, log *slog.Logger) {
 	if gid == 0 {
 		return
@@ -80,8 +83,8 @@ func exempt(table *capture.Table, gid int, log *slog.Logger) {
 	needed, err := table.Exempt(uint32(gid))
 	switch {
 	case err != nil:
-		log.Warn("connections to the manager take the way of everybody's", "error", err)
+		log.Warn("connections to the manager may be redirected by others", "error", err)
 	case needed:
-		log.Info("connections to the manager pass by the redirects that are in the pod")
+		log.Info("connections to the manager are exempt from the redirects in the pod")
 	}
 }

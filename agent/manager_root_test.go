@@ -199,7 +199,7 @@ func (m *manager) capture(ports ...*rpc.CapturePort) {
 	m.t.Helper()
 	m.want(ports...)
 	m.reported("all ports verified", func(r *rpc.AgentReport) bool {
-		return len(r.Ports) == len(ports) && !slices.ContainsFunc(r.Ports, func(p *rpc.PortReport) bool {
+		return len(r.Routes) == len(ports) && !slices.ContainsFunc(r.Routes, func(p *rpc.RouteReport) bool {
 			return p.State != rpc.PortState_VERIFIED
 		})
 	})
@@ -209,5 +209,5 @@ func (m *manager) capture(ports ...*rpc.CapturePort) {
 func (m *manager) leave() {
 	m.t.Helper()
 	m.want()
-	m.reported("no port", func(r *rpc.AgentReport) bool { return len(r.Ports) == 0 })
+	m.reported("no port", func(r *rpc.AgentReport) bool { return len(r.Routes) == 0 })
 }

@@ -52,7 +52,7 @@ func TestIdleMemory(t *testing.T) {
 	}
 	wg.Wait()
 	check("after 500 connections at once", 4*maxIdleKB)
-	m.reported("all counted", func(r *rpc.AgentReport) bool { return r.Ports[1].Connections == 500 })
+	m.reported("all counted", func(r *rpc.AgentReport) bool { return r.Routes[1].Connections == 500 })
 	m.leave()
 }
 

@@ -28,8 +28,8 @@ const meshRules = `table ip mesh {
 	chain wire { type nat hook prerouting priority dstnat; tcp dport 80 redirect to :15006; }
 }`
 
-// A mesh takes the wire first; what its proxy passes on over the loopback
-// interface is captured, whoever came first.
+// A mesh redirects what comes from the wire, whichever of mesh and agent was there
+// first. What its proxy passes on over the loopback is captured.
 func TestMesh(t *testing.T) {
 	for _, first := range []string{"mesh", "agent"} {
 		t.Run(first+" first", func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestMesh(t *testing.T) {
 	}
 }
 
-// What the pod itself opens from a captured port is its own.
+// Connections that the pod itself opens from a captured port are not captured.
 func TestOwnConnectionsFromTheCapturedPort(t *testing.T) {
 	l, m, r, _ := setup(t)
 	ln := l.caller.listen(callerIP + ":9999")

@@ -104,9 +104,9 @@ func (r *fakeRelay) seen() []*tunnel.Open {
 
 // tcpPort is port 80 intercepted by way of the relay.
 func tcpPort(number uint32) *rpc.CapturePort {
-	return &rpc.CapturePort{Port: number, Route: &rpc.Route{
+	return &rpc.CapturePort{Port: number, Routes: []*rpc.Route{{
 		Intercept: "shop/web", InterceptUid: "icept-1", Session: "alice", Relays: []string{relayAddr},
-	}}
+	}}}
 }
 
 func udpPort(number uint32) *rpc.CapturePort {

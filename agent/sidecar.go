@@ -7,26 +7,32 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
-	"github.com/kubectl-intercept/kubectl-intercept/agent/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/entrance"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/ports"
 )
 
-// lastSidecarFlows is how long connections may go on after the pod was asked to
-// end. They end with the application; the kubelet may be faster.
-const lastSidecarFlows = 25 * time.Second
+const (
+	// lastCallers is how long callers may still come after the pod was asked to
+	// end: not every client has heard of it.
+	lastCallers = 3 * time.Second
+	// lastSidecarFlows is how long connections may go on after that. They end with
+	// the application, unless the kubelet kills the agent first.
+	lastSidecarFlows = 22 * time.Second
+)
 
 // redirect is the life of the init container.
 func redirect(getenv func(string) string) error {
-	s, err := sidecar.FromEnvironment(getenv)
+	layout, err := entrance.Layout(getenv)
 	if err != nil {
 		return fmt.Errorf("read environment: %w", err)
 	}
-	return sidecar.Redirect(s)
+	return entrance.Redirect(layout)
 }
 
-// runSidecar is the life of an agent that its pod was made with. Callers are led
-// to it whatever happens, so nothing but a signal, by way of ctx, ends it.
+// runSidecar is the life of an agent that its pod was made with. Callers come to it
+// whatever happens, so nothing but a signal, by way of ctx, ends it.
 func runSidecar(ctx context.Context, getenv func(string) string, stderr io.Writer) error {
-	layout, err := sidecar.FromEnvironment(getenv)
+	layout, err := entrance.Layout(getenv)
 	if err != nil {
 		return fmt.Errorf("read environment: %w", err)
 	}
@@ -35,14 +41,16 @@ func runSidecar(ctx context.Context, getenv func(string) string, stderr io.Write
 		return err
 	}
 	defer a.end()
-	set, err := sidecar.Listen(a.serving, a.settings.PodAddrs, layout, a.opener, a.log)
+	sidecar, err := entrance.ListenSidecar(a.serving, a.settings.PodAddrs, layout, a.opener, a.log)
 	if err != nil {
 		return err
 	}
+	set := ports.New(a.serving, sidecar, a.opener, true, a.log)
 	defer a.close(ctx, set, lastSidecarFlows)
 	if err := a.obey(ctx, set, control.Patience{}); err != nil {
 		a.log.Error("no longer under control, the application has the traffic", "error", err)
 	}
 	<-ctx.Done()
+	time.Sleep(lastCallers)
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
 // layoutJSON has a port that the agent has the name of, and two behind the
@@ -19,8 +21,8 @@ const layoutJSON = `{"uid":65431,"ports":[
 	{"number":81,"protocol":"TCP","agent":9901,"redirect":true},
 	{"number":53,"protocol":"UDP","agent":9902,"redirect":true}]}`
 
-// setupSidecar is setup with an agent that its pod was made with: an init
-// container has set the redirect, and the agent is somebody without privilege.
+// setupSidecar is setup with an agent that its pod was made with: an init container
+// has set the redirect, and the agent runs as a user without privilege.
 func setupSidecar(t *testing.T) (*lab, *manager, *fakeRelay, *agent) {
 	t.Helper()
 	l := newLab(t)
@@ -64,9 +66,9 @@ func setupSidecar(t *testing.T) (*lab, *manager, *fakeRelay, *agent) {
 // the agent is not even in the path.
 func TestSidecarPasses(t *testing.T) {
 	l, m, r, _ := setupSidecar(t)
-	l.caller.expect(podIP+":9900", "app")       // who goes by the name
+	l.caller.expect(podIP+":9900", "app")       // a caller that uses the name
 	l.caller.expect("["+podIP6+"]:9900", "app") //
-	l.caller.expect(podIP+":80", "app")         // who knows the number
+	l.caller.expect(podIP+":80", "app")         // a caller that knows the number
 	l.caller.expect(podIP+":81", "app")
 	if c, err := l.caller.tryDial("tcp", podIP+":9901"); err == nil {
 		t.Errorf("the agent's own port serves: %s", ask(c, "hello"))
@@ -86,8 +88,8 @@ func TestSidecarPasses(t *testing.T) {
 	l.caller.expect(podIP+":81", "app")
 }
 
-// TestSidecarStepsAside: the redirect of an unused port holds nobody up, and
-// one in use does not outlive the agent.
+// TestSidecarStepsAside: without an agent the redirect of a port is not in force,
+// neither if the port was never captured nor if it was.
 func TestSidecarStepsAside(t *testing.T) {
 	l, m, _, a := setupSidecar(t)
 	m.capture(tcpPort(81))
@@ -104,8 +106,8 @@ func TestSidecarStepsAside(t *testing.T) {
 	})
 }
 
-// TestSidecarEstablished: connections from before come anew, unless they are to
-// be kept.
+// TestSidecarEstablished: connections from before are reset, unless they are to be
+// kept.
 func TestSidecarEstablished(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		t.Run(fmt.Sprintf("keep=%t", keep), func(t *testing.T) {
@@ -128,7 +130,7 @@ func TestSidecarEstablished(t *testing.T) {
 	}
 }
 
-// TestSidecarUDP: datagrams go by way of the agent, to the application where
+// TestSidecarUDP: datagrams always pass the agent, and reach the application where
 // nothing is intercepted.
 func TestSidecarUDP(t *testing.T) {
 	l, m, r, _ := setupSidecar(t)
@@ -156,7 +158,7 @@ func TestSidecarUDP(t *testing.T) {
 func TestSidecarProbes(t *testing.T) {
 	l, m, _, _ := setupSidecar(t)
 	p := tcpPort(81)
-	p.HttpProbes = true
+	p.Probes = []*rpc.Probe{{Kind: rpc.Probe_HTTP}}
 	m.capture(p)
 	for agent, who := range map[string]string{"kube-probe/1.36": "app", "curl/8": "laptop"} {
 		c := l.caller.dial("tcp", podIP+":81")

@@ -70,7 +70,8 @@ func TestReset(t *testing.T) {
 		ended <- err
 	})
 	m.capture(tcpPort(80))
-	// From the laptop to the caller. The word may miss the open: say it until heard.
+	// From the laptop to the caller. The word may come too late for the Open frame:
+	// repeat it until it does not.
 	eventually(t, "the laptop resets", func() bool {
 		c := l.caller.dial("tcp", podIP+":80")
 		got := ask(c, "reset")

@@ -89,7 +89,7 @@ func TestUDP(t *testing.T) {
 		t.Errorf("large datagram: %d bytes", len(got))
 	}
 	m.reported("counters", func(r *rpc.AgentReport) bool {
-		p := r.Ports[0] // the lower number
+		p := r.Routes[0] // the lower number
 		return p.Protocol == rpc.Protocol_UDP && p.Connections == 4 && p.BytesIn == 8*3+40000
 	})
 	o := r.seen()[0]
@@ -118,7 +118,7 @@ func TestUDPFallback(t *testing.T) {
 	}
 	r.set(nil, serveDatagrams)
 	p := udpPort(53)
-	p.Route.Relays = nil
+	p.Routes[0].Relays = nil
 	m.capture(p)
 	if got := askUDP(l.caller.dial("udp", podIP+":53"), "x"); got != "app x" {
 		t.Errorf("laptop is away: %q", got)

@@ -15,14 +15,14 @@ import (
 // dialTimeout bounds the wait for an application whose backlog is full.
 const dialTimeout = 10 * time.Second
 
-// DialTCP connects to the application at the address its caller dialled: it may
-// listen at that one alone.
+// DialTCP connects to the application at the address that its caller dialed: the
+// application may listen at that one alone.
 func DialTCP(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
 	return dialTCP(ctx, to, net.Dialer{Timeout: dialTimeout, Control: capture.Control(capture.MarkBypass)})
 }
 
-// DialTCPPlain is DialTCP for an agent without privilege: a redirect knows it by
-// its user, or there is none.
+// DialTCPPlain is DialTCP for an agent without privilege. If there is a redirect, it
+// exempts the agent by its user.
 func DialTCPPlain(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
 	return dialTCP(ctx, to, net.Dialer{Timeout: dialTimeout})
 }

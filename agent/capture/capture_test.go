@@ -10,7 +10,7 @@ import (
 
 // Marks are compared whole, but others on a node test single bits.
 func TestMarksKeepClearOfOthers(t *testing.T) {
-	for _, m := range []uint32{MarkBypass, MarkProbe, markOwn, markLastWords} {
+	for _, m := range []uint32{MarkBypass, MarkProof, markOwn, markLastWords} {
 		if m&0xc000 != 0 {
 			t.Errorf("%#x has bits of kube-proxy", m)
 		}
@@ -18,7 +18,7 @@ func TestMarksKeepClearOfOthers(t *testing.T) {
 			t.Errorf("%#x is Istio's mark", m)
 		}
 	}
-	if MarkBypass == MarkProbe {
+	if MarkBypass == MarkProof {
 		t.Error("one mark for two things")
 	}
 }
@@ -65,8 +65,8 @@ func TestRulesDoNotShare(t *testing.T) {
 	}
 }
 
-func TestProbeBook(t *testing.T) {
-	var b ProbeBook
+func TestProofBook(t *testing.T) {
+	var b ProofBook
 	source := netip.MustParseAddrPort("10.0.0.1:4000")
 	if _, ok := b.Answer(source); ok {
 		t.Error("answer out of an empty book")

@@ -15,12 +15,13 @@ const (
 	ctDelete = 2
 )
 
-// Forget makes the kernel forget what it knows of connections of p, because NAT
-// is decided once per connection: a UDP "connection" that was tracked before the
-// redirect, or under it, would keep its way for as long as datagrams flow.
+// Forget makes the kernel forget what it knows of connections of p, because NAT is
+// decided once per connection: a UDP "connection" that was tracked before the
+// redirect was set, or before it was removed, would go where it went for as long as
+// datagrams flow.
 //
-// For TCP it forgets only the connections that conntrack met when the
-// application spoke, and therefore takes to be opened by the pod.
+// For TCP it forgets only connections of which conntrack saw the application's side
+// first, and which it therefore takes to be opened by the pod.
 func (t *Table) Forget(p Port) error {
 	local, err := localAddrs()
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package capture turns connections to chosen ports of the pod towards the
-// agent, and proves that it did.
+// Package capture redirects connections to chosen ports of the pod to the agent by
+// nftables rules, and proves that they arrive there.
 //
-// It writes one nftables table through netlink. The table is owned by the
-// netlink socket that made it, so the kernel removes it when the agent ends, in
-// whatever way: the application then gets its connections as before. While
-// nothing is captured there is no table.
+// It writes one table through netlink. The table is owned by the netlink socket
+// that made it, so the kernel removes it however the agent ends, and the
+// application gets its connections as before. While nothing is captured there is
+// no table.
 package capture

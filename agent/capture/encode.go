@@ -40,7 +40,7 @@ func newTable(table string, flags uint32) (message, error) {
 		})
 }
 
-// exclusive: a table that is to be owned must not be there yet.
+// NLM_F_EXCL: a table that gets an owner must not exist yet.
 func exclusive(tableFlags uint32) uint16 {
 	if tableFlags&tableOwner != 0 {
 		return unix.NLM_F_EXCL

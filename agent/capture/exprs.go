@@ -43,7 +43,7 @@ func (r rule) unequal(other []byte) rule {
 	return r.add(&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: other})
 }
 
-// bits masks the register and compares the rest.
+// bits masks the register and compares what is left.
 func (r rule) bits(mask, want []byte) rule {
 	return r.add(&expr.Bitwise{
 		SourceRegister: register, DestRegister: register,

@@ -7,18 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The marks are compared as whole 32-bit values. Their low halves keep clear of
-// what others in a pod or on a node test for: 0x4000 and 0x8000 (kube-proxy)
-// and 0x539 under the mask 0xfff (Istio).
+// The marks are compared as whole 32-bit values. Their low halves avoid what other
+// programs in a pod or on a node test for: 0x4000 and 0x8000 (kube-proxy), and
+// 0x539 under the mask 0xfff (Istio).
 const (
 	// MarkBypass is on the agent's own connections to the application; no rule
 	// redirects or refuses them.
 	MarkBypass = 0x6b692d62
-	// MarkProbe is on probes: redirected like anyone's connection, but refused
-	// rather than let through to the application.
-	MarkProbe = 0x6b692d70
-	// markLastWords is conntrack's, on a connection that was open before the
-	// redirect and in which it met the application first.
+	// MarkProof is on test connections. They are redirected like a caller's, but
+	// where no rule redirects them they are refused and do not reach the
+	// application.
+	MarkProof = 0x6b692d70
+	// markLastWords is a mark of conntrack's, on a connection that was open before
+	// the redirect and of which conntrack saw the application's side first.
 	markLastWords = 0x6b692d6c
 )
 

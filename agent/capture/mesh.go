@@ -13,16 +13,17 @@ import (
 // ownName is the table that keeps the agent's own connections out of a mesh.
 const ownName = "kubectl-intercept-own"
 
-// beforeMesh is a priority before everybody's redirects, at -100.
+// beforeMesh is a priority before the usual one of redirects, -100.
 const beforeMesh = -150
 
-// Exempt keeps what group gid of the pod connects to, outside of it, from being
-// redirected by others, such as a mesh. It does nothing where nobody redirects:
-// without translation there, the kernel need not track connections. The table is
-// owned like the other, and ends with t.
+// Exempt keeps connections of group gid to outside of the pod from being redirected
+// by other programs, such as a mesh. It does nothing where no program redirects:
+// the kernel need not track connections there. The table is owned like the other
+// one, and ends with t.
 //
-// A chain that accepts does not keep later chains from translating, but a
-// translation does: to the address that it has already.
+// A verdict of accept does not keep later chains from translating a connection. A
+// translation does, and the rule translates to the address that the connection has
+// already.
 func (t *Table) Exempt(gid uint32) (needed bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -44,8 +45,8 @@ func (t *Table) Exempt(gid uint32) (needed bool, err error) {
 	return needed, nil
 }
 
-// exemptions are a rule for IPv4 and one for IPv6, whose destinations are at
-// these offsets of the header. Connections within the pod are not among them.
+// exemptions are a rule for IPv4 and one for IPv6, whose destinations are at these
+// offsets of the header. They leave out connections within the pod.
 func exemptions(gid uint32) []rule {
 	keep := func(family byte, offset, size uint32) rule {
 		r := rule{chain: "output", comment: "the agent's own connections stay as they are"}
@@ -64,11 +65,11 @@ func (r rule) notOut(device string) rule {
 	return r.add(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: register}).unequal(name)
 }
 
-// redirectedByOthers says that somebody else has rules that may translate the
+// redirectedByOthers says that another program has rules that may translate the
 // pod's own connections.
 func (t *Table) redirectedByOthers() (bool, error) {
 	for _, path := range []string{"/proc/self/net/ip_tables_names", "/proc/self/net/ip6_tables_names"} {
-		names, _ := os.ReadFile(path) // not there: nobody uses the old iptables
+		names, _ := os.ReadFile(path) // not there: no program uses the old iptables
 		if bytes.Contains(names, []byte("nat\n")) {
 			return true, nil
 		}

@@ -86,8 +86,8 @@ func (c *conn) batch(messages []message) error {
 	if err := unix.Sendto(c.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("send batch: %w", err)
 	}
-	// The last message is answered for certain, unless the whole batch is
-	// refused, which is told in the name of its first.
+	// The last message is always answered, unless the whole batch is refused: that
+	// is answered to its first message.
 	last := c.seq - 1
 	var failed error
 	err := c.receive(func(h header, body []byte) (bool, error) {
@@ -103,7 +103,7 @@ func (c *conn) batch(messages []message) error {
 	return errors.Join(failed, err)
 }
 
-// dump sends one request and gives each message of the answer to f.
+// dump sends one request and calls f with each message of the answer.
 func (c *conn) dump(m message, f func(body []byte) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -112,7 +112,7 @@ func (c *conn) dump(m message, f func(body []byte) error) error {
 	return c.request(m, f)
 }
 
-// do sends one request that is answered by success or failure.
+// do sends one request and returns its error, if any.
 func (c *conn) do(m message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

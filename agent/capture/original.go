@@ -14,7 +14,7 @@ import (
 // soOriginalDst is SO_ORIGINAL_DST and, with the same number, IP6T_SO_ORIGINAL_DST.
 const soOriginalDst = 80
 
-// OriginalDestination is where the caller of a redirected connection dialled to.
+// OriginalDestination is what the caller of a redirected connection dialed.
 func OriginalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -45,10 +45,10 @@ func OriginalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(name[8:24])), port), nil
 }
 
-// Dialled returns a function that says where the caller of a redirected
-// connection meant to come to. It is false for who did not dial the number, but
-// found the port that the redirect leads to.
-func Dialled(number uint16) func(*net.TCPConn) (netip.AddrPort, bool) {
+// Dialed returns a function that says which address the caller of a redirected
+// connection dialed. It is false for a caller that did not dial the number, but
+// the agent's port itself.
+func Dialed(number uint16) func(*net.TCPConn) (netip.AddrPort, bool) {
 	return func(c *net.TCPConn) (netip.AddrPort, bool) {
 		to, err := OriginalDestination(c)
 		return to, err == nil && to.Port() == number

@@ -14,39 +14,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// persistentName is the table of an init container. It belongs to nobody and
-// lasts as long as the pod; an agent that is attached later has a table of its
-// own beside it.
+// persistentName is the table of an init container. It has no owner and lasts as
+// long as the pod. An agent that is attached later has a table of its own beside
+// it.
 const persistentName = "kubectl-intercept-sidecar"
 
-// SO_PRIORITY of packets by which a sidecar speaks to its rules: no other means
-// that needs no capability tells packets of one user apart.
+// The values of SO_PRIORITY by which the rules tell packets of a sidecar from each
+// other. Nothing else that a process may set without a capability does that.
 const (
-	// probePriority is a probe's. The agent's connections to the application
-	// have none.
-	probePriority = 6
-	// strictPriority is a knock's that also ends what was open before.
+	// proofPriority is a test connection's. The agent's connections to the
+	// application have none.
+	proofPriority = 6
+	// strictPriority is that of a knock which also resets connections from before.
 	strictPriority = 5
 )
 
-// The sets of the table: ports of the agent for which redirects hold, and those
-// among them for which connections from before are reset. An agent enters its
-// ports by knocking, and they drop out when it does not any more.
+// The sets of the table: ports of the agent for which redirects are in force, and
+// those among them for which connections from before are reset. An agent puts its
+// ports into them by knocking, and they drop out once it stops.
 const (
 	activeSet = "active"
 	strictSet = "strict"
 	knockLife = 2 * time.Second
-	// knockEvery leaves room for a knock or two that come late.
+	// knockEvery is so short that a knock or two may come late.
 	knockEvery = 400 * time.Millisecond
 )
 
 // markOwn is the conntrack mark of a sidecar's connections to the application.
 const markOwn = 0x6b692d6f
 
-// Install writes rules that lead ports to an agent without privilege, which runs
-// as user uid. They stay for good. Those of TCP hold only while the agent
-// knocks; UDP has no connections that could be moved later, so it goes by way of
-// the agent always.
+// Install writes rules that redirect ports to an agent without privilege, which
+// runs as user uid. They stay for good. Those of TCP are in force only while the
+// agent knocks. UDP has no connections that could be moved later, so it is always
+// redirected.
 func Install(ports []Port, uid uint32) error {
 	c, err := dial()
 	if err != nil {
@@ -54,8 +54,8 @@ func Install(ports []Port, uid uint32) error {
 	}
 	defer c.close()
 	b := &builder{}
-	// Made before it is deleted, so that there is one to delete: the container
-	// may run again.
+	// The container may run again. So the table is made, deleted and made: there
+	// is one to delete in any case.
 	b.add(newTable(persistentName, 0))
 	b.add(delTable(persistentName))
 	b.add(newTable(persistentName, 0))
@@ -78,8 +78,8 @@ func Install(ports []Port, uid uint32) error {
 	return nil
 }
 
-// persistentRules are the rules of one port. What the agent itself sends to it
-// is for the application, except its probes.
+// persistentRules are the rules of one port. The agent's own connections to it reach
+// the application, except test connections.
 func persistentRules(p Port, uid uint32) []rule {
 	on := func(chain, why string) rule {
 		return rule{chain: chain, comment: p.String() + ": " + why}.protocol(p.Protocol)
@@ -94,7 +94,7 @@ func persistentRules(p Port, uid uint32) []rule {
 	}
 	rules := []rule{
 		while(on("wire", "redirect").notIn("lo").dport(p.Number)).redirect(p.Agent),
-		while(on("loopback", "redirect, the agent's probe").out("lo").dport(p.Number).user(uid).priority(probePriority)).redirect(p.Agent),
+		while(on("loopback", "redirect, the agent's test").out("lo").dport(p.Number).user(uid).priority(proofPriority)).redirect(p.Agent),
 		while(on("loopback", "redirect").out("lo").dport(p.Number).notUser(uid)).redirect(p.Agent),
 		direct,
 	}
@@ -114,8 +114,8 @@ func persistentRules(p Port, uid uint32) []rule {
 	)
 }
 
-// Knock keeps the redirect of a TCP port of Install in force until ctx ends; a
-// moment later it is not any more. Strict also resets connections from before.
+// Knock keeps the redirect of a TCP port that Install has set in force until ctx
+// ends, and up to two seconds longer. Strict also resets connections from before.
 func Knock(ctx context.Context, agent uint16, strict bool) error {
 	priority := 0
 	if strict {
@@ -130,7 +130,7 @@ func Knock(ctx context.Context, agent uint16, strict bool) error {
 	tick := time.NewTicker(knockEvery)
 	defer tick.Stop()
 	for {
-		c.Write([]byte{0}) // the rule that hears it drops it, which shows as an error
+		c.Write([]byte{0}) // the rule that it is for drops it, which shows as an error
 		select {
 		case <-ctx.Done():
 			return nil
@@ -139,10 +139,10 @@ func Knock(ctx context.Context, agent uint16, strict bool) error {
 	}
 }
 
-// ProveUnprivileged is Prove for a redirect that Install has set, from the user
-// that it was set for.
-func ProveUnprivileged(ctx context.Context, p Port, addrs []netip.Addr, book *ProbeBook) error {
-	return prove(ctx, p, addrs, book, prioritized(probePriority))
+// ProveUnprivileged is Prove for a redirect that Install has set. It must run as the
+// user that the redirect was set for.
+func ProveUnprivileged(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook) error {
+	return prove(ctx, p, addrs, book, prioritized(proofPriority))
 }
 
 func prioritized(priority int) control {
@@ -180,7 +180,7 @@ func newPortSet(table, name string, id uint32) (message, error) {
 	})
 }
 
-// enter puts what the match before has loaded into a set, for knockLife.
+// enter puts the value that the match before has loaded into a set, for knockLife.
 func (r rule) enter(set string) rule {
 	return r.add(&expr.Dynset{SrcRegKey: register, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: knockLife})
 }
@@ -207,7 +207,7 @@ func (r rule) user(uid uint32) rule {
 	return r.add(&expr.Meta{Key: expr.MetaKeySKUID, Register: register}).equal(native(uid))
 }
 
-// notUser also fits packets of no socket's.
+// notUser also matches packets that belong to no socket.
 func (r rule) notUser(uid uint32) rule {
 	return r.add(&expr.Meta{Key: expr.MetaKeySKUID, Register: register}).unequal(native(uid))
 }

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// header is what matters of a netlink message's header.
+// header is the part of a netlink message's header that is used here.
 type header struct {
 	kind uint16
 	seq  uint32
 }
 
-// receive gives message after message to f, without netlink's header, until f is
-// done or fails. The caller holds c.mu.
+// receive calls f with one message after the other, without netlink's header, until
+// f is done or fails. The caller holds c.mu.
 func (c *conn) receive(f func(h header, body []byte) (done bool, err error)) error {
 	b := make([]byte, 32<<10)
 	for {

@@ -13,9 +13,10 @@ type chain struct {
 	priority int32
 }
 
-// baseChains are made with the table. The two of type nat come after those of
-// everyone else at the usual priority (-100): where a mesh redirects the wire to
-// its proxy, it wins, and the plain text is captured on its loopback leg.
+// baseChains are made with the table. The two of type nat come after all chains at
+// the usual priority, -100. So where a mesh redirects the wire to its proxy, the
+// mesh wins, and the agent captures the plain text that the proxy sends over the
+// loopback.
 func baseChains() []chain {
 	const afterMesh = -90
 	return []chain{
@@ -33,13 +34,13 @@ func rulesFor(p Port) []rule {
 	}
 	wire := on("wire", "redirect").dport(p.Number).notMark(MarkBypass)
 	loopback := on("loopback", "redirect").out("lo").dport(p.Number).notMark(MarkBypass)
-	lost := on("input", "probe missed the redirect").dport(p.Number).mark(MarkProbe)
+	lost := on("input", "the agent's test missed the redirect").dport(p.Number).mark(MarkProof)
 	direct := on("input", "only through the redirect").dport(p.Agent).ctNotRedirected()
 	if p.Protocol == UDP {
 		return []rule{wire.redirect(p.Agent), loopback.redirect(p.Agent), lost.drop(), direct.drop()}
 	}
-	// A connection that conntrack meets in its middle is "new" to it. Only a
-	// SYN may be redirected, or connections from before would be torn apart.
+	// A connection of which conntrack has not seen the beginning is "new" to it,
+	// too. Only a SYN may be redirected, or connections from before would break.
 	const kinds = flagFIN | flagSYN | flagRST | flagACK
 	rules := []rule{
 		wire.tcpFlags(kinds, flagSYN).redirect(p.Agent),
@@ -53,18 +54,19 @@ func rulesFor(p Port) []rule {
 	return append(rules, endEstablished(on, p)...)
 }
 
-// endEstablished resets connections that were open before the redirect: new
-// ones have the agent's port here, so whatever still comes for the captured one
-// is old. Resets pass, so that the application learns of them. Answers to
-// connections that the pod itself opened from this port pass too; a packet that
-// conntrack calls invalid has no direction and does not.
+// endEstablished resets connections that were open before the redirect. New
+// connections have the agent's port here, so packets for the captured port are of
+// old ones. Resets pass, so that the application learns of them. Answers to
+// connections that the pod itself opened from this port pass too. A packet that
+// conntrack calls invalid has no direction and does not pass.
 //
-// What the application still has to say passes, and the caller is reset when he
-// confirms it: a reset in its place would reach the application alone, and leave
-// the caller waiting for his answer.
+// What the application still sends passes, and the caller is reset when it
+// acknowledges that. A reset in place of the application's packet would reach the
+// application alone, and the caller would wait for its answer.
 func endEstablished(on func(chain, why string) rule, p Port) []rule {
 	return []rule{
-		// Conntrack takes who speaks first for who opened the connection.
+		// Conntrack takes the side that it sees first for the one that opened the
+		// connection.
 		on("output", "the application's last words").sport(p.Number).
 			tcpFlags(flagSYN|flagRST, 0).ctNew().ctSetMark(markLastWords).accept(),
 		on("input", "open before the intercept, the application spoke first").dport(p.Number).
@@ -75,9 +77,9 @@ func endEstablished(on func(chain, why string) rule, p Port) []rule {
 	}
 }
 
-// draining is the only rule while redirected connections outlive the last
-// redirect. It does nothing, but as long as one rule asks for it the kernel
-// tracks connections, and without that it would stop to translate them.
+// draining is the only rule while redirected connections outlive the last redirect.
+// It matches and does nothing. The kernel tracks connections only as long as a rule
+// needs that, and what it does not track it does not translate.
 func draining() rule {
 	return rule{chain: "input", comment: "keep tracking until redirected connections have ended"}.ctNew()
 }

@@ -20,8 +20,8 @@ import (
 const (
 	firstPause = 200 * time.Millisecond
 	lastPause  = 5 * time.Second
-	// steady is how long a stream must have lasted for the pauses to begin
-	// anew.
+	// steady is how long a stream must last for the next failure to count as the
+	// first.
 	steady     = 10 * time.Second
 	callTime   = 10 * time.Second
 	smallBytes = 4 << 10
@@ -43,9 +43,9 @@ func NewClient(s *Settings, i *Identity, version string, log *slog.Logger) *Clie
 	return &Client{settings: s, identity: i, version: version, log: log}
 }
 
-// connect makes one connection: there is no reconnecting inside of it, so that
-// each has the certificate and the roots of its time. Buffers are small because
-// the agent is idle nearly always and lives in other people's pods.
+// connect makes one connection. It does not reconnect by itself, so that each
+// connection has the newest certificate and roots. Buffers are small because the
+// agent is nearly always idle, and its memory counts against other people's pods.
 func (c *Client) connect(ctx context.Context) (rpc.AgentsClient, func(), error) {
 	raw, err := c.dialTLS(ctx)
 	if err != nil {
@@ -91,8 +91,8 @@ func (c *Client) dialTLS(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// backOff is the pause after the nth failure in a row, with jitter so that the
-// agents of a cluster do not come all at once.
+// backOff is the pause after the nth failure in a row. It is random in part, so that
+// the agents of a cluster do not all come at once.
 func backOff(n int) time.Duration {
 	d := lastPause
 	if n < 8 {

@@ -18,8 +18,8 @@ import (
 var ErrRefused = errors.New("the manager refused the agent's token")
 
 // Enroll gets the agent's certificate. It tries until it succeeds, ctx ends, a
-// one-time token is refused or the agent is Abandoned. The proof of a sidecar may be taken later: it has
-// the pod's traffic and must not end.
+// one-time token is refused, or it gives up with ErrAbandoned. After a refusal of a
+// sidecar's token it tries again: a sidecar has the pod's traffic and must not end.
 func (c *Client) Enroll(ctx context.Context) error {
 	request, err := c.identity.request(c.settings.Pod)
 	if err != nil {
@@ -51,11 +51,12 @@ func (c *Client) Enroll(ctx context.Context) error {
 	}
 }
 
-// renewEvery is how often the certificate's age is looked at.
+// renewEvery is how often the certificate's age is checked.
 const renewEvery = time.Hour
 
-// renew enrols anew while the certificate is good, where the proof may be shown
-// again: a sidecar lives as long as its pod. It returns when ctx ends.
+// renew enrolls again before the certificate expires. Only a sidecar can, whose token
+// is good more than once, and which lives as long as its pod. It returns when ctx
+// ends.
 func (c *Client) renew(ctx context.Context) {
 	if c.settings.TokenFile == "" {
 		return

@@ -19,7 +19,8 @@ import (
 type Identity struct {
 	serverName string
 	key        crypto.Signer
-	// sessions spares most flows the signatures of a handshake.
+	// sessions are for resumption, which spares most flows the signatures of a
+	// handshake.
 	sessions tls.ClientSessionCache
 
 	mu          sync.Mutex
@@ -27,7 +28,7 @@ type Identity struct {
 	certificate *tls.Certificate
 }
 
-// NewIdentity makes a key. Until a certificate is set the agent has no name.
+// NewIdentity makes a key. Until a certificate is set the agent is anonymous.
 func NewIdentity(s *Settings) (*Identity, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// ErrAbandoned is why Enroll and Watch give up: nobody leads the agent any more.
+// ErrAbandoned is why Enroll and Watch give up: the agent has no manager any more.
 var ErrAbandoned = errors.New("the manager is gone")
 
-// Patience is how long an agent waits for its manager to come back. What it
-// captures is the application's meanwhile, but a later manager's agent finds the
-// pod's ports taken. Zero is for ever.
+// Patience is how long an agent waits for its manager to come back; zero is for
+// ever. The agent passes connections to the application meanwhile, but it keeps the
+// pod's ports from the agent of a later manager.
 type Patience struct {
 	// Gone is for one that does not answer.
 	Gone time.Duration
-	// Stranger is for another in its place, whom the agent has no reason to
-	// trust: the product was removed and installed again.
+	// Stranger is for another manager at the same address, which the agent has no
+	// reason to trust: the product was removed and installed again.
 	Stranger time.Duration
 }
 

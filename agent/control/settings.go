@@ -1,6 +1,6 @@
 // Package control is the agent's side of the control protocol in manager/rpc: it
 // enrolls for a certificate, keeps a stream to a replica of the traffic-manager,
-// hands over what that wants and reports what came of it.
+// applies the configurations that arrive and reports what came of them.
 package control
 
 import (
@@ -16,13 +16,13 @@ import (
 
 // Settings are what the manager gives to an agent through its environment.
 type Settings struct {
-	// Manager is the address that any replica answers at, ServerName the name
-	// in its certificate, CA who must have signed it.
+	// Manager is the address at which any replica answers, ServerName the name in
+	// its certificate, and CA the authorities that may have signed that.
 	Manager    string
 	ServerName string
 	CA         []byte
-	// Token is good for one enrollment of this pod. TokenFile holds a
-	// sidecar's proof in its place, renewed by the kubelet.
+	// Token is good for one enrollment of this pod. A sidecar has a TokenFile in its
+	// place, which the kubelet renews.
 	Token          string
 	TokenFile      string
 	Namespace      string

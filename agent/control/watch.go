@@ -13,7 +13,7 @@ import (
 const (
 	// countersEvery is how often changed counters are reported.
 	countersEvery = 2 * time.Second
-	// countersLook is how often they are looked at.
+	// countersLook is how often the counters are compared with the last report.
 	countersLook = 250 * time.Millisecond
 )
 
@@ -28,9 +28,9 @@ type Ports interface {
 	Changed() <-chan struct{}
 }
 
-// Watch keeps a stream to the manager until ctx ends, the manager asks the
-// agent to exit, which it tells by nil, or it is Abandoned. While there is no
-// stream the last configuration stays in force.
+// Watch keeps a stream to the manager until ctx ends, or until the manager asks the
+// agent to exit, for which it returns nil, or until it gives up with ErrAbandoned.
+// While there is no stream the last configuration stays in force.
 func (c *Client) Watch(ctx context.Context, ports Ports) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -82,7 +82,7 @@ func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool,
 	reporting := make(chan struct{})
 	go func() {
 		defer close(reporting)
-		defer cancel() // a stream that takes no reports is none
+		defer cancel() // a stream that takes no reports is of no use
 		c.report(ctx, stream.Send, ports, first)
 	}()
 	defer func() { cancel(); <-reporting }()

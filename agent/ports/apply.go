@@ -1,30 +1,30 @@
 package ports
 
 import (
-	"slices"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/agent/app"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
-	"github.com/kubectl-intercept/kubectl-intercept/agent/tcp"
-	"github.com/kubectl-intercept/kubectl-intercept/agent/udp"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// Apply makes the ports those of cfg. When it returns, the rules are set or the
-// ports' states say why not; proofs follow.
+// Apply makes the ports those of cfg. When it returns, callers are brought here or
+// the ports' states say why not; proofs follow.
 func (s *Set) Apply(cfg *rpc.AgentConfig) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.generation, s.last = cfg.Generation, cfg
+	s.last = cfg
 	wanted := map[id]*rpc.CapturePort{}
+	var owners []relay.Owner
 	for _, c := range cfg.Ports {
-		if c.Port == 0 || c.Port > 65535 || c.Route == nil {
+		if c.Port == 0 || c.Port > 65535 || len(c.Routes) == 0 {
 			s.log.Error("ignoring a port that the manager sent wrongly", "port", c.Port)
 			continue
 		}
 		wanted[idOf(c)] = c
+		for _, r := range c.Routes {
+			owners = append(owners, relay.OwnerOf(r))
+		}
 	}
 	for i, p := range s.ports {
 		if wanted[i] == nil {
@@ -34,135 +34,78 @@ func (s *Set) Apply(cfg *rpc.AgentConfig) {
 			delete(s.ports, i)
 		}
 	}
-	var routes []*relay.Route
 	for i, c := range wanted {
 		s.want(i, c)
-		routes = append(routes, s.ports[i].route)
 	}
-	s.opener.Keep(routes)
-	s.enforce()
+	s.keeper.Keep(owners)
+	s.open()
 	s.signal()
 }
 
-func idOf(c *rpc.CapturePort) id {
-	i := id{uint16(c.Port), capture.TCP}
-	if c.Protocol == rpc.Protocol_UDP {
-		i.protocol = capture.UDP
-	}
-	return i
-}
-
-// want readies one port and its route, up to the rules.
+// want readies one port and its routes, without bringing callers here.
 func (s *Set) want(i id, c *rpc.CapturePort) {
-	p, r := s.ports[i], relay.RouteOf(c)
+	p := s.ports[i]
 	if p == nil {
 		p = s.newPort(i)
 		s.ports[i] = p
 	}
-	if p.counters == nil || p.route.UID != r.UID {
-		p.counters = &relay.Counters{}
-	}
-	p.keep, p.route = c.KeepEstablished, r
-	if p.server == nil {
+	p.wanted = c
+	if p.listener == nil {
 		var err error
-		if p.server, err = s.listen(p); err != nil {
+		if p.listener, err = s.entrance.Listen(i.number, i.protocol); err != nil {
+			p.listener = nil
 			p.fail(err)
 			return
 		}
 	}
-	p.server.Route(p.route, p.counters)
+	p.listener.Route(c)
 }
 
-func (s *Set) listen(p *port) (server, error) {
-	if p.protocol == capture.UDP {
-		return wrap(udp.Listen(s.ctx, p.number, s.pod, s.opener, s.log))
-	}
-	cfg := tcp.Config{Port: p.number, Dialled: capture.Dialled(p.number), Dial: app.DialTCP, Settle: settle}
-	return wrap(tcp.Listen(s.ctx, cfg, s.opener, s.log))
-}
-
-// wrap keeps a failed constructor's nil from becoming a non-nil interface.
-func wrap[T server](v T, err error) (server, error) {
-	if err != nil {
-		return nil, err
-	}
-	return v, nil
-}
-
-// enforce sets the rules, then starts what must follow them.
-func (s *Set) enforce() {
-	var rules []capture.Port
-	for _, p := range s.ports {
-		if p.server != nil {
-			rules = append(rules, p.capture())
+// open brings the callers of the ports here, then starts what must follow.
+func (s *Set) open() {
+	var ports []capture.Port
+	failed := false
+	for _, p := range s.list() {
+		if p.listener == nil {
+			failed = true
+			continue
 		}
+		ports = append(ports, p.capture())
 	}
-	slices.SortFunc(rules, func(a, b capture.Port) int { return int(a.Number) - int(b.Number) })
-	err := s.table.Set(rules)
+	err := s.entrance.Open(ports)
 	if err != nil {
-		s.log.Error("cannot set rules", "error", err)
+		s.log.Error("cannot bring callers here", "error", err)
 	}
 	for _, p := range s.ports {
 		switch {
-		case p.server == nil || p.inForce:
+		case p.listener == nil || p.open:
 		case err != nil:
 			p.fail(err)
 		default:
-			s.begin(p)
+			s.opened(p)
 		}
 	}
 	for _, p := range s.leaving {
 		stays := s.ending && err == nil && p.protocol == capture.TCP
-		if p.server != nil && !stays {
-			p.server.Leave() // the application, whether the rules went or not
+		if p.listener != nil && !stays {
+			p.listener.Leave() // to the application, even if callers still come here
 		}
 	}
 	if err == nil {
-		s.drain()
+		s.startDraining()
 	}
-	if err != nil || slices.ContainsFunc(s.list(), func(p *port) bool { return p.server == nil }) {
+	if err != nil || failed {
 		last := s.last
 		time.AfterFunc(retryPause, func() { s.again(last) })
 	}
 }
 
-// again repeats an Apply that failed in part, unless another came meanwhile.
+// again repeats an Apply that failed in part, unless another one came meanwhile.
 func (s *Set) again(cfg *rpc.AgentConfig) {
 	s.mu.Lock()
 	current := s.last == cfg && s.ctx.Err() == nil
 	s.mu.Unlock()
 	if current {
 		s.Apply(cfg)
-	}
-}
-
-// drain lets the ports whose rules are gone come to their end.
-func (s *Set) drain() {
-	for _, p := range s.leaving {
-		if p.server == nil {
-			continue
-		}
-		s.forget(p.capture())
-		s.draining++
-		s.work.Go(func() {
-			p.server.Close(s.drains)
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.draining--
-			s.dropIfIdle()
-		})
-	}
-	s.leaving = nil
-	s.dropIfIdle()
-}
-
-// dropIfIdle removes the table once nothing needs it: not before the last
-// redirected connection has ended, for it would break.
-func (s *Set) dropIfIdle() {
-	if len(s.ports) > 0 || s.draining > 0 {
-		return
-	}
-	if err := s.table.Drop(); err != nil {
-		s.log.Error("cannot remove the rules", "error", err)
 	}
 }

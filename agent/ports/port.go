@@ -2,12 +2,36 @@ package ports
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
+
+type id struct {
+	number   uint16
+	protocol capture.Protocol
+}
+
+func idOf(c *rpc.CapturePort) id {
+	i := id{uint16(c.Port), capture.TCP}
+	if c.Protocol == rpc.Protocol_UDP {
+		i.protocol = capture.UDP
+	}
+	return i
+}
+
+// port is one captured port. Set.mu guards it.
+type port struct {
+	id
+	wanted   *rpc.CapturePort
+	listener Listener // nil: it could not be made yet
+	open     bool     // the entrance brings callers here
+	state    rpc.PortState
+	message  string
+	ctx      context.Context // ends when the port is given back
+	cancel   context.CancelFunc
+}
 
 func (s *Set) newPort(i id) *port {
 	p := &port{id: i}
@@ -15,41 +39,48 @@ func (s *Set) newPort(i id) *port {
 	return p
 }
 
+func (p *port) capture() capture.Port {
+	return capture.Port{Number: p.number, Protocol: p.protocol, Agent: p.listener.Agent(), KeepEstablished: p.wanted.KeepEstablished}
+}
+
 func (p *port) fail(err error) {
 	p.state, p.message = rpc.PortState_FAILED, err.Error()
 }
 
-// begin follows the rules of a port that were just set.
-func (s *Set) begin(p *port) {
-	p.inForce, p.state, p.message = true, rpc.PortState_REDIRECTED, ""
-	c, ctx := p.capture(), p.ctx
-	if p.protocol == capture.UDP || !p.keep {
-		s.forget(c)
+// report has one entry for each route of the port.
+func (p *port) report() []*rpc.RouteReport {
+	var list []*rpc.RouteReport
+	for _, route := range p.wanted.Routes {
+		r := &rpc.RouteReport{Port: p.wanted.Port, Protocol: p.wanted.Protocol, InterceptUid: route.InterceptUid,
+			State: p.state, Message: p.message}
+		if p.listener != nil {
+			p.listener.Report(r)
+		}
+		list = append(list, r)
 	}
-	if p.protocol == capture.UDP {
-		// An answer that the application was about to give has made conntrack
-		// take the caller for the one who answers: once more.
-		time.AfterFunc(forgetAgain, func() {
-			if ctx.Err() == nil {
-				s.forget(c)
-			}
-		})
-	}
-	s.work.Go(func() { s.prove(ctx, p, c) })
+	return list
 }
 
-func (s *Set) forget(c capture.Port) {
-	if err := s.table.Forget(c); err != nil {
-		s.log.Warn("connections from before may keep their way", "error", err)
+// opened begins the proof of a port that the entrance has just opened; the caller
+// holds s.mu.
+func (s *Set) opened(p *port) {
+	p.open, p.state, p.message = true, rpc.PortState_REDIRECTED, ""
+	proof := s.entrance.Proof(p.capture())
+	if proof == nil {
+		p.state = rpc.PortState_VERIFIED
+		return
 	}
+	s.drain.work.Go(func() { s.prove(p, proof, p.listener.Book()) })
 }
 
-// prove shows that the redirect works. After a failure it goes on trying: the
-// pod's network may just be in the making.
-func (s *Set) prove(ctx context.Context, p *port, c capture.Port) {
+// prove shows that callers of a port come here. After a failure it goes on trying:
+// the pod's network may not be complete yet.
+func (s *Set) prove(p *port, proof func(context.Context, *capture.ProofBook) error, book *capture.ProofBook) {
 	for {
-		err := s.proveOnce(ctx, p, c)
-		if ctx.Err() != nil {
+		ctx, cancel := context.WithTimeout(p.ctx, proofTime)
+		err := proof(ctx, book)
+		cancel()
+		if p.ctx.Err() != nil {
 			return
 		}
 		s.mu.Lock()
@@ -66,49 +97,9 @@ func (s *Set) prove(ctx context.Context, p *port, c capture.Port) {
 		}
 		s.log.Error("redirect is not proven", "error", err)
 		select {
-		case <-ctx.Done():
+		case <-p.ctx.Done():
 			return
 		case <-time.After(retryPause):
 		}
 	}
-}
-
-func (s *Set) proveOnce(ctx context.Context, p *port, c capture.Port) error {
-	ctx, cancel := context.WithTimeout(ctx, proofTime)
-	defer cancel()
-	return capture.Prove(ctx, c, s.pod, p.server.Book())
-}
-
-func (s *Set) list() []*port {
-	var list []*port
-	for _, p := range s.ports {
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b *port) int {
-		if d := int(a.number) - int(b.number); d != 0 {
-			return d
-		}
-		return int(a.protocol) - int(b.protocol)
-	})
-	return list
-}
-
-// Report says what came of the last Apply, and the counters.
-func (s *Set) Report() *rpc.AgentReport {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := &rpc.AgentReport{Generation: s.generation}
-	for _, p := range s.list() {
-		protocol := rpc.Protocol_TCP
-		if p.protocol == capture.UDP {
-			protocol = rpc.Protocol_UDP
-		}
-		report := &rpc.PortReport{
-			Port: uint32(p.number), Protocol: protocol, InterceptUid: p.route.UID,
-			State: p.state, Message: p.message,
-		}
-		p.counters.Report(report)
-		r.Ports = append(r.Ports, report)
-	}
-	return r
 }

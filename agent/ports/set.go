@@ -1,11 +1,12 @@
-// Package ports holds the captured ports of the pod: it turns the manager's
-// desired state into listeners, rules and routes, and reports what came of it.
+// Package ports holds the captured ports of the pod: it makes them those that the
+// traffic-manager wants, and reports what came of it.
 package ports
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
-	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,76 +16,70 @@ import (
 )
 
 const (
-	proofTime   = 5 * time.Second // until a redirect without proof has failed
-	retryPause  = 5 * time.Second // before the next attempt at what failed
-	forgetAgain = 2 * time.Second
-	settle      = time.Second // how long a listener outlives its redirect
+	proofTime  = 5 * time.Second // until a port without proof has failed
+	retryPause = 5 * time.Second // before the next attempt at what failed
 )
 
-// server takes the connections of one captured port.
-type server interface {
-	// Port is where the redirect leads to.
-	Port() uint16
-	Book() *capture.ProbeBook
-	Route(*relay.Route, *relay.Counters)
-	// Leave gives everything back to the application at once, as far as that
-	// goes; Close waits for the rest until ctx ends.
+// Listener takes the connections of one port of the application. tcp.Listener and
+// udp.Listener do.
+type Listener interface {
+	// Agent is the agent's port, which callers must be brought to.
+	Agent() uint16
+	// Book is where the agent's own test connections are noted.
+	Book() *capture.ProofBook
+	// Route makes the routes those of the port; nil is for none.
+	Route(*rpc.CapturePort)
+	// Report puts the counts of a route into its report.
+	Report(*rpc.RouteReport)
+	// Leave gives everything back to the application at once, as far as that is
+	// possible. Close waits for the rest until ctx ends.
 	Leave()
 	Close(ctx context.Context)
 }
 
-type id struct {
-	number   uint16
-	protocol capture.Protocol
+// Entrance is how callers of the pod's ports come to the agent. Its methods are
+// called one at a time, except Proof's result.
+type Entrance interface {
+	// Listen returns what takes the connections of a port.
+	Listen(number uint16, protocol capture.Protocol) (Listener, error)
+	// Open brings the callers of these ports to their listeners, and the callers of
+	// all others to the application. After an error nothing has changed.
+	Open([]capture.Port) error
+	// Proof returns a function which shows that callers of an open port come here;
+	// nil if nothing has to be shown.
+	Proof(capture.Port) func(context.Context, *capture.ProofBook) error
+	// Idle is called when no port is open any more and no connection is left that
+	// came by one.
+	Idle()
+	// Close ends the entrance. What is still served may go on until ctx ends.
+	Close(ctx context.Context)
 }
 
-// port is one captured port. Set.mu guards it.
-type port struct {
-	id
-	keep     bool // established connections
-	server   server
-	route    *relay.Route
-	counters *relay.Counters
-	inForce  bool // the rules are set
-	state    rpc.PortState
-	message  string
-	ctx      context.Context // ends when the port is given back
-	cancel   context.CancelFunc
-}
-
-func (p *port) capture() capture.Port {
-	return capture.Port{Number: p.number, Protocol: p.protocol, Agent: p.server.Port(), KeepEstablished: p.keep}
-}
+// Keeper holds warm connections to the relays of these owners.
+type Keeper interface{ Keep([]relay.Owner) }
 
 // Set is the captured ports. Its methods may be called concurrently.
 type Set struct {
-	ctx     context.Context
-	pod     []netip.Addr
-	table   *capture.Table
-	opener  *relay.Opener
-	log     *slog.Logger
-	changed chan struct{}
+	ctx      context.Context
+	entrance Entrance
+	keeper   Keeper
+	sidecar  bool // for reports
+	log      *slog.Logger
+	changed  chan struct{}
 
-	mu         sync.Mutex
-	generation uint64
-	last       *rpc.AgentConfig
-	ports      map[id]*port
-	leaving    []*port // wait for their rules to go
-	ending     bool
-	draining   int
-	work       sync.WaitGroup // draining and proving
-
-	drains    context.Context // of what is draining
-	cutDrains context.CancelFunc
+	mu      sync.Mutex
+	last    *rpc.AgentConfig
+	ports   map[id]*port
+	leaving []*port // not wanted, but the entrance has not closed them yet
+	ending  bool
+	drain   drain
 }
 
-// New returns an empty Set. Pod are the pod's addresses.
-func New(ctx context.Context, pod []netip.Addr, table *capture.Table, opener *relay.Opener, log *slog.Logger) *Set {
-	s := &Set{
-		ctx: ctx, pod: pod, table: table, opener: opener, log: log,
-		changed: make(chan struct{}, 1), ports: map[id]*port{},
-	}
-	s.drains, s.cutDrains = context.WithCancel(ctx)
+// New returns an empty Set. Sidecar is what reports say of the agent.
+func New(ctx context.Context, e Entrance, k Keeper, sidecar bool, log *slog.Logger) *Set {
+	s := &Set{ctx: ctx, entrance: e, keeper: k, sidecar: sidecar, log: log,
+		changed: make(chan struct{}, 1), last: &rpc.AgentConfig{}, ports: map[id]*port{}}
+	s.drain.ctx, s.drain.cut = context.WithCancel(ctx)
 	return s
 }
 
@@ -98,24 +93,42 @@ func (s *Set) signal() {
 	}
 }
 
+// Report says what came of the last Apply, and the counters.
+func (s *Set) Report() *rpc.AgentReport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &rpc.AgentReport{Generation: s.last.Generation, Sidecar: s.sidecar}
+	for _, p := range s.list() {
+		r.Routes = append(r.Routes, p.report()...)
+	}
+	return r
+}
+
+// list is the ports in the order of their numbers.
+func (s *Set) list() []*port {
+	var list []*port
+	for _, p := range s.ports {
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b *port) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.protocol, b.protocol))
+	})
+	return list
+}
+
 // Close gives all ports back, waits until their last connections have ended or
-// ctx has, and removes the table. TCP connections that the laptop has may come
-// to their end too: the pod is going, and its callers must not notice. What is
-// left is reset while the kernel still translates: without the table a caller
-// would not hear of an end, and wait for ever.
+// ctx has, and closes the entrance. TCP connections that a laptop has may come to
+// their end too: the pod is going, and its callers must not notice. Connections
+// that are left then are reset before the entrance closes. Once its rules are gone,
+// the kernel translates nothing, and a caller would wait for ever.
 func (s *Set) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.ending = true
 	s.mu.Unlock()
 	s.Apply(&rpc.AgentConfig{})
-	done := make(chan struct{})
-	go func() { s.work.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		s.cutDrains()
-		<-done
-	}
-	s.cutDrains()
-	s.table.Close()
+	cancel := context.AfterFunc(ctx, s.drain.cut)
+	s.drain.work.Wait()
+	cancel()
+	s.drain.cut()
+	s.entrance.Close(ctx)
 }

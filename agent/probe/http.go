@@ -1,95 +1,86 @@
 package probe
 
 import (
-	"bytes"
 	"net/textproto"
 	"slices"
 	"strings"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// sniffHTTP looks for an HTTP/1 request of the kubelet. It sends GET with a
-// User-Agent of its own, unless the spec gives it another one; then the request
-// must be the very one that the kubelet makes of the declared probe.
-func sniffHTTP(b []byte, declared []*rpc.Probe) Kind {
+const userAgent = "User-Agent"
+
+// matchHTTP looks for an HTTP/1 request of the kubelet. The kubelet sends GET with
+// a User-Agent of its own, unless the spec gives the probe another one; then the
+// request must be the very one that the kubelet makes of the declared probe.
+func matchHTTP(b []byte, declared []*rpc.Probe) Kind {
 	const method = "GET "
 	if n := min(len(b), len(method)); string(b[:n]) != method[:n] {
 		return Other
 	}
-	line, rest, complete := bytes.Cut(b, []byte("\r\n"))
-	if !complete {
+	h, progress := http.ParseRequest(b)
+	switch progress {
+	case http.Partial:
 		return Unknown
+	case http.NoRequest:
+		return Other
 	}
-	target, ok := bytes.CutSuffix(line[len(method):], []byte(" HTTP/1.1"))
-	if !ok {
-		if target, ok = bytes.CutSuffix(line[len(method):], []byte(" HTTP/1.0")); !ok {
-			return Other
+	own := slices.ContainsFunc(declared, hasUserAgent)
+	for _, header := range h.Headers {
+		if header.Name != userAgent {
+			continue
 		}
-	}
-	own := ownAgents(declared)
-	var headers []*rpc.Header
-	for {
-		line, rest, complete = bytes.Cut(rest, []byte("\r\n"))
-		if !complete {
-			return Unknown
-		}
-		if len(line) == 0 {
-			break
-		}
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		h := &rpc.Header{Name: textproto.CanonicalMIMEHeaderKey(string(name)), Value: string(bytes.TrimSpace(value))}
-		if h.Name == userAgent && (strings.HasPrefix(h.Value, "kube-probe/") || strings.HasPrefix(h.Value, "kube-lifecycle/")) {
+		if strings.HasPrefix(header.Value, "kube-probe/") || strings.HasPrefix(header.Value, "kube-lifecycle/") {
 			return Probe
 		}
-		if h.Name == userAgent && !own {
+		if !own {
 			return Other
 		}
-		headers = append(headers, h)
 	}
-	if slices.ContainsFunc(declared, func(p *rpc.Probe) bool { return isRequestOf(p, string(target), headers) }) {
+	switch {
+	case !h.Complete:
+		return Unknown
+	case slices.ContainsFunc(declared, func(p *rpc.Probe) bool { return isRequestOf(p, h) }):
 		return Probe
 	}
 	return Other
 }
 
-const userAgent = "User-Agent"
-
-// ownAgents says that a probe has a User-Agent which is not the kubelet's.
-func ownAgents(declared []*rpc.Probe) bool {
-	return slices.ContainsFunc(declared, func(p *rpc.Probe) bool { return len(values(p.Headers, userAgent)) > 0 })
-}
+// hasUserAgent says that the spec gives a probe a User-Agent which is not the
+// kubelet's.
+func hasUserAgent(p *rpc.Probe) bool { return len(values(p, userAgent)) > 0 }
 
 // isRequestOf says whether a request is what the kubelet makes of a probe with a
 // User-Agent of its own: the declared headers, Host and Accept, and "Connection:
-// close" of a client that keeps no connection, which others hardly send. Where
-// the application redirects the kubelet, its next request has a Referer.
-func isRequestOf(p *rpc.Probe, target string, headers []*rpc.Header) bool {
-	if len(values(p.Headers, userAgent)) == 0 || p.Target != "" && p.Target != target && len(values(headers, "Referer")) == 0 {
+// close" of a client that keeps no connection, which other clients hardly send.
+// Where the application redirects the kubelet, its next request has a Referer.
+func isRequestOf(p *rpc.Probe, h *http.Head) bool {
+	if !hasUserAgent(p) || p.Target != "" && p.Target != h.Target && len(h.Values("Referer")) == 0 {
 		return false
 	}
-	for _, h := range headers {
-		switch h.Name {
+	for _, header := range h.Headers {
+		switch header.Name {
 		case "Host", "Accept", "Connection", "Accept-Encoding", "Referer":
 		default:
-			if !slices.Contains(values(p.Headers, h.Name), h.Value) {
+			if !slices.Contains(values(p, header.Name), header.Value) {
 				return false
 			}
 		}
 	}
-	for _, h := range p.Headers {
-		if h.Value != "" && !slices.Contains(values(headers, h.Name), h.Value) {
+	for _, declared := range p.Headers {
+		if declared.Value != "" && !slices.Contains(h.Values(textproto.CanonicalMIMEHeaderKey(declared.Name)), declared.Value) {
 			return false
 		}
 	}
-	return p.Hook || slices.Contains(values(headers, "Connection"), "close")
+	return p.Hook || slices.Contains(h.Values("Connection"), "close")
 }
 
-// values are those of the headers of a name.
-func values(headers []*rpc.Header, name string) []string {
+// values are those of the declared headers of a name, which is canonical.
+func values(p *rpc.Probe, name string) []string {
 	var list []string
-	for _, h := range headers {
-		if textproto.CanonicalMIMEHeaderKey(h.Name) == textproto.CanonicalMIMEHeaderKey(name) {
+	for _, h := range p.Headers {
+		if textproto.CanonicalMIMEHeaderKey(h.Name) == name {
 			list = append(list, strings.TrimSpace(h.Value))
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // plain is a probe without headers of its own.
 var plain = []*rpc.Probe{{Target: "/healthz"}}
 
-func TestSniff(t *testing.T) {
+func TestMatchHTTP(t *testing.T) {
 	cases := []struct {
 		first string
 		want  Kind
@@ -40,23 +40,23 @@ func TestSniff(t *testing.T) {
 		{"\x16\x03\x01", Other},
 	}
 	for _, c := range cases {
-		if got := sniffHTTP([]byte(c.first), plain); got != c.want {
-			t.Errorf("sniff(%q) = %v, want %v", c.first, got, c.want)
+		if got := matchHTTP([]byte(c.first), plain); got != c.want {
+			t.Errorf("matchHTTP(%q) = %v, want %v", c.first, got, c.want)
 		}
 	}
 }
 
-// FuzzSniff: what the first bytes have told, more bytes do not change, and
+// FuzzMatchHTTP: what the first bytes have told, more bytes do not change, and
 // net/http sees the same User-Agent in what is taken for a probe.
-func FuzzSniff(f *testing.F) {
+func FuzzMatchHTTP(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1\r\n\r\n"), 30)
 	f.Add([]byte("GET / HTTP/1.0\r\nUser-Agent: curl\r\nUser-Agent: kube-probe/1\r\n\r\n"), 20)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
 		if n < 0 || n > len(b) {
 			return
 		}
-		all := sniffHTTP(b, plain)
-		if early := sniffHTTP(b[:n], plain); early != Unknown && early != all {
+		all := matchHTTP(b, plain)
+		if early := matchHTTP(b[:n], plain); early != Unknown && early != all {
 			t.Errorf("%q is %v, and with more %v", b[:n], early, all)
 		}
 		if r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b))); err == nil && all == Probe && !strings.HasPrefix(r.UserAgent(), "kube-probe/") {
@@ -67,7 +67,7 @@ func FuzzSniff(f *testing.F) {
 
 // A probe with a User-Agent of its own is known by all that the kubelet makes of
 // its declaration.
-func TestSniffDeclared(t *testing.T) {
+func TestMatchDeclared(t *testing.T) {
 	declared := []*rpc.Probe{{Target: "/up?x=1", Headers: []*rpc.Header{{Name: "user-agent", Value: "watchdog/1"}, {Name: "X-Token", Value: "t"}}}}
 	const rest = "Accept: */*\r\nX-Token: t\r\nConnection: close\r\n\r\n"
 	for _, c := range []struct {
@@ -84,7 +84,7 @@ func TestSniffDeclared(t *testing.T) {
 		{"more than the kubelet says", "GET /up?x=1 HTTP/1.1\r\nHost: a\r\nUser-Agent: watchdog/1\r\nCookie: c\r\n" + rest, Other},
 		{"a probe of another port's declaration", "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\n", Probe},
 	} {
-		if got := sniffHTTP([]byte(c.request), declared); got != c.want {
+		if got := matchHTTP([]byte(c.request), declared); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}

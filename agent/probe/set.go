@@ -1,9 +1,9 @@
 // Package probe tells the kubelet's calls to a port, which the pod's spec
-// declares, from those of everybody else. The address that a call comes from
-// decides nothing by itself: callers of a NodePort come from the node's, too.
-// The source, what the spec declares and the first bytes decide together, and
-// in doubt a call is a probe: a caller that reaches the application in place of
-// the laptop is a nuisance, a probe that reaches the laptop restarts the pod.
+// declares, from all other calls. The address that a call comes from decides
+// nothing by itself, since callers of a NodePort have the node's address, too.
+// The address, the declaration and the first bytes decide together. In doubt a
+// call is a probe: a caller that reaches the application in place of the laptop
+// is a nuisance, but a probe that reaches the laptop restarts the pod.
 package probe
 
 import (
@@ -23,8 +23,8 @@ const (
 	Probe
 	// Other: it is not the kubelet.
 	Other
-	// Greet: an HTTP/2 client that says no more before the server does; see
-	// Greeting.
+	// Greet: an HTTP/2 client, which may send no request before it has the
+	// server's SETTINGS. See FirstRequest.
 	Greet
 )
 
@@ -52,14 +52,11 @@ func Of(c *rpc.CapturePort) *Set {
 			s.grpc = true
 		}
 	}
-	if c.HttpProbes && len(s.http) == 0 { // of an older traffic-manager
-		s.http = []*rpc.Probe{{}}
-	}
 	if len(s.http) == 0 && len(s.https) == 0 && !s.tcp && !s.grpc {
 		return nil
 	}
 	if len(s.https) == 0 && !s.tcp && !s.grpc {
-		return s // HTTP tells by itself, wherever it comes from
+		return s // an HTTP probe is known by its request, whatever its address
 	}
 	s.nodes = gateways()
 	for _, text := range c.NodeAddresses {
@@ -76,14 +73,14 @@ type Caller struct {
 	node bool // comes from an address of the node's
 }
 
-// From is a caller with that address.
+// From returns the caller with an address.
 func (s *Set) From(source netip.Addr) Caller {
 	return Caller{s, s != nil && slices.Contains(s.nodes, source.Unmap())}
 }
 
-// Judge says what is known after the first bytes of a connection; over says that
-// no more will come. Then it is Probe or Other.
-func (c Caller) Judge(first []byte, over bool) Kind {
+// Classify says what is known after the first bytes of a connection. If no more
+// bytes will come, which over says, it is Probe or Other.
+func (c Caller) Classify(first []byte, over bool) Kind {
 	if c.set == nil {
 		return Other
 	}
@@ -95,13 +92,13 @@ func (c Caller) Judge(first []byte, over bool) Kind {
 	}
 	kinds := []Kind{Other, Other, Other}
 	if len(c.set.http) > 0 {
-		kinds[0] = sniffHTTP(first, c.set.http)
+		kinds[0] = matchHTTP(first, c.set.http)
 	}
 	if len(c.set.https) > 0 && c.node {
-		kinds[1] = sniffTLS(first, c.set.https)
+		kinds[1] = matchTLS(first, c.set.https)
 	}
 	if c.set.grpc && c.node {
-		kinds[2] = sniffPreface(first)
+		kinds[2] = matchPreface(first)
 	}
 	for _, kind := range []Kind{Probe, Greet, Unknown} {
 		if slices.Contains(kinds, kind) && (kind == Probe || !over) {

@@ -11,14 +11,15 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
 const node, elsewhere = "192.0.2.1", "192.0.2.7"
 
-func judge(c *rpc.CapturePort, from string, first []byte, over bool) Kind {
+func classify(c *rpc.CapturePort, from string, first []byte, over bool) Kind {
 	c.NodeAddresses = []string{node}
-	return Of(c).From(netip.MustParseAddr(from)).Judge(first, over)
+	return Of(c).From(netip.MustParseAddr(from)).Classify(first, over)
 }
 
 func port(kinds ...rpc.Probe_Kind) *rpc.CapturePort {
@@ -45,7 +46,7 @@ func hello(t *testing.T, cfg *tls.Config) []byte {
 	return buf[:n]
 }
 
-func TestJudgeTLS(t *testing.T) {
+func TestClassifyTLS(t *testing.T) {
 	kubelet := hello(t, &tls.Config{NextProtos: []string{"h2", "http/1.1"}})
 	openssl, err := os.ReadFile("testdata/openssl.hello")
 	if err != nil {
@@ -74,18 +75,18 @@ func TestJudgeTLS(t *testing.T) {
 		{"no TLS", https, node, []byte("\x16nonsense that is longer than the head of a record"), false, Other},
 		{"a port that is probed by HTTP", port(rpc.Probe_HTTP), node, kubelet, false, Other},
 	} {
-		if got := judge(c.port, c.from, c.first, c.over); got != c.want {
+		if got := classify(c.port, c.from, c.first, c.over); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 	named := port(rpc.Probe_HTTPS)
 	named.Probes[0].Host = "quote.shop"
-	if got := judge(named, node, hello(t, &tls.Config{ServerName: "quote.shop"}), false); got != Probe {
+	if got := classify(named, node, hello(t, &tls.Config{ServerName: "quote.shop"}), false); got != Probe {
 		t.Errorf("a probe that names a server: %v", got)
 	}
 }
 
-func TestJudgeSilence(t *testing.T) {
+func TestClassifySilence(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		port *rpc.CapturePort
@@ -100,52 +101,32 @@ func TestJudgeSilence(t *testing.T) {
 		{"HTTP, from anywhere", port(rpc.Probe_HTTP), elsewhere, false, Unknown},
 		{"gRPC", port(rpc.Probe_GRPC), node, false, Unknown},
 		{"gRPC from a pod", port(rpc.Probe_GRPC), elsewhere, false, Other},
-		{"an older traffic-manager", &rpc.CapturePort{HttpProbes: true}, elsewhere, false, Unknown},
 	} {
-		if got := judge(c.port, c.from, nil, c.over); got != c.want {
+		if got := classify(c.port, c.from, nil, c.over); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 	if Of(port()) != nil {
 		t.Error("a port without probes has some")
 	}
-	if got := Of(port()).From(netip.MustParseAddr(node)).Judge([]byte("GET"), false); got != Other {
+	if got := Of(port()).From(netip.MustParseAddr(node)).Classify([]byte("GET"), false); got != Other {
 		t.Errorf("a port without probes: %v", got)
 	}
 }
 
-func TestJudgePreface(t *testing.T) {
+func TestClassifyPreface(t *testing.T) {
 	grpc, preface := port(rpc.Probe_GRPC, rpc.Probe_TCP), []byte(http2.ClientPreface)
-	if got := judge(grpc, node, preface[:5], false); got != Unknown {
+	if got := classify(grpc, node, preface[:5], false); got != Unknown {
 		t.Errorf("half a preface: %v", got)
 	}
-	if got := judge(grpc, node, append(slices.Clone(preface), Settings()...), false); got != Greet {
+	if got := classify(grpc, node, append(slices.Clone(preface), http.Settings()...), false); got != Greet {
 		t.Errorf("a preface: %v", got)
 	}
-	if got := judge(grpc, elsewhere, preface, false); got != Other {
+	if got := classify(grpc, elsewhere, preface, false); got != Other {
 		t.Errorf("a preface from a pod: %v", got)
 	}
-	if got := judge(grpc, node, []byte("PRICE"), false); got != Other {
+	if got := classify(grpc, node, []byte("PRICE"), false); got != Other {
 		t.Errorf("no preface: %v", got)
-	}
-}
-
-// Only the one answer is taken out, however the bytes are cut.
-func TestAckFilter(t *testing.T) {
-	ack := make2(http2.FrameSettings, http2.FlagSettingsAck)
-	data := append([]byte{0, 0, 9, byte(http2.FrameData), 0, 0, 0, 0, 1}, ack...) // looks like one within
-	before := slices.Concat([]byte(http2.ClientPreface), Settings(), data)
-	after := slices.Concat(data, ack)
-	all, want := slices.Concat(before, ack, after), string(slices.Concat(before, after))
-	for size := 1; size <= len(all); size++ {
-		f := NewAckFilter()
-		var got []byte
-		for piece := range slices.Chunk(all, size) {
-			got = f.Feed(got, piece)
-		}
-		if string(got) != want || !f.Done() {
-			t.Fatalf("in pieces of %d: %q", size, got)
-		}
 	}
 }
 
@@ -162,13 +143,13 @@ func TestGateways(t *testing.T) {
 	}
 }
 
-func FuzzJudge(f *testing.F) {
+func FuzzClassify(f *testing.F) {
 	f.Add([]byte(http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"))
 	f.Add([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		kind := judge(port(rpc.Probe_HTTP, rpc.Probe_HTTPS, rpc.Probe_TCP, rpc.Probe_GRPC), node, b, false)
+		kind := classify(port(rpc.Probe_HTTP, rpc.Probe_HTTPS, rpc.Probe_TCP, rpc.Probe_GRPC), node, b, false)
 		if kind == Greet {
-			Greeting(b)
+			FirstRequest(b)
 		}
 		if _, err := parseHello(b); err == nil && len(b) == 0 {
 			t.Error(errors.New("nothing is a ClientHello"))

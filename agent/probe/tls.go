@@ -12,9 +12,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// extensions of a ClientHello that Go's crypto/tls, and so the kubelet, does not
-// send: curl and other programs with OpenSSL or GnuTLS send the first, browsers
-// others. Callers of a NodePort by its address are known by them.
+// foreign are extensions of a ClientHello that Go's crypto/tls, and so the
+// kubelet, does not send. Curl and other programs with OpenSSL or GnuTLS send the
+// first, browsers others. They tell other callers of a NodePort from the kubelet.
 var foreign = []uint16{
 	22,    // encrypt_then_mac
 	17,    // status_request_v2
@@ -24,10 +24,10 @@ var foreign = []uint16{
 	17613, // the same, newer
 }
 
-// sniffTLS looks for the ClientHello of the kubelet: it calls an address, so it
-// names no server unless the spec does, and offers HTTP/2 and HTTP/1.1 (as a
-// lifecycle hook: nothing).
-func sniffTLS(b []byte, declared []*rpc.Probe) Kind {
+// matchTLS looks for a ClientHello of the kubelet. The kubelet calls an address, so
+// it names no server unless the spec does. A probe offers HTTP/2 and HTTP/1.1 by
+// ALPN, a lifecycle hook offers nothing.
+func matchTLS(b []byte, declared []*rpc.Probe) Kind {
 	const handshake = 22
 	if len(b) > 0 && b[0] != handshake {
 		return Other
@@ -48,8 +48,8 @@ func sniffTLS(b []byte, declared []*rpc.Probe) Kind {
 	return Probe
 }
 
-// isGrease says that an extension stands for none (RFC 8701); browsers send
-// such.
+// isGrease says that an extension is a reserved one without a meaning (RFC 8701),
+// as browsers send.
 func isGrease(e uint16) bool { return e&0x0f0f == 0x0a0a && e>>8 == e&0xff }
 
 // errParsed ends the handshake that reads a ClientHello.

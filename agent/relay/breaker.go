@@ -9,9 +9,9 @@ import (
 // trialEvery is how often something that failed is tried again.
 const trialEvery = time.Second
 
-// breaker remembers what failed, so that only one flow in a while waits for it
-// and the others pass by. What is only slow, because much is asked of it at
-// once, has not failed.
+// breaker is a circuit breaker: it remembers which relays and sessions failed, so
+// that only one flow in a while waits for them, and all others go elsewhere at
+// once. One that is merely slow under load has not failed.
 type breaker struct {
 	mu     sync.Mutex
 	failed map[string]time.Time // to the next trial
@@ -52,8 +52,8 @@ func (b *breaker) succeed(key string, now time.Time) {
 	b.worked[key] = now
 }
 
-// fail says that what was begun at a time did not succeed. It returns false if
-// something else did meanwhile: then this one was unlucky, and others may try.
+// fail says that an attempt which began at a time did not succeed. It returns
+// false if another attempt has succeeded since then: the key has not failed.
 func (b *breaker) fail(key string, begun, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

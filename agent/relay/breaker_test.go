@@ -39,18 +39,17 @@ func TestBreaker(t *testing.T) {
 }
 
 func TestSameOwner(t *testing.T) {
-	a := &Route{UID: "1", Session: "s", Relays: []string{"x"}}
+	a := &Owner{UID: "1", Session: "s", Relays: []string{"x"}}
 	for _, c := range []struct {
-		other *Route
+		other *Owner
 		want  bool
 	}{
-		{&Route{UID: "1", Session: "s"}, true},
-		{&Route{UID: "2", Session: "s"}, false},
-		{&Route{UID: "1", Session: "t"}, false},
-		{nil, false},
+		{&Owner{UID: "1", Session: "s"}, true},
+		{&Owner{UID: "2", Session: "s"}, false},
+		{&Owner{UID: "1", Session: "t"}, false},
 	} {
-		if got := a.SameOwner(c.other); got != c.want {
-			t.Errorf("SameOwner(%+v) = %v", c.other, got)
+		if got := a.Same(c.other); got != c.want {
+			t.Errorf("Same(%+v) = %v", c.other, got)
 		}
 	}
 }

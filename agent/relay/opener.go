@@ -11,11 +11,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
-const (
-	// patience is how long a caller may wait for the laptop's verdict before
-	// the application is asked instead.
-	patience = 2 * time.Second
-)
+// patience is how long a caller may wait for the laptop's verdict before the
+// application is asked instead.
+const patience = 2 * time.Second
 
 // VerdictError is a relay's answer other than tunnel.Accepted.
 type VerdictError struct {
@@ -23,87 +21,70 @@ type VerdictError struct {
 	Verdict tunnel.Verdict
 }
 
-// Error says who answered what.
+// Error names the relay and its answer.
 func (e *VerdictError) Error() string {
 	return fmt.Sprintf("relay %s: %s", e.Relay, e.Verdict)
 }
 
-// Way is what a pooled connection leads to: a relay, or through it, by a line,
-// a session.
-type Way struct {
-	Relay string
-	// Line is zero for a connection on which the relay takes flows of any
-	// session.
-	Line tunnel.LineRequest
-}
-
-// lineTo is the way of an intercept's flows through a relay.
-func lineTo(addr string, r *Route) Way {
-	return Way{addr, tunnel.LineRequest{Session: r.Session, Intercept: r.Intercept, InterceptUID: r.UID}}
-}
-
-// Dial makes one connection, ready for an Open frame.
-type Dial func(context.Context, Way) (tunnel.Stream, error)
-
-// session is the breaker's key.
-func (w Way) session() string { return w.Relay + " " + w.Line.Session }
-
 // Opener opens flows. Its methods may be called concurrently.
 type Opener struct {
-	dial    Dial
+	dial    dial
 	ctx     context.Context
 	breaker breaker
-	turns   chan struct{} // one element per handshake under way
+	slots   chan struct{} // one element per handshake under way
 
 	mu    sync.Mutex
-	pools map[Way]*tunnel.WarmPool
+	pools map[upstream]*tunnel.WarmPool
 }
 
-// NewOpener returns an Opener whose background work ends with ctx.
-func NewOpener(ctx context.Context, dial Dial) *Opener {
-	return &Opener{ctx: ctx, dial: dial, pools: map[Way]*tunnel.WarmPool{}, turns: make(chan struct{}, handshakes)}
+// NewOpener returns an Opener that dials as this identity. Its background work ends
+// with ctx.
+func NewOpener(ctx context.Context, id Identity) *Opener { return newOpener(ctx, dialer(id)) }
+
+func newOpener(ctx context.Context, d dial) *Opener {
+	return &Opener{ctx: ctx, dial: d, pools: map[upstream]*tunnel.WarmPool{}, slots: make(chan struct{}, handshakes)}
 }
 
-// Keep holds warm connections for these routes and for no other.
-func (o *Opener) Keep(routes []*Route) {
-	wanted := map[Way]bool{}
-	for _, r := range routes {
-		for _, addr := range r.Relays {
-			wanted[Way{Relay: addr}] = true
-			wanted[lineTo(addr, r)] = true
+// Keep holds warm connections for these owners and for no others.
+func (o *Opener) Keep(owners []Owner) {
+	wanted := map[upstream]bool{}
+	for _, owner := range owners {
+		for _, addr := range owner.Relays {
+			wanted[upstream{relay: addr}] = true
+			wanted[owner.line(addr)] = true
 		}
 	}
 	var gone []*tunnel.WarmPool
 	o.mu.Lock()
-	for w, p := range o.pools {
-		if !wanted[w] {
+	for u, p := range o.pools {
+		if !wanted[u] {
 			gone = append(gone, p)
-			delete(o.pools, w)
+			delete(o.pools, u)
 		}
 	}
-	for w := range wanted {
-		if o.pools[w] == nil {
-			o.pools[w] = tunnel.NewWarmPool(o.ctx, func(ctx context.Context) (tunnel.Stream, error) { return o.fresh(ctx, w) })
+	for u := range wanted {
+		if o.pools[u] == nil {
+			o.pools[u] = tunnel.NewWarmPool(o.ctx, func(ctx context.Context) (tunnel.Stream, error) { return o.fresh(ctx, u) })
 		}
 	}
 	o.mu.Unlock()
 	o.breaker.retain(func(key string) bool {
 		addr, _, _ := strings.Cut(key, " ")
-		return wanted[Way{Relay: addr}]
+		return wanted[upstream{relay: addr}]
 	})
 	for _, p := range gone {
 		p.Close()
 	}
 }
 
-// Open asks the route's relays, one after the other, to take the flow, and
-// returns the stream once one accepted. The answers Refused and TimedOut are
+// Open asks the owner's relays, one after the other, to take the flow, and
+// returns the stream once one of them accepts. The answers Refused and TimedOut are
 // final: the laptop was reached.
-func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.Stream, error) {
-	open.Intercept, open.InterceptUID, open.Session = r.Intercept, r.UID, r.Session
+func (o *Opener) Open(ctx context.Context, owner *Owner, open *tunnel.Open) (tunnel.Stream, error) {
+	open.Intercept, open.InterceptUID, open.Session = owner.Intercept, owner.UID, owner.Session
 	failed := ErrNoRelay
-	for _, addr := range r.Relays {
-		line := lineTo(addr, r)
+	for _, addr := range owner.Relays {
+		line := owner.line(addr)
 		ok, trial := o.breaker.allow(addr, time.Now())
 		if !ok {
 			continue
@@ -128,11 +109,11 @@ func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.
 	return nil, failed
 }
 
-// ask opens the flow at one relay and keeps the breaker's books.
-func (o *Opener) ask(ctx context.Context, line Way, trial bool, open *tunnel.Open) (tunnel.Stream, error) {
-	addr, session := line.Relay, line.session()
+// ask opens the flow at one relay, and tells the breaker what came of it.
+func (o *Opener) ask(ctx context.Context, line upstream, trial bool, open *tunnel.Open) (tunnel.Stream, error) {
+	addr, session := line.relay, line.session()
 	for {
-		s, way, warm, err := o.connect(ctx, line, trial)
+		s, via, warm, err := o.connect(ctx, line, trial)
 		if err != nil {
 			return nil, err
 		}
@@ -143,11 +124,11 @@ func (o *Opener) ask(ctx context.Context, line Way, trial bool, open *tunnel.Ope
 		if err == nil {
 			o.breaker.succeed(addr, time.Now())
 			o.breaker.succeed(session, time.Now())
-			o.reuse(way, s)
+			o.reuse(via, s)
 			if v == tunnel.Accepted {
 				return s, nil
 			}
-			if f, ok := s.(*tunnel.FlowConn); ok && way.Line.Session != "" {
+			if f, ok := s.(*tunnel.FlowConn); ok && via.line.Session != "" {
 				f.Refused()
 			}
 			s.Close()
@@ -155,7 +136,7 @@ func (o *Opener) ask(ctx context.Context, line Way, trial bool, open *tunnel.Ope
 		}
 		s.Reset()
 		if warm && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
-			continue // it was stale; a fresh one tells
+			continue // a stale connection says nothing about the relay, a fresh one does
 		}
 		if ctx.Err() == nil {
 			o.breaker.fail(session, begun, time.Now())
@@ -165,14 +146,14 @@ func (o *Opener) ask(ctx context.Context, line Way, trial bool, open *tunnel.Ope
 }
 
 // reuse makes the pool take the connection back once the flow has ended well.
-func (o *Opener) reuse(w Way, s tunnel.Stream) {
+func (o *Opener) reuse(u upstream, s tunnel.Stream) {
 	f, ok := s.(interface{ OnIdle(func(tunnel.Stream)) })
 	if !ok {
 		return
 	}
 	f.OnIdle(func(s tunnel.Stream) {
 		o.mu.Lock()
-		p := o.pools[w]
+		p := o.pools[u]
 		o.mu.Unlock()
 		if p == nil || !p.Put(s) {
 			s.Close()

@@ -39,10 +39,10 @@ func newReplica(t *testing.T, answer func(*net.TCPConn)) *replica {
 
 func (r *replica) addr() string { return r.ln.Addr().String() }
 
-func (r *replica) dial(ctx context.Context, w Way) (tunnel.Stream, error) {
+func (r *replica) dial(ctx context.Context, u upstream) (tunnel.Stream, error) {
 	r.dials.Add(1)
 	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", w.Relay)
+	c, err := d.DialContext(ctx, "tcp", u.relay)
 	if err != nil {
 		return nil, err
 	}
@@ -68,12 +68,12 @@ func eventually(t *testing.T, what string, cond func() bool) {
 }
 
 func (o *Opener) warm(addr string) int {
-	return o.idle(Way{Relay: addr, Line: tunnel.LineRequest{Session: "s"}})
+	return o.idle(upstream{relay: addr, line: tunnel.LineRequest{Session: "s"}})
 }
 
-func (o *Opener) idle(w Way) int {
+func (o *Opener) idle(u upstream) int {
 	o.mu.Lock()
-	p := o.pools[w]
+	p := o.pools[u]
 	o.mu.Unlock()
 	return p.Idle()
 }
@@ -82,12 +82,12 @@ func TestOpenTakesWarmConnections(t *testing.T) {
 	r := newReplica(t, saying(tunnel.Accepted))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	o := NewOpener(ctx, r.dial)
-	o.Keep([]*Route{{Relays: []string{r.addr()}, Session: "s"}})
+	o := newOpener(ctx, r.dial)
+	o.Keep([]Owner{{Relays: []string{r.addr()}, Session: "s"}})
 	defer o.Keep(nil)
 	eventually(t, "pool is full", func() bool { return o.warm(r.addr()) == tunnel.WarmEach })
 	before := r.dials.Load()
-	s, err := o.Open(ctx, &Route{Relays: []string{r.addr()}, Session: "s"}, &tunnel.Open{})
+	s, err := o.Open(ctx, &Owner{Relays: []string{r.addr()}, Session: "s"}, &tunnel.Open{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,11 +108,11 @@ func TestOpenAfterStaleConnections(t *testing.T) {
 		}
 		saying(tunnel.Accepted)(c)
 	})
-	o := NewOpener(t.Context(), r.dial)
-	o.Keep([]*Route{{Relays: []string{r.addr()}, Session: "s"}})
+	o := newOpener(t.Context(), r.dial)
+	o.Keep([]Owner{{Relays: []string{r.addr()}, Session: "s"}})
 	defer o.Keep(nil)
 	eventually(t, "pool is full", func() bool { return o.warm(r.addr()) == tunnel.WarmEach })
-	s, err := o.Open(t.Context(), &Route{Relays: []string{r.addr()}, Session: "s"}, &tunnel.Open{})
+	s, err := o.Open(t.Context(), &Owner{Relays: []string{r.addr()}, Session: "s"}, &tunnel.Open{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,13 +122,13 @@ func TestOpenAfterStaleConnections(t *testing.T) {
 func TestOpenGoesOnToTheNextRelay(t *testing.T) {
 	none, good := newReplica(t, saying(tunnel.NoSession)), newReplica(t, saying(tunnel.Accepted))
 	refusing := newReplica(t, saying(tunnel.Refused))
-	o := NewOpener(t.Context(), good.dial)
-	s, err := o.Open(t.Context(), &Route{Relays: []string{"127.0.0.1:1", none.addr(), good.addr()}}, &tunnel.Open{})
+	o := newOpener(t.Context(), good.dial)
+	s, err := o.Open(t.Context(), &Owner{Relays: []string{"127.0.0.1:1", none.addr(), good.addr()}}, &tunnel.Open{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	_, err = o.Open(t.Context(), &Route{Relays: []string{refusing.addr(), good.addr()}}, &tunnel.Open{})
+	_, err = o.Open(t.Context(), &Owner{Relays: []string{refusing.addr(), good.addr()}}, &tunnel.Open{})
 	var v *VerdictError
 	if !errors.As(err, &v) || v.Verdict != tunnel.Refused {
 		t.Errorf("a refusal is final, got %v", err)
@@ -140,17 +140,17 @@ func TestOpenPassesByWhatHangs(t *testing.T) {
 	hold := make(chan struct{})
 	defer close(hold)
 	silent := newReplica(t, func(*net.TCPConn) { <-hold })
-	o := NewOpener(t.Context(), silent.dial)
-	route := &Route{Relays: []string{silent.addr()}, Session: "s"}
+	o := newOpener(t.Context(), silent.dial)
+	owner := &Owner{Relays: []string{silent.addr()}, Session: "s"}
 	start := time.Now()
-	if _, err := o.Open(t.Context(), route, &tunnel.Open{}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := o.Open(t.Context(), owner, &tunnel.Open{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
 	if d := time.Since(start); d < patience || d > 2*patience {
 		t.Errorf("the first flow waited %v", d)
 	}
 	start = time.Now()
-	if _, err := o.Open(t.Context(), route, &tunnel.Open{}); !errors.Is(err, ErrSilent) {
+	if _, err := o.Open(t.Context(), owner, &tunnel.Open{}); !errors.Is(err, ErrSilent) {
 		t.Error(err)
 	}
 	if d := time.Since(start); d > patience/2 {
@@ -161,31 +161,31 @@ func TestOpenPassesByWhatHangs(t *testing.T) {
 // A line is taken if there is one at once; else the relay is asked.
 func TestOpenPrefersLines(t *testing.T) {
 	r := newReplica(t, saying(tunnel.Accepted))
-	route := &Route{Relays: []string{r.addr()}, Session: "s", Intercept: "shop/quote", UID: "i"}
+	owner := &Owner{Relays: []string{r.addr()}, Session: "s", Intercept: "shop/quote", UID: "i"}
 	var lines, relays atomic.Int32
 	var refuse atomic.Bool
-	o := NewOpener(t.Context(), func(ctx context.Context, w Way) (tunnel.Stream, error) {
-		if w == (Way{Relay: r.addr()}) {
+	o := newOpener(t.Context(), func(ctx context.Context, u upstream) (tunnel.Stream, error) {
+		if u == (upstream{relay: r.addr()}) {
 			relays.Add(1)
-			return r.dial(ctx, w)
+			return r.dial(ctx, u)
 		}
-		if w.Line != (tunnel.LineRequest{Session: "s", Intercept: "shop/quote", InterceptUID: "i"}) {
-			t.Errorf("a line to %+v", w.Line)
+		if u.line != (tunnel.LineRequest{Session: "s", Intercept: "shop/quote", InterceptUID: "i"}) {
+			t.Errorf("a line to %+v", u.line)
 		}
 		if refuse.Load() {
 			return nil, &tunnel.NoLineError{Verdict: tunnel.NoLine}
 		}
 		lines.Add(1)
-		return r.dial(ctx, w)
+		return r.dial(ctx, u)
 	})
-	o.Keep([]*Route{route})
+	o.Keep([]Owner{*owner})
 	defer o.Keep(nil)
 	eventually(t, "lines and connections are warm", func() bool {
-		return o.idle(lineTo(r.addr(), route)) == tunnel.WarmEach && o.idle(Way{Relay: r.addr()}) == tunnel.WarmEach
+		return o.idle(owner.line(r.addr())) == tunnel.WarmEach && o.idle(upstream{relay: r.addr()}) == tunnel.WarmEach
 	})
 	refuse.Store(true)
 	for range tunnel.WarmEach + 1 {
-		s, err := o.Open(t.Context(), route, &tunnel.Open{})
+		s, err := o.Open(t.Context(), owner, &tunnel.Open{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,19 +203,19 @@ func TestOpenPrefersLines(t *testing.T) {
 func TestOpenGoesThroughABurst(t *testing.T) {
 	r := newReplica(t, saying(tunnel.Accepted))
 	var late atomic.Int32
-	o := NewOpener(t.Context(), func(ctx context.Context, w Way) (tunnel.Stream, error) {
+	o := newOpener(t.Context(), func(ctx context.Context, u upstream) (tunnel.Stream, error) {
 		if late.Add(1) == 1 { // the first
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
-		return r.dial(ctx, w)
+		return r.dial(ctx, u)
 	})
-	route := &Route{Relays: []string{r.addr()}, Session: "s"}
+	owner := &Owner{Relays: []string{r.addr()}, Session: "s"}
 	errs := make(chan error)
 	const flows = 50
 	for range flows {
 		go func() {
-			s, err := o.Open(t.Context(), route, &tunnel.Open{})
+			s, err := o.Open(t.Context(), owner, &tunnel.Open{})
 			if err == nil {
 				s.Close()
 			}

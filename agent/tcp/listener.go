@@ -1,6 +1,5 @@
-// Package tcp serves the TCP connections of one port of the application, which
-// were led to the agent: to the laptop where it takes them, else to the
-// application.
+// Package tcp accepts the TCP connections for one port of the application that reach
+// the agent, and keeps track of them, so that it can reset them.
 package tcp
 
 import (
@@ -11,121 +10,91 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
-	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
-// acceptPause is the wait after a failed accept, which means that descriptors or
-// memory ran out.
-const acceptPause = 50 * time.Millisecond
+const (
+	// acceptPause is the wait after a failed accept, which means that descriptors
+	// or memory ran out.
+	acceptPause = 50 * time.Millisecond
+	// lastResets is how long Close waits for connections that it has reset.
+	lastResets = 2 * time.Second
+)
 
-// Config is what a Listener needs to know of the way that callers come.
+// Config is how callers reach a Listener.
 type Config struct {
-	// Port is the application's number.
-	Port uint16
 	// At is the agent's port; 0 takes any.
 	At uint16
-	// Dialled is where a caller meant to come to, the application's address and
-	// number. It is false for who found the agent's port by itself, where nobody is
-	// served.
-	Dialled func(*net.TCPConn) (netip.AddrPort, bool)
-	// Dial reaches the application there.
-	Dial func(context.Context, netip.AddrPort) (*net.TCPConn, error)
-	// Settle is how long Close goes on accepting: connections whose handshake was
-	// under way still come.
+	// Dialed is where a caller meant to connect to, the application's address and
+	// number. It is false for a caller that dialed the agent's port itself, which is
+	// not served.
+	Dialed func(*net.TCPConn) (netip.AddrPort, bool)
+	// Settle is how long Close goes on accepting, for connections whose handshake
+	// is under way.
 	Settle time.Duration
 }
 
-// target is where new connections go, and who counts them.
-type target struct {
-	route    *relay.Route // nil: the application
-	counters *relay.Counters
-	ctx      context.Context // ends when the route's owner leaves
-	cancel   context.CancelFunc
-}
-
-// Listener takes the connections of one port. It can reset all that it has
-// passed on.
+// Listener takes the connections of one port.
 type Listener struct {
-	cfg    Config
-	opener *relay.Opener
-	log    *slog.Logger
-	book   capture.ProbeBook
-	ln     *net.TCPListener
-	ctx    context.Context
-	target atomic.Pointer[target]
+	to   *forward.Port
+	cfg  Config
+	log  *slog.Logger
+	book capture.ProofBook
+	ln   *net.TCPListener
 
 	mu    sync.Mutex
-	flows map[*flow]struct{}
+	flows map[*forward.Flow]struct{}
 	over  bool // no more flows
 
 	live    sync.WaitGroup // connections being served
 	serving sync.WaitGroup // the accept loop
-	firsts  sync.Pool
 }
 
-// flow is a live connection of a caller.
-type flow struct {
-	caller, other tunnel.Stream
-	route         *relay.Route // nil: the application has it
-	count         func(in, out int)
-}
-
-// Listen begins to take connections. Until a route is set they go to the
-// application.
-func Listen(ctx context.Context, cfg Config, opener *relay.Opener, log *slog.Logger) (*Listener, error) {
+// Listen begins to take connections.
+func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger) (*Listener, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false) // such a socket does not tell the original destination
 	ln, err := lc.Listen(ctx, "tcp", fmt.Sprintf(":%d", cfg.At))
 	if err != nil {
-		return nil, fmt.Errorf("listen for port %d: %w", cfg.Port, err)
+		return nil, fmt.Errorf("listen for port %d: %w", to.Number(), err)
 	}
 	l := &Listener{
-		cfg: cfg, opener: opener, log: log.With("port", cfg.Port, "protocol", "TCP"),
-		ln: ln.(*net.TCPListener), ctx: ctx, flows: map[*flow]struct{}{},
+		to: to, cfg: cfg, log: log.With("port", to.Number(), "protocol", "TCP"),
+		ln: ln.(*net.TCPListener), flows: map[*forward.Flow]struct{}{},
 	}
-	l.firsts.New = func() any { return new([maxFirst]byte) }
-	l.target.Store(&target{cancel: func() {}})
 	l.serving.Go(l.accept)
 	return l, nil
 }
 
-// Port is the port that callers must be led to.
-func (l *Listener) Port() uint16 { return l.ln.Addr().(*net.TCPAddr).AddrPort().Port() }
+// Agent is the agent's port, which callers must be brought to.
+func (l *Listener) Agent() uint16 { return l.ln.Addr().(*net.TCPAddr).AddrPort().Port() }
 
-// Book is where probes of this listener are noted.
-func (l *Listener) Book() *capture.ProbeBook { return &l.book }
+// Book is where the agent's own test connections to this listener are noted.
+func (l *Listener) Book() *capture.ProofBook { return &l.book }
 
-// Route sets where connections go from now on, nil to the application. Those of
-// the same owner that are live go on, and so do the application's; others that
-// the laptop has are reset, so that their callers come anew. It is not safe for
+// Route makes the routes those of c; nil gives everything to the application.
+// Connections go on whose owner still has a route, and so do the application's.
+// All others are reset, so that their callers connect anew. It is not safe for
 // concurrent use.
-func (l *Listener) Route(r *relay.Route, c *relay.Counters) {
-	old, now := l.target.Load(), &target{route: r, counters: c}
-	if r.SameOwner(old.route) {
-		now.ctx, now.cancel = old.ctx, old.cancel
-		l.target.Store(now)
-		return
-	}
-	now.ctx, now.cancel = context.WithCancel(l.ctx)
-	l.target.Store(now)
-	old.cancel()
-	l.reset(func(f *flow) bool { return f.route != nil && !f.route.SameOwner(r) })
+func (l *Listener) Route(c *rpc.CapturePort) {
+	l.to.Set(c)
+	l.reset((*forward.Flow).Left)
 }
 
+// Report puts the counts of a route into its report.
+func (l *Listener) Report(r *rpc.RouteReport) { l.to.Report(r) }
+
 // Leave gives everything back to the application.
-func (l *Listener) Leave() { l.Route(nil, nil) }
+func (l *Listener) Leave() { l.Route(nil) }
 
 // EndApplication resets the connections that the application has, so that their
-// callers come anew.
-func (l *Listener) EndApplication() { l.reset(func(f *flow) bool { return f.route == nil }) }
-
-// lastResets is how long Close waits for connections that it has reset.
-const lastResets = 2 * time.Second
+// callers connect anew.
+func (l *Listener) EndApplication() { l.reset(func(f *forward.Flow) bool { return !f.Routed() }) }
 
 // Close stops accepting, and waits until no connection is left. Those that are
 // left when ctx ends are reset.
@@ -148,7 +117,7 @@ func (l *Listener) Close(ctx context.Context) {
 	l.mu.Lock()
 	l.over = true
 	l.mu.Unlock()
-	l.reset(func(*flow) bool { return true })
+	l.reset(func(*forward.Flow) bool { return true })
 	t.Reset(lastResets)
 	select {
 	case <-idle:
@@ -171,30 +140,57 @@ func (l *Listener) accept() {
 	}
 }
 
-// adopt books a flow; false when its owner has left meanwhile.
-func (l *Listener) adopt(f *flow) bool {
+// serve serves one connection until its end.
+func (l *Listener) serve(c *net.TCPConn) {
+	source := capture.Unmap(c.RemoteAddr().(*net.TCPAddr).AddrPort())
+	if nonce, ok := l.book.Answer(source); ok {
+		c.Write(nonce) // the prober sees what goes wrong
+		c.Close()
+		return
+	}
+	dialed, ok := l.cfg.Dialed(c)
+	if !ok {
+		tunnel.NewTCP(c).Reset()
+		return
+	}
+	f := l.to.Connect(c, source, dialed)
+	if f == nil {
+		tunnel.NewTCP(c).Reset()
+		return
+	}
+	if !l.track(f) {
+		f.Reset()
+		return
+	}
+	defer l.untrack(f)
+	if err := f.Pipe(); err != nil {
+		l.log.Debug("connection broke", "source", source, "error", err)
+	}
+}
+
+// track keeps a flow in mind; false if it is to be reset at once.
+func (l *Listener) track(f *forward.Flow) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || f.route != nil && !f.route.SameOwner(l.target.Load().route) {
+	if l.over || f.Left() {
 		return false
 	}
 	l.flows[f] = struct{}{}
 	return true
 }
 
-func (l *Listener) release(f *flow) {
+func (l *Listener) untrack(f *forward.Flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.flows, f)
 }
 
-func (l *Listener) reset(which func(*flow) bool) {
+func (l *Listener) reset(which func(*forward.Flow) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for f := range l.flows {
 		if which(f) {
-			f.caller.Reset()
-			f.other.Reset()
+			f.Reset()
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
@@ -14,26 +14,26 @@ const (
 	idleTime = 60 * time.Second
 	// maxFirst is the largest datagram that travels with the open.
 	maxFirst = 16 << 10
-	// away is how long a flow that the application has stays there before the
-	// laptop is asked again.
-	away = 10 * time.Second
+	// askAgain is how long the application has a flow that the laptop refused
+	// before the laptop is asked again.
+	askAgain = 10 * time.Second
 	// refusal is how long the laptop may take to say that its port is closed.
 	refusal = 3 * time.Second
 )
 
 // flow is the datagrams of one source.
 type flow struct {
-	key    key
-	target *target
-	in     chan []byte
-	ctx    context.Context
-	end    context.CancelFunc
-	idle   *time.Timer  // ends the flow
-	last   atomic.Int64 // when a datagram moved, in Unix nanoseconds
+	key   key
+	route *forward.Route // nil: the application has it
+	in    chan []byte
+	ctx   context.Context
+	end   context.CancelFunc
+	idle  *time.Timer  // ends the flow
+	last  atomic.Int64 // when a datagram moved, in Unix nanoseconds
 }
 
-func newFlow(ctx context.Context, k key, t *target) *flow {
-	f := &flow{key: k, target: t, in: make(chan []byte, queue)}
+func newFlow(ctx context.Context, k key, r *forward.Route) *flow {
+	f := &flow{key: k, route: r, in: make(chan []byte, queue)}
 	f.ctx, f.end = context.WithCancel(ctx)
 	f.last.Store(time.Now().UnixNano())
 	f.idle = time.AfterFunc(idleTime, f.end)
@@ -48,10 +48,10 @@ func (f *flow) alive() {
 
 func (f *flow) moved(in, out int) {
 	f.alive()
-	f.target.counters.Moved(in, out)
+	f.route.Moved(in, out)
 }
 
-// serve leads a flow to its end.
+// serve serves a flow until its end.
 func (l *Listener) serve(f *flow) {
 	defer l.forget(f)
 	defer f.idle.Stop()
@@ -60,34 +60,30 @@ func (l *Listener) serve(f *flow) {
 	if !ok {
 		return
 	}
-	r := f.target.route
-	if r == nil { // nothing is intercepted
-		l.toApplication(f, first)
-		return
-	}
-	err := relay.ErrAway
-	if len(r.Relays) > 0 {
-		var laptop tunnel.Stream
-		open := &tunnel.Open{Protocol: tunnel.UDP, Port: l.port, Source: f.key.source}
-		if len(first) <= maxFirst {
-			open.First = first
-		}
-		if laptop, err = l.opener.Open(f.ctx, r, open); err == nil {
-			if broke := l.toLaptop(f, laptop, first, open.First != nil); broke != nil {
-				err = notTaken(broke)
-			}
-		}
-		if err == nil || f.ctx.Err() != nil {
-			return
-		}
-		if r.NoFallback {
-			f.target.counters.Missed(err)
+	if f.route != nil {
+		err := l.laptop(f, first)
+		if err == nil || f.ctx.Err() != nil || !l.to.FallsBack(f.route, err) {
 			return
 		}
 	}
-	f.target.counters.Missed(err)
-	l.log.Debug("laptop did not take the datagrams, the application does", "source", f.key.source, "error", err)
 	l.toApplication(f, first)
+}
+
+// laptop lets the route's laptop have a flow that began with first. The error says
+// why the laptop did not get the datagrams.
+func (l *Listener) laptop(f *flow, first []byte) error {
+	open := &tunnel.Open{Protocol: tunnel.UDP, Source: f.key.source}
+	if len(first) <= maxFirst {
+		open.First = first
+	}
+	laptop, err := l.to.Open(f.ctx, f.route, open)
+	if err != nil {
+		return err
+	}
+	if broke := l.toLaptop(f, laptop, first, open.First != nil); broke != nil {
+		return notTaken(broke)
+	}
+	return nil
 }
 
 // next waits for a datagram of the flow; false when the flow ended.

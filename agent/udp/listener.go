@@ -1,6 +1,5 @@
-// Package udp serves the redirected datagrams of one captured port. Datagrams of
-// one source are a flow: it goes to the laptop where that takes it, else to the
-// application.
+// Package udp receives the datagrams for one port of the application that reach the
+// agent. Datagrams of one source are a flow, which goes where the port's routes say.
 package udp
 
 import (
@@ -13,122 +12,100 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/kubectl-intercept/kubectl-intercept/agent/app"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
-	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
 const (
-	// maxFlows bounds the sources that are served at once. One more ends a flow
-	// that has been quiet for long: the quietest of so many that are looked at.
+	// maxFlows bounds the sources that are served at once. One more ends the
+	// quietest of as many flows as compared says.
 	maxFlows = 4096
-	looked   = 32
-	// queue bounds the datagrams that wait for one flow.
+	compared = 32
+	// queue bounds the datagrams that wait in one flow.
 	queue = 64
 	// maxQueued bounds the bytes that wait for all flows together.
 	maxQueued = 4 << 20
 )
 
-// target is where new flows go, and who counts them.
-type target struct {
-	route    *relay.Route // nil: the application, where that is possible
-	counters *relay.Counters
+// Config is how datagrams reach a Listener, and the application from there.
+type Config struct {
+	// At is the agent's port; 0 takes any.
+	At uint16
+	// Pod are the pod's addresses, at which the application is looked for.
+	Pod []netip.Addr
+	// Dial makes a socket connected to the application.
+	Dial func(ctx context.Context, pod []netip.Addr, caller netip.Addr, port uint16) (*net.UDPConn, error)
 }
 
 // Listener takes the datagrams of one port.
 type Listener struct {
-	port   uint16
-	pod    []netip.Addr
-	opener *relay.Opener
-	log    *slog.Logger
-	book   capture.ProbeBook
-	conn   *net.UDPConn
-	target atomic.Pointer[target]
-	ctx    context.Context
-	stop   context.CancelFunc
+	to   *forward.Port
+	cfg  Config
+	log  *slog.Logger
+	book capture.ProofBook
+	conn *net.UDPConn
+	ctx  context.Context
+	stop context.CancelFunc
 
 	mu    sync.Mutex
 	flows map[key]*flow
 	wg    sync.WaitGroup
 
-	idles bool // there is somebody to serve without a route
-	dial  dial // to the application
-
 	queued  atomic.Int64 // bytes waiting in flows
 	buffers sync.Pool    // *[]byte of tunnel.MaxDatagram
 }
 
-// key is a flow's source and the address its datagrams arrived at, which the
-// answers must come from for the redirect to be undone on them.
+// key is a flow's source, and the address that its datagrams arrived at. Answers must
+// be sent from that address, or the kernel does not translate them back.
 type key struct {
 	source netip.AddrPort
 	local  netip.Addr
 }
 
-// Listen begins to take datagrams that were sent to port. Pod are the pod's
-// addresses, where the application is looked for.
-func Listen(ctx context.Context, port uint16, pod []netip.Addr, opener *relay.Opener, log *slog.Logger) (*Listener, error) {
-	l, err := listen(ctx, port, 0, pod, opener, log)
-	if err == nil {
-		l.wg.Go(l.read)
-	}
-	return l, err
-}
-
-// ListenSidecar is Listen without privilege, at a port that was agreed upon when
-// the pod was made. Without a route the application is served.
-func ListenSidecar(ctx context.Context, port, at uint16, pod []netip.Addr, opener *relay.Opener, log *slog.Logger) (*Listener, error) {
-	l, err := listen(ctx, port, at, pod, opener, log)
+// Listen begins to take datagrams.
+func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger) (*Listener, error) {
+	lc := net.ListenConfig{Control: tellLocalAddress}
+	c, err := lc.ListenPacket(ctx, "udp", fmt.Sprintf(":%d", cfg.At))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listen for port %d: %w", to.Number(), err)
 	}
-	l.idles, l.dial = true, app.DialUDPPlain
+	l := &Listener{
+		to: to, cfg: cfg, log: log.With("port", to.Number(), "protocol", "UDP"),
+		conn: c.(*net.UDPConn), flows: map[key]*flow{},
+	}
+	l.buffers.New = func() any { b := make([]byte, tunnel.MaxDatagram); return &b }
+	l.ctx, l.stop = context.WithCancel(ctx)
 	l.wg.Go(l.read)
 	return l, nil
 }
 
-func listen(ctx context.Context, port, at uint16, pod []netip.Addr, opener *relay.Opener, log *slog.Logger) (*Listener, error) {
-	lc := net.ListenConfig{Control: tellLocalAddress}
-	c, err := lc.ListenPacket(ctx, "udp", fmt.Sprintf(":%d", at))
-	if err != nil {
-		return nil, fmt.Errorf("listen for port %d: %w", port, err)
-	}
-	l := &Listener{
-		port: port, pod: pod, opener: opener, log: log.With("port", port, "protocol", "UDP"),
-		conn: c.(*net.UDPConn), flows: map[key]*flow{}, dial: app.DialUDP,
-	}
-	l.buffers.New = func() any { b := make([]byte, tunnel.MaxDatagram); return &b }
-	l.target.Store(&target{counters: &relay.Counters{}})
-	l.ctx, l.stop = context.WithCancel(ctx)
-	return l, nil
-}
+// Agent is the agent's port, which datagrams must be brought to.
+func (l *Listener) Agent() uint16 { return l.conn.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
 
-// Port is the port that the redirect must lead to.
-func (l *Listener) Port() uint16 { return l.conn.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
+// Book is where the agent's own test datagrams to this listener are noted.
+func (l *Listener) Book() *capture.ProofBook { return &l.book }
 
-// Book is where probes of this listener are noted.
-func (l *Listener) Book() *capture.ProbeBook { return &l.book }
-
-// dial makes a socket connected to the application.
-type dial func(ctx context.Context, pod []netip.Addr, caller netip.Addr, port uint16) (*net.UDPConn, error)
-
-// Route sets where flows go from now on; nil, for listeners of ListenSidecar, is
-// the application. Those of another owner end, and so do
-// those that the application has if the laptop may be reached now.
-func (l *Listener) Route(r *relay.Route, c *relay.Counters) {
-	old := l.target.Swap(&target{r, c})
-	back := r != nil && len(r.Relays) > 0 && (old.route == nil || len(old.route.Relays) == 0)
+// Route makes the routes those of c; nil gives everything to the application.
+// Flows end whose owner has no route any more, and those that the application has
+// although a laptop may have them now.
+func (l *Listener) Route(c *rpc.CapturePort) {
+	anew := l.to.Set(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.flows {
-		if back || !f.target.route.SameOwner(r) {
+		if anew(f.route) {
 			f.end()
 		}
 	}
 }
 
-// Leave ends all flows. What is under way is lost, as with UDP it may be.
+// Report puts the counts of a route into its report.
+func (l *Listener) Report(r *rpc.RouteReport) { l.to.Report(r) }
+
+// Leave stops receiving and ends all flows. Datagrams under way are lost, as may
+// happen with UDP.
 func (l *Listener) Leave() {
 	l.stop()
 	l.conn.Close()
@@ -159,10 +136,6 @@ func (l *Listener) read() {
 
 // deliver queues a datagram for its flow, and begins the flow where it is new.
 func (l *Listener) deliver(k key, p []byte) {
-	t := l.target.Load()
-	if t.route == nil && !l.idles {
-		return // Route comes before the redirect
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.flows[k]
@@ -170,9 +143,11 @@ func (l *Listener) deliver(k key, p []byte) {
 		if len(l.flows) >= maxFlows {
 			l.endQuietest()
 		}
-		f = newFlow(l.ctx, k, t)
+		f = newFlow(l.ctx, k, l.to.Pick())
 		l.flows[k] = f
-		t.counters.Arrived()
+		if f.route != nil {
+			f.route.Arrived()
+		}
 		l.wg.Go(func() { l.serve(f) })
 	}
 	if l.queued.Add(int64(len(p))) <= maxQueued {
@@ -193,7 +168,7 @@ func (l *Listener) endQuietest() {
 		if quietest == nil || f.last.Load() < quietest.last.Load() {
 			quietest = f
 		}
-		if n++; n == looked {
+		if n++; n == compared {
 			break
 		}
 	}
@@ -201,7 +176,7 @@ func (l *Listener) endQuietest() {
 	delete(l.flows, quietest.key)
 }
 
-// forget removes an ended flow.
+// forget removes a flow that has ended.
 func (l *Listener) forget(f *flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"syscall"
 	"testing"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
@@ -88,8 +91,8 @@ func (b *broken) Write([]byte) (int, error) { return 0, b.write }
 func (b *broken) Reset()                    { close(b.reset) }
 func (b *broken) Close() error              { return nil }
 
-// TestOnlyAResetIsRefusal: that a stream breaks says nothing about the program's
-// port, unless the laptop has reset it, whoever hears of that.
+// TestOnlyAResetIsRefusal: a stream that breaks says nothing about the program's port,
+// unless the laptop has reset it. Reader or writer may see the reset.
 func TestOnlyAResetIsRefusal(t *testing.T) {
 	for name, tt := range map[string]struct {
 		read, write error
@@ -101,7 +104,9 @@ func TestOnlyAResetIsRefusal(t *testing.T) {
 		"no sign of life":    {os.ErrDeadlineExceeded, nil, false},
 	} {
 		l := &Listener{flows: map[key]*flow{}}
-		f := newFlow(t.Context(), key{}, &target{counters: &relay.Counters{}})
+		to := forward.NewPort(t.Context(), 53, nil, nil, slog.New(slog.DiscardHandler))
+		to.Set(&rpc.CapturePort{Routes: []*rpc.Route{{InterceptUid: "i"}}})
+		f := newFlow(t.Context(), key{}, to.Pick())
 		err := l.toLaptop(f, &broken{read: tt.read, write: tt.write, reset: make(chan struct{})}, []byte("x"), tt.write == nil)
 		if err == nil || errors.Is(notTaken(err), relay.ErrRefused) != tt.refused {
 			t.Errorf("%s: %v", name, err)
@@ -110,13 +115,13 @@ func TestOnlyAResetIsRefusal(t *testing.T) {
 	}
 }
 
-// TestQuietestFlowEnds: who comes when there are too many takes the place of who
-// has been silent for longest.
+// TestQuietestFlowEnds: where there are too many flows, a new one takes the place of
+// the one that has been silent for longest.
 func TestQuietestFlowEnds(t *testing.T) {
 	l := &Listener{flows: map[key]*flow{}}
-	for port := range uint16(looked) {
+	for port := range uint16(compared) {
 		k := key{source: netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), 1000+port)}
-		l.flows[k] = newFlow(t.Context(), k, &target{})
+		l.flows[k] = newFlow(t.Context(), k, nil)
 		l.flows[k].last.Store(int64(100 + port))
 	}
 	var quiet *flow
@@ -125,13 +130,13 @@ func TestQuietestFlowEnds(t *testing.T) {
 	}
 	quiet.last.Store(1)
 	l.endQuietest()
-	if quiet.ctx.Err() == nil || len(l.flows) != looked-1 || l.flows[quiet.key] != nil {
+	if quiet.ctx.Err() == nil || len(l.flows) != compared-1 || l.flows[quiet.key] != nil {
 		t.Error("it lives on")
 	}
-	next := newFlow(t.Context(), quiet.key, &target{})
+	next := newFlow(t.Context(), quiet.key, nil)
 	l.flows[quiet.key] = next
 	l.forget(quiet)
 	if l.flows[quiet.key] != next {
-		t.Error("its end takes away who came in its place")
+		t.Error("its end removes the flow that came in its place")
 	}
 }

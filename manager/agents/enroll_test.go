@@ -14,9 +14,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 )
 
-// An agent may be there before the API server knows its pod's address: it is kept
-// waiting, and told to come again where that takes long. It must not be refused,
-// which would be its end.
+// An agent may start before the API server knows its pod's address. Its call waits, and
+// is answered with "try again" if that takes long. A refusal would end the agent.
 func TestEnrollmentWaitsForTheAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote-1"}}

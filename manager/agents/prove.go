@@ -15,19 +15,20 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 )
 
-// What the API server says of a token that is bound to a pod (KEP-1205).
+// Keys and values by which the API server describes a token that is bound to a pod
+// (KEP-1205).
 const (
 	podNameKey           = "authentication.kubernetes.io/pod-name"
 	podUIDKey            = "authentication.kubernetes.io/pod-uid"
 	serviceAccountPrefix = "system:serviceaccount:"
 )
 
-// prove asks the API server whether a sidecar's token is of the pod that it
-// says it is, and made for this manager: the pod's other containers have tokens
-// too, for another audience. The error is a gRPC status.
+// prove asks the API server whether a sidecar's token belongs to the pod that the
+// sidecar names, and was made for this manager. The pod's other containers have
+// tokens too, for another audience. The error is a gRPC status.
 func (s *Server) prove(ctx context.Context, who pki.Pod, token string) error {
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{s.audience}}}
 	if err := s.reviewer.Create(ctx, review); err != nil {
@@ -56,8 +57,8 @@ func belongs(r authenticationv1.TokenReviewStatus, who pki.Pod, audience string)
 	return nil
 }
 
-// lookForLeave is how often an idle agent is thought about.
-const lookForLeave = 2 * time.Second
+// idleCheckEvery is how often an agent without a port is considered for its end.
+const idleCheckEvery = 2 * time.Second
 
 // leaves says whether an ephemeral agent that has nothing to do is to end.
 func (s *Server) leaves(ctx context.Context, who pki.Pod, idle time.Duration) bool {
@@ -76,18 +77,18 @@ func firstOf(a, b string) string {
 	return b
 }
 
-// share keeps the ports of a plan that are this agent's: a sidecar's are those
-// it stands in front of, and an ephemeral agent beside it has the rest.
-func (s *Server) share(ctx context.Context, who pki.Pod, ports []*rpc.CapturePort, isSidecar bool) ([]*rpc.CapturePort, error) {
-	if len(ports) == 0 {
-		return nil, nil
+// share is the part of the pod's plan that is this agent's: a sidecar has the
+// ports that it was made for, and an ephemeral agent beside it has the others.
+func (s *Server) share(ctx context.Context, who pki.Pod, all plan.Plan, isSidecar bool) (plan.Plan, error) {
+	if all.Len() == 0 {
+		return plan.Plan{}, nil
 	}
 	var pod corev1.Pod
 	if err := s.reader.Get(ctx, client.ObjectKey{Namespace: who.Namespace, Name: who.Name}, &pod); err != nil {
-		return nil, client.IgnoreNotFound(err)
+		return plan.Plan{}, client.IgnoreNotFound(err)
 	}
 	layout := sidecar.Of(&pod)
-	return slices.DeleteFunc(slices.Clone(ports), func(p *rpc.CapturePort) bool {
-		return sidecar.Covers(layout, int32(p.Port), corev1.Protocol(p.Protocol.String())) != isSidecar
+	return all.Only(func(number int32, protocol corev1.Protocol) bool {
+		return sidecar.Covers(layout, number, protocol) == isSidecar
 	}), nil
 }

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -182,42 +181,42 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 			s.status.report(a, r)
 		}
 	}()
-	door := peerDoor(stream.Context())
-	config := &rpc.AgentConfig{}
+	var sent plan.Plan
 	var bundle []byte // what the agent has
-	look := time.NewTicker(lookForLeave)
-	defer look.Stop()
+	generation := uint64(0)
+	idleCheck := time.NewTicker(idleCheckEvery)
+	defer idleCheck.Stop()
 	idle := time.Now()
 	for {
-		ports, err := s.planner.Pod(stream.Context(), pod.Namespace, pod.Name, types.UID(pod.UID))
+		all, err := s.planner.Pod(stream.Context(), pod.Namespace, pod.Name, types.UID(pod.UID))
 		if err != nil {
 			return status.Errorf(codes.Unavailable, "plan: %v", err)
 		}
-		if ports, err = s.share(stream.Context(), pod, ports, first.Sidecar); err != nil {
+		now, err := s.share(stream.Context(), pod, all, first.Sidecar)
+		if err != nil {
 			return status.Errorf(codes.Unavailable, "plan: %v", err)
 		}
-		throughDoor(ports, door)
-		if now := s.authority.Bundle(); !bytes.Equal(bundle, now) {
-			config.CaBundle, bundle = now, now
+		config := &rpc.AgentConfig{Generation: generation + 1}
+		if b := s.authority.Bundle(); !bytes.Equal(bundle, b) {
+			config.CaBundle, bundle = b, b
 		}
-		if len(config.CaBundle) > 0 || !equal(config.Ports, ports) {
-			config.Generation++
-			config.Ports = ports
+		if len(config.CaBundle) > 0 || !sent.Equal(now) {
+			config.Ports = now.Ports()
 			if err := stream.Send(config); err != nil {
 				return err
 			}
-			log.Debug("plan sent", "generation", config.Generation, "ports", len(ports))
-			config.CaBundle = nil
+			generation, sent = config.Generation, now
+			log.Debug("plan sent", "generation", generation, "ports", now.Len())
 		}
-		if len(ports) > 0 {
+		if now.Len() > 0 {
 			idle = time.Now()
 		}
 		select {
 		case <-changed:
-		case <-look.C:
-			if !first.Sidecar && len(ports) == 0 && s.leaves(stream.Context(), pod, time.Since(idle)) {
+		case <-idleCheck.C:
+			if !first.Sidecar && now.Len() == 0 && s.leaves(stream.Context(), pod, time.Since(idle)) {
 				log.Info("agent is asked to end")
-				return stream.Send(&rpc.AgentConfig{Generation: config.Generation + 1, Exit: true})
+				return stream.Send(&rpc.AgentConfig{Generation: generation + 1, Exit: true})
 			}
 		case err := <-received:
 			log.Info("agent disconnected", "reason", err)
@@ -226,10 +225,6 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 			return nil
 		}
 	}
-}
-
-func equal(a, b []*rpc.CapturePort) bool {
-	return slices.EqualFunc(a, b, func(x, y *rpc.CapturePort) bool { return proto.Equal(x, y) })
 }
 
 func peerPod(ctx context.Context) (pki.Pod, bool) {

@@ -11,19 +11,19 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
 )
 
-// TestShare: a sidecar has the ports that it stands in front of, an ephemeral
-// agent in the same pod the others, each port once.
+// TestShare: a sidecar has the ports that it was made for, an ephemeral agent in the
+// same pod the others, each port once.
 func TestShare(t *testing.T) {
 	with := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "with", Annotations: map[string]string{
 		sidecar.Annotation: `{"uid":65431,"ports":[{"name":"http","number":8080,"protocol":"TCP","agent":9900}]}`}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: sidecar.Container}}}}
 	without := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "without"}}
 	s := &Server{reader: fake.NewClientBuilder().WithObjects(with, without).Build()}
-	plan := []*rpc.CapturePort{{Port: 8080}, {Port: 8080, Protocol: rpc.Protocol_UDP}, {Port: 8081}}
+	all := plan.Of(&rpc.CapturePort{Port: 8080}, &rpc.CapturePort{Port: 8080, Protocol: rpc.Protocol_UDP}, &rpc.CapturePort{Port: 8081})
 	for _, tt := range []struct {
 		pod       string
 		isSidecar bool
@@ -32,33 +32,13 @@ func TestShare(t *testing.T) {
 		{"with", true, "8080/TCP "}, {"with", false, "8080/UDP 8081/TCP "},
 		{"without", false, "8080/TCP 8080/UDP 8081/TCP "}, {"without", true, ""}, {"gone", false, ""},
 	} {
-		ports, err := s.share(context.Background(), pki.Pod{Namespace: "shop", Name: tt.pod}, plan, tt.isSidecar)
+		own, err := s.share(context.Background(), pki.Pod{Namespace: "shop", Name: tt.pod}, all, tt.isSidecar)
 		got := ""
-		for _, p := range ports {
+		for _, p := range own.Ports() {
 			got += fmt.Sprintf("%d/%s ", p.Port, p.Protocol)
 		}
 		if err != nil || got != tt.want {
 			t.Errorf("%s, sidecar %t: %q, %v", tt.pod, tt.isSidecar, got, err)
-		}
-	}
-}
-
-// TestThroughDoor: who came by the port for everybody reaches the relays there.
-func TestThroughDoor(t *testing.T) {
-	for _, tt := range []struct {
-		door int
-		want string
-	}{
-		{server.AgentsPort, "[10.0.0.7:17843 [fd00::7]:17843]"}, {0, "[10.0.0.7:17843 [fd00::7]:17843]"}, {443, "[10.0.0.7:443 [fd00::7]:443]"},
-	} {
-		shared := []string{"10.0.0.7:17843", "[fd00::7]:17843"}
-		ports := []*rpc.CapturePort{{Port: 1}, {Port: 2, Route: &rpc.Route{Relays: shared}}}
-		throughDoor(ports, tt.door)
-		if got := fmt.Sprint(ports[1].Route.Relays); got != tt.want {
-			t.Errorf("by %d: %s", tt.door, got)
-		}
-		if shared[0] != "10.0.0.7:17843" {
-			t.Errorf("by %d: the plan's own list became %s", tt.door, shared)
 		}
 	}
 }

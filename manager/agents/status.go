@@ -40,7 +40,7 @@ type agent struct {
 	pod     pki.Pod
 	sidecar bool
 	since   metav1.MicroTime
-	ports   []*rpc.PortReport
+	routes  []*rpc.RouteReport
 	left    time.Time
 }
 
@@ -94,7 +94,7 @@ func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentR
 			after(other.since.Time)
 		}
 	}
-	a := &agent{pod: p, sidecar: first.Sidecar, since: metav1.NewMicroTime(since), ports: first.Ports}
+	a := &agent{pod: p, sidecar: first.Sidecar, since: metav1.NewMicroTime(since), routes: first.Routes}
 	w.agents[a] = true
 	w.mark(p.Namespace)
 	return a
@@ -103,14 +103,14 @@ func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentR
 func (w *statusWriter) disconnect(a *agent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a.ports, a.left = nil, time.Now()
+	a.routes, a.left = nil, time.Now()
 	w.mark(a.pod.Namespace)
 }
 
 func (w *statusWriter) report(a *agent, r *rpc.AgentReport) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a.ports = r.Ports
+	a.routes = r.Routes
 	w.mark(a.pod.Namespace)
 }
 
@@ -251,7 +251,7 @@ func (a *agent) rewrite(s *v1alpha1.PodStatus, uid string) {
 			ports = append(ports, p)
 		}
 	}
-	for _, p := range a.ports {
+	for _, p := range a.routes {
 		if p.InterceptUid == uid {
 			ports = append(ports, a.port(p))
 		}
@@ -262,7 +262,7 @@ func (a *agent) rewrite(s *v1alpha1.PodStatus, uid string) {
 	*s = sum(a.pod, ports)
 }
 
-func (a *agent) port(p *rpc.PortReport) v1alpha1.PodPort {
+func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
 	out := v1alpha1.PodPort{Port: int32(p.Port), Protocol: corev1.Protocol(p.Protocol.String()), Sidecar: a.sidecar, Since: a.since,
 		State: v1alpha1.PodVerifying, Message: p.Message,
 		Counters: v1alpha1.Counters{Connections: int64(p.Connections), Fallbacks: int64(p.Fallbacks), BytesIn: int64(p.BytesIn), BytesOut: int64(p.BytesOut)}}

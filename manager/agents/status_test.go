@@ -22,7 +22,7 @@ import (
 )
 
 func report(state rpc.PortState, connections uint64) *rpc.AgentReport {
-	return &rpc.AgentReport{Ports: []*rpc.PortReport{
+	return &rpc.AgentReport{Routes: []*rpc.RouteReport{
 		{Port: 1, InterceptUid: "u", State: rpc.PortState_VERIFIED, Connections: 1, LastConnection: 1_700_000_000_000},
 		{Port: 2, InterceptUid: "u", State: state, Message: "m", Connections: connections},
 		{Port: 3, InterceptUid: "another", State: rpc.PortState_FAILED},
@@ -99,12 +99,12 @@ func TestPortsOfOnePodBecomeOneEntry(t *testing.T) {
 	}
 }
 
-// A sidecar and an ephemeral agent share a pod, and may be connected with two
-// replicas: neither takes what the other one says.
+// A sidecar and an ephemeral agent share a pod, and may be connected to two replicas:
+// neither replica removes what the other one wrote.
 func TestTwoAgentsInOnePod(t *testing.T) {
 	s := newStore(t)
 	v, w := s.replica(), s.replica()
-	sidecar := &rpc.AgentReport{Sidecar: true, Ports: []*rpc.PortReport{{Port: 7, InterceptUid: "u", State: rpc.PortState_REDIRECTED, Connections: 5}}}
+	sidecar := &rpc.AgentReport{Sidecar: true, Routes: []*rpc.RouteReport{{Port: 7, InterceptUid: "u", State: rpc.PortState_REDIRECTED, Connections: 5}}}
 	a := v.connect(t.Context(), pod("quote-1"), sidecar)
 	b := w.connect(t.Context(), pod("quote-1"), report(rpc.PortState_VERIFIED, 0))
 	for range 2 {
@@ -122,8 +122,8 @@ func TestTwoAgentsInOnePod(t *testing.T) {
 	}
 }
 
-// What an agent gives back is taken back although the write failed before, for
-// the cache was behind, or another replica wrote what the agent said.
+// A port that an agent gives back leaves the status, although a write failed, the
+// cache was old, or another replica had written the entry.
 func TestGivenBackIsGone(t *testing.T) {
 	t.Run("conflict", func(t *testing.T) {
 		s := newStore(t)
@@ -170,8 +170,8 @@ func TestGivenBackIsGone(t *testing.T) {
 	})
 }
 
-// An agent that has moved to another replica keeps its entry when the first one
-// hears that it left.
+// An agent that has moved to another replica keeps its entry when the first replica
+// notices that it left.
 func TestMovedAgentKeepsItsEntry(t *testing.T) {
 	s := newStore(t)
 	v, w := s.replica(), s.replica()
@@ -185,7 +185,8 @@ func TestMovedAgentKeepsItsEntry(t *testing.T) {
 	}
 }
 
-// A pod of a StatefulSet has the name of the one before, and none of its proofs.
+// A pod of a StatefulSet has the name of the one before it, and does not inherit its
+// state.
 func TestPodOfTheSameName(t *testing.T) {
 	s := newStore(t)
 	w := s.replica()
@@ -203,7 +204,8 @@ func TestPodOfTheSameName(t *testing.T) {
 	}
 }
 
-// What an Intercept says is put right when it changes, without a report.
+// A status that differs from the reports is corrected when the Intercept changes,
+// without a new report.
 func TestChangedInterceptIsPutRight(t *testing.T) {
 	synctest.Test(t, changedInterceptIsPutRight)
 }
@@ -240,8 +242,7 @@ func changedInterceptIsPutRight(t *testing.T) {
 	}
 }
 
-// TestClocksOfReplicas: a replica whose clock is behind takes an agent over all the
-// same.
+// TestClocksOfReplicas: an agent can move to a replica whose clock is behind.
 func TestClocksOfReplicas(t *testing.T) {
 	s := newStore(t)
 	v, w := s.replica(), s.replica()

@@ -141,8 +141,8 @@ func TestPortHasOneOwner(t *testing.T) {
 				t.Errorf("%s: %s, want %s", user, got.Reason, wanted)
 			}
 		}
-		ports, err := plan.New(w, system).Pod(context.Background(), "shop", "quote-1", "p")
-		if err != nil || len(ports) != 1 || ports[0].Route.Session != want {
+		p, err := plan.New(w, system).Pod(context.Background(), "shop", "quote-1", "p")
+		if ports := p.Ports(); err != nil || len(ports) != 1 || len(ports[0].Routes) != 1 || ports[0].Routes[0].Session != want {
 			t.Errorf("plan is %v, %v", ports, err)
 		}
 	}

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,11 +51,11 @@ func accepted(user string) *v1alpha1.Intercept {
 
 func plan(t *testing.T, uid string, objects ...client.Object) []*rpc.CapturePort {
 	t.Helper()
-	ports, err := New(cluster(t, objects...), system).Pod(context.Background(), "shop", "quote-1", types.UID(uid))
+	plan, err := New(cluster(t, objects...), system).Pod(context.Background(), "shop", "quote-1", types.UID(uid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ports
+	return plan.Ports()
 }
 
 // cluster has these objects, and what quote-1 belongs to.
@@ -80,10 +82,10 @@ func TestPlanOfAPod(t *testing.T) {
 		t.Fatalf("plan has %d ports", len(ports))
 	}
 	p := ports[0]
-	if p.Port != 9090 || !p.HttpProbes {
+	if p.Port != 9090 || len(p.Probes) != 1 || p.Probes[0].Kind != rpc.Probe_HTTP {
 		t.Errorf("the pod's own port and probe are not seen: %v", p)
 	}
-	if r := p.Route; r.Intercept != "shop/quote" || len(r.Relays) != 2 || r.Relays[0] != "10.0.0.1:17843" {
+	if r := p.Routes[0]; len(p.Routes) != 1 || r.Intercept != "shop/quote" || len(r.Relays) != 2 || r.Relays[0] != "10.0.0.1:17843" {
 		t.Errorf("route is %v", r)
 	}
 }
@@ -127,25 +129,82 @@ func TestChangedSpecKeepsItsPorts(t *testing.T) {
 // An intercept that names another user's session must never get its relays.
 func TestForeignSessionGetsNothing(t *testing.T) {
 	ports := plan(t, "p", quotePod(), accepted("mallory"))
-	if len(ports) != 1 || len(ports[0].Route.Relays) != 0 {
+	if len(ports) != 1 || len(ports[0].Routes) != 1 || len(ports[0].Routes[0].Relays) != 0 {
 		t.Errorf("plan is %v", ports)
 	}
 }
 
-// Two that have one port for a moment: every replica tells the agent of the same.
-func TestOneOfTwoClaims(t *testing.T) {
+// Where two Intercepts have one port, the plan has a route of each, and every
+// replica puts them in the same order.
+func TestTwoClaimsOfOnePort(t *testing.T) {
 	older, younger, twin := accepted("alice"), accepted("alice"), accepted("alice")
 	older.Name, older.UID, older.CreationTimestamp = "z", "z", metav1.NewTime(time.Unix(1000, 0))
 	younger.Name, younger.UID, younger.CreationTimestamp = "a", "a", metav1.NewTime(time.Unix(2000, 0))
 	twin.Name, twin.UID, twin.CreationTimestamp = "b", "zz", older.CreationTimestamp
+	older.Spec.KeepEstablished = true
+	// Two of its ports are one in this pod.
+	twin.Status.Ports = append(twin.Status.Ports, v1alpha1.ResolvedPort{ContainerPort: 9090, Protocol: "TCP"})
 	ports := plan(t, "p", quotePod(), older, younger, twin)
-	if len(ports) != 1 || ports[0].Route.InterceptUid != "z" {
-		t.Errorf("plan is %v", ports)
+	if len(ports) != 1 || ports[0].KeepEstablished {
+		t.Fatalf("plan is %v", ports)
+	}
+	var owners []string
+	for _, r := range ports[0].Routes {
+		owners = append(owners, r.InterceptUid)
+	}
+	if !slices.Equal(owners, []string{"z", "zz", "a"}) {
+		t.Errorf("routes of %v", owners)
 	}
 }
 
-// A workload is read once for all its pods until something changes, and a plan of a
-// pod that has no address yet is not the last.
+// Agents of one pod get the same plan at the same time. What is done with one
+// copy shows nowhere else.
+func TestPlansAreSealed(t *testing.T) {
+	pod := quotePod()
+	pod.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.8"}} // or the plan is not remembered
+	p := New(cluster(t, pod, accepted("alice")), system)
+	first, err := p.Pod(t.Context(), "shop", "quote-1", "p")
+	if err != nil || first.Len() != 1 {
+		t.Fatalf("plan is %v: %v", first.Ports(), err)
+	}
+	owner := Claim{Intercept: "shop/quote", UID: "i", Session: "alice"}
+	want := first.Ports()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 20 {
+				plan, err := p.Pod(t.Context(), "shop", "quote-1", "p")
+				if err != nil || !plan.Equal(Of(want...)) || !plan.RoutesPort(9090, rpc.Protocol_TCP, owner) {
+					t.Errorf("plan is %v: %v", plan.Ports(), err)
+				}
+				part := plan.Only(func(int32, corev1.Protocol) bool { return true })
+				for _, c := range slices.Concat(plan.Ports(), part.Ports()) {
+					c.Port, c.Probes[0].Target = 1, "/elsewhere"
+					c.Routes[0].Relays[0] = "10.9.9.9:443"
+					c.Routes = append(c.Routes[:0], &rpc.Route{})
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestRoutesByOwner(t *testing.T) {
+	own := Claim{Intercept: "shop/b", UID: "2", Session: "bob"}
+	p := Of(&rpc.CapturePort{Port: 80}, &rpc.CapturePort{Port: 81, Routes: []*rpc.Route{
+		{Intercept: "shop/a", InterceptUid: "1", Session: "alice"}, {Intercept: "shop/b", InterceptUid: "2", Session: "bob"}}})
+	if !p.Routes(own) || !p.RoutesPort(81, rpc.Protocol_TCP, own) {
+		t.Error("the second route of a port is not seen")
+	}
+	mixed := own
+	mixed.Session = "alice"
+	if p.Routes(mixed) || p.RoutesPort(80, rpc.Protocol_TCP, own) || p.RoutesPort(81, rpc.Protocol_UDP, own) {
+		t.Error("a route is seen that is not there")
+	}
+}
+
+// A workload is read once for all its pods until something changes. The plan of a pod
+// that has no address yet is made again.
 func TestPlansOfManyPods(t *testing.T) {
 	pod, second := quotePod(), quotePod()
 	second.Name, second.UID = "quote-2", "p2"
@@ -161,11 +220,11 @@ func TestPlansOfManyPods(t *testing.T) {
 	p := New(c, system)
 	addresses := func(name string, uid types.UID) []string {
 		t.Helper()
-		ports, err := p.Pod(t.Context(), "shop", name, uid)
-		if err != nil || len(ports) != 1 {
-			t.Fatalf("plan is %v: %v", ports, err)
+		plan, err := p.Pod(t.Context(), "shop", name, uid)
+		if err != nil || plan.Len() != 1 {
+			t.Fatalf("plan is %v: %v", plan.Ports(), err)
 		}
-		return ports[0].NodeAddresses
+		return plan.Ports()[0].NodeAddresses
 	}
 	if a := addresses("quote-1", "p"); len(a) != 0 {
 		t.Errorf("addresses %v of a pod without any", a)

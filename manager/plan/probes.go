@@ -17,8 +17,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// declareProbes tells the agent which of the calls to a port are the kubelet's.
-// Those that come to it past a sidecar agent are of no interest.
+// declareProbes tells the agent which of the calls to a port are the kubelet's. Where
+// the kubelet's calls do not pass the agent, there is nothing to tell.
 func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	number := int32(c.Port)
 	if c.Protocol != rpc.Protocol_TCP || sidecar.TakenOver(sidecar.Of(pod), number) {
@@ -27,7 +27,7 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	for _, container := range resolve.Containers(&pod.Spec) {
 		sidecar.Handlers(&container, func(h corev1.ProbeHandler, hook bool) {
 			if hook {
-				h.TCPSocket = nil // the kubelet does not call by it
+				h.TCPSocket = nil // hooks of that kind do nothing
 			}
 			if p := probeOf(&container, number, h); p != nil {
 				p.Hook = hook
@@ -37,14 +37,13 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	}
 	meshed := meshProbes(pod, number)
 	c.Probes = append(c.Probes, meshed...)
-	c.HttpProbes = slices.ContainsFunc(c.Probes, func(p *rpc.Probe) bool { return p.Kind == rpc.Probe_HTTP })
 	if len(c.Probes) == 0 {
 		return
 	}
 	for _, a := range pod.Status.HostIPs {
 		c.NodeAddresses = append(c.NodeAddresses, a.IP)
 	}
-	if len(meshed) > 0 { // the mesh's proxy asks in the kubelet's place
+	if len(meshed) > 0 { // the mesh's proxy calls in the kubelet's place
 		c.NodeAddresses = append(c.NodeAddresses, "127.0.0.1", "::1")
 		for _, a := range pod.Status.PodIPs {
 			c.NodeAddresses = append(c.NodeAddresses, a.IP)
@@ -52,7 +51,8 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	}
 }
 
-// probeOf is what the kubelet calls a port by, nil if it calls another one.
+// probeOf is the probe by which the kubelet calls a port; nil if the handler is for
+// another port.
 func probeOf(c *corev1.Container, number int32, h corev1.ProbeHandler) *rpc.Probe {
 	switch {
 	case h.GRPC != nil && h.GRPC.Port == number:
@@ -101,11 +101,11 @@ func portOf(c *corev1.Container, port intstr.IntOrString) int32 {
 	return int32(n)
 }
 
-// meshProbers is where Istio's injector keeps the probes that it has led to the
-// proxy: a JSON object of probes.
+// meshProbers is the variable in which Istio's injector keeps the probes that it has
+// changed to call the proxy: a JSON object of probes.
 const meshProbers = "ISTIO_KUBE_APP_PROBERS"
 
-// meshProbes are the probes of a port that a mesh's proxy asks in the kubelet's
+// meshProbes are the probes of a port that a mesh's proxy makes in the kubelet's
 // place, with the kubelet's headers.
 func meshProbes(pod *corev1.Pod, number int32) []*rpc.Probe {
 	var list []*rpc.Probe

@@ -48,7 +48,7 @@ func TestDeclaredProbes(t *testing.T) {
 		Status: corev1.PodStatus{HostIPs: []corev1.HostIP{{IP: "192.0.2.1"}}, PodIPs: []corev1.PodIP{{IP: "10.0.0.7"}}},
 	}
 	const target = "/healthz?full=1"
-	want := &rpc.CapturePort{Port: 8080, HttpProbes: true, NodeAddresses: []string{"192.0.2.1"}, Probes: []*rpc.Probe{
+	want := &rpc.CapturePort{Port: 8080, NodeAddresses: []string{"192.0.2.1"}, Probes: []*rpc.Probe{
 		{Kind: rpc.Probe_HTTPS, Target: target, Host: "quote.example"},
 		{Kind: rpc.Probe_TCP},
 		{Kind: rpc.Probe_HTTP, Target: target, Headers: []*rpc.Header{{Name: "User-Agent", Value: "watchdog/1"}}},
@@ -66,7 +66,7 @@ func TestDeclaredProbes(t *testing.T) {
 	}
 }
 
-// Istio's injector leads probes to its proxy, which asks the application.
+// Istio's injector makes the kubelet call the proxy, which calls the application.
 func TestProbesOfAMesh(t *testing.T) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "quote"},
@@ -77,7 +77,7 @@ func TestProbesOfAMesh(t *testing.T) {
 		}},
 		Status: corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.0.0.7"}}},
 	}
-	want := &rpc.CapturePort{Port: 8080, HttpProbes: true, NodeAddresses: []string{"127.0.0.1", "::1", "10.0.0.7"}, Probes: []*rpc.Probe{
+	want := &rpc.CapturePort{Port: 8080, NodeAddresses: []string{"127.0.0.1", "::1", "10.0.0.7"}, Probes: []*rpc.Probe{
 		{Kind: rpc.Probe_HTTP, Target: "/ready"}, {Kind: rpc.Probe_HTTPS, Target: "/live"},
 	}}
 	got := &rpc.CapturePort{Port: 8080}
@@ -87,7 +87,7 @@ func TestProbesOfAMesh(t *testing.T) {
 	}
 }
 
-// Replicas, and one after the other, are to come to the same plan.
+// All replicas must make the same plan, and one replica the same every time.
 func TestProbesOfAMeshInOrder(t *testing.T) {
 	probers := map[string]*corev1.Probe{}
 	var want []*rpc.Probe
@@ -107,7 +107,7 @@ func TestProbesOfAMeshInOrder(t *testing.T) {
 	}
 }
 
-// Where the agent has the port's name, the kubelet comes by the number, past it.
+// Where the agent has the port's name, the kubelet calls the number, past the agent.
 func TestProbesPastASidecar(t *testing.T) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{

@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -95,12 +95,6 @@ func (r *Relay) open(pod pki.Pod, o *tunnel.Open) (*tunnel.OutFlow, tunnel.Verdi
 
 // allowed says whether the pod's own plan holds this very route.
 func (r *Relay) allowed(pod pki.Pod, o *tunnel.Open) bool {
-	ports, err := r.planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(ports, func(p *rpc.CapturePort) bool {
-		return p.Port == uint32(o.Port) && uint8(p.Protocol) == uint8(o.Protocol) &&
-			p.Route.InterceptUid == o.InterceptUID && p.Route.Intercept == o.Intercept && p.Route.Session == o.Session
-	})
+	p, err := r.planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
+	return err == nil && p.RoutesPort(o.Port, rpc.Protocol(o.Protocol), plan.Claim{Intercept: o.Intercept, UID: o.InterceptUID, Session: o.Session})
 }

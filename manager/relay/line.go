@@ -7,13 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -252,8 +251,6 @@ func (s *session) cut(which func(*line) bool) {
 // mayReach says whether the pod's own plan sends that intercept to that
 // session.
 func (r *Relay) mayReach(pod pki.Pod, q *tunnel.LineRequest) bool {
-	ports, err := r.planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
-	return err == nil && slices.ContainsFunc(ports, func(p *rpc.CapturePort) bool {
-		return p.Route.Session == q.Session && p.Route.Intercept == q.Intercept && p.Route.InterceptUid == q.InterceptUID
-	})
+	p, err := r.planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
+	return err == nil && p.Routes(plan.Claim{Intercept: q.Intercept, UID: q.InterceptUID, Session: q.Session})
 }

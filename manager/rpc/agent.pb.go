@@ -71,9 +71,10 @@ type PortState int32
 
 const (
 	PortState_PENDING PortState = 0
-	// REDIRECTED: the rules are set, no probe has come through yet.
+	// REDIRECTED: the rules are set, and the agent's own test connection has not
+	// come through yet.
 	PortState_REDIRECTED PortState = 1
-	// VERIFIED: a probe connection went through the redirect.
+	// VERIFIED: the agent's own test connection went through the redirect.
 	PortState_VERIFIED PortState = 2
 	PortState_FAILED   PortState = 3
 )
@@ -238,6 +239,50 @@ func (x Probe_Kind) Number() protoreflect.EnumNumber {
 // Deprecated: Use Probe_Kind.Descriptor instead.
 func (Probe_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_agent_proto_rawDescGZIP(), []int{4, 0}
+}
+
+type Route_Mode int32
+
+const (
+	// TAKE: the laptop answers in place of the application.
+	Route_TAKE Route_Mode = 0
+)
+
+// Enum value maps for Route_Mode.
+var (
+	Route_Mode_name = map[int32]string{
+		0: "TAKE",
+	}
+	Route_Mode_value = map[string]int32{
+		"TAKE": 0,
+	}
+)
+
+func (x Route_Mode) Enum() *Route_Mode {
+	p := new(Route_Mode)
+	*p = x
+	return p
+}
+
+func (x Route_Mode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Route_Mode) Descriptor() protoreflect.EnumDescriptor {
+	return file_agent_proto_enumTypes[4].Descriptor()
+}
+
+func (Route_Mode) Type() protoreflect.EnumType {
+	return &file_agent_proto_enumTypes[4]
+}
+
+func (x Route_Mode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Route_Mode.Descriptor instead.
+func (Route_Mode) EnumDescriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{6, 0}
 }
 
 type EnrollRequest struct {
@@ -447,23 +492,23 @@ func (x *AgentConfig) GetExit() bool {
 	return false
 }
 
-// CapturePort is one port of the pod that is redirected to the agent.
+// CapturePort is one port of the pod whose callers are brought to the agent.
 type CapturePort struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Port     uint32                 `protobuf:"varint,1,opt,name=port,proto3" json:"port,omitempty"`
 	Protocol Protocol               `protobuf:"varint,2,opt,name=protocol,proto3,enum=kubectlintercept.agent.v1.Protocol" json:"protocol,omitempty"`
 	// keep_established leaves connections alone that were open before.
 	KeepEstablished bool `protobuf:"varint,3,opt,name=keep_established,json=keepEstablished,proto3" json:"keep_established,omitempty"`
-	// http_probes says that one of probes is by HTTP, for agents that know of
-	// no others.
-	HttpProbes bool   `protobuf:"varint,4,opt,name=http_probes,json=httpProbes,proto3" json:"http_probes,omitempty"`
-	Route      *Route `protobuf:"bytes,5,opt,name=route,proto3" json:"route,omitempty"`
+	// routes say where connections go. The agent follows them in order: the first
+	// route that takes a connection has it. The application has what no route
+	// takes.
+	Routes []*Route `protobuf:"bytes,4,rep,name=routes,proto3" json:"routes,omitempty"`
 	// probes are the kubelet's calls to this port that the pod's spec declares.
 	// They stay with the application.
-	Probes []*Probe `protobuf:"bytes,6,rep,name=probes,proto3" json:"probes,omitempty"`
+	Probes []*Probe `protobuf:"bytes,5,rep,name=probes,proto3" json:"probes,omitempty"`
 	// node_addresses are those that the kubelet's calls may come from, as far as
-	// the API tells. Others' calls may come from there, too.
-	NodeAddresses []string `protobuf:"bytes,7,rep,name=node_addresses,json=nodeAddresses,proto3" json:"node_addresses,omitempty"`
+	// the API tells. Other callers may have the same addresses.
+	NodeAddresses []string `protobuf:"bytes,6,rep,name=node_addresses,json=nodeAddresses,proto3" json:"node_addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -519,16 +564,9 @@ func (x *CapturePort) GetKeepEstablished() bool {
 	return false
 }
 
-func (x *CapturePort) GetHttpProbes() bool {
+func (x *CapturePort) GetRoutes() []*Route {
 	if x != nil {
-		return x.HttpProbes
-	}
-	return false
-}
-
-func (x *CapturePort) GetRoute() *Route {
-	if x != nil {
-		return x.Route
+		return x.Routes
 	}
 	return nil
 }
@@ -681,18 +719,22 @@ func (x *Header) GetValue() string {
 	return ""
 }
 
-// Route says where the captured connections go.
+// Route is what one intercept wants of the connections of a port.
 type Route struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// intercept is "namespace/name", intercept_uid its UID.
+	// intercept is "namespace/name", intercept_uid its UID. Together with session
+	// they are the route's owner.
 	Intercept    string `protobuf:"bytes,1,opt,name=intercept,proto3" json:"intercept,omitempty"`
 	InterceptUid string `protobuf:"bytes,2,opt,name=intercept_uid,json=interceptUid,proto3" json:"intercept_uid,omitempty"`
 	Session      string `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
-	// relays are the addresses of the replicas that hold the session's
-	// carriers. None: the laptop is away, the application answers.
+	// relays are the addresses of the replicas that hold the session's carriers.
+	// Without any the laptop is away, and the application answers.
 	Relays []string `protobuf:"bytes,4,rep,name=relays,proto3" json:"relays,omitempty"`
 	// no_fallback closes refused connections instead of asking the application.
-	NoFallback    bool `protobuf:"varint,5,opt,name=no_fallback,json=noFallback,proto3" json:"no_fallback,omitempty"`
+	NoFallback bool       `protobuf:"varint,5,opt,name=no_fallback,json=noFallback,proto3" json:"no_fallback,omitempty"`
+	Mode       Route_Mode `protobuf:"varint,6,opt,name=mode,proto3,enum=kubectlintercept.agent.v1.Route_Mode" json:"mode,omitempty"`
+	// match says which connections the route takes; without it, all of them.
+	Match         *Match `protobuf:"bytes,7,opt,name=match,proto3" json:"match,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -762,14 +804,66 @@ func (x *Route) GetNoFallback() bool {
 	return false
 }
 
+func (x *Route) GetMode() Route_Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return Route_TAKE
+}
+
+func (x *Route) GetMatch() *Match {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+// Match has no conditions yet. An agent does not follow a route whose match or
+// mode it does not know, and reports it as FAILED.
+type Match struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Match) Reset() {
+	*x = Match{}
+	mi := &file_agent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Match) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Match) ProtoMessage() {}
+
+func (x *Match) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Match.ProtoReflect.Descriptor instead.
+func (*Match) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{7}
+}
+
 type AgentReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// version of the agent, in the first report.
-	Version    string        `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
-	Generation uint64        `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
-	Ports      []*PortReport `protobuf:"bytes,3,rep,name=ports,proto3" json:"ports,omitempty"`
-	// sidecar, in the first report: the agent serves the ports that were given
-	// to it when its pod was made, and no others.
+	Version    string         `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Generation uint64         `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	Routes     []*RouteReport `protobuf:"bytes,3,rep,name=routes,proto3" json:"routes,omitempty"`
+	// sidecar: the agent serves the ports that were given to it when its pod was
+	// made, and no others.
 	Sidecar       bool `protobuf:"varint,4,opt,name=sidecar,proto3" json:"sidecar,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -777,7 +871,7 @@ type AgentReport struct {
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +883,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +896,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AgentReport) GetVersion() string {
@@ -819,9 +913,9 @@ func (x *AgentReport) GetGeneration() uint64 {
 	return 0
 }
 
-func (x *AgentReport) GetPorts() []*PortReport {
+func (x *AgentReport) GetRoutes() []*RouteReport {
 	if x != nil {
-		return x.Ports
+		return x.Routes
 	}
 	return nil
 }
@@ -833,17 +927,20 @@ func (x *AgentReport) GetSidecar() bool {
 	return false
 }
 
-type PortReport struct {
+// RouteReport is what became of one route. Port, protocol and intercept_uid name
+// it.
+type RouteReport struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Port         uint32                 `protobuf:"varint,1,opt,name=port,proto3" json:"port,omitempty"`
 	Protocol     Protocol               `protobuf:"varint,2,opt,name=protocol,proto3,enum=kubectlintercept.agent.v1.Protocol" json:"protocol,omitempty"`
 	InterceptUid string                 `protobuf:"bytes,3,opt,name=intercept_uid,json=interceptUid,proto3" json:"intercept_uid,omitempty"`
-	State        PortState              `protobuf:"varint,4,opt,name=state,proto3,enum=kubectlintercept.agent.v1.PortState" json:"state,omitempty"`
-	Message      string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
-	Connections  uint64                 `protobuf:"varint,6,opt,name=connections,proto3" json:"connections,omitempty"`
-	Fallbacks    uint64                 `protobuf:"varint,7,opt,name=fallbacks,proto3" json:"fallbacks,omitempty"`
-	BytesIn      uint64                 `protobuf:"varint,8,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
-	BytesOut     uint64                 `protobuf:"varint,9,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
+	// state and message are the port's, unless the route itself has failed.
+	State       PortState `protobuf:"varint,4,opt,name=state,proto3,enum=kubectlintercept.agent.v1.PortState" json:"state,omitempty"`
+	Message     string    `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	Connections uint64    `protobuf:"varint,6,opt,name=connections,proto3" json:"connections,omitempty"`
+	Fallbacks   uint64    `protobuf:"varint,7,opt,name=fallbacks,proto3" json:"fallbacks,omitempty"`
+	BytesIn     uint64    `protobuf:"varint,8,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	BytesOut    uint64    `protobuf:"varint,9,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
 	// last_connection is Unix time in milliseconds; 0 for none.
 	LastConnection int64 `protobuf:"varint,10,opt,name=last_connection,json=lastConnection,proto3" json:"last_connection,omitempty"`
 	// missed says for what reasons there were fallbacks.
@@ -852,21 +949,21 @@ type PortReport struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *PortReport) Reset() {
-	*x = PortReport{}
-	mi := &file_agent_proto_msgTypes[8]
+func (x *RouteReport) Reset() {
+	*x = RouteReport{}
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *PortReport) String() string {
+func (x *RouteReport) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*PortReport) ProtoMessage() {}
+func (*RouteReport) ProtoMessage() {}
 
-func (x *PortReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+func (x *RouteReport) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,82 +974,82 @@ func (x *PortReport) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use PortReport.ProtoReflect.Descriptor instead.
-func (*PortReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+// Deprecated: Use RouteReport.ProtoReflect.Descriptor instead.
+func (*RouteReport) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *PortReport) GetPort() uint32 {
+func (x *RouteReport) GetPort() uint32 {
 	if x != nil {
 		return x.Port
 	}
 	return 0
 }
 
-func (x *PortReport) GetProtocol() Protocol {
+func (x *RouteReport) GetProtocol() Protocol {
 	if x != nil {
 		return x.Protocol
 	}
 	return Protocol_TCP
 }
 
-func (x *PortReport) GetInterceptUid() string {
+func (x *RouteReport) GetInterceptUid() string {
 	if x != nil {
 		return x.InterceptUid
 	}
 	return ""
 }
 
-func (x *PortReport) GetState() PortState {
+func (x *RouteReport) GetState() PortState {
 	if x != nil {
 		return x.State
 	}
 	return PortState_PENDING
 }
 
-func (x *PortReport) GetMessage() string {
+func (x *RouteReport) GetMessage() string {
 	if x != nil {
 		return x.Message
 	}
 	return ""
 }
 
-func (x *PortReport) GetConnections() uint64 {
+func (x *RouteReport) GetConnections() uint64 {
 	if x != nil {
 		return x.Connections
 	}
 	return 0
 }
 
-func (x *PortReport) GetFallbacks() uint64 {
+func (x *RouteReport) GetFallbacks() uint64 {
 	if x != nil {
 		return x.Fallbacks
 	}
 	return 0
 }
 
-func (x *PortReport) GetBytesIn() uint64 {
+func (x *RouteReport) GetBytesIn() uint64 {
 	if x != nil {
 		return x.BytesIn
 	}
 	return 0
 }
 
-func (x *PortReport) GetBytesOut() uint64 {
+func (x *RouteReport) GetBytesOut() uint64 {
 	if x != nil {
 		return x.BytesOut
 	}
 	return 0
 }
 
-func (x *PortReport) GetLastConnection() int64 {
+func (x *RouteReport) GetLastConnection() int64 {
 	if x != nil {
 		return x.LastConnection
 	}
 	return 0
 }
 
-func (x *PortReport) GetMissed() []*Missed {
+func (x *RouteReport) GetMissed() []*Missed {
 	if x != nil {
 		return x.Missed
 	}
@@ -971,7 +1068,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1080,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1093,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Missed) GetReason() Reason {
@@ -1033,16 +1130,14 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x12<\n" +
 	"\x05ports\x18\x02 \x03(\v2&.kubectlintercept.agent.v1.CapturePortR\x05ports\x12\x1b\n" +
 	"\tca_bundle\x18\x03 \x01(\fR\bcaBundle\x12\x12\n" +
-	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xc7\x02\n" +
+	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xa8\x02\n" +
 	"\vCapturePort\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12)\n" +
-	"\x10keep_established\x18\x03 \x01(\bR\x0fkeepEstablished\x12\x1f\n" +
-	"\vhttp_probes\x18\x04 \x01(\bR\n" +
-	"httpProbes\x126\n" +
-	"\x05route\x18\x05 \x01(\v2 .kubectlintercept.agent.v1.RouteR\x05route\x128\n" +
-	"\x06probes\x18\x06 \x03(\v2 .kubectlintercept.agent.v1.ProbeR\x06probes\x12%\n" +
-	"\x0enode_addresses\x18\a \x03(\tR\rnodeAddresses\"\xef\x01\n" +
+	"\x10keep_established\x18\x03 \x01(\bR\x0fkeepEstablished\x128\n" +
+	"\x06routes\x18\x04 \x03(\v2 .kubectlintercept.agent.v1.RouteR\x06routes\x128\n" +
+	"\x06probes\x18\x05 \x03(\v2 .kubectlintercept.agent.v1.ProbeR\x06probes\x12%\n" +
+	"\x0enode_addresses\x18\x06 \x03(\tR\rnodeAddresses\"\xef\x01\n" +
 	"\x05Probe\x129\n" +
 	"\x04kind\x18\x01 \x01(\x0e2%.kubectlintercept.agent.v1.Probe.KindR\x04kind\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x12\n" +
@@ -1056,23 +1151,27 @@ const file_agent_proto_rawDesc = "" +
 	"\x04GRPC\x10\x03\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\x9d\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xa2\x02\n" +
 	"\x05Route\x12\x1c\n" +
 	"\tintercept\x18\x01 \x01(\tR\tintercept\x12#\n" +
 	"\rintercept_uid\x18\x02 \x01(\tR\finterceptUid\x12\x18\n" +
 	"\asession\x18\x03 \x01(\tR\asession\x12\x16\n" +
 	"\x06relays\x18\x04 \x03(\tR\x06relays\x12\x1f\n" +
 	"\vno_fallback\x18\x05 \x01(\bR\n" +
-	"noFallback\"\x9e\x01\n" +
+	"noFallback\x129\n" +
+	"\x04mode\x18\x06 \x01(\x0e2%.kubectlintercept.agent.v1.Route.ModeR\x04mode\x126\n" +
+	"\x05match\x18\a \x01(\v2 .kubectlintercept.agent.v1.MatchR\x05match\"\x10\n" +
+	"\x04Mode\x12\b\n" +
+	"\x04TAKE\x10\x00\"\a\n" +
+	"\x05Match\"\xa1\x01\n" +
 	"\vAgentReport\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
-	"generation\x12;\n" +
-	"\x05ports\x18\x03 \x03(\v2%.kubectlintercept.agent.v1.PortReportR\x05ports\x12\x18\n" +
-	"\asidecar\x18\x04 \x01(\bR\asidecar\"\xb8\x03\n" +
-	"\n" +
-	"PortReport\x12\x12\n" +
+	"generation\x12>\n" +
+	"\x06routes\x18\x03 \x03(\v2&.kubectlintercept.agent.v1.RouteReportR\x06routes\x12\x18\n" +
+	"\asidecar\x18\x04 \x01(\bR\asidecar\"\xb9\x03\n" +
+	"\vRouteReport\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12#\n" +
 	"\rintercept_uid\x18\x03 \x01(\tR\finterceptUid\x12:\n" +
@@ -1122,45 +1221,49 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_agent_proto_goTypes = []any{
 	(Protocol)(0),          // 0: kubectlintercept.agent.v1.Protocol
 	(PortState)(0),         // 1: kubectlintercept.agent.v1.PortState
 	(Reason)(0),            // 2: kubectlintercept.agent.v1.Reason
 	(Probe_Kind)(0),        // 3: kubectlintercept.agent.v1.Probe.Kind
-	(*EnrollRequest)(nil),  // 4: kubectlintercept.agent.v1.EnrollRequest
-	(*EnrollResponse)(nil), // 5: kubectlintercept.agent.v1.EnrollResponse
-	(*AgentConfig)(nil),    // 6: kubectlintercept.agent.v1.AgentConfig
-	(*CapturePort)(nil),    // 7: kubectlintercept.agent.v1.CapturePort
-	(*Probe)(nil),          // 8: kubectlintercept.agent.v1.Probe
-	(*Header)(nil),         // 9: kubectlintercept.agent.v1.Header
-	(*Route)(nil),          // 10: kubectlintercept.agent.v1.Route
-	(*AgentReport)(nil),    // 11: kubectlintercept.agent.v1.AgentReport
-	(*PortReport)(nil),     // 12: kubectlintercept.agent.v1.PortReport
-	(*Missed)(nil),         // 13: kubectlintercept.agent.v1.Missed
+	(Route_Mode)(0),        // 4: kubectlintercept.agent.v1.Route.Mode
+	(*EnrollRequest)(nil),  // 5: kubectlintercept.agent.v1.EnrollRequest
+	(*EnrollResponse)(nil), // 6: kubectlintercept.agent.v1.EnrollResponse
+	(*AgentConfig)(nil),    // 7: kubectlintercept.agent.v1.AgentConfig
+	(*CapturePort)(nil),    // 8: kubectlintercept.agent.v1.CapturePort
+	(*Probe)(nil),          // 9: kubectlintercept.agent.v1.Probe
+	(*Header)(nil),         // 10: kubectlintercept.agent.v1.Header
+	(*Route)(nil),          // 11: kubectlintercept.agent.v1.Route
+	(*Match)(nil),          // 12: kubectlintercept.agent.v1.Match
+	(*AgentReport)(nil),    // 13: kubectlintercept.agent.v1.AgentReport
+	(*RouteReport)(nil),    // 14: kubectlintercept.agent.v1.RouteReport
+	(*Missed)(nil),         // 15: kubectlintercept.agent.v1.Missed
 }
 var file_agent_proto_depIdxs = []int32{
-	7,  // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
+	8,  // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
 	0,  // 1: kubectlintercept.agent.v1.CapturePort.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	10, // 2: kubectlintercept.agent.v1.CapturePort.route:type_name -> kubectlintercept.agent.v1.Route
-	8,  // 3: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
+	11, // 2: kubectlintercept.agent.v1.CapturePort.routes:type_name -> kubectlintercept.agent.v1.Route
+	9,  // 3: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
 	3,  // 4: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
-	9,  // 5: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
-	12, // 6: kubectlintercept.agent.v1.AgentReport.ports:type_name -> kubectlintercept.agent.v1.PortReport
-	0,  // 7: kubectlintercept.agent.v1.PortReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	1,  // 8: kubectlintercept.agent.v1.PortReport.state:type_name -> kubectlintercept.agent.v1.PortState
-	13, // 9: kubectlintercept.agent.v1.PortReport.missed:type_name -> kubectlintercept.agent.v1.Missed
-	2,  // 10: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
-	4,  // 11: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
-	11, // 12: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
-	5,  // 13: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
-	6,  // 14: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
-	13, // [13:15] is the sub-list for method output_type
-	11, // [11:13] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	10, // 5: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
+	4,  // 6: kubectlintercept.agent.v1.Route.mode:type_name -> kubectlintercept.agent.v1.Route.Mode
+	12, // 7: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
+	14, // 8: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
+	0,  // 9: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	1,  // 10: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
+	15, // 11: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
+	2,  // 12: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
+	5,  // 13: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
+	13, // 14: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
+	6,  // 15: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
+	7,  // 16: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
+	15, // [15:17] is the sub-list for method output_type
+	13, // [13:15] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1173,8 +1276,8 @@ func file_agent_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   10,
+			NumEnums:      5,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

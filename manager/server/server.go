@@ -1,8 +1,8 @@
 // Package server is the manager's TLS ports. Private control planes reach nodes
-// on 443 and 10250 only, so everything that comes from outside shares one: the
-// name that the client offers by ALPN says what the connection is. Agents are in
-// the cluster and have a port of their own, which a mesh can spare without
-// sparing anything of the application's.
+// on 443 and 10250 only, so everything that comes from outside of the cluster
+// shares one. Agents are in the cluster and have a port of their own, which a mesh
+// can exempt without exempting anything of the application's. There, the protocol
+// that the agent names by ALPN says what a connection is for.
 package server
 
 import (
@@ -34,8 +34,7 @@ const AgentsPort = 17843
 
 // Server accepts on the ports and hands connections on.
 type Server struct {
-	// Listen is the address for everybody, ":443". Agents are served there too:
-	// those that pods were made with before AgentsPort was there go on.
+	// Listen is the address for all but agents, ":443".
 	Listen string
 	// ListenAgents is the address for agents only, ":17843".
 	ListenAgents string
@@ -99,7 +98,7 @@ func (s *Server) Start(ctx context.Context) error {
 	agents.Go(func() {
 		s.accept(ctx, forAgents, []string{tunnel.ALPNAgent, tunnel.ALPNFlow, tunnel.ALPNLine}, func(c net.Conn, config *tls.Config) { s.serve(c, config, q) })
 	})
-	s.accept(ctx, l, []string{tunnel.ALPNAgent, tunnel.ALPNFlow, tunnel.ALPNLine, "http/1.1"},
+	s.accept(ctx, l, []string{"http/1.1"},
 		func(c net.Conn, config *tls.Config) { s.sort(c, config, q) })
 	return nil
 }

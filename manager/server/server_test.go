@@ -23,17 +23,16 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
-// TestPorts: agents are served at both ports, everybody else at the one for
-// everybody only.
+// TestPorts: agents are served at their port, and all others at the other one.
 func TestPorts(t *testing.T) {
 	everybody, agents := serve(t)
 	for _, tt := range []struct {
 		protocol           string
 		everybody, atAgent string
 	}{
-		{tunnel.ALPNFlow, "flow", "flow"},
-		{tunnel.ALPNAgent, "Unimplemented", "Unimplemented"}, // gRPC answers
-		{tunnel.ALPNLine, "line", "line"},
+		{tunnel.ALPNFlow, "refused", "flow"},
+		{tunnel.ALPNAgent, "refused", "Unimplemented"}, // gRPC answers
+		{tunnel.ALPNLine, "refused", "line"},
 		{"http/1.1", "web", "refused"},
 		{"", "web", "refused"},
 	} {

@@ -18,8 +18,8 @@ import (
 )
 
 // toLaptop moves datagrams both ways until the flow ends. First is the one that
-// began it; sent says that it travelled with the open. The error says that nobody
-// there has ever answered, and how the stream broke.
+// began it; sent says that it travelled with the open. An error says
+// that no answer has ever come from there, and how the stream broke.
 func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bool) error {
 	stop := context.AfterFunc(f.ctx, laptop.Reset)
 	defer stop()
@@ -76,9 +76,9 @@ func (f *flow) write(laptop tunnel.Stream, p []byte) error {
 	return nil
 }
 
-// notTaken is why the laptop did not have the datagrams, by the error of toLaptop:
-// its port is closed if it has reset the stream. That a relay or the way there went
-// says nothing about the port.
+// notTaken is why the laptop did not get the datagrams, by the error of toLaptop.
+// The program's port is closed if the laptop has reset the stream. A relay or a
+// connection that broke says nothing about the port.
 func notTaken(broke error) error {
 	if errors.Is(broke, syscall.ECONNRESET) {
 		return fmt.Errorf("%w: %w", relay.ErrRefused, broke)
@@ -86,10 +86,10 @@ func notTaken(broke error) error {
 	return broke
 }
 
-// toApplication is the way when the laptop is away. A port that was closed says
-// so by errors of the socket; the source learns nothing, as behind any NAT.
+// toApplication moves datagrams between the source and the application. If the
+// application's port is closed, the source learns nothing of it, as behind any NAT.
 func (l *Listener) toApplication(f *flow, first []byte) {
-	c, err := l.dial(f.ctx, l.pod, f.key.source.Addr(), l.port)
+	c, err := l.cfg.Dial(f.ctx, l.cfg.Pod, f.key.source.Addr(), l.to.Number())
 	if err != nil {
 		l.log.Debug("application is not reached", "error", err)
 		return
@@ -97,9 +97,9 @@ func (l *Listener) toApplication(f *flow, first []byte) {
 	stop := context.AfterFunc(f.ctx, func() { c.Close() })
 	defer stop()
 	defer c.Close()
-	if r := f.target.route; r != nil && len(r.Relays) > 0 {
+	if r := f.route; r != nil && len(r.Relays) > 0 {
 		// The laptop refused, but may listen in a moment.
-		limit := time.AfterFunc(away, f.end)
+		limit := time.AfterFunc(askAgain, f.end)
 		defer limit.Stop()
 	}
 	l.wg.Go(func() {

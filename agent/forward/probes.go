@@ -1,4 +1,4 @@
-package tcp
+package forward
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -15,25 +16,25 @@ const (
 	// probeWait is how long a connection that may be a probe may be silent
 	// before it is taken for something else.
 	probeWait = 200 * time.Millisecond
-	// requestWait is how long the first request may take on a HTTP/2 connection,
-	// and settingsAfter after what the client gets our SETTINGS if it waits
-	// for them.
+	// requestWait is how long the first request may take on an HTTP/2 connection.
+	// A client that is silent for settingsAfter gets our SETTINGS: it may wait for
+	// them.
 	requestWait   = 2 * time.Second
 	settingsAfter = 5 * time.Millisecond
 )
 
 // opening is how a connection began.
 type opening struct {
-	first []byte // all that was read, as far as the other end is to have it
+	first []byte // all that was read, without what the far end must not get
 	probe bool
-	acks  *probe.AckFilter // not nil: has work to do on what follows
+	acks  *http.AckFilter // for what follows; nil if nothing has to be taken out
 }
 
-// judge decides whether a connection is the kubelet's. It waits for more bytes
-// while those in first, at the beginning of buf, do not tell.
-func judge(c *net.TCPConn, from probe.Caller, buf, first []byte, over bool) opening {
+// classify decides whether a connection is the kubelet's. While those bytes in
+// first, which are at the beginning of buf, do not tell, it waits for more.
+func classify(c *net.TCPConn, from probe.Caller, buf, first []byte, over bool) opening {
 	n := len(first)
-	kind := from.Judge(buf[:n], over)
+	kind := from.Classify(buf[:n], over)
 	if kind == probe.Unknown {
 		c.SetReadDeadline(time.Now().Add(probeWait))
 		defer c.SetReadDeadline(time.Time{})
@@ -41,7 +42,7 @@ func judge(c *net.TCPConn, from probe.Caller, buf, first []byte, over bool) open
 	for kind == probe.Unknown && n < len(buf) {
 		m, err := c.Read(buf[n:])
 		n += m
-		kind = from.Judge(buf[:n], errors.Is(err, io.EOF))
+		kind = from.Classify(buf[:n], errors.Is(err, io.EOF))
 		if err != nil {
 			break // it comes again
 		}
@@ -52,24 +53,23 @@ func judge(c *net.TCPConn, from probe.Caller, buf, first []byte, over bool) open
 	return opening{first: buf[:n], probe: kind == probe.Probe}
 }
 
-// greet reads what a HTTP/2 client says before its first request, and the head
-// of that.
+// greet reads what an HTTP/2 client sends up to the head of its first request.
 func greet(c *net.TCPConn, buf []byte, n int) opening {
 	defer c.SetReadDeadline(time.Time{})
 	c.SetReadDeadline(time.Now().Add(settingsAfter))
 	greeted := false
-	kind := probe.Greeting(buf[:n])
+	kind := probe.FirstRequest(buf[:n])
 	for kind == probe.Unknown && n < len(buf) {
 		m, err := c.Read(buf[n:])
 		n += m
-		kind = probe.Greeting(buf[:n])
+		kind = probe.FirstRequest(buf[:n])
 		if err == nil || kind != probe.Unknown {
 			continue
 		}
 		if greeted || !errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
-		if _, err := c.Write(probe.Settings()); err != nil {
+		if _, err := c.Write(http.Settings()); err != nil {
 			break
 		}
 		greeted = true
@@ -77,7 +77,7 @@ func greet(c *net.TCPConn, buf []byte, n int) opening {
 	}
 	o := opening{first: buf[:n], probe: kind == probe.Probe}
 	if greeted {
-		f := probe.NewAckFilter()
+		f := http.NewAckFilter()
 		o.first = f.Feed(nil, o.first)
 		if !f.Done() {
 			o.acks = f
@@ -86,10 +86,10 @@ func greet(c *net.TCPConn, buf []byte, n int) opening {
 	return o
 }
 
-// acked is a caller whose answer to our SETTINGS is still to come.
+// acked is a caller whose acknowledgment of our SETTINGS is still to come.
 type acked struct {
 	tunnel.Stream
-	filter *probe.AckFilter
+	filter *http.AckFilter
 	ready  []byte
 }
 

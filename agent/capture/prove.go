@@ -16,40 +16,41 @@ import (
 )
 
 const (
-	probeAttempt = time.Second
-	probePause   = 100 * time.Millisecond
+	proofAttempt = time.Second
+	proofPause   = 100 * time.Millisecond
 )
 
-// Prove shows that connections to p, at each of the addresses, reach the agent:
-// it makes one itself and waits for the listener's answer out of book. It tries
-// until ctx ends; the error then says what was seen last.
-func Prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProbeBook) error {
-	return prove(ctx, p, addrs, book, Control(MarkProbe))
+// Prove shows that connections to p, at each of the addresses, reach the agent: it
+// makes one itself and waits for the answer that the listener has from book. It
+// tries until ctx ends, and then the error says what happened the last time.
+func Prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook) error {
+	return prove(ctx, p, addrs, book, Control(MarkProof))
 }
 
 // control is a function for net.Dialer.Control.
 type control func(network, address string, c syscall.RawConn) error
 
-func prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProbeBook, mark control) error {
+func prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook, mark control) error {
 	for _, a := range addrs {
 		target := netip.AddrPortFrom(a, p.Number)
 		for {
-			err := probe(ctx, p.Protocol, target, book, mark)
+			err := testConnection(ctx, p.Protocol, target, book, mark)
 			if err == nil {
 				break
 			}
 			select {
 			case <-ctx.Done():
 				return fmt.Errorf("the redirect of %s did not prove itself: a connection to %s: %w", p, target, err)
-			case <-time.After(probePause):
+			case <-time.After(proofPause):
 			}
 		}
 	}
 	return nil
 }
 
-func probe(ctx context.Context, protocol Protocol, target netip.AddrPort, book *ProbeBook, mark control) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeAttempt)
+// testConnection makes one connection to target, by a socket with this mark.
+func testConnection(ctx context.Context, protocol Protocol, target netip.AddrPort, book *ProofBook, mark control) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), proofAttempt)
 	defer cancel()
 	var nonce [16]byte
 	if _, err := rand.Read(nonce[:]); err != nil {
@@ -78,7 +79,7 @@ func probe(ctx context.Context, protocol Protocol, target netip.AddrPort, book *
 		return seen(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(probeAttempt))
+	c.SetDeadline(time.Now().Add(proofAttempt))
 	if protocol == UDP {
 		if _, err := c.Write(nonce[:]); err != nil {
 			return seen(err)
@@ -94,7 +95,7 @@ func probe(ctx context.Context, protocol Protocol, target netip.AddrPort, book *
 	return nil
 }
 
-func bindAndNote(c syscall.RawConn, a netip.Addr, book *ProbeBook, nonce [16]byte) (netip.AddrPort, error) {
+func bindAndNote(c syscall.RawConn, a netip.Addr, book *ProofBook, nonce [16]byte) (netip.AddrPort, error) {
 	var source netip.AddrPort
 	var failed error
 	err := c.Control(func(fd uintptr) {
@@ -121,12 +122,12 @@ func bindAndNote(c syscall.RawConn, a netip.Addr, book *ProbeBook, nonce [16]byt
 		err = failed
 	}
 	if err != nil {
-		return source, fmt.Errorf("bind probe to %s: %w", a, err)
+		return source, fmt.Errorf("bind test connection to %s: %w", a, err)
 	}
 	return source, nil
 }
 
-// seen says in words what became of a probe.
+// seen says in words what became of a test connection.
 func seen(err error) error {
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):
@@ -138,7 +139,7 @@ func seen(err error) error {
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return fmt.Errorf("no answer came, another rule may lead it elsewhere: %w", err)
+		return fmt.Errorf("no answer came, another rule may redirect it elsewhere: %w", err)
 	}
 	return err
 }

@@ -6,24 +6,24 @@ import (
 	"sync"
 )
 
-// ProbeBook is where a prober notes its source addresses, so that the listener
-// at the other end of the redirect knows a probe from a caller. The zero value
-// is ready.
-type ProbeBook struct {
+// ProofBook has the source addresses of the agent's own test connections, by which
+// the listener at the other end of a redirect tells them from callers'. The zero
+// value is ready.
+type ProofBook struct {
 	mu     sync.Mutex
 	nonces map[netip.AddrPort][16]byte
 }
 
-// Answer returns what to answer to a connection or datagram from source, if it
-// is a probe.
-func (b *ProbeBook) Answer(source netip.AddrPort) ([]byte, bool) {
+// Answer returns what to answer to a connection or datagram from source, if that is
+// a test.
+func (b *ProofBook) Answer(source netip.AddrPort) ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	nonce, ok := b.nonces[Unmap(source)]
 	return nonce[:], ok
 }
 
-func (b *ProbeBook) add(source netip.AddrPort, nonce [16]byte) {
+func (b *ProofBook) add(source netip.AddrPort, nonce [16]byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.nonces == nil {
@@ -32,7 +32,7 @@ func (b *ProbeBook) add(source netip.AddrPort, nonce [16]byte) {
 	b.nonces[source] = nonce
 }
 
-func (b *ProbeBook) remove(source netip.AddrPort) {
+func (b *ProofBook) remove(source netip.AddrPort) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.nonces, source)

@@ -1,7 +1,8 @@
-package tcp
+package forward_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -14,7 +15,9 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/tcp"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -44,47 +47,29 @@ func dial(ctx context.Context, addr string) (*net.TCPConn, error) {
 	return c.(*net.TCPConn), nil
 }
 
-// laptop is a relay that joins every flow with the program at addr.
-func laptop(t *testing.T, addr string) *relay.Opener {
-	return relay.NewOpener(t.Context(), func(ctx context.Context, _ relay.Way) (tunnel.Stream, error) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer ln.Close()
-		near, err := dial(ctx, ln.Addr().String())
-		if err != nil {
-			return nil, err
-		}
-		far, err := ln.Accept()
-		if err != nil {
-			return nil, err
-		}
-		go func() {
-			open, err := tunnel.ReadOpen(far)
-			if err != nil {
-				return
-			}
-			program, err := dial(t.Context(), addr)
-			if err != nil || tunnel.WriteVerdict(far, tunnel.Accepted) != nil {
-				far.Close()
-				return
-			}
-			program.Write(open.First)
-			tunnel.Pipe(tunnel.NewTCP(far.(*net.TCPConn)), tunnel.NewTCP(program), nil)
-		}()
-		return tunnel.NewTCP(near), nil
-	})
+// laptop takes every flow and joins it with the program at this address.
+type laptop string
+
+// Open implements forward.Opener.
+func (l laptop) Open(ctx context.Context, _ *relay.Owner, open *tunnel.Open) (tunnel.Stream, error) {
+	c, err := dial(ctx, string(l))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Write(open.First); err != nil {
+		return nil, err
+	}
+	return tunnel.NewTCP(c), nil
 }
 
-// captured is a listener in front of an application, with a laptop that has all
-// but the probes.
-func captured(t *testing.T, application, laptopAt string, kind rpc.Probe_Kind) (addr string, counters *relay.Counters) {
+// capturing is a listener in front of an application, with routes of its port.
+func capturing(t *testing.T, application string, o forward.Opener) *tcp.Listener {
 	t.Helper()
-	l, err := Listen(t.Context(), Config{Port: 80,
-		Dialled: func(*net.TCPConn) (netip.AddrPort, bool) { return netip.MustParseAddrPort(application), true },
-		Dial:    func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) { return dial(ctx, to.String()) },
-	}, laptop(t, laptopAt), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	port := forward.NewPort(t.Context(), 80, o, func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) { return dial(ctx, to.String()) }, log)
+	l, err := tcp.Listen(t.Context(), tcp.Config{
+		Dialed: func(*net.TCPConn) (netip.AddrPort, bool) { return netip.MustParseAddrPort(application), true },
+	}, port, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,20 +78,32 @@ func captured(t *testing.T, application, laptopAt string, kind rpc.Probe_Kind) (
 		cancel()
 		l.Close(over)
 	})
-	counters = &relay.Counters{}
-	l.Route(relay.RouteOf(&rpc.CapturePort{Port: 80, Probes: []*rpc.Probe{{Kind: kind}}, NodeAddresses: []string{"127.0.0.1"},
-		Route: &rpc.Route{Session: "alice", InterceptUid: "i", Relays: []string{"relay"}}}), counters)
-	_, number, err := net.SplitHostPort(l.ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return net.JoinHostPort("127.0.0.1", number), counters
+	return l
 }
 
-// The kubelet's gRPC probe waits for the server's SETTINGS before it says that it
-// is one, and so does every other caller on the node.
+func address(l *tcp.Listener) string { return fmt.Sprintf("127.0.0.1:%d", l.Agent()) }
+
+// counts are those of the route of an intercept.
+func counts(l *tcp.Listener, uid string) *rpc.RouteReport {
+	r := &rpc.RouteReport{InterceptUid: uid}
+	l.Report(r)
+	return r
+}
+
+// probed is a listener in front of an application, with a laptop that has all but
+// the probes.
+func probed(t *testing.T, application, laptopAt string, kind rpc.Probe_Kind) (addr string, connections func() uint64) {
+	t.Helper()
+	l := capturing(t, application, laptop(laptopAt))
+	l.Route(&rpc.CapturePort{Port: 80, Probes: []*rpc.Probe{{Kind: kind}}, NodeAddresses: []string{"127.0.0.1"},
+		Routes: []*rpc.Route{{Session: "alice", InterceptUid: "i", Relays: []string{"relay"}}}})
+	return address(l), func() uint64 { return counts(l, "i").Connections }
+}
+
+// The kubelet's gRPC probe sends nothing by which it could be known before it has the
+// server's SETTINGS, and neither does any other caller on the node.
 func TestGRPCProbes(t *testing.T) {
-	addr, counters := captured(t, healthServer(t, grpc_health_v1.HealthCheckResponse_SERVING),
+	addr, connections := probed(t, healthServer(t, grpc_health_v1.HealthCheckResponse_SERVING),
 		healthServer(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING), rpc.Probe_GRPC)
 	ask := func(agent string, times int) grpc_health_v1.HealthCheckResponse_ServingStatus {
 		t.Helper()
@@ -130,7 +127,7 @@ func TestGRPCProbes(t *testing.T) {
 			t.Errorf("the kubelet is answered %v: not by the application", got)
 		}
 	}
-	if n := counters.Connections.Load(); n != 0 {
+	if n := connections(); n != 0 {
 		t.Errorf("%d probes count as connections", n)
 	}
 	if got := ask("grpc-health-client", 100); got != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
@@ -160,7 +157,7 @@ func TestTCPProbes(t *testing.T) {
 		}()
 		return ln.Addr().String()
 	}
-	addr, counters := captured(t, program("application"), program("laptop"), rpc.Probe_TCP)
+	addr, connections := probed(t, program("application"), program("laptop"), rpc.Probe_TCP)
 	// A busy machine may see the end later than it waits for first bytes.
 	for who, deadline := "", time.Now().Add(10*time.Second); who != "application"; who = <-arrived {
 		if time.Now().After(deadline) {
@@ -173,7 +170,7 @@ func TestTCPProbes(t *testing.T) {
 		c.CloseWrite() // at once, as the kubelet closes
 		defer c.Close()
 	}
-	before := counters.Connections.Load()
+	before := connections()
 	c, err := dial(t.Context(), addr)
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +181,7 @@ func TestTCPProbes(t *testing.T) {
 	for n, err := c.Read(buf); err == nil; n, err = c.Read(buf) {
 		b.Write(buf[:n])
 	}
-	if b.String() != "laptop" || counters.Connections.Load() != before+1 {
-		t.Errorf("a caller who waits for the server is answered %q, %d connections", b.String(), counters.Connections.Load()-before)
+	if b.String() != "laptop" || connections() != before+1 {
+		t.Errorf("a caller who waits for the server is answered %q, %d connections", b.String(), connections()-before)
 	}
 }

@@ -1,4 +1,4 @@
-package tcp
+package forward
 
 import (
 	"errors"
@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxFirst bounds what travels with the open, in bytes.
+// maxFirst bounds the first bytes that travel with the Open frame.
 const maxFirst = 16 << 10
 
-// firstWait is how long the first bytes are waited for, so that they travel
-// with the open: a caller that speaks first, as most do, is spared a round trip
-// to the laptop; one that waits for the server loses this much.
+// firstWait is how long to wait for the first bytes, so that they travel with the
+// Open frame. That saves a round trip to the laptop for callers that speak first, as
+// most do, and costs this much for those that wait for the server.
 const firstWait = time.Millisecond
 
-// firstBytes takes what the caller sends at once; over says that there is
-// nothing but an end.
+// firstBytes reads what the caller sends at once. Over says that the caller ended its
+// direction without a byte.
 func firstBytes(c *net.TCPConn, buf []byte) (first []byte, over bool, err error) {
-	if first, err = peek(c, buf); err != nil || len(first) > 0 {
+	if first, err = readNow(c, buf); err != nil || len(first) > 0 {
 		return first, false, err
 	}
 	c.SetReadDeadline(time.Now().Add(firstWait))
@@ -31,11 +31,11 @@ func firstBytes(c *net.TCPConn, buf []byte) (first []byte, over bool, err error)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, io.EOF) {
 		return nil, false, fmt.Errorf("read first bytes: %w", err)
 	}
-	return buf[:n], n == 0 && errors.Is(err, io.EOF), nil // an end comes again
+	return buf[:n], n == 0 && errors.Is(err, io.EOF), nil // the end is read once more later
 }
 
-// peek takes what the caller has sent already, without waiting.
-func peek(c *net.TCPConn, buf []byte) ([]byte, error) {
+// readNow reads what has arrived already, without waiting.
+func readNow(c *net.TCPConn, buf []byte) ([]byte, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, fmt.Errorf("read first bytes: %w", err)

@@ -1,4 +1,4 @@
-package relay
+package forward
 
 import (
 	"context"
@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
 // The reason is of the thing that failed.
 func TestReasons(t *testing.T) {
-	verdict := func(v tunnel.Verdict) error { return fmt.Errorf("open: %w", &VerdictError{"10.0.0.1:17843", v}) }
-	c := &Counters{}
+	verdict := func(v tunnel.Verdict) error {
+		return fmt.Errorf("open: %w", &relay.VerdictError{Relay: "10.0.0.1:17843", Verdict: v})
+	}
+	c := &counters{}
 	for _, x := range []struct {
 		err  error
 		want rpc.Reason
@@ -22,23 +25,25 @@ func TestReasons(t *testing.T) {
 		{verdict(tunnel.TimedOut), rpc.Reason_PROGRAM_SILENT},
 		{verdict(tunnel.NoSession), rpc.Reason_SESSION_AWAY},
 		{verdict(tunnel.Denied), rpc.Reason_NOT_ALLOWED},
-		{ErrAway, rpc.Reason_SESSION_AWAY},
+		{relay.ErrAway, rpc.Reason_SESSION_AWAY},
 		{fmt.Errorf("relay: %w", context.DeadlineExceeded), rpc.Reason_SESSION_SILENT},
-		{ErrSilent, rpc.Reason_SESSION_SILENT},
-		{fmt.Errorf("%w: reset", ErrRefused), rpc.Reason_PROGRAM_REFUSED},
-		{ErrNoRelay, rpc.Reason_MANAGER_UNREACHABLE},
+		{relay.ErrSilent, rpc.Reason_SESSION_SILENT},
+		{fmt.Errorf("%w: reset", relay.ErrRefused), rpc.Reason_PROGRAM_REFUSED},
+		{relay.ErrNoRelay, rpc.Reason_MANAGER_UNREACHABLE},
 		{errors.New("dial relay: connection refused"), rpc.Reason_MANAGER_UNREACHABLE},
 	} {
 		if got := reasonOf(x.err); got != x.want {
 			t.Errorf("%v: %v, want %v", x.err, got, x.want)
 		}
-		c.Missed(x.err)
+		c.missed(x.err)
 	}
+	var r rpc.RouteReport
+	c.report(&r)
 	sum := uint64(0)
-	for _, m := range c.Reasons() {
+	for _, m := range r.Missed {
 		sum += m.Connections
 	}
-	if n := c.Fallbacks.Load(); n != 10 || sum != n {
+	if n := r.Fallbacks; n != 10 || sum != n {
 		t.Errorf("%d fallbacks, %d with a reason", n, sum)
 	}
 }

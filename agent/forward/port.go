@@ -1,0 +1,142 @@
+// Package forward decides where a connection to one port of the application goes:
+// to the laptop of the first route that takes it, or to the application.
+package forward
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// Opener opens flows to laptops, as relay.Opener does.
+type Opener interface {
+	Open(context.Context, *relay.Owner, *tunnel.Open) (tunnel.Stream, error)
+}
+
+// Dial connects to the application by TCP.
+type Dial func(context.Context, netip.AddrPort) (*net.TCPConn, error)
+
+// Port is where the connections of one port go. Until routes are set the
+// application has them. Its methods may be called concurrently, except Set.
+type Port struct {
+	ctx    context.Context
+	number uint16
+	opener Opener
+	dial   Dial
+	log    *slog.Logger
+	firsts sync.Pool // of *[maxFirst]byte
+	table  atomic.Pointer[table]
+}
+
+// table is the routes of a port. It is never changed, only replaced.
+type table struct {
+	routes []*Route   // in the order in which they are asked
+	probes *probe.Set // the kubelet's calls, which stay with the application
+}
+
+// NewPort returns the Port of a number of the application. Dial is for TCP alone.
+func NewPort(ctx context.Context, number uint16, opener Opener, dial Dial, log *slog.Logger) *Port {
+	p := &Port{ctx: ctx, number: number, opener: opener, dial: dial, log: log.With("port", number)}
+	p.firsts.New = func() any { return new([maxFirst]byte) }
+	p.table.Store(&table{})
+	return p
+}
+
+// Number is the application's port.
+func (p *Port) Number() uint16 { return p.number }
+
+// Set makes the routes those of c; nil is for none. Where an owner had a route
+// before, its counters and connections go on. The other routes from before have
+// left: see Route.Left.
+//
+// The function that it returns says of a flow of datagrams, by its route, whether
+// it must begin anew: its route has left; its laptop was away and can be reached
+// now; or it had no route and there is one now.
+func (p *Port) Set(c *rpc.CapturePort) (anew func(*Route) bool) {
+	old, now := p.table.Load(), &table{}
+	if c != nil {
+		now.probes = probe.Of(c)
+		for _, r := range c.Routes {
+			now.routes = append(now.routes, p.newRoute(r, old))
+		}
+	}
+	p.table.Store(now)
+	var back []*Route
+	for _, r := range old.routes {
+		switch successor := now.of(&r.Owner); {
+		case successor == nil:
+			r.leave()
+		case len(r.Relays) == 0 && len(successor.Relays) > 0:
+			back = append(back, successor)
+		}
+	}
+	return func(r *Route) bool {
+		if r == nil {
+			return now.pick() != nil
+		}
+		return r.Left() || slices.ContainsFunc(back, func(b *Route) bool { return b.Same(&r.Owner) })
+	}
+}
+
+// Report puts the counts of a route into its report. A route that the agent
+// cannot follow has failed.
+func (p *Port) Report(report *rpc.RouteReport) {
+	for _, r := range p.table.Load().routes {
+		if r.UID != report.InterceptUid {
+			continue
+		}
+		r.counters.report(report)
+		if r.unknown != "" {
+			report.State, report.Message = rpc.PortState_FAILED, r.unknown
+		}
+	}
+}
+
+// Pick returns the route that takes a flow that begins now; nil, if the
+// application has it.
+func (p *Port) Pick() *Route { return p.table.Load().pick() }
+
+// Open opens a flow to a route's laptop.
+func (p *Port) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.Stream, error) {
+	if len(r.Relays) == 0 {
+		return nil, relay.ErrAway
+	}
+	open.Port = p.number
+	return p.opener.Open(ctx, &r.Owner, open)
+}
+
+// FallsBack counts a flow that the laptop did not take, and says whether the
+// application has it instead.
+func (p *Port) FallsBack(r *Route, why error) bool {
+	r.counters.missed(why)
+	falls := !r.noFallback || len(r.Relays) == 0
+	p.log.Debug("the laptop did not take a flow", "intercept", r.Intercept, "fallback", falls, "error", why)
+	return falls
+}
+
+// pick asks the routes in their order. One without a match takes everything.
+func (t *table) pick() *Route {
+	for _, r := range t.routes {
+		if r.unknown == "" {
+			return r
+		}
+	}
+	return nil
+}
+
+// of is the route of an owner; nil if it has none.
+func (t *table) of(o *relay.Owner) *Route {
+	if k := slices.IndexFunc(t.routes, func(r *Route) bool { return r.Same(o) }); k >= 0 {
+		return t.routes[k]
+	}
+	return nil
+}

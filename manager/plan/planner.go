@@ -1,0 +1,199 @@
+package plan
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+// Planner makes plans out of cached objects and remembers them until
+// something changed. It is safe for concurrent use.
+type Planner struct {
+	reader    client.Reader
+	namespace string // of Sessions
+
+	mu      sync.Mutex
+	version uint64
+	plans   map[types.UID]Plan
+	known   map[named]*resolve.Workload
+	wake    map[chan struct{}]bool
+}
+
+// New returns a Planner that reads from a cache.
+func New(reader client.Reader, sessionNamespace string) *Planner {
+	return &Planner{reader: reader, namespace: sessionNamespace,
+		plans: map[types.UID]Plan{}, known: map[named]*resolve.Workload{}, wake: map[chan struct{}]bool{}}
+}
+
+// Changed forgets every plan, because an Intercept, a Session or a workload has
+// changed. It wakes all subscribers.
+func (p *Planner) Changed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.version++
+	clear(p.plans)
+	clear(p.known)
+	for ch := range p.wake {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Subscribe returns a channel that receives after every change; several
+// changes may become one. Stop ends it.
+func (p *Planner) Subscribe() (ch chan struct{}, stop func()) {
+	ch = make(chan struct{}, 1)
+	p.mu.Lock()
+	p.wake[ch] = true
+	p.mu.Unlock()
+	return ch, func() {
+		p.mu.Lock()
+		delete(p.wake, ch)
+		p.mu.Unlock()
+	}
+}
+
+// Pod returns the plan of a pod. A pod that is gone, or has another UID, has an
+// empty one.
+func (p *Planner) Pod(ctx context.Context, namespace, name string, uid types.UID) (Plan, error) {
+	p.mu.Lock()
+	version := p.version
+	plan, ok := p.plans[uid]
+	p.mu.Unlock()
+	if ok {
+		return plan, nil
+	}
+	var pod corev1.Pod
+	if err := p.reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &pod); err != nil {
+		return Plan{}, client.IgnoreNotFound(err)
+	}
+	if pod.UID != uid {
+		return Plan{}, nil
+	}
+	plan, err := p.make(ctx, &pod, version)
+	if err != nil {
+		return Plan{}, err
+	}
+	p.mu.Lock()
+	if p.version == version && len(pod.Status.PodIPs) > 0 { // probes need the addresses
+		p.plans[uid] = plan
+	}
+	p.mu.Unlock()
+	return plan, nil
+}
+
+// make works out a plan. Every accepted Intercept that has a port has a route of
+// it: which of them may have it is the controller's decision, and not made here.
+func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Plan, error) {
+	var list v1alpha1.InterceptList
+	if err := p.reader.List(ctx, &list, client.InNamespace(pod.Namespace)); err != nil {
+		return Plan{}, err
+	}
+	// Where two have one port, every replica must put their routes in the same
+	// order.
+	slices.SortFunc(list.Items, func(a, b v1alpha1.Intercept) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
+	})
+	var plan Plan
+	for i := range list.Items {
+		ic := &list.Items[i]
+		if !inForce(ic) {
+			continue
+		}
+		w, err := p.workload(ctx, named{ic.Namespace, ic.Spec.Workload}, version)
+		if err != nil || !w.Matches(pod) {
+			continue // gone since it was accepted: nothing to capture
+		}
+		relays, err := p.relays(ctx, ic)
+		if err != nil {
+			return Plan{}, err
+		}
+		for _, r := range ic.Status.Ports {
+			if number := resolve.PortIn(pod, r); number != 0 {
+				plan.add(number, protocol(r.Protocol), ic.Spec.KeepEstablished, &rpc.Route{
+					Intercept: ic.Namespace + "/" + ic.Name, InterceptUid: string(ic.UID),
+					Session: ic.Spec.Session, Relays: relays, NoFallback: ic.Spec.NoFallback})
+			}
+		}
+	}
+	plan.finish(pod)
+	return plan, nil
+}
+
+// named is a workload by name.
+type named struct {
+	namespace string
+	ref       v1alpha1.WorkloadReference
+}
+
+// workload reads a workload once per version, if the Planner is told of its
+// changes. A Service, for one, may get other pods without that.
+func (p *Planner) workload(ctx context.Context, n named, version uint64) (*resolve.Workload, error) {
+	p.mu.Lock()
+	w, ok := p.known[n]
+	ok = ok && p.version == version
+	p.mu.Unlock()
+	if ok {
+		return w, nil
+	}
+	w, err := resolve.Get(ctx, p.reader, n.namespace, n.ref)
+	if err != nil || !slices.Contains([]string{"Deployment", "StatefulSet", "ReplicaSet", "Rollout"}, n.ref.Kind) {
+		return w, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.version == version {
+		p.known[n] = w
+	}
+	return w, nil
+}
+
+// relays are the addresses of the replicas that hold the session's carriers;
+// none if the session belongs to another user than the Intercept.
+func (p *Planner) relays(ctx context.Context, ic *v1alpha1.Intercept) ([]string, error) {
+	var s v1alpha1.Session
+	if err := p.reader.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: ic.Spec.Session}, &s); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if s.Spec.User != ic.Spec.User {
+		return nil, nil
+	}
+	var out []string
+	for _, r := range s.Status.Relays {
+		out = append(out, r.Address)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Accepted says that the controller has resolved this very spec and that nobody
+// has deleted the Intercept.
+func Accepted(ic *v1alpha1.Intercept) bool {
+	c := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionResolved)
+	return inForce(ic) && c.ObservedGeneration == ic.Generation
+}
+
+// inForce says that the Intercept's status.ports are to be captured. They are of
+// the present spec or, while the controller resolves that, of the one before.
+func inForce(ic *v1alpha1.Intercept) bool {
+	return ic.DeletionTimestamp == nil && meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionResolved)
+}
+
+func protocol(p corev1.Protocol) rpc.Protocol {
+	if p == corev1.ProtocolUDP {
+		return rpc.Protocol_UDP
+	}
+	return rpc.Protocol_TCP
+}
