@@ -30,7 +30,7 @@ func TestAround(t *testing.T) {
 		t.Fatalf("%s is reached by %s, routes %v", outside, v, d.Status().Routes)
 	}
 	other := w
-	other.Namespace = "tools"
+	other.Names.Namespace = "tools"
 	if err := d.Update(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}

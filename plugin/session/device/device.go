@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/stack"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/nameserver"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/subnet"
@@ -32,8 +33,8 @@ type Config struct {
 	Socket string
 	Want   Want
 	Dialer *outbound.Dialer
-	// Names asks the cluster's name server.
-	Names nameserver.Exchanger
+	// DNS asks the cluster's name server.
+	DNS nameserver.Exchanger
 	// Direct dials what is not the cluster's, for a program whose whole network
 	// is the TUN. Nil: nothing else comes this way.
 	Direct func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -42,12 +43,9 @@ type Config struct {
 
 // Want is what shall lie behind the TUN.
 type Want struct {
-	// Namespace is that of names without one.
-	Namespace string
-	// Namespaces are those whose Services have names of two labels.
-	Namespaces []string
-	// Domain is the cluster's.
-	Domain string
+	// Names decides which names are the cluster's. The Device adds the networks
+	// and the translation of addresses.
+	Names names.Config
 	// Networks are the cluster's; Also and Never are added and left out.
 	Networks, Also, Never []netip.Prefix
 	// Allowed are networks of the laptop that may be taken from it.
@@ -57,10 +55,6 @@ type Want struct {
 	Virtual netip.Prefix
 	// Spare are addresses that the session itself needs.
 	Spare []netip.Addr
-	// Intercepted, Include, Exclude, Outside and Mappings are as in
-	// nameserver.Config.
-	Intercepted, Include, Exclude, Outside []string
-	Mappings                               map[string]string
 }
 
 // room is where virtual subnets are looked for: networks for measurements
@@ -186,17 +180,18 @@ func (d *Device) serveNames() error {
 func (d *Device) nameConfig() nameserver.Config {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	c := d.namesFor(&d.want)
+	c := nameserver.Config{Names: d.want.names(), Cluster: d.cfg.DNS, Upstream: d.network.Resolvers, Around: d.leadAround}
 	if len(d.plan.Clashing) > 0 { // else what was learnt stays right
-		c.Translate, c.Restore = d.translate, d.restore
+		c.Names.Translate, c.Names.Restore = d.translate, d.restore
 	}
 	return c
 }
 
-func (d *Device) namesFor(w *Want) nameserver.Config {
-	return nameserver.Config{Cluster: d.cfg.Names, Upstream: d.network.Resolvers, Domain: w.Domain, Namespace: w.Namespace,
-		Intercepted: w.Intercepted, Namespaces: w.Namespaces, Include: w.Include, Exclude: w.Exclude, Outside: w.Outside, Mappings: w.Mappings,
-		CIDRs: w.Networks, Around: d.leadAround}
+// names is what decides about names, also those of addresses.
+func (w *Want) names() names.Config {
+	c := w.Names
+	c.CIDRs = w.Networks
+	return c
 }
 
 // Wants says whether a Want is what there is already.
@@ -300,8 +295,9 @@ func dnsAddress(virtual netip.Prefix) netip.Addr { return virtual.Addr().Next().
 // config is what is asked of netd.
 func (d *Device) config(w *Want, plan *subnet.Plan, virtual netip.Prefix) handover.Config {
 	own := netip.PrefixFrom(virtual.Addr().Next(), max(virtual.Bits(), virtual.Addr().BitLen()-4))
+	n := names.New(w.names())
 	c := handover.Config{MTU: mtu, Addresses: []netip.Prefix{own}, Routes: plan.Routes, Spare: w.Spare, AllowConflicting: w.Allowed,
-		DNS: handover.DNS{Server: dnsAddress(virtual), Search: d.namesFor(w).Search(), Domains: domains(w.Namespace, d.namesFor(w).Domains()), Ndots: nameserver.Ndots}}
+		DNS: handover.DNS{Server: dnsAddress(virtual), Search: n.SearchList(), Domains: domains(w.Names.Namespace, n.Domains()), Ndots: names.Ndots}}
 	if slices.ContainsFunc(plan.Routes, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
 		c.Addresses = append(c.Addresses, six)
 	}

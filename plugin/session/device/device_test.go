@@ -20,16 +20,17 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device/devicetest"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
-// names answers every question with one address, or an error.
-type names struct {
+// oneAddress answers every question with one address, or an error.
+type oneAddress struct {
 	addr netip.Addr
 	err  error
 }
 
-func (n names) Exchange(_ context.Context, q *dns.Msg) (*dns.Msg, error) {
+func (n oneAddress) Exchange(_ context.Context, q *dns.Msg) (*dns.Msg, error) {
 	if n.err != nil {
 		return nil, n.err
 	}
@@ -50,19 +51,19 @@ func prefixes(list ...string) []netip.Prefix {
 }
 
 func want() Want {
-	return Want{Namespace: "shop", Domain: "cluster.local", Networks: prefixes("10.96.0.0/16", "10.244.0.0/16")}
+	return Want{Names: names.Config{Namespace: "shop", Domain: "cluster.local"}, Networks: prefixes("10.96.0.0/16", "10.244.0.0/16")}
 }
 
 type lab struct {
 	netd   *devicetest.Netd
 	socket string
 	gate   outbound.Gate
-	names  names
+	names  oneAddress
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{socket: filepath.Join(t.TempDir(), "netd.sock"), names: names{addr: netip.MustParseAddr("10.96.0.7")}}
+	l := &lab{socket: filepath.Join(t.TempDir(), "netd.sock"), names: oneAddress{addr: netip.MustParseAddr("10.96.0.7")}}
 	l.netd = devicetest.Listen(t, l.socket)
 	return l
 }
@@ -71,7 +72,7 @@ func (l *lab) open(t *testing.T, w Want) (*Device, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	return Open(ctx, Config{Socket: l.socket, Want: w, Names: l.names, Log: slog.New(slog.DiscardHandler),
+	return Open(ctx, Config{Socket: l.socket, Want: w, DNS: l.names, Log: slog.New(slog.DiscardHandler),
 		Dialer: &outbound.Dialer{Gate: &l.gate, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))}})
 }
 
@@ -99,7 +100,7 @@ func TestOpenUpdateClose(t *testing.T) {
 		t.Errorf("asked for %+v", c)
 	}
 	other := want()
-	other.Namespace, other.Never = "tools", prefixes("10.244.7.0/24")
+	other.Names.Namespace, other.Never = "tools", prefixes("10.244.7.0/24")
 	if d.Wants(other) {
 		t.Error("it wants something else before it is told")
 	}
@@ -154,7 +155,7 @@ func TestRefusedIsPlannedAround(t *testing.T) {
 	vpn = prefixes("10.244.8.0/24", "10.244.10.0/24")
 	mu.Unlock()
 	more := want()
-	more.Intercepted = []string{"tools"}
+	more.Names.Intercepted = []string{"tools"}
 	if err := d.Update(t.Context(), more); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +210,7 @@ func TestFailures(t *testing.T) {
 	d := l.must(t, want())
 	fail = errors.New("out of order")
 	other := want()
-	other.Namespace = "tools"
+	other.Names.Namespace = "tools"
 	if err := d.Update(t.Context(), other); err == nil || !d.Wants(want()) || d.Status().Namespace != "shop" {
 		t.Errorf("update: %v, status %+v", err, d.Status())
 	}
@@ -234,7 +235,7 @@ func TestUpdatesTakeTurns(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			w := want()
-			w.Namespace = string(rune('a' + i))
+			w.Names.Namespace = string(rune('a' + i))
 			if err := d.Update(context.Background(), w); err != nil {
 				t.Error(err)
 			}

@@ -28,7 +28,7 @@ func TestClashesAreTheLaptops(t *testing.T) {
 		return nil
 	}
 	dialled := make(chan string, 1)
-	d, err := Open(t.Context(), Config{Socket: l.socket, Want: want(), Names: l.names, Log: slog.New(slog.DiscardHandler),
+	d, err := Open(t.Context(), Config{Socket: l.socket, Want: want(), DNS: l.names, Log: slog.New(slog.DiscardHandler),
 		Dialer: &outbound.Dialer{Gate: &l.gate, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))},
 		Direct: func(_ context.Context, network, addr string) (net.Conn, error) {
 			dialled <- network + " " + addr

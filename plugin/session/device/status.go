@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 // Status is what a Device says of itself.
@@ -31,8 +33,8 @@ type Status struct {
 func (d *Device) Status() Status {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	s := Status{Interface: d.network.Interface, Namespace: d.want.Namespace, Routes: d.plan.Routes, Clashing: d.plan.Clashing, Never: d.want.Never,
-		DNS: d.dns, DNSMode: d.network.DNSMode, Search: d.namesFor(&d.want).Search(), Resolvers: d.network.Resolvers, Alone: d.cfg.Direct != nil}
+	s := Status{Interface: d.network.Interface, Namespace: d.want.Names.Namespace, Routes: d.plan.Routes, Clashing: d.plan.Clashing, Never: d.want.Never,
+		DNS: d.dns, DNSMode: d.network.DNSMode, Search: names.New(d.want.names()).SearchList(), Resolvers: d.network.Resolvers, Alone: d.cfg.Direct != nil}
 	if len(s.Clashing) > 0 {
 		s.Virtual = d.virtual
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 // BenchmarkCached is the path of a known answer, without sockets.
@@ -62,7 +64,7 @@ func TestCachedAllocatesNothing(t *testing.T) {
 func cached(t testing.TB) (*Server, []byte) {
 	t.Helper()
 	z := newZone(t, "cluster.local.", "hello.default.svc.cluster.local. 3000 IN A 10.96.0.7")
-	s := New(Config{Cluster: z, Namespace: "default"}, quiet())
+	s := New(Config{Cluster: z, Names: names.Config{Namespace: "default"}}, quiet())
 	q := new(dns.Msg)
 	q.SetQuestion("hello.default.svc.cluster.local.", dns.TypeA)
 	q.SetEdns0(maxSize, false)

@@ -106,25 +106,25 @@ func TestSet(t *testing.T) {
 	ask("db.bank.", "NXDOMAIN", true)
 
 	c := w.config
-	c.Namespaces = append(slices.Clone(c.Namespaces), "bank")
+	c.Names.Namespaces = append(slices.Clone(c.Names.Namespaces), "bank")
 	w.cluster.add(t, "db.bank.svc.cluster.local. 30 IN A 10.96.1.1")
 	w.server.Set(c)
 	ask("db.bank.", "NOERROR; db.bank. A 10.96.1.1", true) // it is asked elsewhere now
 	ask("hello.", "NOERROR; hello. A 10.96.0.7", false)    // this one is not
 	ask("www.example.com.", "NOERROR; www.example.com. A 192.0.2.1", false)
 
-	c.Intercepted = nil
+	c.Names.Intercepted = nil
 	w.server.Set(c)
 	ask("quote.", "NXDOMAIN", true)
 	ask("hello.default.", "NOERROR; hello.default. A 10.96.0.7", false)
 
-	c.Namespace = "shop"
+	c.Names.Namespace = "shop"
 	w.server.Set(c)
 	ask("hello.", "NXDOMAIN", true)
 	ask("quote.", "NOERROR; quote. A 10.96.0.8", true)
 	ask("www.example.com.", "NOERROR; www.example.com. A 192.0.2.1", true)
 
-	c.Translate = func(a netip.Addr) netip.Addr { return netip.MustParseAddr("198.18.0.1") }
+	c.Names.Translate = func(a netip.Addr) netip.Addr { return netip.MustParseAddr("198.18.0.1") }
 	w.server.Set(c)
 	ask("quote.", "NOERROR; quote. A 198.18.0.1", true)
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 const (
@@ -44,14 +46,14 @@ type future struct {
 
 // ask asks the cluster for all of a route's names and takes the first that
 // exists.
-func (st *state) ask(ctx context.Context, r route, t uint16) *future {
+func (st *state) ask(ctx context.Context, r names.Route, t uint16) *future {
 	f := &future{done: make(chan struct{})}
 	st.aside(func() { st.fill(ctx, f, r, t) })
 	return f
 }
 
 // askLate asks when that is wanted.
-func (st *state) askLate(ctx context.Context, r route, t uint16) *future {
+func (st *state) askLate(ctx context.Context, r names.Route, t uint16) *future {
 	f := &future{done: make(chan struct{})}
 	f.late = sync.OnceFunc(func() { st.aside(func() { st.fill(ctx, f, r, t) }) })
 	return f
@@ -67,23 +69,23 @@ func (st *state) aside(ask func()) {
 }
 
 // askNow returns what has come.
-func (st *state) askNow(ctx context.Context, r route, t uint16) *future {
+func (st *state) askNow(ctx context.Context, r names.Route, t uint16) *future {
 	f := &future{done: make(chan struct{})}
 	st.fill(ctx, f, r, t)
 	return f
 }
 
-func (st *state) fill(ctx context.Context, f *future, r route, t uint16) {
+func (st *state) fill(ctx context.Context, f *future, r names.Route, t uint16) {
 	defer close(f.done)
-	others := make([]*future, len(r.names)-1)
-	for i, name := range r.names[1:] {
+	others := make([]*future, len(r.Full)-1)
+	for i, name := range r.Full[1:] {
 		others[i] = &future{done: make(chan struct{})}
 		st.aside(func() {
 			defer close(others[i].done)
 			others[i].m, others[i].err = st.askOne(ctx, name, t)
 		})
 	}
-	f.m, f.err = st.askOne(ctx, r.names[0], t)
+	f.m, f.err = st.askOne(ctx, r.Full[0], t)
 	for _, one := range others {
 		if f.err != nil || f.m.Rcode != dns.RcodeNameError {
 			return
@@ -106,7 +108,7 @@ func (st *state) askOne(ctx context.Context, name string, t uint16) (*dns.Msg, e
 		ctx, cancel = context.WithTimeout(ctx, sickTimeout)
 		defer cancel()
 	}
-	spelled, done := st.server.marks.add(name, t, cluster)
+	spelled, done := st.server.marks.add(name, t, names.Cluster)
 	defer done()
 	st.server.count.cluster.Add(1)
 	q := new(dns.Msg)
@@ -128,7 +130,7 @@ func (st *state) askOne(ctx context.Context, name string, t uint16) (*dns.Msg, e
 
 // fromCluster makes the answer to q of what the cluster said, and theirs of what
 // it said of the other family.
-func (st *state) fromCluster(ctx context.Context, q question, r route, mine, theirs *future) (*dns.Msg, error) {
+func (st *state) fromCluster(ctx context.Context, q question, r names.Route, mine, theirs *future) (*dns.Msg, error) {
 	wait(ctx, q, mine, theirs)
 	var m *dns.Msg
 	var err error
@@ -145,7 +147,7 @@ func (st *state) fromCluster(ctx context.Context, q question, r route, mine, the
 	if err != nil {
 		return nil, fmt.Errorf("the cluster's name server: %w", err)
 	}
-	if m.Rcode == dns.RcodeNameError && r.place == perhaps && len(st.config.Upstream) > 0 {
+	if m.Rcode == dns.RcodeNameError && r.Source == names.ClusterFirst && len(st.config.Upstream) > 0 {
 		known, err := st.denied(ctx, q, m)
 		failed := err != nil || known.Rcode != dns.RcodeSuccess && known.Rcode != dns.RcodeNameError
 		if !failed || dns.CountLabel(q.name) > 1 {
@@ -153,10 +155,10 @@ func (st *state) fromCluster(ctx context.Context, q question, r route, mine, the
 		} // else few resolvers have to do with names without a dot
 	}
 	m = m.Copy()
-	for _, full := range r.names {
+	for _, full := range r.Full {
 		rename(m, full, q.name)
 	}
-	if r.place == perhaps {
+	if r.Source == names.ClusterFirst {
 		for _, rr := range m.Ns {
 			if rr.Header().Rrtype == dns.TypeSOA {
 				rr.Header().Name = q.name
@@ -265,7 +267,7 @@ func (st *state) translate(m *dns.Msg) {
 			return ip
 		}
 		a = a.Unmap()
-		b := st.names.translate(a)
+		b := st.names.Translate(a)
 		if b == a && st.config.Around != nil {
 			b = st.config.Around(a)
 		}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 // Bounds of how long an answer is kept.
@@ -25,7 +27,7 @@ type entry struct {
 
 	stored time.Time     // wall clock: a laptop that slept has old answers
 	life   time.Duration // zero: not to be kept
-	route  route         // where it is from, for a change of configuration
+	route  names.Route   // where it is from, for a change of configuration
 	alias  bool          // other routes had a part in it
 
 	key        string

@@ -9,13 +9,15 @@ import (
 	"sync/atomic"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 // state is a Config at work, with what was learnt under it.
 type state struct {
 	server *Server
 	config Config
-	names  *names
+	names  *names.Names
 	cache  *cache
 	up     *upstream
 	health *health
@@ -27,7 +29,7 @@ type state struct {
 
 func newState(s *Server, c Config) *state {
 	c.Upstream = slices.Clone(c.Upstream)
-	return &state{server: s, config: c, names: newNames(&c), cache: newCache(cacheEntries, cacheBytes), health: &health{},
+	return &state{server: s, config: c, names: names.New(c.Names), cache: newCache(cacheEntries, cacheBytes), health: &health{},
 		up: &upstream{server: s, resolvers: c.Upstream}, flights: map[string]*flight{}}
 }
 
@@ -35,9 +37,9 @@ func newState(s *Server, c Config) *state {
 // from the same place.
 func (st *state) sameWorld(o *state) bool {
 	a, b := &st.config, &o.config
-	return same(a.Cluster, b.Cluster) && st.names.domain == o.names.domain && clean(a.Namespace) == clean(b.Namespace) &&
-		slices.Equal(a.Upstream, b.Upstream) && slices.Equal(a.CIDRs, b.CIDRs) &&
-		a.Translate == nil && b.Translate == nil && a.Restore == nil && b.Restore == nil
+	return same(a.Cluster, b.Cluster) && st.names.Domain() == o.names.Domain() && st.names.Namespace() == o.names.Namespace() &&
+		slices.Equal(a.Upstream, b.Upstream) && slices.Equal(a.Names.CIDRs, b.Names.CIDRs) &&
+		!a.Names.Translates() && !b.Names.Translates()
 }
 
 // same compares what may not be comparable.
@@ -91,10 +93,10 @@ func (st *state) ahead(ctx context.Context, q question) {
 	if _, paired := q.other(); !paired {
 		return
 	}
-	for _, name := range st.names.after(q.name) {
+	for _, name := range st.names.Siblings(q.name) {
 		next := q
 		next.name = name
-		if st.where(next).place != cluster {
+		if st.where(next).Source != names.Cluster {
 			continue
 		}
 		key := next.key()
@@ -116,7 +118,7 @@ func (st *state) depart(key string) *flight {
 func (st *state) lead(ctx context.Context, q question, f *flight) (fly func()) {
 	r := st.where(q)
 	other, paired := q.other()
-	if !paired || !st.names.both || r.place != cluster && r.place != perhaps {
+	if !paired || !st.names.DualStack() || r.Source != names.Cluster && r.Source != names.ClusterFirst {
 		return func() {
 			ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 			defer cancel()
@@ -149,7 +151,7 @@ func (st *state) lead(ctx context.Context, q question, f *flight) (fly func()) {
 }
 
 // land ends a flight with an answer, which is kept if it may be.
-func (st *state) land(q question, f *flight, r route, m *dns.Msg, alias bool, err error) {
+func (st *state) land(q question, f *flight, r names.Route, m *dns.Msg, alias bool, err error) {
 	if err == nil {
 		f.e, err = pack(q, m, st.server.now())
 	}
@@ -166,11 +168,11 @@ func (st *state) land(q question, f *flight, r route, m *dns.Msg, alias bool, er
 
 // where is the route of a question, but for a query of the cluster that has come
 // round.
-func (st *state) where(q question) route {
+func (st *state) where(q question) names.Route {
 	if q.how&outside != 0 {
-		return route{place: laptop}
+		return names.Route{Source: names.Laptop}
 	}
-	return st.names.route(q.name, q.qtype)
+	return st.names.Route(q.name, q.qtype)
 }
 
 var errMappings = errors.New("mappings lead to each other")
@@ -181,20 +183,20 @@ func (st *state) resolve(ctx context.Context, q question, depth int) (m *dns.Msg
 		return nil, false, errMappings
 	}
 	r := st.where(q)
-	switch r.place {
-	case local:
+	switch r.Source {
+	case names.Localhost:
 		return loopback(q), false, nil
-	case mapped:
-		m, err = st.fromMapping(ctx, q, r.target, depth)
+	case names.Mapping:
+		m, err = st.fromMapping(ctx, q, r.Target, depth)
 		return m, true, err
-	case laptop:
+	case names.Laptop:
 		m, err = st.fromLaptop(ctx, q)
 		return m, false, err
 	}
 	other, paired := q.other()
 	var mine, theirs *future
 	switch {
-	case paired && st.names.both:
+	case paired && st.names.DualStack():
 		mine, theirs = st.ask(ctx, r, q.qtype), st.ask(ctx, r, other.qtype)
 	case q.qtype == dns.TypeAAAA:
 		mine, theirs = st.ask(ctx, r, q.qtype), st.askLate(ctx, r, other.qtype)

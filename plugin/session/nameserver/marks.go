@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 // marks are the queries that are out, each in a spelling of its own. One that
@@ -15,14 +17,14 @@ type marks struct {
 }
 
 type mark struct {
-	to    place
+	to    names.Source
 	count int
 }
 
 // add spells a name for a query to the cluster or to the laptop's resolvers,
 // until done is called. A name without letters has but one spelling and is not
 // marked.
-func (m *marks) add(name string, qtype uint16, to place) (spelled string, done func()) {
+func (m *marks) add(name string, qtype uint16, to names.Source) (spelled string, done func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var key string
@@ -59,7 +61,7 @@ func (m *marks) add(name string, qtype uint16, to place) (spelled string, done f
 }
 
 // find says where a query was sent that has now come in.
-func (m *marks) find(q *query) (to place, ok bool) {
+func (m *marks) find(q *query) (to names.Source, ok bool) {
 	var b [maxKey]byte
 	key := append(append(b[:0], q.name...), byte(q.qtype>>8), byte(q.qtype))
 	m.mu.Lock()

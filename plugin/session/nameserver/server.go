@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 const (
@@ -62,7 +64,7 @@ func (s *Server) Set(c Config) {
 		st.health = old.health
 		st.cache.carry(old.cache, func(e *entry) bool {
 			q, err := newQuestion([]byte(e.key))
-			return err == nil && !e.alias && e.route.equal(st.names.route(q.name, q.qtype))
+			return err == nil && !e.alias && e.route.Equal(st.names.Route(q.name, q.qtype))
 		})
 	}
 	s.state.Store(st)
@@ -131,7 +133,7 @@ func (s *Server) slow(ctx context.Context, packet []byte, limit int) []byte {
 	if to, round := s.marks.find(&q); round {
 		s.count.loops.Add(1)
 		s.log.Debug("a query has come back", "from", to)
-		if to == laptop {
+		if to == names.Laptop {
 			return failure(nil, &q, dns.RcodeRefused, "the query has gone round", limit)
 		}
 		key[len(key)-1] |= outside

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 func TestAnswers(t *testing.T) {
@@ -121,7 +123,7 @@ func TestSearchIsOneRoundTrip(t *testing.T) {
 	want := []string{"NXDOMAIN", "NXDOMAIN", "NXDOMAIN", "NXDOMAIN"}
 	for _, short := range []string{"www.example.org.", "quote.shop."} {
 		before := len(w.cluster.queries())
-		for i, suffix := range w.config.Search() {
+		for i, suffix := range names.New(w.config.Names).SearchList() {
 			if got := text(lookup(t, "udp", w.addr, short+suffix+".", "AAAA")); got != want[i] {
 				t.Errorf("%s%s: %s, want %s", short, suffix, got, want[i])
 			}
@@ -156,7 +158,7 @@ func TestIPv4OnlyCluster(t *testing.T) {
 		} {
 			t.Run(name+families, func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t, func(c *Config) { c.CIDRs = cidrs })
+				w := newWorld(t, func(c *Config) { c.Names.CIDRs = cidrs })
 				ipv4Only(t, w, aaaa, name == "NXDOMAIN")
 			})
 		}
@@ -183,7 +185,7 @@ func ipv4Only(t *testing.T, w *world, aaaa func(context.Context) (*dns.Msg, erro
 
 // A cluster with one family is asked for that alone, unless a program asks.
 func TestOneFamily(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.CIDRs = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")} })
+	w := newWorld(t, func(c *Config) { c.Names.CIDRs = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")} })
 	for _, qtype := range []string{"A", "AAAA"} {
 		if got, want := text(lookup(t, "udp", w.addr, "both.shop.", qtype)), "NOERROR; both.shop. "+qtype; !strings.HasPrefix(got, want) {
 			t.Errorf("%s, want %s", got, want)
@@ -272,13 +274,13 @@ func TestEqualQuestionsAreOne(t *testing.T) {
 func TestTranslation(t *testing.T) {
 	real, virtual := netip.MustParseAddr("10.96.0.7"), netip.MustParseAddr("198.18.0.7")
 	w := newWorld(t, func(c *Config) {
-		c.Translate = func(a netip.Addr) netip.Addr {
+		c.Names.Translate = func(a netip.Addr) netip.Addr {
 			if a == real {
 				return virtual
 			}
 			return a
 		}
-		c.Restore = func(a netip.Addr) netip.Addr {
+		c.Names.Restore = func(a netip.Addr) netip.Addr {
 			if a == virtual {
 				return real
 			}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 const (
@@ -121,7 +123,7 @@ func (u *upstream) exchange(ctx context.Context, q question) (*dns.Msg, error) {
 
 // attempt asks one, by UDP, and by TCP for what does not fit.
 func (u *upstream) attempt(ctx context.Context, to netip.AddrPort, q question) (*dns.Msg, error) {
-	spelled, done := u.server.marks.add(q.name, q.qtype, laptop)
+	spelled, done := u.server.marks.add(q.name, q.qtype, names.Laptop)
 	defer done()
 	u.server.count.upstream.Add(1)
 	m := new(dns.Msg)

@@ -190,7 +190,7 @@ func (f forwarder) Exchange(ctx context.Context, q *dns.Msg) (*dns.Msg, error) {
 }
 
 func TestClusterOnTheLaptop(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Include = []string{"example.com"} })
+	w := newWorld(t, func(c *Config) { c.Names.Include = []string{"example.com"} })
 	c := w.config
 	c.Cluster = forwarder{w.cluster, w.addr}
 	w.server.Set(c)

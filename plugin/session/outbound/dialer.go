@@ -75,7 +75,7 @@ func (d *Dialer) Open(ctx context.Context, p tunnel.Protocol, target string, fir
 }
 
 func (d *Dialer) open(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
-	ctx, end, err := d.Gate.pass(ctx)
+	ctx, end, err := d.Gate.Pass(ctx)
 	if err != nil {
 		return nil, err
 	}

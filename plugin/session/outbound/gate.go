@@ -41,8 +41,8 @@ func (g *Gate) Away() bool {
 	return g.shut
 }
 
-// pass is ctx that also ends when the gate shuts. A nil Gate is always open.
-func (g *Gate) pass(ctx context.Context) (context.Context, context.CancelFunc, error) {
+// Pass returns ctx that also ends when the gate shuts. A nil Gate is always open.
+func (g *Gate) Pass(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	end := func() { cancel(nil) }
 	if g == nil {

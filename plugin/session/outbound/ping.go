@@ -96,7 +96,7 @@ func (p *Pinger) flow(ctx context.Context, k pingKey) (*pings, error) {
 		f.near = near
 		close(f.ready)
 		go func() {
-			c.Join(&framed{far}, nil) // its end is the end of reading
+			c.Join(&PipeEnd{far}, nil) // its end is the end of reading
 			far.Close()
 		}()
 		f.read()

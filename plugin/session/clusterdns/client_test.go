@@ -1,4 +1,4 @@
-package outbound
+package clusterdns
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
 // nameServer is the cluster's behind a carrier.
@@ -49,7 +51,7 @@ func (n *nameServer) handle(_ context.Context, o *tunnel.Open, in tunnel.Incomin
 		if _, err := far.Write(o.First); err != nil {
 			return err
 		}
-		return in.Join(&framed{far}, nil)
+		return in.Join(&outbound.PipeEnd{Conn: far}, nil)
 	}
 	n.opens.Add(1)
 	go n.datagrams(near)
@@ -61,7 +63,7 @@ func (n *nameServer) handle(_ context.Context, o *tunnel.Open, in tunnel.Incomin
 			return err
 		}
 	}
-	return in.Join(&framed{far}, nil)
+	return in.Join(&outbound.PipeEnd{Conn: far}, nil)
 }
 
 func (n *nameServer) datagrams(c net.Conn) {
@@ -96,8 +98,8 @@ func (n *nameServer) answer(q *dns.Msg, size int) *dns.Msg {
 	return m
 }
 
-// resolver is connected to n until the test ends; hangUp breaks its carrier.
-func (n *nameServer) resolver(t *testing.T) (r *Resolver, hangUp func()) {
+// client is connected to n until the test ends; hangUp breaks its carrier.
+func (n *nameServer) client(t *testing.T) (r *Client, hangUp func()) {
 	t.Helper()
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -105,7 +107,7 @@ func (n *nameServer) resolver(t *testing.T) (r *Resolver, hangUp func()) {
 	var all sync.WaitGroup
 	all.Go(func() { group.Add(ctx, near, nil) })
 	all.Go(func() { tunnel.Serve(ctx, far, tunnel.NewBudget(1<<20), n.handle) })
-	r = &Resolver{Dialer: &Dialer{Session: "s", Group: group}, Domain: "cluster.local", Namespace: "shop"}
+	r = &Client{Dialer: &outbound.Dialer{Session: "s", Group: group}}
 	t.Cleanup(func() {
 		r.Close()
 		cancel()
@@ -117,7 +119,7 @@ func (n *nameServer) resolver(t *testing.T) (r *Resolver, hangUp func()) {
 	return r, func() { cancel(); all.Wait() }
 }
 
-func ask(t *testing.T, r *Resolver) (*dns.Msg, error) {
+func ask(t *testing.T, r *Client) (*dns.Msg, error) {
 	t.Helper()
 	q := new(dns.Msg)
 	q.SetQuestion("quote.shop.svc.cluster.local.", dns.TypeA)
@@ -132,7 +134,7 @@ func ask(t *testing.T, r *Resolver) (*dns.Msg, error) {
 
 func TestQueriesShareAFlow(t *testing.T) {
 	n := &nameServer{records: 1}
-	r, hangUp := n.resolver(t)
+	r, hangUp := n.client(t)
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
@@ -159,12 +161,12 @@ func TestQueriesShareAFlow(t *testing.T) {
 
 func TestLostQueries(t *testing.T) {
 	n := &nameServer{records: 1}
-	r, _ := n.resolver(t)
+	r, _ := n.client(t)
 	n.drop.Store(2)
 	if _, err := ask(t, r); err != nil || n.queries.Load() != 3 || n.opens.Load() != 1 {
 		t.Errorf("%v after %d queries on %d flows", err, n.queries.Load(), n.opens.Load())
 	}
-	r, _ = n.resolver(t)
+	r, _ = n.client(t)
 	n.opens.Store(0)
 	n.end.Store(1)
 	if _, err := ask(t, r); err != nil || n.opens.Load() != 2 {
@@ -186,7 +188,7 @@ func TestTruncatedAnswers(t *testing.T) {
 		"nobody listens there": {tunnel.ErrRefused, 0},
 	} {
 		n := &nameServer{records: 100, tcp: c.tcp}
-		r, _ := n.resolver(t)
+		r, _ := n.client(t)
 		for range 2 {
 			m, err := ask(t, r)
 			if err != nil {
@@ -197,5 +199,37 @@ func TestTruncatedAnswers(t *testing.T) {
 				t.Errorf("%s: %d records, truncated %v", name, len(m.Answer), m.Truncated)
 			}
 		}
+	}
+}
+
+// The far side ends a flow that is idle: the next query opens another one.
+func TestFlowThatEnded(t *testing.T) {
+	w := outboundtest.New(t, outboundtest.Hello)
+	w.Brief = true
+	r := &Client{Dialer: &outbound.Dialer{Session: "s", Group: w.Group(t)}}
+	defer r.Close()
+	for range 3 {
+		if m, err := ask(t, r); err != nil || len(m.Answer) != 1 {
+			t.Fatalf("%v, %v", m, err)
+		}
+		r.mu.Lock()
+		f := r.shared
+		r.mu.Unlock()
+		wait := time.After(20 * time.Second)
+		select {
+		case <-f.done:
+		case <-wait:
+			t.Fatal("the end of the flow goes unnoticed")
+		}
+	}
+}
+
+// Without access to the cluster a query fails at once.
+func TestAway(t *testing.T) {
+	var g outbound.Gate
+	g.Set(false)
+	c := &Client{Dialer: &outbound.Dialer{Gate: &g, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))}}
+	if _, err := ask(t, c); !errors.Is(err, outbound.ErrAway) {
+		t.Errorf("away: %v", err)
 	}
 }

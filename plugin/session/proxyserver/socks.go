@@ -1,4 +1,4 @@
-package outbound
+package proxyserver
 
 import (
 	"bufio"
@@ -34,7 +34,7 @@ const (
 
 var errSocks = errors.New("malformed SOCKS request")
 
-func (p *Proxy) socks(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error {
+func (s *Server) socks(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error {
 	if err := socksGreet(c, r); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (p *Proxy) socks(ctx context.Context, c *net.TCPConn, r *bufio.Reader) erro
 	}
 	switch command {
 	case socksConnect:
-		to, err := p.dial(ctx, tunnel.TCP, host, port)
+		to, err := s.dial(ctx, tunnel.TCP, host, port)
 		if err != nil {
 			return errors.Join(err, socksReply(c, replyOf(err), netip.AddrPort{}))
 		}
@@ -57,7 +57,7 @@ func (p *Proxy) socks(ctx context.Context, c *net.TCPConn, r *bufio.Reader) erro
 		}
 		return join(c, r, to)
 	case socksAssociate:
-		return p.associate(ctx, c, r)
+		return s.associate(ctx, c, r)
 	}
 	return errors.Join(fmt.Errorf("SOCKS command %d", command), socksReply(c, replyCommand, netip.AddrPort{}))
 }
@@ -156,7 +156,7 @@ func replyOf(err error) byte {
 		return replyRefused
 	case errors.Is(err, tunnel.ErrDenied):
 		return replyNotAllowed
-	case errors.Is(err, ErrNoName), errors.Is(err, tunnel.ErrUnreachable):
+	case errors.Is(err, errNoName), errors.Is(err, tunnel.ErrUnreachable):
 		return replyUnreachable
 	}
 	return replyFailure

@@ -1,4 +1,4 @@
-package outbound
+package proxyserver
 
 import (
 	"bufio"
@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
 // http serves one request: a CONNECT, or one with an absolute URL, after which
 // the connection ends.
-func (p *Proxy) http(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error {
+func (s *Server) http(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error {
 	q, err := http.ReadRequest(r)
 	if err != nil {
 		return errors.Join(err, httpReply(c, http.StatusBadRequest, "this is a SOCKS5 and HTTP proxy"))
@@ -26,7 +27,7 @@ func (p *Proxy) http(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error
 	if err != nil {
 		return errors.Join(err, httpReply(c, http.StatusBadRequest, err.Error()))
 	}
-	to, err := p.dial(ctx, tunnel.TCP, host, port)
+	to, err := s.dial(ctx, tunnel.TCP, host, port)
 	if err != nil {
 		return errors.Join(err, httpReply(c, httpStatus(err), err.Error()))
 	}
@@ -37,19 +38,19 @@ func (p *Proxy) http(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error
 		}
 		return join(c, r, to)
 	}
-	return p.forward(ctx, c, q, to)
+	return s.forward(ctx, c, q, to)
 }
 
 // forward sends a request on in origin form and brings the answer back, which
 // may take as long as they like. The target is told to close, which ends both.
-func (p *Proxy) forward(ctx context.Context, c *net.TCPConn, q *http.Request, to Conn) error {
+func (s *Server) forward(ctx context.Context, c *net.TCPConn, q *http.Request, to outbound.Conn) error {
 	c.SetDeadline(time.Time{})
 	near, far := net.Pipe()
 	defer near.Close()
 	stop := context.AfterFunc(ctx, func() { near.Close() })
 	defer stop()
 	go func() {
-		to.Join(&halfPipe{Conn: far}, nil)
+		to.Join(&outbound.PipeEnd{Conn: far}, nil)
 		far.Close()
 	}()
 	for _, h := range []string{"Proxy-Connection", "Proxy-Authorization", "Connection", "Keep-Alive", "Te", "Trailer", "Upgrade"} {
@@ -82,16 +83,6 @@ func lastResponse(r *bufio.Reader, q *http.Request) (*http.Response, error) {
 		}
 	}
 }
-
-// halfPipe is a Stream for one side of a pipe: what it is sent after the
-// target's end has nowhere to go.
-type halfPipe struct{ net.Conn }
-
-// CloseWrite ends the pipe: the target has said all.
-func (h *halfPipe) CloseWrite() error { return h.Close() }
-
-// Reset closes the pipe.
-func (h *halfPipe) Reset() { h.Close() }
 
 func httpTarget(q *http.Request) (host string, port uint16, err error) {
 	if q.Method == http.MethodConnect {

@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
 // Where the user may not go through the cluster this machine dials, and what
 // neither reaches is remembered; where he may, it does not.
 func TestOpenOutside(t *testing.T) {
-	w := newWorld(t, hello)
+	w := outboundtest.New(t, outboundtest.Hello)
+	group := w.Group(t)
 	failed := errors.New("no route")
 	for _, c := range []struct {
 		name, target string
@@ -22,11 +24,11 @@ func TestOpenOutside(t *testing.T) {
 		want         error
 		denials      int
 	}{
-		{"allowed", w.fake.String() + ":80", failed, false, nil, 0},
+		{"allowed", w.Address.String() + ":80", failed, false, nil, 0},
 		{"denied, and reached from here", "10.0.0.1:80", nil, true, nil, 0},
 		{"denied, and not reached from here", "10.0.0.1:80", failed, true, tunnel.ErrDenied, 1},
 	} {
-		d := &Dialer{Session: "s", Group: w.dialer.Group, Denials: new(Denials)}
+		d := &Dialer{Session: "s", Group: group, Denials: new(Denials)}
 		dialled := false
 		conn, err := d.OpenOutside(t.Context(), tunnel.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dialled = true
@@ -34,7 +36,7 @@ func TestOpenOutside(t *testing.T) {
 				return nil, c.direct
 			}
 			var real net.Dialer
-			return real.DialContext(ctx, network, w.service.String())
+			return real.DialContext(ctx, network, w.Local.String())
 		})
 		if conn != nil {
 			conn.Abort()

@@ -1,4 +1,4 @@
-package outbound
+package proxyserver
 
 import (
 	"bufio"
@@ -11,196 +11,59 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"runtime"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/clusterdns"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
-// world is the cluster's end: a name server that knows one Service, whose
-// address leads to a server on this machine.
+// world is a Cluster and a proxy that leads into it.
 type world struct {
-	service netip.AddrPort // what quote.shop listens on
-	fake    netip.Addr     // its address in the cluster
-	drop    int            // questions that get lost
-	proxy   string
-	dialer  *Dialer
-	brief   bool         // flows of datagrams end after one
-	pings   atomic.Int32 // flows of echoes
+	*outboundtest.Cluster
+	group *tunnel.Group
+	proxy string // its address
 }
 
 func newWorld(t *testing.T, serve func(net.Conn)) *world {
 	t.Helper()
-	w := &world{fake: netip.MustParseAddr("10.96.0.7")}
-	w.service = netip.MustParseAddrPort(listen(t, serve))
-	near, far := net.Pipe()
-	ctx, cancel := context.WithCancel(context.Background())
-	group := tunnel.NewGroup(tunnel.NewBudget(1 << 20))
-	done := make(chan struct{}, 2)
-	go func() { group.Add(ctx, near, nil); done <- struct{}{} }()
-	go func() { tunnel.Serve(ctx, far, tunnel.NewBudget(1<<20), w.handle); done <- struct{}{} }()
-	d := &Dialer{Session: "s", Group: group}
-	w.dialer = d
-	p := &Proxy{Dialer: d, Log: slog.New(slog.DiscardHandler), Resolver: &Resolver{Dialer: d, Domain: "cluster.local", Namespace: "shop"},
-		Direct: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("the world outside") }}
+	w := &world{Cluster: outboundtest.New(t, serve)}
+	w.group = w.Group(t)
+	s, c := server(w.group, nil, names.Config{Domain: "cluster.local", Namespace: "shop"})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.proxy = l.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- p.Serve(ctx, l) }()
+	go func() { served <- s.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
-		p.Resolver.Close()
+		c.Close()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
-		<-done
-		<-done
 	})
-	for deadline := time.Now().Add(20 * time.Second); group.Len() == 0; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatal("the carrier does not come up")
-		}
-	}
 	return w
 }
 
-func listen(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go serve(c)
-		}
-	}()
-	return l.Addr().String()
-}
-
-func (w *world) handle(_ context.Context, o *tunnel.Open, in tunnel.Incoming) error {
-	if o.Protocol == tunnel.ICMP && o.Target == w.fake.String() {
-		if err := in.Accept(); err != nil {
-			return err
-		}
-		w.pings.Add(1)
-		near, far := net.Pipe()
-		go echoes(near)
-		return in.Join(&framed{far}, nil)
-	}
-	if o.Target == tunnel.TargetDNS || o.Protocol == tunnel.UDP {
-		if err := in.Accept(); err != nil {
-			return err
-		}
-		near, far := net.Pipe()
-		go w.datagrams(near, o.Target == tunnel.TargetDNS)
-		if len(o.First) > 0 {
-			if err := tunnel.WriteDatagram(far, o.First); err != nil {
-				return err
-			}
-		}
-		return in.Join(&framed{far}, nil)
-	}
-	switch o.Target {
-	case netip.AddrPortFrom(w.fake, 80).String():
-		c, err := net.Dial("tcp", w.service.String())
-		if err != nil {
-			return tunnel.ErrRefused
-		}
-		if err := in.Accept(); err != nil {
-			return err
-		}
-		return in.Join(tunnel.NewTCP(c.(*net.TCPConn)), nil)
-	case netip.AddrPortFrom(w.fake, 81).String():
-		return tunnel.ErrRefused
-	}
-	return &tunnel.DeniedError{Reason: "10.0.0.1 is out of reach"}
-}
-
-// datagrams answers questions, or sends back what it gets.
-func (w *world) datagrams(c net.Conn, names bool) {
-	buf := make([]byte, tunnel.MaxDatagram)
-	for {
-		n, err := tunnel.ReadDatagram(c, buf)
-		if err != nil {
-			return
-		}
-		answer := buf[:n]
-		if names {
-			if w.drop > 0 {
-				w.drop--
-				continue
-			}
-			q, a := new(dns.Msg), new(dns.Msg)
-			if q.Unpack(buf[:n]) != nil {
-				return
-			}
-			a.SetReply(q)
-			switch {
-			case q.Question[0].Name != "quote.shop.svc.cluster.local.":
-				a.Rcode = dns.RcodeNameError
-			case q.Question[0].Qtype == dns.TypeA:
-				rr, _ := dns.NewRR(fmt.Sprintf("quote.shop.svc.cluster.local. 5 IN A %s", w.fake))
-				a.Answer = append(a.Answer, rr)
-			}
-			answer, _ = a.Pack()
-		}
-		if tunnel.WriteDatagram(c, answer) != nil {
-			return
-		}
-		if w.brief {
-			c.Close()
-			return
-		}
-	}
-}
-
-// echoes answers echoes, unless they say not to.
-func echoes(c net.Conn) {
-	defer c.Close()
-	buf := make([]byte, tunnel.MaxDatagram)
-	for {
-		n, err := tunnel.ReadDatagram(c, buf)
-		if err != nil {
-			return
-		}
-		switch _, payload, err := tunnel.ParseEcho(buf[:n]); {
-		case err != nil || string(payload) == "end":
-			return
-		case string(payload) == "lost":
-		case tunnel.WriteDatagram(c, buf[:n]) != nil:
-			return
-		}
-	}
-}
-
-func hello(c net.Conn) {
-	defer c.Close()
-	q, err := http.ReadRequest(bufio.NewReader(c))
-	if err == nil {
-		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%s %s from %s", q.Method, q.URL, q.Host)
-	}
+// server is a Server for which there is no world outside, with what it asks.
+func server(group *tunnel.Group, gate *outbound.Gate, c names.Config) (*Server, *clusterdns.Client) {
+	d := &outbound.Dialer{Session: "s", Group: group, Gate: gate}
+	client := &clusterdns.Client{Dialer: d}
+	return &Server{Dialer: d, DNS: client, Names: func(context.Context) names.Config { return c }, Log: slog.New(slog.DiscardHandler),
+		Direct: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("the world outside") }}, client
 }
 
 func TestProxySpeaksBoth(t *testing.T) {
-	w := newWorld(t, hello)
-	w.drop = 1
+	w := newWorld(t, outboundtest.Hello)
+	w.Lost = 1
 	for _, scheme := range []string{"http", "socks5", "socks5h"} {
 		c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
 			Proxy: http.ProxyURL(&url.URL{Scheme: scheme, Host: w.proxy})}}
@@ -245,7 +108,7 @@ func TestConnectKeepsEarlyBytes(t *testing.T) {
 }
 
 func TestHTTPErrors(t *testing.T) {
-	w := newWorld(t, hello)
+	w := newWorld(t, outboundtest.Hello)
 	for request, want := range map[string]int{
 		"CONNECT quote:81 HTTP/1.1\r\nHost: quote:81\r\n\r\n":                http.StatusBadGateway,
 		"CONNECT 10.0.0.1:80 HTTP/1.1\r\nHost: 10.0.0.1:80\r\n\r\n":          http.StatusForbidden,
@@ -269,7 +132,7 @@ func TestHTTPErrors(t *testing.T) {
 }
 
 func TestSocksErrors(t *testing.T) {
-	w := newWorld(t, hello)
+	w := newWorld(t, outboundtest.Hello)
 	name := func(s string, port uint16) []byte {
 		return binary.BigEndian.AppendUint16(append([]byte{socksName, byte(len(s))}, s...), port)
 	}
@@ -297,7 +160,7 @@ func TestSocksErrors(t *testing.T) {
 }
 
 func TestSocksUDP(t *testing.T) {
-	w := newWorld(t, hello)
+	w := newWorld(t, outboundtest.Hello)
 	c, err := net.Dial("tcp", w.proxy)
 	if err != nil {
 		t.Fatal(err)
@@ -329,26 +192,6 @@ func TestSocksUDP(t *testing.T) {
 		n, err := u.Read(buf)
 		if err != nil || !bytes.Equal(buf[:n], packet) {
 			t.Fatalf("answer %q, %v, want %q", buf[:n], err, packet)
-		}
-	}
-}
-
-func TestCandidates(t *testing.T) {
-	r := &Resolver{Domain: "cluster.local", Namespace: "shop"}
-	for name, want := range map[string][]string{
-		"quote":                         {"quote.shop.svc.cluster.local."},
-		"quote.bank":                    {"quote.bank.svc.cluster.local.", "quote.bank.shop.svc.cluster.local."},
-		"db-0.db.bank":                  {"db-0.db.bank.svc.cluster.local."},
-		"quote.bank.svc":                {"quote.bank.svc.cluster.local."},
-		"Quote.bank.svc.Cluster.Local":  {"quote.bank.svc.cluster.local."},
-		"quote.bank.svc.cluster.local.": {"quote.bank.svc.cluster.local."},
-		"example.com.":                  nil,
-		"a.b.example.com":               nil,
-		"":                              nil,
-		"a..b":                          nil,
-	} {
-		if got := r.Candidates(name); !slices.Equal(got, want) {
-			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
 }

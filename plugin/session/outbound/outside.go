@@ -11,19 +11,22 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
-// Direct dials from this machine, as a program without a session.
+// directIdle ends a flow of datagrams that this machine has dialed.
+const directIdle = time.Minute
+
+// Direct dials from this machine, as a program without a session does.
 type Direct func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// OpenOutside dials an address that is neither a Service's nor a pod's, but that
-// a name of the cluster's stands for: something outside behind a headless
-// Service, a pod on its node's network, or what an ExternalName leads to. A pod
-// would reach it, so the cluster is asked first; where the user may not go that
-// way this machine dials it. Denials remembers what was reached neither way.
+// OpenOutside dials an address that is neither a Service's nor a pod's, but for
+// which a name of the cluster stands: something outside behind a headless Service,
+// a pod on its node's network, or the target of an ExternalName. A pod reaches it,
+// so the cluster is asked first; where the user may not dial it through the
+// cluster, this machine dials it. Denials remembers what was reached neither way.
 func (d *Dialer) OpenOutside(ctx context.Context, p tunnel.Protocol, target string, direct Direct) (Conn, error) {
 	c, err := d.open(ctx, p, target, nil)
 	switch {
 	case errors.Is(err, tunnel.ErrDenied):
-		near, nerr := direct.open(ctx, p, target)
+		near, nerr := direct.Open(ctx, p, target)
 		if nerr == nil {
 			return near, nil
 		}
@@ -37,8 +40,8 @@ func (d *Dialer) OpenOutside(ctx context.Context, p tunnel.Protocol, target stri
 	return nil, err
 }
 
-// open is a connection from this machine, as if it was a flow.
-func (dial Direct) open(ctx context.Context, p tunnel.Protocol, addr string) (Conn, error) {
+// Open returns a connection from this machine as a Conn.
+func (dial Direct) Open(ctx context.Context, p tunnel.Protocol, addr string) (Conn, error) {
 	network := "tcp"
 	if p == tunnel.UDP {
 		network = "udp"
@@ -49,7 +52,7 @@ func (dial Direct) open(ctx context.Context, p tunnel.Protocol, addr string) (Co
 	}
 	var s tunnel.Stream
 	if p == tunnel.UDP {
-		s = datagrams{tunnel.NewDatagrams(c, directIdle)}
+		s = untilClose{tunnel.NewDatagrams(c, directIdle)}
 	} else if t, ok := c.(*net.TCPConn); ok {
 		s = tunnel.NewTCP(t)
 	} else {
@@ -58,3 +61,10 @@ func (dial Direct) open(ctx context.Context, p tunnel.Protocol, addr string) (Co
 	}
 	return &lineConn{s: s, lines: new(atomic.Int64)}, nil
 }
+
+// untilClose is a flow of datagrams that ends with the program's side, as nobody
+// would get the answers.
+type untilClose struct{ tunnel.Stream }
+
+// CloseWrite ends both directions.
+func (u untilClose) CloseWrite() error { return u.Close() }

@@ -1,4 +1,4 @@
-package outbound
+package proxyserver
 
 import (
 	"bufio"
@@ -6,28 +6,28 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
 // How long a program has to say where it wants to go says nothing about how long
 // its request may take.
 func TestForwardTakesItsTime(t *testing.T) {
-	l := listen(t, hello)
-	far, err := net.Dial("tcp", l)
+	far, err := outbound.Direct((&net.Dialer{}).DialContext).Open(t.Context(), tunnel.TCP, outboundtest.Listen(t, outboundtest.Hello))
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	at := listen(t, func(c net.Conn) {
+	at := outboundtest.Listen(t, func(c net.Conn) {
 		defer c.Close()
 		q, err := http.ReadRequest(bufio.NewReader(c))
 		if err == nil {
 			c.SetDeadline(time.Unix(1, 0))
-			err = new(Proxy).forward(t.Context(), c.(*net.TCPConn), q, &lineConn{s: tunnel.NewTCP(far.(*net.TCPConn)), lines: new(atomic.Int64)})
+			err = new(Server).forward(t.Context(), c.(*net.TCPConn), q, far)
 		}
 		served <- err
 	})

@@ -1,4 +1,4 @@
-package outbound
+package proxyserver
 
 import (
 	"bufio"
@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
 // association is a UDP port of the proxy for one program (RFC 1928, section 7).
 type association struct {
-	proxy *Proxy
-	port  *net.UDPConn
+	server *Server
+	port   *net.UDPConn
 
 	mu     sync.Mutex
 	client netip.AddrPort // whoever spoke first
@@ -25,7 +26,7 @@ type association struct {
 }
 
 // associate serves datagrams for as long as the program keeps its connection.
-func (p *Proxy) associate(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error {
+func (s *Server) associate(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error {
 	local, ok := c.LocalAddr().(*net.TCPAddr)
 	if !ok {
 		return errSocks
@@ -34,7 +35,7 @@ func (p *Proxy) associate(ctx context.Context, c *net.TCPConn, r *bufio.Reader) 
 	if err != nil {
 		return err
 	}
-	a := &association{proxy: p, port: port, flows: map[string]net.Conn{}}
+	a := &association{server: s, port: port, flows: map[string]net.Conn{}}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -106,9 +107,9 @@ func (a *association) flow(ctx context.Context, host string, port uint16) net.Co
 	if f != nil {
 		return f
 	}
-	to, err := a.proxy.dial(ctx, tunnel.UDP, host, port)
+	to, err := a.server.dial(ctx, tunnel.UDP, host, port)
 	if err != nil {
-		a.proxy.Log.Debug("proxy", "udp", host, "error", err)
+		a.server.Log.Debug("proxy", "udp", host, "error", err)
 		return nil
 	}
 	near, far := net.Pipe()
@@ -116,7 +117,7 @@ func (a *association) flow(ctx context.Context, host string, port uint16) net.Co
 	a.flows[key] = near
 	a.mu.Unlock()
 	go func() {
-		to.Join(&framed{far}, nil)
+		to.Join(&outbound.PipeEnd{Conn: far}, nil)
 		far.Close()
 	}()
 	go a.answers(key, near, host, port)
