@@ -4,9 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/nameserver/wire"
 )
 
 // clock is one that a test moves.
@@ -129,9 +134,25 @@ func TestSet(t *testing.T) {
 	ask("quote.", "NOERROR; quote. A 198.18.0.1", true)
 }
 
+// entryOf is an entry whose answer takes so many bytes.
+func entryOf(t *testing.T, size int) *entry {
+	t.Helper()
+	q := wire.Question{Name: ".", Type: dns.TypeNULL}
+	head := dns.RR_Header{Name: q.Name, Rrtype: q.Type, Class: dns.ClassINET, Ttl: 3600}
+	a, err := wire.Pack(q, &dns.Msg{Answer: []dns.RR{&dns.NULL{Hdr: head}}}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	filler := strings.Repeat("x", size-a.Size())
+	if a, err = wire.Pack(q, &dns.Msg{Answer: []dns.RR{&dns.NULL{Hdr: head, Data: filler}}}, time.Now()); err != nil || a.Size() != size {
+		t.Fatalf("%d bytes, %v", a.Size(), err)
+	}
+	return &entry{answer: a}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	add := func(c *cache, i, size int) {
-		c.put(fmt.Sprint(i), &entry{wire: make([]byte, size), stored: time.Now().Round(0), life: time.Hour})
+		c.put(fmt.Sprint(i), entryOf(t, size))
 	}
 	c := newCache(10, 1<<20)
 	for i := range 10 {

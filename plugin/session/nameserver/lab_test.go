@@ -253,7 +253,7 @@ func (w *world) lookup(t testing.TB, network, name, qtype string) *dns.Msg {
 	st := w.server.state.Load()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		st.mu.Lock()
-		n := len(st.flights) + int(st.beside.Load())
+		n := len(st.pending) + int(st.background.Load())
 		st.mu.Unlock()
 		if n == 0 {
 			return m

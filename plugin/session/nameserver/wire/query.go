@@ -1,4 +1,6 @@
-package nameserver
+// Package wire reads queries and writes answers in the wire form of DNS, without a
+// message in between: an answer that is known is sent without an allocation.
+package wire
 
 import (
 	"encoding/binary"
@@ -20,24 +22,26 @@ const (
 	bitDO = 1 << 15 // of an OPT
 
 	minSize = 512
-	// maxSize of a datagram is what passes without fragments (DNS flag day 2020).
-	maxSize = 1232
+	// MaxSize of a datagram is what passes without fragments (DNS flag day 2020).
+	MaxSize = 1232
 )
 
-// query is one as it came. It points into the packet.
-type query struct {
+// Query is a query as it came. It points into the packet.
+type Query struct {
+	Name []byte // in wire form, as it was spelled
+	Type uint16
+	// Size is the largest datagram that the asker takes.
+	Size int
+
 	id, flags uint16
 	question  []byte // name, type and class; nil if there is none to repeat
-	name      []byte // in wire form, as it was spelled
-	qtype     uint16
 	edns, do  bool
-	size      int // of a datagram that the asker takes
 }
 
-// parse reads a query. Without ok it gets no answer at all; otherwise rcode
-// says what is wrong with it, or success.
-func parse(p []byte) (q query, rcode int, ok bool) {
-	q.size = minSize
+// Parse reads a query. Without ok it gets no answer at all; otherwise rcode says
+// what is wrong with it, or success.
+func Parse(p []byte) (q Query, rcode int, ok bool) {
+	q.Size = minSize
 	if len(p) < headerLen {
 		return q, 0, false
 	}
@@ -53,24 +57,24 @@ func parse(p []byte) (q query, rcode int, ok bool) {
 	if count(0) != 1 || end < 0 || end-headerLen > 255 || end+4 > len(p) {
 		return q, dns.RcodeFormatError, true
 	}
-	q.name, q.question = p[headerLen:end], p[headerLen:end+4]
-	q.qtype = binary.BigEndian.Uint16(p[end:])
+	q.Name, q.question = p[headerLen:end], p[headerLen:end+4]
+	q.Type = binary.BigEndian.Uint16(p[end:])
 	class := binary.BigEndian.Uint16(p[end+2:])
 	if q.options(p, end+4, count(1)+count(2)+count(3)) != nil {
 		return q, dns.RcodeFormatError, true
 	}
-	if q.edns && q.size < 0 {
-		q.size = maxSize
+	if q.edns && q.Size < 0 {
+		q.Size = MaxSize
 		return q, dns.RcodeBadVers, true
 	}
-	if class != dns.ClassINET || meta(q.qtype) {
+	if class != dns.ClassINET || meta(q.Type) {
 		return q, dns.RcodeRefused, true
 	}
 	return q, dns.RcodeSuccess, true
 }
 
-// options finds the OPT record among n records.
-func (q *query) options(p []byte, at, n int) error {
+// options reads the OPT record among n records.
+func (q *Query) options(p []byte, at, n int) error {
 	for range n {
 		end := skipName(p, at)
 		if end < 0 || end+10 > len(p) {
@@ -85,10 +89,10 @@ func (q *query) options(p []byte, at, n int) error {
 				return dns.ErrRdata
 			}
 			q.edns = true
-			q.size = min(max(int(binary.BigEndian.Uint16(p[end+2:])), minSize), maxSize)
+			q.Size = min(max(int(binary.BigEndian.Uint16(p[end+2:])), minSize), MaxSize)
 			q.do = binary.BigEndian.Uint16(p[end+6:])&bitDO != 0
 			if p[end+5] != 0 {
-				q.size = -1 // a version that nobody knows
+				q.Size = -1 // not EDNS version 0
 			}
 		}
 		at = next
@@ -100,7 +104,7 @@ func (q *query) options(p []byte, at, n int) error {
 // refuse it), signatures of transactions.
 func meta(t uint16) bool { return t == dns.TypeNone || t == dns.TypeOPT || t >= 128 && t < 256 }
 
-// nameEnd is where a name without pointers ends, -1 if it does not.
+// nameEnd is the end of a name without pointers, -1 if it has none.
 func nameEnd(p []byte, at int) int {
 	for at < len(p) {
 		n := int(p[at])
@@ -115,7 +119,7 @@ func nameEnd(p []byte, at int) int {
 	return -1
 }
 
-// skipName is the same for a name that may end in a pointer.
+// skipName is the end of a name that may end in a pointer, -1 if it has none.
 func skipName(p []byte, at int) int {
 	for at < len(p) {
 		n := int(p[at])
@@ -130,50 +134,4 @@ func skipName(p []byte, at int) int {
 		at += 1 + n
 	}
 	return -1
-}
-
-// What sets apart equal questions.
-const (
-	withDO = 1 << iota
-	withCD
-	outside // the cluster asks the laptop's resolvers
-)
-
-// maxKey is the length of the longest key.
-const maxKey = 255 + 3
-
-// key appends the form in which questions are compared: the name in lower case,
-// the type, and how it is asked.
-func (q *query) key(b []byte) []byte {
-	for _, c := range q.name { // no length of a label is a letter
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		b = append(b, c)
-	}
-	var how byte
-	if q.do {
-		how |= withDO
-	}
-	if q.flags&bitCD != 0 {
-		how |= withCD
-	}
-	return append(b, byte(q.qtype>>8), byte(q.qtype), how)
-}
-
-// question is a query that has left its packet.
-type question struct {
-	name  string // in lower case, with its last dot
-	qtype uint16
-	how   byte
-}
-
-// newQuestion reads a key.
-func newQuestion(key []byte) (question, error) {
-	n := len(key) - 3
-	name, _, err := dns.UnpackDomainName(key[:n], 0)
-	if err != nil {
-		return question{}, err
-	}
-	return question{name: name, qtype: binary.BigEndian.Uint16(key[n:]), how: key[n+2]}, nil
 }
