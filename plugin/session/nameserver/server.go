@@ -31,7 +31,7 @@ type Server struct {
 	now   func() time.Time
 	slots chan struct{}
 
-	mu   sync.Mutex // guards Set and self
+	mu   sync.Mutex              // guards Set and self
 	self map[netip.AddrPort]bool // own addresses
 }
 

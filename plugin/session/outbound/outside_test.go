@@ -11,8 +11,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
-// Where the user may not go through the cluster this machine dials, and what
-// neither reaches is remembered; where he may, it does not.
+// This machine dials only what the user may not dial through the cluster. What neither
+// reaches is remembered.
 func TestOpenOutside(t *testing.T) {
 	w := outboundtest.New(t, outboundtest.Hello)
 	group := w.Group(t)
@@ -20,7 +20,7 @@ func TestOpenOutside(t *testing.T) {
 	for _, c := range []struct {
 		name, target string
 		direct       error // of this machine
-		dialled      bool
+		dialed       bool
 		want         error
 		denials      int
 	}{
@@ -29,9 +29,9 @@ func TestOpenOutside(t *testing.T) {
 		{"denied, and not reached from here", "10.0.0.1:80", failed, true, tunnel.ErrDenied, 1},
 	} {
 		d := &Dialer{Session: "s", Group: group, Denials: new(Denials)}
-		dialled := false
+		dialed := false
 		conn, err := d.OpenOutside(t.Context(), tunnel.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
-			dialled = true
+			dialed = true
 			if c.direct != nil {
 				return nil, c.direct
 			}
@@ -42,8 +42,8 @@ func TestOpenOutside(t *testing.T) {
 			conn.Abort()
 		}
 		list := d.Denials.List()
-		if !errors.Is(err, c.want) || dialled != c.dialled || len(list) != c.denials {
-			t.Errorf("%s: %v, dialled %v, remembered %v", c.name, err, dialled, list)
+		if !errors.Is(err, c.want) || dialed != c.dialed || len(list) != c.denials {
+			t.Errorf("%s: %v, dialed %v, remembered %v", c.name, err, dialed, list)
 		}
 		if c.denials > 0 && !(errors.Is(err, failed) && strings.Contains(list[0].Reason, "nor does this machine reach it itself: no route")) {
 			t.Errorf("%s: remembered %v", c.name, list)

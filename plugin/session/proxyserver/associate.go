@@ -21,11 +21,11 @@ type association struct {
 	port   *net.UDPConn
 
 	mu     sync.Mutex
-	client netip.AddrPort // whoever spoke first
-	flows  map[string]net.Conn
+	client netip.AddrPort      // the sender of the first datagram
+	flows  map[string]net.Conn // by host and port
 }
 
-// associate serves datagrams for as long as the program keeps its connection.
+// associate serves datagrams until the program closes its connection.
 func (s *Server) associate(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error {
 	local, ok := c.LocalAddr().(*net.TCPAddr)
 	if !ok {
@@ -74,7 +74,7 @@ func (a *association) serve(ctx context.Context) {
 		a.mu.Unlock()
 		host, port, payload, ok := parseSocksDatagram(buf[:n])
 		if !mine || !ok {
-			continue // nobody to tell
+			continue // SOCKS has no answer for this
 		}
 		if f := a.flow(ctx, host, port); f != nil {
 			if tunnel.WriteDatagram(f, payload) != nil {
@@ -84,8 +84,8 @@ func (a *association) serve(ctx context.Context) {
 	}
 }
 
-// parseSocksDatagram reads RSV RSV FRAG ATYP ADDR PORT DATA. Fragments are
-// refused, as by most.
+// parseSocksDatagram reads RSV RSV FRAG ATYP ADDR PORT DATA. It refuses fragments,
+// as most servers do.
 func parseSocksDatagram(b []byte) (host string, port uint16, payload []byte, ok bool) {
 	if len(b) < 4 || b[2] != 0 {
 		return "", 0, nil, false
@@ -98,7 +98,8 @@ func parseSocksDatagram(b []byte) (host string, port uint16, payload []byte, ok 
 	return host, port, b[len(b)-r.Len():], true
 }
 
-// flow finds or opens the flow to a host; nil if there is none.
+// flow returns the flow to a host, and opens it if there is none. It returns nil if
+// that fails.
 func (a *association) flow(ctx context.Context, host string, port uint16) net.Conn {
 	key := net.JoinHostPort(host, strconv.Itoa(int(port)))
 	a.mu.Lock()
@@ -124,7 +125,7 @@ func (a *association) flow(ctx context.Context, host string, port uint16) net.Co
 	return near
 }
 
-// answers brings what a host sends back to the program.
+// answers sends a host's datagrams back to the program.
 func (a *association) answers(key string, f net.Conn, host string, port uint16) {
 	defer func() {
 		f.Close()

@@ -16,8 +16,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
-// http serves one request: a CONNECT, or one with an absolute URL, after which
-// the connection ends.
+// http serves one request: a CONNECT, or one with an absolute URL. Then the
+// connection ends.
 func (s *Server) http(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error {
 	q, err := http.ReadRequest(r)
 	if err != nil {
@@ -41,8 +41,8 @@ func (s *Server) http(ctx context.Context, c *net.TCPConn, r *bufio.Reader) erro
 	return s.forward(ctx, c, q, to)
 }
 
-// forward sends a request on in origin form and brings the answer back, which
-// may take as long as they like. The target is told to close, which ends both.
+// forward sends a request on in origin form and the response back, with no limit of
+// time. It tells the target to close the connection after that.
 func (s *Server) forward(ctx context.Context, c *net.TCPConn, q *http.Request, to outbound.Conn) error {
 	c.SetDeadline(time.Time{})
 	near, far := net.Pipe()
@@ -56,14 +56,14 @@ func (s *Server) forward(ctx context.Context, c *net.TCPConn, q *http.Request, t
 	for _, h := range []string{"Proxy-Connection", "Proxy-Authorization", "Connection", "Keep-Alive", "Te", "Trailer", "Upgrade"} {
 		q.Header.Del(h)
 	}
-	if strings.EqualFold(q.Header.Get("Expect"), "100-continue") { // the proxy wants the body in any case
+	if strings.EqualFold(q.Header.Get("Expect"), "100-continue") { // the proxy sends the body in any case
 		q.Header.Del("Expect")
 		if _, err := io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n"); err != nil {
 			return err
 		}
 	}
 	q.Close = true
-	go q.Write(near) // if that fails there is no answer, or one without all of the body
+	go q.Write(near) // if this fails, there is no response, or one to a part of the body
 	resp, err := lastResponse(bufio.NewReader(near), q)
 	if err != nil {
 		return errors.Join(err, httpReply(c, http.StatusBadGateway, err.Error()))
@@ -73,8 +73,8 @@ func (s *Server) forward(ctx context.Context, c *net.TCPConn, q *http.Request, t
 	return resp.Write(c)
 }
 
-// lastResponse reads the answer that follows the provisional ones, such as 103
-// Early Hints.
+// lastResponse reads the final response, after interim ones such as 103 Early
+// Hints.
 func lastResponse(r *bufio.Reader, q *http.Request) (*http.Response, error) {
 	for {
 		resp, err := http.ReadResponse(r, q)

@@ -14,8 +14,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
-// How long a program has to say where it wants to go says nothing about how long
-// its request may take.
+// The time that a program has to name its target does not limit its request.
 func TestForwardTakesItsTime(t *testing.T) {
 	far, err := outbound.Direct((&net.Dialer{}).DialContext).Open(t.Context(), tunnel.TCP, outboundtest.Listen(t, outboundtest.Hello))
 	if err != nil {
@@ -46,8 +45,8 @@ func TestForwardTakesItsTime(t *testing.T) {
 	}
 }
 
-// Provisional answers are not the answer, and who waits for one before the body
-// gets it.
+// Interim responses are not the response. A program that waits for 100 Continue before
+// it sends the body gets it.
 func TestForwardSkipsProvisionalAnswers(t *testing.T) {
 	expects := make(chan string, 1)
 	w := newWorld(t, func(c net.Conn) {

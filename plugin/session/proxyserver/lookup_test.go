@@ -15,7 +15,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
-// What is not the cluster's, or cannot be, is reached as without a proxy.
+// Hosts that are not the cluster's, or cannot be, are reached as without a proxy.
 func TestDirect(t *testing.T) {
 	w := newWorld(t, outboundtest.Hello)
 	inside := func(a netip.Addr) bool { return netip.MustParsePrefix("10.0.0.0/8").Contains(a) }
@@ -24,7 +24,7 @@ func TestDirect(t *testing.T) {
 		name   string
 		inside func(netip.Addr) bool
 		host   string
-		gate   bool // open; else the cluster is away
+		gate   bool // open; else the cluster is out of reach
 		direct string
 	}{
 		{"an address of the LAN", inside, "192.168.1.1", true, "tcp 192.168.1.1:81"},
@@ -34,13 +34,13 @@ func TestDirect(t *testing.T) {
 		{"a name of the world", any, "www.example.com", true, "tcp www.example.com:81"},
 		{"a short one", any, "example.com", true, "tcp example.com:81"},
 		{"a name of the cluster", any, "quote.shop", true, ""},
-		{"the cluster is away: a name of the world", any, "www.example.com", false, "tcp www.example.com:81"},
-		{"the cluster is away: a short one", any, "example.com", false, "tcp example.com:81"},
-		{"the cluster is away: a Service", any, "quote", false, ""},
-		{"the cluster is away: a Service of the namespace", any, "quote.shop", false, ""},
-		{"the cluster is away: svc", any, "quote.bank.svc", false, ""},
-		{"the cluster is away: its domain", any, "quote.bank.svc.Cluster.local", false, ""},
-		{"the cluster is away: an address of the LAN", inside, "192.168.1.1", false, "tcp 192.168.1.1:81"},
+		{"the cluster is out of reach: a name of the world", any, "www.example.com", false, "tcp www.example.com:81"},
+		{"the cluster is out of reach: a short one", any, "example.com", false, "tcp example.com:81"},
+		{"the cluster is out of reach: a Service", any, "quote", false, ""},
+		{"the cluster is out of reach: a Service of the namespace", any, "quote.shop", false, ""},
+		{"the cluster is out of reach: svc", any, "quote.bank.svc", false, ""},
+		{"the cluster is out of reach: its domain", any, "quote.bank.svc.Cluster.local", false, ""},
+		{"the cluster is out of reach: an address of the LAN", inside, "192.168.1.1", false, "tcp 192.168.1.1:81"},
 	} {
 		gate := new(outbound.Gate)
 		gate.Set(c.gate)
@@ -52,7 +52,7 @@ func TestDirect(t *testing.T) {
 			return nil, errors.New("the world outside")
 		}
 		if _, err := p.dial(t.Context(), tunnel.TCP, c.host, 81); err == nil || direct != c.direct {
-			t.Errorf("%s: dialled %q, %v, want %q", c.name, direct, err, c.direct)
+			t.Errorf("%s: dialed %q, %v, want %q", c.name, direct, err, c.direct)
 		}
 		r.Close()
 	}
@@ -109,8 +109,8 @@ func TestClientDNS(t *testing.T) {
 	}
 }
 
-// A namespace that was seen stays one while nobody can be asked: the world may
-// have a domain of that name.
+// A namespace in which the cluster knew a name stays one while the cluster cannot be
+// asked, although the world outside may have a domain of that name.
 func TestKnownNamesAreNotForeign(t *testing.T) {
 	w := newWorld(t, outboundtest.Hello)
 	c := names.Config{Domain: "cluster.local", Namespace: "bank"}

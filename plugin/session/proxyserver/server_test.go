@@ -81,8 +81,8 @@ func TestProxySpeaksBoth(t *testing.T) {
 	}
 }
 
-// Bytes that a program sends together with its CONNECT are not lost, and its
-// half-close arrives.
+// Bytes that a program sends together with its CONNECT arrive, and so does its
+// half-close.
 func TestConnectKeepsEarlyBytes(t *testing.T) {
 	w := newWorld(t, func(c net.Conn) {
 		b, _ := io.ReadAll(c)

@@ -131,7 +131,7 @@ func readSocksAddress(r io.Reader) (host string, port uint16, err error) {
 	return a.Unmap().String(), port, nil
 }
 
-// socksReply answers; the address is that of an association.
+// socksReply sends a reply. The address is that of an association.
 func socksReply(w io.Writer, code byte, bound netip.AddrPort) error {
 	if !bound.IsValid() {
 		bound = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
