@@ -40,7 +40,7 @@ func (p *process) inside(ctx context.Context, want *state.Device) (*device.Want,
 	}
 	w := &device.Want{Names: p.namesIn(want.Namespace, n), Networks: slices.Concat(n.Services, n.Pods),
 		Also: slices.Concat(n.AlsoProxy, want.Also), Never: slices.Concat(n.NeverProxy, want.Never),
-		Allowed: slices.Concat(n.AllowConflicting, want.Allowed), Virtual: want.Virtual, Spare: p.spare(ctx)}
+		Allowed: slices.Concat(n.AllowConflicting, want.Allowed), Virtual: want.Virtual, Servers: p.spare(ctx)}
 	w.Names.Namespaces = p.namespaces(ctx, c)
 	if !w.Virtual.IsValid() {
 		w.Virtual = n.Virtual

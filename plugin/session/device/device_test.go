@@ -42,14 +42,6 @@ func (n oneAddress) Exchange(_ context.Context, q *dns.Msg) (*dns.Msg, error) {
 	return m, nil
 }
 
-func prefixes(list ...string) []netip.Prefix {
-	var all []netip.Prefix
-	for _, s := range list {
-		all = append(all, netip.MustParsePrefix(s))
-	}
-	return all
-}
-
 func want() Want {
 	return Want{Names: names.Config{Namespace: "shop", Domain: "cluster.local"}, Networks: prefixes("10.96.0.0/16", "10.244.0.0/16")}
 }
@@ -164,11 +156,10 @@ func TestRefusedIsPlannedAround(t *testing.T) {
 	}
 }
 
-// Where the room for virtual addresses is taken there is other room, unless
-// the user wants this one.
-func TestRoom(t *testing.T) {
+// A virtual subnet that is taken is replaced by the next one, unless the user wants it.
+func TestVirtualSubnets(t *testing.T) {
 	l := newLab(t)
-	first := room[0]
+	first := virtualSubnets[0]
 	l.netd.Judge = func(_ string, c *handover.Config) error {
 		if c.Addresses[0].Overlaps(first) {
 			return handover.Refuse([]handover.Conflict{{Reason: handover.ReasonSpare, Route: c.Addresses[0].Masked(), With: netip.MustParsePrefix("198.18.0.3/32")}})
@@ -176,13 +167,13 @@ func TestRoom(t *testing.T) {
 		return nil
 	}
 	d := l.must(t, want())
-	if s := d.Status(); !room[1].Contains(s.DNS) {
+	if s := d.Status(); !virtualSubnets[1].Contains(s.DNS) {
 		t.Errorf("the name server is %s", s.DNS)
 	}
 	w := want()
 	w.Also = prefixes("198.18.7.0/24", "198.19.7.0/24")
-	if d, err := l.open(t, w); err != nil || !room[2].Contains(d.Status().DNS) {
-		t.Errorf("beside networks that are where the room is: %v", err)
+	if d, err := l.open(t, w); err != nil || !virtualSubnets[2].Contains(d.Status().DNS) {
+		t.Errorf("beside networks that overlap with virtual subnets: %v", err)
 	} else {
 		d.Close()
 	}

@@ -24,8 +24,8 @@ type Config struct {
 	Cluster Exchanger
 	// Upstream are the laptop's own resolvers, in the order in which to ask.
 	Upstream []netip.AddrPort
-	// Around says under which address the laptop reaches one that the cluster
-	// gives for a name of its own and that is not in Names.CIDRs. It returns those
-	// that the laptop dials itself as they are; nil does so always.
-	Around func(netip.Addr) netip.Addr
+	// External says under which address the laptop reaches one that the cluster
+	// gives for a name of its own and that is not in Names.CIDRs. It returns as it is
+	// an address that the laptop dials itself; nil does so always.
+	External func(netip.Addr) netip.Addr
 }

@@ -33,8 +33,8 @@ func (st *state) translateIP(ip net.IP) net.IP {
 	}
 	a = a.Unmap()
 	b := st.names.Translate(a)
-	if b == a && st.config.Around != nil {
-		b = st.config.Around(a)
+	if b == a && st.config.External != nil {
+		b = st.config.External(a)
 	}
 	if b != a && b.Is4() == a.Is4() {
 		return b.AsSlice()

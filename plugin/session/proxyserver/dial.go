@@ -30,7 +30,7 @@ func (s *Server) dial(ctx context.Context, proto tunnel.Protocol, host string, p
 		if s.inside(a) {
 			c, err = s.Dialer.Open(ctx, proto, target, nil)
 		} else {
-			c, err = s.Dialer.OpenOutside(ctx, proto, target, s.Direct)
+			c, err = s.Dialer.OpenExternal(ctx, proto, target, s.Direct)
 		}
 		if err == nil {
 			return c, nil

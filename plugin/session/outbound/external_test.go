@@ -13,7 +13,7 @@ import (
 
 // This machine dials only what the user may not dial through the cluster. What neither
 // reaches is remembered.
-func TestOpenOutside(t *testing.T) {
+func TestOpenExternal(t *testing.T) {
 	w := outboundtest.New(t, outboundtest.Hello)
 	group := w.Group(t)
 	failed := errors.New("no route")
@@ -30,7 +30,7 @@ func TestOpenOutside(t *testing.T) {
 	} {
 		d := &Dialer{Session: "s", Group: group, Denials: new(Denials)}
 		dialed := false
-		conn, err := d.OpenOutside(t.Context(), tunnel.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := d.OpenExternal(t.Context(), tunnel.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dialed = true
 			if c.direct != nil {
 				return nil, c.direct

@@ -13,8 +13,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// ask has the name server on the TUN asked for the quote, where the Device says
-// that it is.
+// ask sends a query for quote to the name server at the address that the Device tells.
 func (l *lab) ask(t *testing.T, d *Device) {
 	t.Helper()
 	at := d.Status().DNS
@@ -46,7 +45,7 @@ func TestNamesMoveWithTheVirtualSubnet(t *testing.T) {
 	}
 }
 
-// Who closes a Device need not wait for who changes it.
+// Close does not wait for updates to end.
 func TestCloseDuringUpdates(t *testing.T) {
 	l := newLab(t)
 	d := l.must(t, want())

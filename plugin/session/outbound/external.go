@@ -17,12 +17,12 @@ const directIdle = time.Minute
 // Direct dials from this machine, as a program without a session does.
 type Direct func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// OpenOutside dials an address that is neither a Service's nor a pod's, but for
+// OpenExternal dials an address that is neither a Service's nor a pod's, but for
 // which a name of the cluster stands: something outside behind a headless Service,
 // a pod on its node's network, or the target of an ExternalName. A pod reaches it,
 // so the cluster is asked first; where the user may not dial it through the
 // cluster, this machine dials it. Denials remembers what was reached neither way.
-func (d *Dialer) OpenOutside(ctx context.Context, p tunnel.Protocol, target string, direct Direct) (Conn, error) {
+func (d *Dialer) OpenExternal(ctx context.Context, p tunnel.Protocol, target string, direct Direct) (Conn, error) {
 	c, err := d.open(ctx, p, target, nil)
 	switch {
 	case errors.Is(err, tunnel.ErrDenied):
