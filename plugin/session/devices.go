@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/clusterdns"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
@@ -127,7 +128,7 @@ func (p *process) haveDevice(ctx context.Context, want state.Device) error {
 }
 
 func (p *process) makeDevice(ctx context.Context, w *way, want *state.Device, inside device.Want) (*device.Device, error) {
-	c := device.Config{Socket: want.Socket, Want: inside, Dialer: w.dialer, Names: p.resolver(w, want.Namespace), Log: p.log}
+	c := device.Config{Socket: want.Socket, Want: inside, Dialer: w.dialer, DNS: &clusterdns.Client{Dialer: w.dialer}, Log: p.log}
 	if want.Alone {
 		c.Direct = (&net.Dialer{}).DialContext
 	}

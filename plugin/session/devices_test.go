@@ -22,23 +22,8 @@ func networked(t *testing.T) (*cluster, *machine, *Client) {
 	c := newCluster(t)
 	m := newMachine(t, c.factory())
 	client, _ := m.mustEnsure()
-	c.mu.Lock()
-	o, _ := c.objects[firstSession(c)].(*v1alpha1.Session)
-	c.mu.Unlock()
-	s := o.DeepCopy()
-	s.Status.Network = &v1alpha1.SessionNetwork{ClusterDomain: "cluster.local", ServiceCIDRs: []string{"10.96.0.0/16"}}
-	c.put(s)
+	tell(c, &v1alpha1.SessionNetwork{ClusterDomain: "cluster.local", ServiceCIDRs: []string{"10.96.0.0/16"}})
 	return c, m, client
-}
-
-// firstSession is a path; c.mu is held.
-func firstSession(c *cluster) string {
-	for p := range c.objects {
-		if strings.Contains(p, "/sessions/") {
-			return p
-		}
-	}
-	return ""
 }
 
 // networkOf is the status's network; never nil.

@@ -53,6 +53,8 @@ type cluster struct {
 	cuts    int               // how often all connections were broken
 	keys    *tunnel.LineKeys  // of the last session that was
 	offers  chan offered      // lines
+
+	outbound tunnel.Handler // gets the flows of programs on the laptop; nil refuses them
 }
 
 // offered is a line to spare.
@@ -146,6 +148,26 @@ func (c *cluster) sessions() []string {
 		}
 	}
 	return paths
+}
+
+// tell has the first Session object tell of the cluster's network.
+func tell(c *cluster, n *v1alpha1.SessionNetwork) {
+	c.mu.Lock()
+	o, _ := c.objects[firstSession(c)].(*v1alpha1.Session)
+	c.mu.Unlock()
+	s := o.DeepCopy()
+	s.Status.Network = n
+	c.put(s)
+}
+
+// firstSession is a path; c.mu is held.
+func firstSession(c *cluster) string {
+	for p := range c.objects {
+		if strings.Contains(p, "/sessions/") {
+			return p
+		}
+	}
+	return ""
 }
 
 func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -311,7 +333,11 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 	}
 	tunnel.WriteWelcome(conn, &tunnel.Welcome{Pod: "manager-0", Version: "9.9.9", Domain: "cluster.local"})
 	if hello.Direction == tunnel.Outbound {
-		tunnel.Serve(r.Context(), conn, tunnel.NewBudget(1<<20), func(context.Context, *tunnel.Open, tunnel.Incoming) error { return tunnel.ErrRefused })
+		handle := c.outbound
+		if handle == nil {
+			handle = func(context.Context, *tunnel.Open, tunnel.Incoming) error { return tunnel.ErrRefused }
+		}
+		tunnel.Serve(r.Context(), conn, tunnel.NewBudget(1<<20), handle)
 		return
 	}
 	c.group.Add(r.Context(), conn, nil)

@@ -38,16 +38,16 @@ func (p *process) inside(ctx context.Context, want *state.Device) (*device.Want,
 	if err != nil {
 		return nil, err
 	}
-	w := &device.Want{Namespace: want.Namespace, Domain: n.Domain, Networks: slices.Concat(n.Services, n.Pods),
+	w := &device.Want{Names: p.namesIn(want.Namespace, n), Networks: slices.Concat(n.Services, n.Pods),
 		Also: slices.Concat(n.AlsoProxy, want.Also), Never: slices.Concat(n.NeverProxy, want.Never),
-		Allowed: slices.Concat(n.AllowConflicting, want.Allowed), Virtual: want.Virtual, Spare: p.spare(ctx),
-		Include: n.Include, Exclude: n.Exclude, Outside: names(p.hosts()), Mappings: n.Mappings, Namespaces: p.namespaces(ctx, c)}
+		Allowed: slices.Concat(n.AllowConflicting, want.Allowed), Virtual: want.Virtual, Servers: p.spare(ctx)}
+	w.Names.Namespaces = p.namespaces(ctx, c)
 	if !w.Virtual.IsValid() {
 		w.Virtual = n.Virtual
 	}
 	for _, key := range table.Keys() {
-		if key.Namespace != want.Namespace && !slices.Contains(w.Intercepted, key.Namespace) {
-			w.Intercepted = append(w.Intercepted, key.Namespace)
+		if key.Namespace != want.Namespace && !slices.Contains(w.Names.Intercepted, key.Namespace) {
+			w.Names.Intercepted = append(w.Names.Intercepted, key.Namespace)
 		}
 	}
 	return w, nil
@@ -107,8 +107,8 @@ func (p *process) hosts() []string {
 	return list
 }
 
-// names are those hosts that are not addresses.
-func names(hosts []string) (list []string) {
+// hostNames are those hosts that are not addresses.
+func hostNames(hosts []string) (list []string) {
 	for _, h := range hosts {
 		if _, err := netip.ParseAddr(h); err != nil {
 			list = append(list, h)

@@ -41,8 +41,8 @@ func TestHosts(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := &process{source: source}
-		if got := p.hosts(); !slices.Equal(got, c.hosts) || !slices.Equal(names(got), c.names) {
-			t.Errorf("%s through %q, %q: %q, names %q", c.host, c.proxy, c.env, got, names(got))
+		if got := p.hosts(); !slices.Equal(got, c.hosts) || !slices.Equal(hostNames(got), c.names) {
+			t.Errorf("%s through %q, %q: %q, names %q", c.host, c.proxy, c.env, got, hostNames(got))
 		}
 	}
 }

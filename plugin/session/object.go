@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
@@ -72,19 +72,7 @@ func sameUser(s *v1alpha1.SessionSpec, user authenticationv1.UserInfo) bool {
 // objectName is "user-host-x7k2p", a DNS label.
 func objectName(user, host string) string {
 	host, _, _ = strings.Cut(host, ".")
-	return slug(user, 34, "user") + "-" + slug(host, 20, "host") + "-" + strings.ToLower(rand.Text()[:5])
-}
-
-var notLabel = regexp.MustCompile(`[^a-z0-9]+`)
-
-// slug makes a part of a DNS label of s.
-func slug(s string, limit int, otherwise string) string {
-	s = strings.Trim(notLabel.ReplaceAllString(strings.ToLower(s), "-"), "-")
-	s = strings.Trim(s[:min(len(s), limit)], "-")
-	if s == "" {
-		return otherwise
-	}
-	return s
+	return kube.LabelPart(user, 34, "user") + "-" + kube.LabelPart(host, 20, "host") + "-" + strings.ToLower(rand.Text()[:5])
 }
 
 // rewatch is the pause before a watch that broke is begun again.

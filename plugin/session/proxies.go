@@ -8,8 +8,11 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/clusterdns"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/proxyserver"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -20,6 +23,10 @@ type proxy struct {
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
+
+// networkWait is how long a program that uses a proxy waits until the cluster's
+// network is known.
+const networkWait = 2 * time.Second
 
 var errLoopback = errors.New("the proxy listens on addresses of this machine alone, such as 127.0.0.1:1080")
 
@@ -81,10 +88,11 @@ func (p *process) openProxy(ctx context.Context, want state.Proxy, yields bool) 
 func (p *process) serveAt(l net.Listener, w *way, x *proxy) {
 	ctx, stop := context.WithCancel(w.ctx)
 	x.stop = stop
-	r := p.resolver(w, x.Namespace)
-	server := &outbound.Proxy{Dialer: w.dialer, Resolver: r, Log: p.log, Inside: p.holds, Direct: (&net.Dialer{}).DialContext}
+	namespace, client := x.Namespace, &clusterdns.Client{Dialer: w.dialer}
+	server := &proxyserver.Server{Dialer: w.dialer, DNS: client, Log: p.log, Inside: p.holds, Direct: (&net.Dialer{}).DialContext,
+		Names: func(ctx context.Context) names.Config { return p.proxyNames(ctx, namespace) }}
 	x.done.Go(func() {
-		defer r.Close()
+		defer client.Close()
 		if err := server.Serve(ctx, l); err != nil {
 			p.log.Error("proxy ends", "error", err)
 		}
@@ -169,6 +177,21 @@ func (p *process) holds(a netip.Addr) bool {
 	return n.holds(a)
 }
 
-func (p *process) resolver(w *way, namespace string) *outbound.Resolver {
-	return &outbound.Resolver{Dialer: w.dialer, Domain: p.pool.State().Domain, Namespace: namespace}
+// proxyNames decides about the names that programs give a proxy. While the
+// traffic-manager has not told of the cluster's network, a program waits for that
+// for a moment.
+func (p *process) proxyNames(ctx context.Context, namespace string) names.Config {
+	ctx, cancel := context.WithTimeout(ctx, networkWait)
+	defer cancel()
+	n, err := p.cluster.wait(ctx)
+	if err != nil {
+		n = &clusterNetwork{Domain: p.pool.State().Domain}
+	}
+	return p.namesIn(namespace, n)
+}
+
+// namesIn decides about names as a pod of a namespace would use them.
+func (p *process) namesIn(namespace string, n *clusterNetwork) names.Config {
+	return names.Config{Domain: n.Domain, Namespace: namespace, Include: n.Include, Exclude: n.Exclude, Mappings: n.Mappings,
+		Outside: hostNames(p.hosts())}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
 
 // place decides what the intercept is called and whether it exists already.
@@ -24,7 +25,7 @@ func place(all []v1alpha1.Intercept, user, explicit string, w v1alpha1.WorkloadR
 	}
 	names := []string{explicit}
 	if explicit == "" {
-		names = []string{w.Name, w.Name + "-" + slug(user), w.Name + "-" + hash(user)}
+		names = []string{w.Name, w.Name + "-" + kube.LabelPart(user, maxUser, hash(user)), w.Name + "-" + hash(user)}
 	}
 	for _, name := range names {
 		if i := find(name); i != nil && i.Spec.User == user && i.Spec.Workload == w {
@@ -46,28 +47,9 @@ func place(all []v1alpha1.Intercept, user, explicit string, w v1alpha1.WorkloadR
 	return "", nil, fmt.Errorf("the names %s are taken: choose another with --name", strings.Join(names, ", "))
 }
 
-// maxSlug keeps names readable; users are certificates' common names, e-mail
+// maxUser keeps names readable; users are certificates' common names, e-mail
 // addresses or service accounts.
-const maxSlug = 40
-
-// slug is a user name as part of an object name.
-func slug(user string) string {
-	mapped := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}, strings.ToLower(user))
-	parts := strings.FieldsFunc(mapped, func(r rune) bool { return r == '-' })
-	s := strings.Join(parts, "-")
-	if len(s) > maxSlug {
-		s = strings.TrimRight(s[:maxSlug], "-")
-	}
-	if s == "" {
-		return hash(user)
-	}
-	return s
-}
+const maxUser = 40
 
 func hash(user string) string {
 	sum := sha256.Sum256([]byte(user))

@@ -1,10 +1,7 @@
 package add
 
 import (
-	"strings"
 	"testing"
-
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
@@ -56,25 +53,6 @@ func TestPlace(t *testing.T) {
 				t.Errorf("got %q, exists %v", got, existing != nil)
 			}
 		})
-	}
-}
-
-func TestSlug(t *testing.T) {
-	for user, want := range map[string]string{
-		"alice":                           "alice",
-		"Alice.Smith@example.com":         "alice-smith-example-com",
-		"system:serviceaccount:ci:runner": "system-serviceaccount-ci-runner",
-		"--x--":                           "x",
-		"李":                               hash("李"),
-		strings.Repeat("a", 39) + "-b":    strings.Repeat("a", 39),
-	} {
-		got := slug(user)
-		if got != want {
-			t.Errorf("%q is %q, want %q", user, got, want)
-		}
-		if problems := validation.IsDNS1123Label(got); len(problems) > 0 {
-			t.Errorf("%q: %v", got, problems)
-		}
 	}
 }
 

@@ -20,16 +20,17 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device/devicetest"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
-// names answers every question with one address, or an error.
-type names struct {
+// oneAddress answers every question with one address, or an error.
+type oneAddress struct {
 	addr netip.Addr
 	err  error
 }
 
-func (n names) Exchange(_ context.Context, q *dns.Msg) (*dns.Msg, error) {
+func (n oneAddress) Exchange(_ context.Context, q *dns.Msg) (*dns.Msg, error) {
 	if n.err != nil {
 		return nil, n.err
 	}
@@ -41,28 +42,20 @@ func (n names) Exchange(_ context.Context, q *dns.Msg) (*dns.Msg, error) {
 	return m, nil
 }
 
-func prefixes(list ...string) []netip.Prefix {
-	var all []netip.Prefix
-	for _, s := range list {
-		all = append(all, netip.MustParsePrefix(s))
-	}
-	return all
-}
-
 func want() Want {
-	return Want{Namespace: "shop", Domain: "cluster.local", Networks: prefixes("10.96.0.0/16", "10.244.0.0/16")}
+	return Want{Names: names.Config{Namespace: "shop", Domain: "cluster.local"}, Networks: prefixes("10.96.0.0/16", "10.244.0.0/16")}
 }
 
 type lab struct {
 	netd   *devicetest.Netd
 	socket string
 	gate   outbound.Gate
-	names  names
+	names  oneAddress
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{socket: filepath.Join(t.TempDir(), "netd.sock"), names: names{addr: netip.MustParseAddr("10.96.0.7")}}
+	l := &lab{socket: filepath.Join(t.TempDir(), "netd.sock"), names: oneAddress{addr: netip.MustParseAddr("10.96.0.7")}}
 	l.netd = devicetest.Listen(t, l.socket)
 	return l
 }
@@ -71,7 +64,7 @@ func (l *lab) open(t *testing.T, w Want) (*Device, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	return Open(ctx, Config{Socket: l.socket, Want: w, Names: l.names, Log: slog.New(slog.DiscardHandler),
+	return Open(ctx, Config{Socket: l.socket, Want: w, DNS: l.names, Log: slog.New(slog.DiscardHandler),
 		Dialer: &outbound.Dialer{Gate: &l.gate, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))}})
 }
 
@@ -99,7 +92,7 @@ func TestOpenUpdateClose(t *testing.T) {
 		t.Errorf("asked for %+v", c)
 	}
 	other := want()
-	other.Namespace, other.Never = "tools", prefixes("10.244.7.0/24")
+	other.Names.Namespace, other.Never = "tools", prefixes("10.244.7.0/24")
 	if d.Wants(other) {
 		t.Error("it wants something else before it is told")
 	}
@@ -154,7 +147,7 @@ func TestRefusedIsPlannedAround(t *testing.T) {
 	vpn = prefixes("10.244.8.0/24", "10.244.10.0/24")
 	mu.Unlock()
 	more := want()
-	more.Intercepted = []string{"tools"}
+	more.Names.Intercepted = []string{"tools"}
 	if err := d.Update(t.Context(), more); err != nil {
 		t.Fatal(err)
 	}
@@ -163,11 +156,10 @@ func TestRefusedIsPlannedAround(t *testing.T) {
 	}
 }
 
-// Where the room for virtual addresses is taken there is other room, unless
-// the user wants this one.
-func TestRoom(t *testing.T) {
+// A virtual subnet that is taken is replaced by the next one, unless the user wants it.
+func TestVirtualSubnets(t *testing.T) {
 	l := newLab(t)
-	first := room[0]
+	first := virtualSubnets[0]
 	l.netd.Judge = func(_ string, c *handover.Config) error {
 		if c.Addresses[0].Overlaps(first) {
 			return handover.Refuse([]handover.Conflict{{Reason: handover.ReasonSpare, Route: c.Addresses[0].Masked(), With: netip.MustParsePrefix("198.18.0.3/32")}})
@@ -175,13 +167,13 @@ func TestRoom(t *testing.T) {
 		return nil
 	}
 	d := l.must(t, want())
-	if s := d.Status(); !room[1].Contains(s.DNS) {
+	if s := d.Status(); !virtualSubnets[1].Contains(s.DNS) {
 		t.Errorf("the name server is %s", s.DNS)
 	}
 	w := want()
 	w.Also = prefixes("198.18.7.0/24", "198.19.7.0/24")
-	if d, err := l.open(t, w); err != nil || !room[2].Contains(d.Status().DNS) {
-		t.Errorf("beside networks that are where the room is: %v", err)
+	if d, err := l.open(t, w); err != nil || !virtualSubnets[2].Contains(d.Status().DNS) {
+		t.Errorf("beside networks that overlap with virtual subnets: %v", err)
 	} else {
 		d.Close()
 	}
@@ -209,7 +201,7 @@ func TestFailures(t *testing.T) {
 	d := l.must(t, want())
 	fail = errors.New("out of order")
 	other := want()
-	other.Namespace = "tools"
+	other.Names.Namespace = "tools"
 	if err := d.Update(t.Context(), other); err == nil || !d.Wants(want()) || d.Status().Namespace != "shop" {
 		t.Errorf("update: %v, status %+v", err, d.Status())
 	}
@@ -234,7 +226,7 @@ func TestUpdatesTakeTurns(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			w := want()
-			w.Namespace = string(rune('a' + i))
+			w.Names.Namespace = string(rune('a' + i))
 			if err := d.Update(context.Background(), w); err != nil {
 				t.Error(err)
 			}

@@ -27,11 +27,11 @@ func TestClashesAreTheLaptops(t *testing.T) {
 		}
 		return nil
 	}
-	dialled := make(chan string, 1)
-	d, err := Open(t.Context(), Config{Socket: l.socket, Want: want(), Names: l.names, Log: slog.New(slog.DiscardHandler),
+	dialed := make(chan string, 1)
+	d, err := Open(t.Context(), Config{Socket: l.socket, Want: want(), DNS: l.names, Log: slog.New(slog.DiscardHandler),
 		Dialer: &outbound.Dialer{Gate: &l.gate, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))},
 		Direct: func(_ context.Context, network, addr string) (net.Conn, error) {
-			dialled <- network + " " + addr
+			dialed <- network + " " + addr
 			return nil, errors.New("refused")
 		}})
 	if err != nil {
@@ -52,11 +52,11 @@ func TestClashesAreTheLaptops(t *testing.T) {
 		}
 		direct := ""
 		select {
-		case direct = <-dialled:
+		case direct = <-dialed:
 		default:
 		}
 		if direct != c.direct {
-			t.Errorf("%s: dialled %q, want %q", c.to, direct, c.direct)
+			t.Errorf("%s: dialed %q, want %q", c.to, direct, c.direct)
 		}
 	}
 }

@@ -3,9 +3,9 @@
 //	program → kernel → TUN → netd/stack → outbound.Dialer → cluster
 //	           └ names → TUN → nameserver → cluster, or the laptop's resolvers
 //
-// Whoever made the TUN, and leads networks and names into it, is asked over a
-// socket (netd/handover): intercept-netd for the whole laptop, or `kubectl
-// intercept run` for one program in a network namespace of its own. What is
-// asked for is planned from the cluster's networks (package subnet); what the
-// laptop cannot spare appears under virtual addresses.
+// The maker of the TUN also routes networks into it and leads DNS queries to it. It is
+// asked over a socket (netd/handover): intercept-netd makes the TUN of the whole
+// laptop, `kubectl intercept run` that of one program in a network namespace of its
+// own. Package subnet plans what is routed, from the cluster's networks. Networks that
+// the laptop uses itself appear under virtual addresses.
 package device

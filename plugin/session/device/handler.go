@@ -15,35 +15,36 @@ import (
 )
 
 const (
-	// honest is the RTT up to which a program's connect waits for the far side,
-	// so that it hears "refused". Beyond, connect returns at once and a
-	// refusal is a reset.
-	honest = 5 * time.Millisecond
-	// firstBytes is how long the open waits for what the program says first,
-	// if connect has returned before it.
-	firstBytes = 2 * time.Millisecond
-	// firstMost is how much of it travels with the open.
-	firstMost = 4 << 10
+	// waitRTT is the RTT up to which a program's connect waits for the far side, so
+	// that it fails with "refused". With a longer RTT, connect returns at once, and a
+	// refusal resets the connection.
+	waitRTT = 5 * time.Millisecond
+	// firstWait is how long the open waits for the program's first bytes, if connect
+	// has returned.
+	firstWait = 2 * time.Millisecond
+	// maxFirst is how many of them travel with the open.
+	maxFirst = 4 << 10
 	// udpIdle ends a flow of datagrams.
 	udpIdle  = time.Minute
 	dialTime = 15 * time.Second
 )
 
-// handler answers what programs ask of the network behind the TUN.
+// handler serves the connections, datagrams and echoes of programs on the TUN.
 type handler struct {
 	dialer *outbound.Dialer
 	pinger *outbound.Pinger
-	// real is the address behind one that a program dialled; false if there is
-	// none. Inside says whether both are the cluster's.
-	real   func(netip.Addr) (netip.Addr, bool)
-	inside func(dialled, real netip.Addr) bool
-	// direct dials what is not the cluster's; nil where that cannot come.
+	// real returns the address for which one that a program dialed stands, and
+	// whether there is one. inCluster says whether the program means the cluster.
+	real      func(netip.Addr) (netip.Addr, bool)
+	inCluster func(dialed, real netip.Addr) bool
+	// direct dials what is not the cluster's; nil if that is not routed into the TUN.
 	direct func(ctx context.Context, network, addr string) (net.Conn, error)
-	// outside says that an address is not the cluster's, and a name of the
-	// cluster's stands for it; around dials it where the cluster may not be asked.
-	outside func(dialled, real netip.Addr) bool
-	around  outbound.Direct
-	log     *slog.Logger
+	// external says that an address is not the cluster's, and that a name of the
+	// cluster stands for it. dialExternal dials it where the user may not dial it
+	// through the cluster.
+	external     func(dialed, real netip.Addr) bool
+	dialExternal outbound.Direct
+	log          *slog.Logger
 }
 
 // TCP implements stack.Handler.
@@ -54,8 +55,8 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 		return
 	}
 	to := netip.AddrPortFrom(real, r.To.Port())
-	outside := h.outside(r.To.Addr(), real)
-	if !outside && !h.inside(r.To.Addr(), real) {
+	external := h.external(r.To.Addr(), real)
+	if !external && !h.inCluster(r.To.Addr(), real) {
 		h.directTCP(ctx, r, to)
 		return
 	}
@@ -63,12 +64,12 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 		r.Refuse()
 		return
 	}
-	if !outside && h.dialer.RTT() > honest {
+	if !external && h.dialer.RTT() > waitRTT {
 		h.early(ctx, r, to)
 		return
 	}
 	dctx, cancel := context.WithTimeout(ctx, dialTime)
-	far, err := h.open(dctx, tunnel.TCP, to, outside)
+	far, err := h.open(dctx, tunnel.TCP, to, external)
 	cancel()
 	switch {
 	case err != nil && silent(dctx, err):
@@ -88,28 +89,28 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 	h.join(far, near, to)
 }
 
-func (h *handler) open(ctx context.Context, p tunnel.Protocol, to netip.AddrPort, outside bool) (outbound.Conn, error) {
-	if outside {
-		return h.dialer.OpenOutside(ctx, p, to.String(), h.around)
+func (h *handler) open(ctx context.Context, p tunnel.Protocol, to netip.AddrPort, external bool) (outbound.Conn, error) {
+	if external {
+		return h.dialer.OpenExternal(ctx, p, to.String(), h.dialExternal)
 	}
 	return h.dialer.Open(ctx, p, to.String(), nil)
 }
 
-// silent says that a program shall hear nothing, as it would inside the
-// cluster. Where the cluster was not even asked, it is refused at once.
+// silent says that a program gets no answer, as in a pod. If the cluster
+// was not asked, the program is refused at once.
 func silent(ctx context.Context, err error) bool {
 	return errors.Is(err, tunnel.ErrTimedOut) || errors.Is(err, tunnel.ErrUnreachable) || errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
-// early lets the program begin before the far side is reached: what it says
-// first travels with the open, and no round trip is lost.
+// early accepts the program's connection before the far side is reached. The program's
+// first bytes travel with the open, which saves a round trip.
 func (h *handler) early(ctx context.Context, r *stack.TCPRequest, to netip.AddrPort) {
 	near, err := r.Accept()
 	if err != nil {
 		return
 	}
-	buf := make([]byte, firstMost)
-	near.SetReadDeadline(time.Now().Add(firstBytes))
+	buf := make([]byte, maxFirst)
+	near.SetReadDeadline(time.Now().Add(firstWait))
 	n, err := near.Read(buf)
 	near.SetReadDeadline(time.Time{})
 	var late net.Error
@@ -166,13 +167,13 @@ func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 	real, ok := h.real(f.To.Addr())
 	to := netip.AddrPortFrom(real, f.To.Port())
 	near := tunnel.NewDatagrams(f, udpIdle)
-	outside := ok && h.outside(f.To.Addr(), real)
+	external := ok && h.external(f.To.Addr(), real)
 	switch {
 	case !ok:
 		f.Refuse()
-	case outside, h.inside(f.To.Addr(), real):
+	case external, h.inCluster(f.To.Addr(), real):
 		dctx, cancel := context.WithTimeout(ctx, dialTime)
-		far, err := h.open(dctx, tunnel.UDP, to, outside)
+		far, err := h.open(dctx, tunnel.UDP, to, external)
 		cancel()
 		if err != nil {
 			h.log.Debug("datagrams refused", "to", to, "error", err)
@@ -180,7 +181,7 @@ func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 			return
 		}
 		if err := far.Join(untilEnd{near}, nil); err != nil {
-			f.Refuse() // as the far side's kernel did
+			f.Refuse() // the far side's kernel refused it
 		}
 		f.Close()
 	case h.direct == nil:
@@ -196,8 +197,8 @@ func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 	}
 }
 
-// untilEnd is datagrams that end with the far side: the next datagram of the
-// program begins a new flow.
+// untilEnd is a flow of datagrams that ends with the far side. The program's next
+// datagram begins another one.
 type untilEnd struct{ tunnel.Stream }
 
 // CloseWrite ends both directions.
@@ -206,7 +207,7 @@ func (u untilEnd) CloseWrite() error { return u.Close() }
 // Ping implements stack.Handler.
 func (h *handler) Ping(ctx context.Context, e *stack.Echo) {
 	real, ok := h.real(e.To)
-	if !ok || !h.inside(e.To, real) {
+	if !ok || !h.inCluster(e.To, real) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)

@@ -4,20 +4,22 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 // Status is what a Device says of itself.
 type Status struct {
 	Interface string `json:"interface"`
 	Namespace string `json:"namespace"`
-	// Routes lead into the TUN.
+	// Routes are the networks that are routed into the TUN.
 	Routes []netip.Prefix `json:"routes"`
-	// Clashing are networks of the cluster which this machine uses otherwise;
-	// they appear below Virtual.
+	// Clashing are networks of the cluster that this machine uses itself. They
+	// appear under addresses of Virtual.
 	Clashing []netip.Prefix `json:"clashing,omitempty"`
 	Virtual  netip.Prefix   `json:"virtual,omitzero"`
 	Never    []netip.Prefix `json:"never,omitempty"`
-	// DNS is the name server on the TUN, DNSMode how programs come to it.
+	// DNS is the name server on the TUN, DNSMode how programs find it.
 	DNS     netip.Addr `json:"dns"`
 	DNSMode string     `json:"dnsMode"`
 	Search  []string   `json:"search"`
@@ -27,14 +29,13 @@ type Status struct {
 	Alone bool `json:"alone,omitempty"`
 }
 
-// Status says what there is.
+// Status says how the device is at present.
 func (d *Device) Status() Status {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	s := Status{Interface: d.network.Interface, Namespace: d.want.Namespace, Routes: d.plan.Routes, Clashing: d.plan.Clashing, Never: d.want.Never,
-		DNS: d.dns, DNSMode: d.network.DNSMode, Search: d.namesFor(&d.want).Search(), Resolvers: d.network.Resolvers, Alone: d.cfg.Direct != nil}
+	l := d.now()
+	s := Status{Interface: l.network.Interface, Namespace: l.want.Names.Namespace, Routes: l.plan.Routes, Clashing: l.plan.Clashing, Never: l.want.Never,
+		DNS: l.dns(), DNSMode: l.network.DNSMode, Search: names.New(l.want.names()).SearchList(), Resolvers: l.network.Resolvers, Alone: d.cfg.Direct != nil}
 	if len(s.Clashing) > 0 {
-		s.Virtual = d.virtual
+		s.Virtual = l.virtual
 	}
 	return s
 }

@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/nameserver/wire"
 )
 
 // BenchmarkCached is the path of a known answer, without sockets.
@@ -31,7 +34,7 @@ func BenchmarkSocket(b *testing.B) {
 			return
 		}
 		defer c.Close()
-		buf := make([]byte, maxSize)
+		buf := make([]byte, wire.MaxSize)
 		for pb.Next() {
 			if _, err := c.Write(packet); err != nil {
 				b.Error(err)
@@ -62,10 +65,10 @@ func TestCachedAllocatesNothing(t *testing.T) {
 func cached(t testing.TB) (*Server, []byte) {
 	t.Helper()
 	z := newZone(t, "cluster.local.", "hello.default.svc.cluster.local. 3000 IN A 10.96.0.7")
-	s := New(Config{Cluster: z, Namespace: "default"}, quiet())
+	s := New(Config{Cluster: z, Names: names.Config{Namespace: "default"}}, quiet())
 	q := new(dns.Msg)
 	q.SetQuestion("hello.default.svc.cluster.local.", dns.TypeA)
-	q.SetEdns0(maxSize, false)
+	q.SetEdns0(wire.MaxSize, false)
 	packet, err := q.Pack()
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,9 @@ package nameserver
 import (
 	"sync"
 	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/nameserver/wire"
 )
 
 // Bounds of the cache. An entry counts as what it takes in memory, roughly.
@@ -12,7 +15,7 @@ const (
 	entryBytes   = 300
 )
 
-// cache holds answers; those not used for longest make room for new ones.
+// cache holds answers. When it is full, those go that were not used for longest.
 type cache struct {
 	mu      sync.Mutex
 	entries map[string]*entry
@@ -20,6 +23,16 @@ type cache struct {
 	bytes   int
 	maxN    int
 	maxB    int
+}
+
+// entry is an answer in the cache.
+type entry struct {
+	answer *wire.Answer
+	route  names.Route // where it is from, for a change of configuration
+	alias  bool        // a mapping had a part in it
+
+	key        string
+	prev, next *entry
 }
 
 func newCache(entries, bytes int) *cache {
@@ -36,7 +49,7 @@ func (c *cache) get(key []byte, now time.Time) (*entry, uint32) {
 	if e == nil {
 		return nil, 0
 	}
-	age, ok := e.fresh(now)
+	age, ok := e.answer.Age(now)
 	if !ok {
 		c.drop(e)
 		return nil, 0
@@ -46,9 +59,9 @@ func (c *cache) get(key []byte, now time.Time) (*entry, uint32) {
 	return e, age
 }
 
-// put keeps an answer as long as it may be kept.
+// put keeps an answer as long as it may be kept. It owns e.
 func (c *cache) put(key string, e *entry) {
-	if e.life <= 0 {
+	if e.answer.Life <= 0 {
 		return
 	}
 	c.mu.Lock()
@@ -65,8 +78,8 @@ func (c *cache) put(key string, e *entry) {
 	}
 }
 
-// carry takes over what keep says of another cache's.
-func (c *cache) carry(from *cache, keep func(*entry) bool) {
+// copyFrom takes over the entries of another cache for which keep is true.
+func (c *cache) copyFrom(from *cache, keep func(*entry) bool) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	for e := from.recent.prev; e != &from.recent; e = e.prev {
@@ -96,4 +109,4 @@ func (c *cache) drop(e *entry) {
 
 func (e *entry) unlink() { e.next.prev, e.prev.next = e.prev, e.next }
 
-func (e *entry) bytes() int { return entryBytes + len(e.key) + len(e.wire) + 2*len(e.ttls) }
+func (e *entry) bytes() int { return entryBytes + len(e.key) + e.answer.Size() }

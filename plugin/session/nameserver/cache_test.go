@@ -4,9 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/nameserver/wire"
 )
 
 // clock is one that a test moves.
@@ -106,32 +111,48 @@ func TestSet(t *testing.T) {
 	ask("db.bank.", "NXDOMAIN", true)
 
 	c := w.config
-	c.Namespaces = append(slices.Clone(c.Namespaces), "bank")
+	c.Names.Namespaces = append(slices.Clone(c.Names.Namespaces), "bank")
 	w.cluster.add(t, "db.bank.svc.cluster.local. 30 IN A 10.96.1.1")
 	w.server.Set(c)
 	ask("db.bank.", "NOERROR; db.bank. A 10.96.1.1", true) // it is asked elsewhere now
 	ask("hello.", "NOERROR; hello. A 10.96.0.7", false)    // this one is not
 	ask("www.example.com.", "NOERROR; www.example.com. A 192.0.2.1", false)
 
-	c.Intercepted = nil
+	c.Names.Intercepted = nil
 	w.server.Set(c)
 	ask("quote.", "NXDOMAIN", true)
 	ask("hello.default.", "NOERROR; hello.default. A 10.96.0.7", false)
 
-	c.Namespace = "shop"
+	c.Names.Namespace = "shop"
 	w.server.Set(c)
 	ask("hello.", "NXDOMAIN", true)
 	ask("quote.", "NOERROR; quote. A 10.96.0.8", true)
 	ask("www.example.com.", "NOERROR; www.example.com. A 192.0.2.1", true)
 
-	c.Translate = func(a netip.Addr) netip.Addr { return netip.MustParseAddr("198.18.0.1") }
+	c.Names.Translate = func(a netip.Addr) netip.Addr { return netip.MustParseAddr("198.18.0.1") }
 	w.server.Set(c)
 	ask("quote.", "NOERROR; quote. A 198.18.0.1", true)
 }
 
+// entryOf is an entry whose answer takes so many bytes.
+func entryOf(t *testing.T, size int) *entry {
+	t.Helper()
+	q := wire.Question{Name: ".", Type: dns.TypeNULL}
+	head := dns.RR_Header{Name: q.Name, Rrtype: q.Type, Class: dns.ClassINET, Ttl: 3600}
+	a, err := wire.Pack(q, &dns.Msg{Answer: []dns.RR{&dns.NULL{Hdr: head}}}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	filler := strings.Repeat("x", size-a.Size())
+	if a, err = wire.Pack(q, &dns.Msg{Answer: []dns.RR{&dns.NULL{Hdr: head, Data: filler}}}, time.Now()); err != nil || a.Size() != size {
+		t.Fatalf("%d bytes, %v", a.Size(), err)
+	}
+	return &entry{answer: a}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	add := func(c *cache, i, size int) {
-		c.put(fmt.Sprint(i), &entry{wire: make([]byte, size), stored: time.Now().Round(0), life: time.Hour})
+		c.put(fmt.Sprint(i), entryOf(t, size))
 	}
 	c := newCache(10, 1<<20)
 	for i := range 10 {

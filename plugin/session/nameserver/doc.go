@@ -1,66 +1,51 @@
-// Package nameserver is the session's name server: programs on the laptop get
+// Package nameserver is the DNS server behind the TUN: programs on the laptop get
 // the cluster's names from it as a pod would, and all other names from the
 // resolvers that the laptop had before.
 //
-// The story of a query. It comes as a UDP datagram or on a TCP connection, both
-// from listeners that the caller made (in a session: on the TUN's netstack).
-// The wire form is read in place: no query that cannot be read goes further
-// than FORMERR, nor one that is not for data of the Internet class (REFUSED) or
-// not a query at all (NOTIMP; answers and fragments get nothing). If its
-// answer is known, the stored packet is copied, gets the query's number and
-// spelling, its TTLs are counted down, and it is sent: that path does not
-// allocate.
+// A query comes as a UDP datagram or on a TCP connection. Package wire reads it in
+// place. A query that cannot be read gets FORMERR, one that is not for data of the
+// Internet class REFUSED, one of another opcode NOTIMP; answers and fragments get
+// nothing. If the answer is in the cache, it is sent with the query's ID and
+// spelling and with its TTLs counted down. That does not allocate.
 //
-// Otherwise the query joins the flight that is under way for the same question,
-// or starts one. Where a question goes is decided by its name alone:
+// Otherwise the query waits for the lookup of the same question that is under way,
+// or starts one. Package names decides who answers, by the name alone. For a short
+// name, the cluster is asked for all the full names that it may stand for at once.
+// If the cluster knows none of them, the laptop's resolvers are asked. Their answer
+// holds no longer than the cluster's denial; if they fail for a name without a dot,
+// the denial is the answer.
 //
-//   - a mapping wins: the answer is its address, or an alias and the answer for
-//     the other name;
-//   - then the longest of the include and exclude suffixes, which say cluster
-//     or laptop;
-//   - names below the cluster's domain and below "svc", and PTR of addresses in
-//     the cluster's networks, are the cluster's, whatever it answers;
-//   - short names may be the cluster's: NAME (in the connected namespace, then
-//     in those with intercepts), NAME.NAMESPACE and POD.SERVICE.NAMESPACE of
-//     namespaces that exist, and the same behind _PORT._PROTOCOL. The cluster
-//     is asked for the full name, for all of them at once. If it says that there
-//     is no such name, the short name is one of the world outside after all, as
-//     it would be for a pod (a namespace may be called "dev"), and the laptop's
-//     resolvers are asked. What they say holds no longer than the cluster's "no",
-//     and if they fail for a name without a dot, that "no" is the answer;
-//   - everything else is the laptop's and never goes to the cluster.
+// Records of a full name get the name that was asked for. There is no CNAME in
+// between, so that `nslookup kubernetes.default` says what it says in a pod, and
+// because glibc, musl, Go and systemd-resolved all accept it: musl does not look at
+// the owner of a record, the others want the question's name. The SOA of a negative
+// answer is renamed as well, as systemd-resolved does not cache it otherwise.
 //
-// Answers carry the name that was asked: records of the full name are renamed,
-// not put behind a CNAME, so that `nslookup kubernetes.default` says what it
-// says in a pod, and because each of glibc, musl, Go and systemd-resolved takes
-// them (musl looks at no owner, the others want the question's). The SOA of a
-// negative answer is renamed, too, or systemd-resolved would not keep it.
+// A cluster with addresses of both families is asked for A and AAAA together: the
+// second answer is there when a program asks for it. A name with addresses of one
+// family exists for the other as well: an IPv4-only cluster answers AAAA with no
+// records and not with NXDOMAIN, whatever its own name server says.
 //
-// A cluster with addresses of both families is asked for A and AAAA together,
-// whichever came: the other is there when it is asked for. A name that has one of
-// them exists for the other, so that an IPv4-only cluster answers AAAA with
-// nothing rather than NXDOMAIN, whatever its name server says.
-// Together with the first name that a stub resolver makes from a dotted one with
-// the search list, the others are asked for: with a pod's ndots these come
-// before each name of the world.
-// Answers are kept as long as their TTLs say, negative ones as their SOA says
-// (RFC 2308), those with a TTL of zero or without an SOA not at all, within a
-// bound of entries and bytes. An Exchanger that fails, because there is no
-// carrier, is SERVFAIL at once, with the reason as an extended error (RFC 8914).
-// One that stays silent gets little time from then on, until it answers again.
+// A stub resolver makes several names from a dotted one with the search list, and
+// with a pod's ndots it asks for these before each name of the world. When the first
+// of them comes, all are looked up.
 //
-// The laptop's resolvers are asked in their order, each from a new port with a
-// random number and a random spelling that the answer has to repeat (the 0x20
-// bits); the next one joins in when one is slow. Truncated answers are fetched
-// by TCP.
+// Answers are cached for as long as their TTLs say, negative ones as their SOA says
+// (RFC 2308), within a bound of entries and bytes. Those with a TTL of zero or
+// without an SOA are not cached. If the Exchanger fails, because there is no
+// carrier, the answer is SERVFAIL at once, with the reason as an extended error
+// (RFC 8914). A cluster that does not answer gets little time from then on, until it
+// answers again.
 //
-// Queries must not go round, although the laptop's resolver may be this server,
-// and on a laptop that hosts the cluster the cluster's name server asks the
-// laptop for what it does not know. The random spelling is the mark: a query
-// that comes in exactly as one that is out is that one. If the cluster was asked,
-// it wants to know from the laptop, so its query is answered by the laptop's
-// resolvers. If they were asked, the answer is REFUSED, and the next one of them
-// is tried. Resolvers on the way that change the spelling cannot make a storm
-// either: the query joins its own flight, which then ends as any other that
-// gets no answer.
+// Package laptopdns asks the laptop's resolvers in their order. If one is slow, the
+// next one is asked as well. Truncated answers are fetched by TCP.
+//
+// Queries must not loop. The laptop's resolver may be this server. And on a laptop
+// that hosts the cluster, the cluster's name server asks the laptop for what it does
+// not know. Package spelling marks each query that is sent: a query that comes in
+// with the same spelling is that query. If it was sent to the cluster, the cluster
+// asks back, and the laptop's resolvers answer. If it was sent to the laptop's
+// resolvers, it is REFUSED, and the next resolver is tried. A resolver that changes
+// the spelling cannot start a storm either: the query waits for its own lookup,
+// which then ends as any other without an answer.
 package nameserver

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 // zone answers from records in text form: a name server that is right about
@@ -232,10 +234,10 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 			"1.1.168.192.in-addr.arpa. 300 IN PTR router.lan.",
 		),
 	}
-	w.config = Config{Cluster: w.cluster, Upstream: []netip.AddrPort{resolver(t, w.laptop)}, Domain: "cluster.local", Namespace: "default",
+	w.config = Config{Cluster: w.cluster, Upstream: []netip.AddrPort{resolver(t, w.laptop)}, Names: names.Config{Domain: "cluster.local", Namespace: "default",
 		Intercepted: []string{"shop"}, Namespaces: []string{"dev", "kube-system"}, Include: []string{".corp.internal"}, Exclude: []string{"excluded.svc"},
 		CIDRs:    []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16"), netip.MustParsePrefix("fd00:96::/112")},
-		Mappings: map[string]string{"api.example.com": "quote.shop", "pinned.example.com": "203.0.113.4", "loop.a": "loop.b", "loop.b": "loop.a"}}
+		Mappings: map[string]string{"api.example.com": "quote.shop", "pinned.example.com": "203.0.113.4", "loop.a": "loop.b", "loop.b": "loop.a"}}}
 	if change != nil {
 		change(&w.config)
 	}
@@ -251,7 +253,7 @@ func (w *world) lookup(t testing.TB, network, name, qtype string) *dns.Msg {
 	st := w.server.state.Load()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		st.mu.Lock()
-		n := len(st.flights) + int(st.beside.Load())
+		n := len(st.pending) + int(st.background.Load())
 		st.mu.Unlock()
 		if n == 0 {
 			return m

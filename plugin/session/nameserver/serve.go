@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	// idleTimeout ends a connection on which nobody asks (RFC 7766 6.2.3).
+	// idleTimeout ends a connection without queries (RFC 7766 6.2.3).
 	idleTimeout = 30 * time.Second
 	maxConns    = 256
 	// maxErrors in a row end reading datagrams.
 	maxErrors = 100
 )
 
-// addrPortConn spares an allocation for every datagram; *net.UDPConn is one.
+// addrPortConn saves an allocation for every datagram; *net.UDPConn is one.
 type addrPortConn interface {
 	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
 	WriteToUDPAddrPort(b []byte, a netip.AddrPort) (int, error)
 }
 
-// Serve answers on both until ctx ends, then returns nil. It closes them; either
+// Serve answers on both until ctx ends, then returns nil. It closes both; either
 // may be nil.
 func (s *Server) Serve(parent context.Context, packets net.PacketConn, l net.Listener) error {
 	ctx, stop := context.WithCancelCause(parent)
@@ -58,7 +58,7 @@ func (s *Server) Serve(parent context.Context, packets net.PacketConn, l net.Lis
 	return fmt.Errorf("serve names: %w", context.Cause(ctx))
 }
 
-// know keeps an own address out of the laptop's resolvers.
+// know remembers an own address, so that it is not asked as a resolver.
 func (s *Server) know(a net.Addr) {
 	if a == nil {
 		return
@@ -70,14 +70,14 @@ func (s *Server) know(a net.Addr) {
 	}
 }
 
-// itself says that a resolver is this Server.
+// itself says that an address is this Server's.
 func (s *Server) itself(a netip.AddrPort) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.self[netip.AddrPortFrom(a.Addr().Unmap(), a.Port())]
 }
 
-// asker is where a datagram came from.
+// asker is the sender of a datagram.
 type asker struct {
 	conn net.PacketConn
 	addr net.Addr
@@ -85,7 +85,7 @@ type asker struct {
 	port netip.AddrPort
 }
 
-// receive reads a datagram and who sent it.
+// receive reads a datagram and its sender's address.
 func (a *asker) receive(b []byte) (n int, err error) {
 	if a.fast != nil {
 		n, a.port, err = a.fast.ReadFromUDPAddrPort(b)
@@ -104,7 +104,8 @@ func (a asker) send(b []byte) (err error) {
 	return err
 }
 
-// datagrams answers them, without a goroutine for what is known.
+// datagrams answers datagrams. Where the answer is known, it does so without a
+// goroutine.
 func (s *Server) datagrams(ctx context.Context, c net.PacketConn) error {
 	var pending sync.WaitGroup
 	defer pending.Wait()
@@ -114,7 +115,7 @@ func (s *Server) datagrams(ctx context.Context, c net.PacketConn) error {
 	for failed := 0; ; {
 		n, err := from.receive(in)
 		if err != nil {
-			// Windows reports that an earlier answer did not arrive.
+			// On Windows, reading fails when an earlier answer did not arrive.
 			if failed++; ctx.Err() != nil || errors.Is(err, net.ErrClosed) || failed > maxErrors {
 				return err
 			}
@@ -125,23 +126,23 @@ func (s *Server) datagrams(ctx context.Context, c net.PacketConn) error {
 		if !done {
 			s.later(ctx, &pending, from, append([]byte(nil), in[:n]...))
 		} else if len(b) > 0 {
-			s.sent(ctx, from.send(b))
+			s.logUnsent(ctx, from.send(b))
 		}
 	}
 }
 
-// later answers a datagram when somebody else has.
+// later answers a datagram once there is an answer.
 func (s *Server) later(ctx context.Context, pending *sync.WaitGroup, from asker, packet []byte) {
-	pending.Go(func() { s.sent(ctx, from.send(s.slow(ctx, packet, 0))) })
+	pending.Go(func() { s.logUnsent(ctx, from.send(s.slow(ctx, packet, 0))) })
 }
 
-func (s *Server) sent(ctx context.Context, err error) {
+func (s *Server) logUnsent(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		s.log.Debug("answer not sent", "error", err)
 	}
 }
 
-// connections answers on each what comes, in order.
+// connections answers the queries on each connection in their order.
 func (s *Server) connections(ctx context.Context, l net.Listener) error {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -168,7 +169,7 @@ func (s *Server) connections(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// connection returns why it has ended.
+// connection answers until the connection ends, and returns the reason.
 func (s *Server) connection(ctx context.Context, c net.Conn) error {
 	for {
 		if err := c.SetDeadline(time.Now().Add(idleTimeout)); err != nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 func TestAnswers(t *testing.T) {
@@ -121,7 +123,7 @@ func TestSearchIsOneRoundTrip(t *testing.T) {
 	want := []string{"NXDOMAIN", "NXDOMAIN", "NXDOMAIN", "NXDOMAIN"}
 	for _, short := range []string{"www.example.org.", "quote.shop."} {
 		before := len(w.cluster.queries())
-		for i, suffix := range w.config.Search() {
+		for i, suffix := range names.New(w.config.Names).SearchList() {
 			if got := text(lookup(t, "udp", w.addr, short+suffix+".", "AAAA")); got != want[i] {
 				t.Errorf("%s%s: %s, want %s", short, suffix, got, want[i])
 			}
@@ -156,7 +158,7 @@ func TestIPv4OnlyCluster(t *testing.T) {
 		} {
 			t.Run(name+families, func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t, func(c *Config) { c.CIDRs = cidrs })
+				w := newWorld(t, func(c *Config) { c.Names.CIDRs = cidrs })
 				ipv4Only(t, w, aaaa, name == "NXDOMAIN")
 			})
 		}
@@ -183,7 +185,7 @@ func ipv4Only(t *testing.T, w *world, aaaa func(context.Context) (*dns.Msg, erro
 
 // A cluster with one family is asked for that alone, unless a program asks.
 func TestOneFamily(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.CIDRs = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")} })
+	w := newWorld(t, func(c *Config) { c.Names.CIDRs = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")} })
 	for _, qtype := range []string{"A", "AAAA"} {
 		if got, want := text(lookup(t, "udp", w.addr, "both.shop.", qtype)), "NOERROR; both.shop. "+qtype; !strings.HasPrefix(got, want) {
 			t.Errorf("%s, want %s", got, want)
@@ -226,7 +228,7 @@ func TestSilentCluster(t *testing.T) {
 	if got := text(lookup(t, "udp", w.addr, "hello.", "A")); got != "SERVFAIL" {
 		t.Error(got)
 	}
-	if !w.server.state.Load().health.sick.Load() {
+	if !w.server.state.Load().health.silent.Load() {
 		t.Error("the cluster counts as well")
 	}
 	if got := text(lookup(t, "udp", w.addr, "hello.", "A")); got != "SERVFAIL" {
@@ -236,7 +238,7 @@ func TestSilentCluster(t *testing.T) {
 	if got := text(lookup(t, "udp", w.addr, "hello.", "A")); got != "NOERROR; hello. A 10.96.0.7" {
 		t.Error(got)
 	}
-	if w.server.state.Load().health.sick.Load() {
+	if w.server.state.Load().health.silent.Load() {
 		t.Error("the cluster counts as sick")
 	}
 }
@@ -272,13 +274,13 @@ func TestEqualQuestionsAreOne(t *testing.T) {
 func TestTranslation(t *testing.T) {
 	real, virtual := netip.MustParseAddr("10.96.0.7"), netip.MustParseAddr("198.18.0.7")
 	w := newWorld(t, func(c *Config) {
-		c.Translate = func(a netip.Addr) netip.Addr {
+		c.Names.Translate = func(a netip.Addr) netip.Addr {
 			if a == real {
 				return virtual
 			}
 			return a
 		}
-		c.Restore = func(a netip.Addr) netip.Addr {
+		c.Names.Restore = func(a netip.Addr) netip.Addr {
 			if a == virtual {
 				return real
 			}
@@ -299,30 +301,6 @@ func TestTranslation(t *testing.T) {
 	}
 	if slices.Contains(w.cluster.queries(), "7.0.18.198.in-addr.arpa. PTR") {
 		t.Error("the cluster was asked for the virtual address")
-	}
-}
-
-func TestSpellingIsUndone(t *testing.T) {
-	const asked = "www.shop.example.com."
-	for name, want := range map[string]string{
-		"wWw.ShoP.exAmPle.coM.":   "www.shop.example.com.",
-		"exAmPle.coM.":            "example.com.",
-		"NS1.exAmPle.coM.":        "NS1.example.com.",
-		"Elsewhere.org.":          "Elsewhere.org.",
-		"a.wWw.ShoP.exAmPle.coM.": "a.www.shop.example.com.",
-		".":                       ".",
-	} {
-		m := &dns.Msg{Answer: []dns.RR{&dns.CNAME{Hdr: dns.RR_Header{Name: name}, Target: name}}}
-		despell(m, asked)
-		if c := m.Answer[0].(*dns.CNAME); c.Target != want || c.Hdr.Name != want {
-			t.Errorf("%s: %s, %s, want %s", name, c.Hdr.Name, c.Target, want)
-		}
-	}
-	if got := spell("a.1."); got != "A.1." {
-		t.Errorf("spelled %q", got)
-	}
-	if got := spell("10.1."); got != "10.1." {
-		t.Errorf("spelled %q", got)
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
 // getaddrinfo of this system's C library takes the answers, with the search
@@ -41,7 +43,7 @@ func TestGetaddrinfo(t *testing.T) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		t.Fatal(err)
 	}
-	conf := "nameserver 127.0.0.53\nsearch " + strings.Join(Search("default", "cluster.local"), " ") + "\noptions ndots:5\n"
+	conf := "nameserver 127.0.0.53\nsearch " + strings.Join(names.Search("default", "cluster.local"), " ") + "\noptions ndots:5\n"
 	for target, text := range map[string]string{"/etc/resolv.conf": conf, "/etc/nsswitch.conf": "hosts: files dns\n", "/etc/hosts": ""} {
 		file := filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {

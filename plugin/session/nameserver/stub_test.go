@@ -49,26 +49,3 @@ func TestGoResolver(t *testing.T) {
 		}
 	}
 }
-
-func TestSearch(t *testing.T) {
-	if got, want := Search("Shop", "cluster.local."), []string{"shop.svc.cluster.local", "svc.cluster.local", "cluster.local"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
-func TestSearchOfIntercepts(t *testing.T) {
-	c := Config{Namespace: "default", Intercepted: []string{"shop", "default", "bank"}}
-	want := []string{"default.svc.cluster.local", "svc.cluster.local", "cluster.local", "shop.svc.cluster.local", "bank.svc.cluster.local"}
-	if got := c.Search(); !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
-func TestDomains(t *testing.T) {
-	w := newWorld(t, nil)
-	want := []string{"cluster.local", "svc", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.9.0.0.0.0.d.f.ip6.arpa", "96.10.in-addr.arpa", "api.example.com", "corp.internal", "default", "dev", "kube-system",
-		"loop.a", "loop.b", "pinned.example.com", "shop"}
-	if got := w.config.Domains(); !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/nameserver/laptopdns"
 )
 
 const theAnswer = "NOERROR; www.example.com. A 192.0.2.1"
@@ -169,7 +171,7 @@ func TestHiddenLoop(t *testing.T) {
 	if got := text(lookup(t, "udp", addr, "www.example.com.", "A")); got != "SERVFAIL" {
 		t.Error(got)
 	}
-	if got := s.Stats(); got.Queries > 1+rounds {
+	if got := s.Stats(); got.Queries > 1+laptopdns.Rounds {
 		t.Errorf("%+v", got)
 	}
 }
@@ -190,7 +192,7 @@ func (f forwarder) Exchange(ctx context.Context, q *dns.Msg) (*dns.Msg, error) {
 }
 
 func TestClusterOnTheLaptop(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Include = []string{"example.com"} })
+	w := newWorld(t, func(c *Config) { c.Names.Include = []string{"example.com"} })
 	c := w.config
 	c.Cluster = forwarder{w.cluster, w.addr}
 	w.server.Set(c)

@@ -9,19 +9,19 @@ import (
 // maxDenials bounds what Denials remembers.
 const maxDenials = 16
 
-// Denial is a target that the session's user may not reach.
+// Denial is a target that the session's user may not dial.
 type Denial struct {
-	// Target is what was dialled, "10.96.2.1:80".
+	// Target is what was dialed, "10.96.2.1:80".
 	Target string `json:"target"`
 	// Reason says which permission is missing, in the traffic-manager's words.
 	Reason string `json:"reason"`
-	// Count is how often, Last when the last time was.
+	// Count is how often it was dialed, Last when it was for the last time.
 	Count int       `json:"count"`
 	Last  time.Time `json:"last"`
 }
 
-// Denials are the last that there were. The zero value is empty and ready; it
-// is safe for concurrent use, and a nil one remembers nothing.
+// Denials remembers the latest denials. The zero value is empty and ready; it is safe
+// for concurrent use. A nil one remembers nothing.
 type Denials struct {
 	mu   sync.Mutex
 	list []Denial // the latest first
@@ -43,7 +43,7 @@ func (d *Denials) Note(target string, err error, now time.Time) {
 	d.list = d.list[:min(len(d.list), maxDenials)]
 }
 
-// List returns them, the latest first.
+// List returns the denials, the latest first.
 func (d *Denials) List() []Denial {
 	if d == nil {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
 func TestDenials(t *testing.T) {
@@ -40,14 +41,13 @@ func TestDenials(t *testing.T) {
 // A dial that is denied is remembered with the traffic-manager's words; one
 // that is refused is not.
 func TestDialerNotesDenials(t *testing.T) {
-	w := newWorld(t, hello)
-	w.dialer.Denials = &Denials{}
+	d := &Dialer{Session: "s", Group: outboundtest.New(t, outboundtest.Hello).Group(t), Denials: &Denials{}}
 	for target, want := range map[string]error{"10.96.0.7:81": tunnel.ErrRefused, "10.0.0.1:80": tunnel.ErrDenied} {
-		if _, err := w.dialer.Open(t.Context(), tunnel.TCP, target, nil); !errors.Is(err, want) {
+		if _, err := d.Open(t.Context(), tunnel.TCP, target, nil); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", target, err, want)
 		}
 	}
-	list := w.dialer.Denials.List()
+	list := d.Denials.List()
 	if len(list) != 1 || list[0].Target != "10.0.0.1:80" || list[0].Reason != "10.0.0.1 is out of reach" {
 		t.Errorf("%+v", list)
 	}

@@ -1,6 +1,5 @@
-// Package outbound is the laptop's way into the cluster: it opens flows to
-// Services and pods on the session's outbound lines and carriers, resolves
-// names as a pod would, and offers both to programs as a proxy on localhost.
+// Package outbound opens flows from the laptop to Services and pods, on the session's
+// outbound lines and carriers.
 package outbound
 
 import (
@@ -26,9 +25,9 @@ type Dialer struct {
 	Session string
 	// Lines are taken first; nil where the transport has none.
 	Lines *tunnel.WarmPool
-	// Group holds the outbound carriers, for what outruns the lines.
+	// Group holds the outbound carriers, for flows that find no line.
 	Group *tunnel.Group
-	// Gate says whether there is any use in asking; nil is always open.
+	// Gate says whether the cluster can be reached; nil is always open.
 	Gate *Gate
 	// Denials remembers what was denied; may be nil.
 	Denials *Denials
@@ -37,15 +36,15 @@ type Dialer struct {
 	lines atomic.Int64 // in use
 }
 
-// linesMax bounds the lines in use: each is a connection to the API server, with
-// buffers for bulk. Flows beyond travel on carriers.
+// linesMax bounds the lines in use: each is a connection to the API server with large
+// buffers. Further flows take carriers.
 const linesMax = 64
 
-// RTT is what a dial takes that nothing delays; 0 before the first.
+// RTT is what the fastest dials take of late; 0 before the first.
 func (d *Dialer) RTT() time.Duration { return time.Duration(d.rtt.Load()) }
 
-// note learns from a dial. Most are delayed by something: a fast one counts at
-// once, a slow one a little.
+// note updates RTT with a dial. Something delays most dials, so a fast one counts in
+// full and a slow one a little.
 func (d *Dialer) note(took time.Duration) {
 	if last := d.RTT(); last != 0 && took > last {
 		took = last + (took-last)/16
@@ -53,14 +52,13 @@ func (d *Dialer) note(took time.Duration) {
 	d.rtt.Store(int64(took))
 }
 
-// staleMost is how many lines may turn out to be stale before a flow takes a
-// carrier.
-const staleMost = 4
+// maxStale is how many broken lines a flow tries before it takes a carrier.
+const maxStale = 4
 
-// Open dials target, "address:port" (ICMP: "address") or tunnel.TargetDNS, from
-// within the cluster. First travels with the open. The error is an answer of the
-// cluster's (see tunnel.Answered): tunnel.ErrRefused, ErrDenied, ErrTimedOut or
-// ErrUnreachable; or why the cluster was not asked, such as ErrAway and
+// Open has the cluster dial target: "address:port" (ICMP: "address") or
+// tunnel.TargetDNS. First travels with the open. The error is the cluster's answer
+// (see tunnel.Answered): tunnel.ErrRefused, ErrDenied, ErrTimedOut or
+// ErrUnreachable; or the reason why the cluster was not asked, such as ErrAway and
 // tunnel.ErrNoCarrier.
 func (d *Dialer) Open(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
 	begin := time.Now()
@@ -75,7 +73,7 @@ func (d *Dialer) Open(ctx context.Context, p tunnel.Protocol, target string, fir
 }
 
 func (d *Dialer) open(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
-	ctx, end, err := d.Gate.pass(ctx)
+	ctx, end, err := d.Gate.Pass(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +87,8 @@ func (d *Dialer) open(ctx context.Context, p tunnel.Protocol, target string, fir
 
 func (d *Dialer) ask(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
 	open := &tunnel.Open{Session: d.Session, Protocol: p, Target: target, First: first}
-	for range staleMost {
-		if d.Lines == nil || d.lines.Load() >= linesMax || p == tunnel.ICMP { // of which older relays know nothing: it would cost the line
+	for range maxStale {
+		if d.Lines == nil || d.lines.Load() >= linesMax || p == tunnel.ICMP { // echoes travel on carriers only
 			break
 		}
 		s := d.Lines.Get()
@@ -100,12 +98,12 @@ func (d *Dialer) ask(ctx context.Context, p tunnel.Protocol, target string, firs
 		c, err := d.onLine(ctx, s, open)
 		if err == nil || tunnel.Answered(err) || ctx.Err() != nil {
 			return c, err
-		} // else it was stale
+		} // else the line was broken
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f, err := d.Group.Open(context.WithoutCancel(ctx), open) // it outlives the dial
+	f, err := d.Group.Open(context.WithoutCancel(ctx), open) // the flow outlives the dial
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +145,7 @@ func (d *Dialer) onLine(ctx context.Context, s tunnel.Stream, o *tunnel.Open) (C
 	return nil, v.Err(reason)
 }
 
-// lineConn is a flow on a line, which is in use until the flow ends.
+// lineConn is a flow on a line. The line counts as in use until the flow ends.
 type lineConn struct {
 	s     tunnel.Stream
 	lines *atomic.Int64

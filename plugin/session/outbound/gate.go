@@ -6,21 +6,19 @@ import (
 	"sync"
 )
 
-// ErrAway says that the cluster was not asked, for it does not answer at
-// present.
+// ErrAway says that the cluster was not asked, as it does not answer at present.
 var ErrAway = errors.New("the cluster is out of reach")
 
-// Gate is shut while the cluster is out of reach, so that programs hear of it
-// at once instead of waiting. The zero value is open; it is safe for concurrent
-// use.
+// Gate is shut while the cluster is out of reach, so that dials fail at once instead
+// of waiting. The zero value is open; it is safe for concurrent use.
 type Gate struct {
 	mu   sync.Mutex
-	open context.Context // ends when it shuts; nil: see shut
+	open context.Context // ends when the gate shuts; nil until somebody passes
 	end  context.CancelFunc
 	shut bool
 }
 
-// Set opens or shuts the gate. What waits behind it ends when it shuts.
+// Set opens or shuts the gate. Shutting it ends the contexts that Pass returned.
 func (g *Gate) Set(open bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -31,7 +29,7 @@ func (g *Gate) Set(open bool) {
 	}
 }
 
-// Away says that it is shut.
+// Away says that the gate is shut.
 func (g *Gate) Away() bool {
 	if g == nil {
 		return false
@@ -41,8 +39,10 @@ func (g *Gate) Away() bool {
 	return g.shut
 }
 
-// pass is ctx that also ends when the gate shuts. A nil Gate is always open.
-func (g *Gate) pass(ctx context.Context) (context.Context, context.CancelFunc, error) {
+// Pass returns a context that ends with ctx, with the returned function, and with
+// cause ErrAway when the gate shuts. It fails if the gate is shut. A nil Gate is
+// always open.
+func (g *Gate) Pass(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	end := func() { cancel(nil) }
 	if g == nil {

@@ -14,12 +14,12 @@ import (
 const maxPings = 256
 
 var (
-	errPings    = errors.New("too many programs ping at once")
-	errPingOver = errors.New("the flow of echoes has ended")
+	errPings     = errors.New("too many programs ping at once")
+	errPingEnded = errors.New("the flow of echoes has ended")
 )
 
-// Pinger sends echoes into the cluster. Those of one program to one address
-// share a flow. The zero value with a Dialer is ready; it is safe for
+// Pinger sends echo requests into the cluster. The echoes of one program to one
+// address share a flow. The zero value with a Dialer is ready; it is safe for
 // concurrent use.
 type Pinger struct {
 	Dialer *Dialer
@@ -28,26 +28,26 @@ type Pinger struct {
 	flows map[pingKey]*pings
 }
 
-// pingKey is what ping(8) keeps during its run.
+// pingKey is what stays the same while a ping(8) runs.
 type pingKey struct {
 	from, to netip.Addr
 	id       uint16
 }
 
-// pings is one flow.
+// pings is the flow of one program to one address.
 type pings struct {
 	ready chan struct{} // closed when near or err is set
 	near  net.Conn
 	err   error
 	done  chan struct{} // closed when the flow has ended
 
-	mu      sync.Mutex // guards writing, too
+	mu      sync.Mutex // also guards writing to near
 	waiting map[uint16]chan []byte
 }
 
-// Ping sends one echo and returns the payload of its reply. The error says why
-// the far side does not take echoes (see Dialer.Open), or that there was no
-// reply before ctx ended. Id is the program's.
+// Ping sends one echo request and returns the payload of its reply. The error is
+// Dialer.Open's, or says that the flow or ctx ended before the reply came. ID is the
+// program's.
 func (p *Pinger) Ping(ctx context.Context, from, to netip.Addr, id, seq uint16, payload []byte) ([]byte, error) {
 	f, err := p.flow(ctx, pingKey{from, to, id})
 	if err != nil {
@@ -64,7 +64,7 @@ func (p *Pinger) Ping(ctx context.Context, from, to netip.Addr, id, seq uint16, 
 	return f.ping(ctx, seq, payload)
 }
 
-// flow finds or opens the flow of a program.
+// flow returns the flow for a key, and opens it if there is none.
 func (p *Pinger) flow(ctx context.Context, k pingKey) (*pings, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +96,7 @@ func (p *Pinger) flow(ctx context.Context, k pingKey) (*pings, error) {
 		f.near = near
 		close(f.ready)
 		go func() {
-			c.Join(&framed{far}, nil) // its end is the end of reading
+			c.Join(&PipeEnd{far}, nil) // its end ends f.read
 			far.Close()
 		}()
 		f.read()
@@ -114,12 +114,12 @@ func (p *Pinger) Close() {
 			if f.near != nil {
 				f.near.Close()
 			}
-		default: // its Dialer ends it
+		default: // still opening: the Dialer ends it
 		}
 	}
 }
 
-// read hands out replies until the flow ends.
+// read gives each reply to the Ping that waits for it, until the flow ends.
 func (f *pings) read() {
 	defer f.near.Close()
 	buf := make([]byte, tunnel.MaxDatagram)
@@ -155,13 +155,13 @@ func (f *pings) ping(ctx context.Context, seq uint16, payload []byte) ([]byte, e
 		f.mu.Unlock()
 	}()
 	if err != nil {
-		return nil, errPingOver
+		return nil, errPingEnded
 	}
 	select {
 	case b := <-reply:
 		return b, nil
 	case <-f.done:
-		return nil, errPingOver
+		return nil, errPingEnded
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

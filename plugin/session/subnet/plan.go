@@ -1,6 +1,6 @@
-// Package subnet plans which addresses lead into the cluster. A plan begins
+// Package subnet plans which addresses are routed into the cluster. A plan begins
 // with the cluster's own networks, leaves out what must stay the laptop's, and
-// gives what clashes with the laptop's other routes another address.
+// gives virtual addresses to what clashes with the laptop's other routes.
 package subnet
 
 import (
@@ -11,39 +11,39 @@ import (
 	"go4.org/netipx"
 )
 
-// Wanted is what a plan is made of. Prefixes may overlap and need not be
-// masked.
+// Wanted is the input of a plan. Prefixes may overlap and need not be masked.
 type Wanted struct {
-	// Cluster are the networks of Services and pods; Also what the user or the
-	// operator adds.
+	// Cluster are the networks of Services and pods, Also those that the user or
+	// the operator adds.
 	Cluster, Also []netip.Prefix
-	// Never stays the laptop's.
+	// Never are networks that stay the laptop's.
 	Never []netip.Prefix
-	// Spare are addresses that must not be covered, such as the API server's.
-	Spare []netip.Addr
-	// Taken are networks that the laptop reaches otherwise, by a VPN for
-	// instance. What they share with the cluster's gets virtual addresses.
+	// Servers are addresses that must not be routed into the cluster: the API
+	// server's, and that of a proxy in front of it.
+	Servers []netip.Addr
+	// Taken are networks that the laptop reaches in another way, by a VPN for
+	// instance. What they share with the cluster's networks clashes.
 	Taken []netip.Prefix
-	// Allowed may be routed to the cluster although they are taken.
+	// Allowed are networks that never clash although they are taken.
 	Allowed []netip.Prefix
 	// Virtual is where virtual addresses come from. It is routed if something
-	// clashes. If Around says so, its Near part is in any case: for what is not
-	// the cluster's, and yet reached through it.
-	Virtual netip.Prefix
-	Around  bool
+	// clashes. With External, its part for external addresses is always routed:
+	// those are not the cluster's, and yet reached through it.
+	Virtual  netip.Prefix
+	External bool
 }
 
-// Plan says what is routed.
+// Plan says what is routed into the cluster.
 type Plan struct {
-	// Routes are the networks to lead into the TUN, without overlaps.
+	// Routes are the networks to route into the TUN, without overlaps.
 	Routes []netip.Prefix
-	// Clashing are those of the cluster that appear under virtual addresses.
+	// Clashing are networks of the cluster that appear under virtual addresses.
 	Clashing []netip.Prefix
 
 	cluster, clashing *netipx.IPSet
 }
 
-// Make plans. The error names a prefix that makes no sense.
+// Make returns the plan. The error names a prefix that cannot be routed.
 func Make(w Wanted) (*Plan, error) {
 	var all, kept, clash netipx.IPSetBuilder
 	for _, p := range slices.Concat(w.Cluster, w.Also) {
@@ -55,7 +55,7 @@ func Make(w Wanted) (*Plan, error) {
 	for _, p := range w.Never {
 		all.RemovePrefix(p.Masked())
 	}
-	for _, a := range w.Spare {
+	for _, a := range w.Servers {
 		all.Remove(a.Unmap())
 	}
 	cluster, err := all.IPSet()
@@ -82,8 +82,8 @@ func Make(w Wanted) (*Plan, error) {
 		}
 		kept.AddPrefix(w.Virtual.Masked())
 	}
-	if w.Around && w.Virtual.IsValid() {
-		kept.AddPrefix(Near(w.Virtual))
+	if w.External && w.Virtual.IsValid() {
+		kept.AddPrefix(External(w.Virtual))
 	}
 	routed, err := kept.IPSet()
 	if err != nil {

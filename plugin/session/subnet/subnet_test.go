@@ -21,13 +21,13 @@ func TestMake(t *testing.T) {
 	for _, c := range []struct {
 		name                            string
 		cluster, also, never            string
-		spare, taken, allowed           string
+		server, taken, allowed          string
 		routes, clashing, virtual, fail string
 	}{
 		{name: "as it comes", cluster: "10.96.0.0/12 10.244.0.0/24 10.244.1.0/24", routes: "10.96.0.0/12 10.244.0.0/23"},
 		{name: "both families", cluster: "10.96.0.0/12 fd00::/108", also: "172.20.0.0/16", routes: "10.96.0.0/12 172.20.0.0/16 fd00::/108"},
 		{name: "never", cluster: "10.0.0.0/30", never: "10.0.0.1/32", routes: "10.0.0.0/32 10.0.0.2/31"},
-		{name: "the API server is in a pod network", cluster: "10.0.0.0/30", spare: "10.0.0.2", routes: "10.0.0.0/31 10.0.0.3/32"},
+		{name: "the API server is in a pod network", cluster: "10.0.0.0/30", server: "10.0.0.2", routes: "10.0.0.0/31 10.0.0.3/32"},
 		{name: "a VPN covers the pods", cluster: "10.96.0.0/12 192.168.0.0/24", taken: "10.0.0.0/8", virtual: virtual,
 			routes: "192.168.0.0/24 198.18.0.0/16", clashing: "10.96.0.0/12"},
 		{name: "a VPN is more specific", cluster: "10.244.0.0/16", taken: "10.244.128.0/17", virtual: virtual,
@@ -38,8 +38,8 @@ func TestMake(t *testing.T) {
 		{name: "everything", also: "0.0.0.0/0", fail: "0.0.0.0/0 would lead everything into the cluster"},
 	} {
 		w := Wanted{Cluster: prefixes(c.cluster), Also: prefixes(c.also), Never: prefixes(c.never), Taken: prefixes(c.taken), Allowed: prefixes(c.allowed)}
-		if c.spare != "" {
-			w.Spare = []netip.Addr{netip.MustParseAddr(c.spare)}
+		if c.server != "" {
+			w.Servers = []netip.Addr{netip.MustParseAddr(c.server)}
 		}
 		if c.virtual != "" {
 			w.Virtual = netip.MustParsePrefix(c.virtual)
@@ -83,8 +83,8 @@ func TestTranslator(t *testing.T) {
 	for i := range 40 {
 		tr.Virtual(netip.AddrFrom4([4]byte{10, 244, 0, byte(100 + i)}))
 	}
-	if tr.Len() != 16 || tr.Virtual(addr("10.244.0.99")).IsValid() {
-		t.Errorf("%d addresses of 16 are given away", tr.Len())
+	if len(tr.to) != 16 || tr.Virtual(addr("10.244.0.99")).IsValid() {
+		t.Errorf("%d addresses of 16 are given away", len(tr.to))
 	}
 }
 
@@ -119,28 +119,28 @@ func TestTranslatorIsStable(t *testing.T) {
 	}
 }
 
-// Near gives addresses of a small part, as long as there are some, and the same
+// External gives addresses of a small part, as long as there are some, and the same
 // one again, also after Virtual has given it.
-func TestNear(t *testing.T) {
+func TestExternal(t *testing.T) {
 	virtual := netip.MustParsePrefix("198.18.0.0/16")
 	tr := NewTranslator(virtual)
 	seen := map[netip.Addr]bool{}
 	real := netip.MustParseAddr("203.0.113.1")
 	for range 256 - Reserved {
-		v := tr.Near(real)
-		if !Near(virtual).Contains(v) || seen[v] || tr.Near(real) != v {
+		v := tr.External(real)
+		if !External(virtual).Contains(v) || seen[v] || tr.External(real) != v {
 			t.Fatalf("%s has %s", real, v)
 		}
 		seen[v] = true
 		real = real.Next()
 	}
-	if v := tr.Near(real); v.IsValid() {
+	if v := tr.External(real); v.IsValid() {
 		t.Errorf("one too many has %s", v)
 	}
-	if v := tr.Virtual(real); !v.IsValid() || seen[v] || tr.Near(real) != v {
+	if v := tr.Virtual(real); !v.IsValid() || seen[v] || tr.External(real) != v {
 		t.Errorf("elsewhere it has %s", v)
 	}
-	p, err := Make(Wanted{Cluster: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")}, Virtual: virtual, Around: true})
+	p, err := Make(Wanted{Cluster: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")}, Virtual: virtual, External: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,48 +7,47 @@ import (
 	"sync"
 )
 
-// Translator gives real addresses a virtual one, for as long as it lives. The
-// next one gives most of them the same, so that programs which keep addresses
-// mean what they did. It is safe for concurrent use.
+// Translator gives virtual addresses to real ones, for as long as it lives. A later
+// Translator gives most of them the same virtual addresses, so that programs can keep
+// them. It is safe for concurrent use.
 type Translator struct {
 	virtual netip.Prefix
-
-	room uint32 // how many there are to give
+	size    uint32 // how many addresses it can give
 
 	mu   sync.RWMutex
 	to   map[netip.Addr]netip.Addr // virtual by real
 	from map[netip.Addr]netip.Addr
 }
 
-// NewTranslator takes addresses from virtual. The first of them are the TUN's
-// own: see Reserved.
+// NewTranslator returns a Translator that gives addresses of virtual, but for the
+// Reserved ones.
 func NewTranslator(virtual netip.Prefix) *Translator {
 	t := &Translator{virtual: virtual.Masked(), to: map[netip.Addr]netip.Addr{}, from: map[netip.Addr]netip.Addr{}}
-	t.room = max(Reserved, uint32(1)<<min(virtual.Addr().BitLen()-virtual.Bits(), 31)) - Reserved
+	t.size = max(Reserved, uint32(1)<<min(virtual.Addr().BitLen()-virtual.Bits(), 31)) - Reserved
 	return t
 }
 
-// Reserved is how many addresses at the start of a virtual subnet are not given
-// away: the network's own, the TUN's and the name server's among them.
+// Reserved is how many addresses at the start of a virtual subnet a Translator does
+// not give: the network's own, the TUN's and the name server's are among them.
 const Reserved = 16
 
-// Near is the part of a virtual subnet from which Translator.Near gives
-// addresses: its first 256.
-func Near(virtual netip.Prefix) netip.Prefix {
+// External is the part of a virtual subnet for external addresses: its first 256.
+func External(virtual netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(virtual.Masked().Addr(), max(virtual.Bits(), virtual.Addr().BitLen()-8))
 }
 
 // Virtual is the address by which the laptop reaches a real one. It is the zero
 // Addr if there is none left, or none of its family.
-func (t *Translator) Virtual(real netip.Addr) netip.Addr { return t.give(real, t.room) }
+func (t *Translator) Virtual(real netip.Addr) netip.Addr { return t.give(real, t.size) }
 
-// Near is as Virtual, with one of the addresses of the function Near.
-func (t *Translator) Near(real netip.Addr) netip.Addr {
-	return t.give(real, min(t.room, 1<<8-Reserved))
+// External is like Virtual, and gives addresses of the part for external ones.
+func (t *Translator) External(real netip.Addr) netip.Addr {
+	return t.give(real, min(t.size, 1<<8-Reserved))
 }
 
-// give is the address of real, or one of the first in room that is free.
-func (t *Translator) give(real netip.Addr, room uint32) netip.Addr {
+// give returns the virtual address of real. If it has none yet, it gets a free one
+// among the first n.
+func (t *Translator) give(real netip.Addr, n uint32) netip.Addr {
 	real = real.Unmap()
 	if real.Is4() != t.virtual.Addr().Is4() {
 		return netip.Addr{}
@@ -66,12 +65,12 @@ func (t *Translator) give(real netip.Addr, room uint32) netip.Addr {
 	}
 	h := fnv.New32a()
 	h.Write(real.AsSlice())
-	if room == 0 || uint32(len(t.to)) >= t.room {
+	if n == 0 || uint32(len(t.to)) >= t.size {
 		return netip.Addr{}
 	}
-	first := h.Sum32() % room
-	for n := range room {
-		v := t.at(Reserved + (first+n)%room)
+	first := h.Sum32() % n
+	for i := range n {
+		v := t.at(Reserved + (first+i)%n)
 		if _, taken := t.from[v]; !taken {
 			t.to[real], t.from[v] = v, real
 			return v
@@ -80,7 +79,7 @@ func (t *Translator) give(real netip.Addr, room uint32) netip.Addr {
 	return netip.Addr{}
 }
 
-// at is the virtual address of a number.
+// at is the virtual address with an index.
 func (t *Translator) at(i uint32) netip.Addr {
 	b := t.virtual.Addr().AsSlice()
 	last := b[len(b)-4:]
@@ -89,8 +88,9 @@ func (t *Translator) at(i uint32) netip.Addr {
 	return v
 }
 
-// Real is the address behind one that a program dialled. It is false for a
-// virtual address that stands for nothing.
+// Real returns the address for which one that a program dialed stands: an address that
+// is not virtual stands for itself. It is false for a virtual address that was not
+// given.
 func (t *Translator) Real(a netip.Addr) (netip.Addr, bool) {
 	a = a.Unmap()
 	if !t.virtual.Contains(a) {
@@ -100,11 +100,4 @@ func (t *Translator) Real(a netip.Addr) (netip.Addr, bool) {
 	defer t.mu.RUnlock()
 	real, ok := t.from[a]
 	return real, ok
-}
-
-// Len is how many virtual addresses are given away.
-func (t *Translator) Len() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return len(t.to)
 }

@@ -18,8 +18,8 @@ import (
 
 // Netd answers at a socket. Its methods may be called from any goroutine.
 type Netd struct {
-	// Judge, if not nil, says why a request is not done. Set it before the first
-	// request.
+	// Judge, if not nil, returns the reason to refuse a request. It must be set before
+	// the first request.
 	Judge func(op string, c *handover.Config) error
 
 	l *net.UnixListener
@@ -32,7 +32,7 @@ type Netd struct {
 	wg     sync.WaitGroup
 }
 
-// Listen begins to answer, until the test ends or Kill.
+// Listen answers at path until the test ends or Kill is called.
 func Listen(t testing.TB, path string) *Netd {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
@@ -56,7 +56,7 @@ func Listen(t testing.TB, path string) *Netd {
 	return n
 }
 
-// Kill ends it as a crash does. It may be called again.
+// Kill ends the Netd as a crash does. It may be called again.
 func (n *Netd) Kill() {
 	n.l.Close()
 	n.mu.Lock()

@@ -1,0 +1,52 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
+)
+
+// This machine dials only what the user may not dial through the cluster. What neither
+// reaches is remembered.
+func TestOpenExternal(t *testing.T) {
+	w := outboundtest.New(t, outboundtest.Hello)
+	group := w.Group(t)
+	failed := errors.New("no route")
+	for _, c := range []struct {
+		name, target string
+		direct       error // of this machine
+		dialed       bool
+		want         error
+		denials      int
+	}{
+		{"allowed", w.Address.String() + ":80", failed, false, nil, 0},
+		{"denied, and reached from here", "10.0.0.1:80", nil, true, nil, 0},
+		{"denied, and not reached from here", "10.0.0.1:80", failed, true, tunnel.ErrDenied, 1},
+	} {
+		d := &Dialer{Session: "s", Group: group, Denials: new(Denials)}
+		dialed := false
+		conn, err := d.OpenExternal(t.Context(), tunnel.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialed = true
+			if c.direct != nil {
+				return nil, c.direct
+			}
+			var real net.Dialer
+			return real.DialContext(ctx, network, w.Local.String())
+		})
+		if conn != nil {
+			conn.Abort()
+		}
+		list := d.Denials.List()
+		if !errors.Is(err, c.want) || dialed != c.dialed || len(list) != c.denials {
+			t.Errorf("%s: %v, dialed %v, remembered %v", c.name, err, dialed, list)
+		}
+		if c.denials > 0 && !(errors.Is(err, failed) && strings.Contains(list[0].Reason, "nor does this machine reach it itself: no route")) {
+			t.Errorf("%s: remembered %v", c.name, list)
+		}
+	}
+}
