@@ -22,12 +22,22 @@ TOOLS := curl libcurl4 libbrotli1 librtmp1 libssh2-1 libpsl5 libnghttp2-14 \
          libgnutls30 libp11-kit0 libtasn1-6 libnettle8 libhogweed6 libgmp10 libffi8 \
          libssl3 liblzma5 zlib1g libstdc++6 libgcc-s1
 
-BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
+# Builds and images show how far they are and keep what they print in bin/logs;
+# make V=1 shows everything.
+V       ?=
+STEP    := $(if $(V),,@)test/step.sh
+export V
+
+# build makes a program: name, folder of the module, linker flags, package.
+build = $(STEP) $(1) env CGO_ENABLED=0 $(GO) build -C $(2) -v -trimpath -ldflags '-s -w $(3)' -o $(CURDIR)/bin/$(1) $(4)
 KUBEVER := -X k8s.io/component-base/version.gitVersion=$(KUBE) \
            -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 \
            -X k8s.io/client-go/pkg/version.gitVersion=$(KUBE)
-IMAGE   := $(GO) run ./krew/image
 REPO    := kubectl-intercept.dev
+
+# image makes an archive in bin/images: its name, its tag, and the arguments of
+# krew/image.
+image = $(STEP) image-$(notdir $(1)) $(GO) run ./krew/image -name $(REPO)/$(1):$(2) $(3) -o bin/images/$(notdir $(1)).tar
 
 .PHONY: help
 help: ## List the targets
@@ -44,45 +54,46 @@ build: bin/cluster bin/coredns bin/pause programs ## Build every binary into bin
 
 .PHONY: programs
 programs:
-	$(BUILD) -ldflags '-s -w' -o bin/kubectl-intercept ./plugin
-	$(BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/intercept-netd ./netd
-	$(BUILD) -ldflags '-s -w' -o bin/traffic-manager ./manager
-	$(BUILD) -ldflags '-s -w' -o bin/traffic-agent ./agent
-	$(BUILD) -ldflags '-s -w' -o bin/quote ./test/quote
-	$(BUILD) -ldflags '-s -w' -o bin/mesh ./test/mesh
-	$(BUILD) -ldflags '-s -w' -o bin/health ./test/health
+	$(call build,kubectl-intercept,.,,./plugin)
+	$(call build,intercept-netd,.,-X main.version=$(VERSION),./netd)
+	$(call build,traffic-manager,.,,./manager)
+	$(call build,traffic-agent,.,,./agent)
+	$(call build,quote,.,,./test/quote)
+	$(call build,mesh,.,,./test/mesh)
+	$(call build,health,.,,./test/health)
 
-# The whole of Kubernetes: four minutes the first time, cached afterwards.
+# The whole of Kubernetes.
 CLUSTER_FILES := $(shell find test/cluster -name '*.go' -o -name 'go.*' -o -name '*.yaml' 2>/dev/null)
 bin/cluster: $(CLUSTER_FILES)
-	cd test/cluster && $(BUILD) -ldflags '-s -w $(KUBEVER)' -o ../../bin/cluster .
-	ln -sf cluster bin/kubectl
+	@echo "Compiling Kubernetes from source: about 15 minutes on 2 cores the first time"
+	$(call build,cluster,test/cluster,$(KUBEVER),.)
+	@ln -sf cluster bin/kubectl
 bin/coredns: $(CLUSTER_FILES)
-	cd test/cluster/coredns && $(BUILD) -ldflags '-s -w' -o ../../../bin/coredns .
+	$(call build,coredns,test/cluster/coredns,,.)
 bin/pause: $(CLUSTER_FILES)
-	cd test/cluster && $(BUILD) -ldflags '-s -w' -o ../../bin/pause ./pause
+	$(call build,pause,test/cluster,,./pause)
 
 .PHONY: images
 images: build ## Make the container images as archives in bin/images/
 	@mkdir -p bin/images
-	$(IMAGE) -name $(REPO)/traffic-manager:$(VERSION) -binary bin/traffic-manager -o bin/images/traffic-manager.tar
-	$(IMAGE) -name $(REPO)/traffic-agent:$(VERSION) -binary bin/traffic-agent -user 0:0 -o bin/images/traffic-agent.tar
-	$(IMAGE) -name $(REPO)/test/quote:dev -binary bin/quote -o bin/images/quote.tar
-	$(IMAGE) -name $(REPO)/test/mesh:dev -binary bin/mesh -o bin/images/mesh.tar
-	$(IMAGE) -name $(REPO)/test/pause:dev -binary bin/pause -o bin/images/pause.tar
-	$(IMAGE) -name $(REPO)/test/coredns:dev -binary bin/coredns -user 0:0 -o bin/images/coredns.tar
+	$(call image,traffic-manager,$(VERSION),-binary bin/traffic-manager)
+	$(call image,traffic-agent,$(VERSION),-binary bin/traffic-agent -user 0:0)
+	$(call image,test/quote,dev,-binary bin/quote)
+	$(call image,test/mesh,dev,-binary bin/mesh)
+	$(call image,test/pause,dev,-binary bin/pause)
+	$(call image,test/coredns,dev,-binary bin/coredns -user 0:0)
 
 # Not in bin/images/, which every cluster loads: only one test wants it.
 bin/tools.tar: deps programs test/tools.sh
-	GO="$(GO)" test/tools.sh bin/tools bin/health $@
+	$(STEP) image-tools env GO="$(GO)" test/tools.sh bin/tools bin/health $@
 
 # Argo Rollouts, which one test runs: its controller, and the manifests it comes with.
 ARGO := github.com/argoproj/argo-rollouts
 bin/rollouts/image.tar: test/rollouts/go.mod test/rollouts/go.sum
 	@mkdir -p bin/rollouts
-	cd test/rollouts && $(BUILD) -ldflags '-s -w' -o ../../bin/rollouts/controller $(ARGO)/cmd/rollouts-controller
-	cat "$$(cd test/rollouts && $(GO) list -m -f '{{.Dir}}' $(ARGO))/manifests/install.yaml" >bin/rollouts/install.yaml
-	$(IMAGE) -name $(REPO)/test/rollouts:dev -binary bin/rollouts/controller -o $@
+	$(call build,rollouts/controller,test/rollouts,,$(ARGO)/cmd/rollouts-controller)
+	@cat "$$(cd test/rollouts && $(GO) list -m -f '{{.Dir}}' $(ARGO))/manifests/install.yaml" >bin/rollouts/install.yaml
+	$(STEP) image-rollouts $(GO) run ./krew/image -name $(REPO)/test/rollouts:dev -binary bin/rollouts/controller -o $@
 
 .PHONY: chart
 chart: ## Package the Helm chart into bin/
@@ -94,34 +105,66 @@ generate: ## Generate deepcopy functions, CRDs and the control protocol
 	$(GO) tool controller-gen crd paths=./manager/api/... output:crd:dir=chart/files/crds
 	cd manager/rpc && $(GO) run ./gen agent.proto
 
+# What runs on laptops: its tests run on Linux, macOS and Windows.
+CLIENT := ./chart/... ./krew/... ./manager/api/... ./manager/rpc/... ./manager/tunnel/... ./manager/version ./netd/... ./plugin/...
+# Tests with this tag need root.
+ROOTFUL := ./agent/... ./netd/... ./manager/relay ./plugin/session/nameserver
+
 .PHONY: lint
 lint: ## Check formatting, vet and the linters
 	@out=$$(gofmt -l agent chart krew manager netd plugin test); [ -z "$$out" ] || { echo "not formatted:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags rootful ./agent/... ./netd/... ./manager/relay ./plugin/session/nameserver
+	$(GO) vet -tags rootful $(ROOTFUL)
+	$(GO) vet -tags e2e ./test/e2e/...
+	GOOS=darwin $(GO) vet $(CLIENT)
+	GOOS=windows $(GO) vet $(CLIENT)
 	$(GO) tool staticcheck ./...
 
 .PHONY: unit
-unit: ## Unit tests and repo rules; run anywhere
+unit: ## Unit tests and repo rules; Linux
 	$(GO) test -race ./...
 	cd test/cluster && CGO_ENABLED=0 $(GO) test -trimpath ./plan ./pki ./config
 
+.PHONY: unit-client
+unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
+	$(GO) test $(CLIENT)
+
 .PHONY: e2e
 e2e: deps images bin/tools.tar bin/rollouts/image.tar ## End-to-end tests on the embedded cluster (Linux, root)
-	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m ./agent/... ./netd/... ./manager/relay ./plugin/session/nameserver
+	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m $(ROOTFUL)
 	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 2 -timeout 40m ./test/e2e/...
 
 .PHONY: test
 test: lint unit e2e ## All tests (Linux, root)
 
+# The cluster stays, so that the next test begins at once.
+CLUSTER ?= try
+.PHONY: try named
+try: named images ## One end-to-end test on a cluster that stays: make try TEST=TestMainJob
+	$(SUDO) env "PATH=$$PATH" E2E_KEEP=1 E2E_CLUSTER=$(CLUSTER) $(GO) test -count=1 -tags e2e -parallel 1 -timeout 10m -v -run '^($(TEST))$$' ./test/e2e
+named:
+	@[ -n "$(TEST)" ] || { echo "Which test? make try TEST=REGEXP; make try-list names them" >&2; exit 1; }
+
+.PHONY: try-list
+try-list: ## Names of the end-to-end tests
+	@sed -n 's/^func \(Test[A-Z][A-Za-z0-9]*\)(t .*/\1/p' test/e2e/*_test.go | sort
+
+.PHONY: try-down
+try-down: ## Remove the cluster of make try
+	$(SUDO) bin/cluster down --name $(CLUSTER)
+
 .PHONY: bench
 bench: deps images ## Measure against kubectl port-forward, in one run
 	$(SUDO) env "PATH=$$PATH" $(GO) run ./test/bench
 
 .PHONY: demo
-demo: deps images ## Show the main job on an embedded cluster
-	$(SUDO) env "PATH=$$PATH" test/demo.sh
+demo: about deps images ## Show the main job on an embedded cluster
+	@$(SUDO) env "PATH=$$PATH" test/demo.sh
+
+.PHONY: about
+about:
+	@test/demo.sh about
 
 .PHONY: cluster-up
 cluster-up: deps images ## Start the embedded cluster "demo"

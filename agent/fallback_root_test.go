@@ -5,12 +5,13 @@ package main
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
+// The application answers whatever fails on the way to the laptop. How long
+// callers wait for that is TestOpenPassesByWhatFails, in simulated time.
 func TestFallback(t *testing.T) {
 	l, m, r, _ := setup(t)
 	l.application(podIP + ":80") // listens at the pod's address alone
@@ -35,13 +36,8 @@ func TestFallback(t *testing.T) {
 		c.ready(p.Routes[0])
 		m.capture(p)
 		// The first bytes were read for the laptop: ask proves their replay.
-		l.caller.expect(podIP+":80", "app")
-		start := time.Now()
-		for range 5 {
+		for range 6 {
 			l.caller.expect(podIP+":80", "app")
-		}
-		if d := time.Since(start); d > 2500*time.Millisecond {
-			t.Errorf("%s: five more connections took %v", c.name, d)
 		}
 		fallbacks += 6
 		m.reported(c.name+" is counted", func(r *rpc.AgentReport) bool {

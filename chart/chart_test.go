@@ -1,9 +1,7 @@
 package chart_test
 
 import (
-	"flag"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,8 +20,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/chart"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 )
-
-var update = flag.Bool("update", false, "write the goldens and the table of values")
 
 // kube is the oldest Kubernetes that the chart works with.
 var kube = &chartutil.KubeVersion{Version: "v1.30.0", Major: "1", Minor: "30"}
@@ -117,48 +113,6 @@ func (p profile) render(t *testing.T) *release.Release {
 		t.Fatal(err)
 	}
 	return rel
-}
-
-// golden compares got with a file in testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got), go test ./chart -update accepts it:\n%s", path, diff)
-	}
-}
-
-// TestRender compares what each profile renders. Two renders are the same bytes.
-func TestRender(t *testing.T) {
-	for _, p := range profiles(t) {
-		t.Run(p.name, func(t *testing.T) {
-			rel := p.render(t)
-			if again := p.render(t); again.Manifest != rel.Manifest {
-				t.Error("two renders differ")
-			}
-			golden(t, p.name, withoutCRDs(rel.Manifest)+"---\n# NOTES\n"+rel.Info.Notes)
-		})
-	}
-}
-
-// withoutCRDs cuts the generated definitions out of a golden; TestCRDs is
-// about them.
-func withoutCRDs(manifest string) string {
-	docs := strings.Split(manifest, "---\n")
-	docs = slices.DeleteFunc(docs, func(doc string) bool {
-		return strings.Contains(doc, "kind: CustomResourceDefinition")
-	})
-	return strings.Join(docs, "---\n")
 }
 
 // TestLint is helm lint --strict, with the values of every profile.

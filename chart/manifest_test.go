@@ -25,7 +25,7 @@ import (
 var foreign = []string{"CustomResourceDefinition", "ServiceMonitor"}
 
 // TestManifestsAreValid reads every document as its Go type, so that no field is
-// misspelt.
+// misspelled.
 func TestManifestsAreValid(t *testing.T) {
 	strict := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
 	for _, p := range profiles(t) {
@@ -220,7 +220,7 @@ func TestOtherSpellings(t *testing.T) {
 			t.Errorf("%q: Secret %q, made: %v; want %q, %v", tt.set, secret, !tt.made, tt.secret, tt.made)
 		}
 		if tt.made && string(find[corev1.Secret](t, manifest, "Secret", tt.secret).Data["license"]) != "a" {
-			t.Errorf("%q: another licence in the Secret", tt.set)
+			t.Errorf("%q: another license in the Secret", tt.set)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func TestPackets(t *testing.T) {
 	for {
 		p := s.ask(order{Op: "read"}).Packet
 		if len(p) < 10+28 || p[10]>>4 != 4 || p[10+9] != 17 {
-			continue // neighbours of IPv6 are being looked for
+			continue // neighbors of IPv6 are being looked for
 		}
 		if got := netip.AddrFrom4([4]byte(p[10+16 : 10+20])); got != netip.MustParseAddr("10.96.0.7") || string(p[len(p)-4:]) != "ping" {
 			t.Fatalf("read % x", p)

@@ -1,19 +1,56 @@
 #!/bin/sh
 # make demo: a Service of a real Kubernetes is answered by a program on this
 # side and then, after leave, by the application again. Cleans up after itself.
+# With "about" it only says what make demo does.
 set -eu
 cd "$(dirname "$0")/.."
 
+if [ "${1:-}" = about ]; then
+	cat <<-'END'
+	make demo shows the main job of kubectl-intercept on a real Kubernetes, on this machine:
+
+	  1. It installs the Debian packages that are missing, and unpacks others into bin/.
+	  2. It builds programs and images. The first run compiles Kubernetes from source:
+	     about 15 minutes on 2 cores. Later runs take seconds.
+	  3. It starts a cluster in network namespaces of its own, and intercepts a Service
+	     there: less than a minute.
+	  4. It removes the cluster. The Debian packages and bin/ stay.
+
+	What the builds print is in bin/logs; make demo V=1 shows it all.
+
+	END
+	exit
+fi
+
 cluster=demo-$$
 scratch=$(mktemp -d)
-program=
+program= stopped=
 finish() {
+	code=$?
+	[ "$code" = 0 ] || [ -n "$stopped" ] || failed
 	[ -z "$program" ] || kill "$program" 2>/dev/null || true
 	bin/cluster down --name "$cluster" >/dev/null 2>&1 || true
 	rm -rf "$scratch"
 }
+# What tells why the demo failed, before the cluster goes.
+failed() {
+	log=$PWD/bin/logs/demo.log
+	mkdir -p bin/logs
+	{
+		for what in 'get pods,deployments,intercepts,sessions -A -o wide' 'get events -A' \
+			'logs -n intercept-system deployment/traffic-manager'; do
+			echo "== kubectl $what"
+			laptop kubectl --request-timeout=5s $what
+		done
+		for component in kube-apiserver kubelet containerd; do
+			echo "== $component"
+			bin/cluster logs --name "$cluster" "$component"
+		done
+	} >"$log" 2>&1 || true
+	echo "The demo failed. The state of its cluster is in $log" >&2
+}
 trap finish EXIT
-trap 'exit 1' INT TERM
+trap 'stopped=1; exit 1' INT TERM
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 # On the laptop: a network namespace that reaches the API server, nothing else.

@@ -135,29 +135,6 @@ func TestOpenGoesOnToTheNextRelay(t *testing.T) {
 	}
 }
 
-// A session that hangs costs one flow its patience, not each.
-func TestOpenPassesByWhatHangs(t *testing.T) {
-	hold := make(chan struct{})
-	defer close(hold)
-	silent := newReplica(t, func(*net.TCPConn) { <-hold })
-	o := newOpener(t.Context(), silent.dial)
-	owner := &Owner{Relays: []string{silent.addr()}, Session: "s"}
-	start := time.Now()
-	if _, err := o.Open(t.Context(), owner, &tunnel.Open{}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatal(err)
-	}
-	if d := time.Since(start); d < patience || d > 2*patience {
-		t.Errorf("the first flow waited %v", d)
-	}
-	start = time.Now()
-	if _, err := o.Open(t.Context(), owner, &tunnel.Open{}); !errors.Is(err, ErrSilent) {
-		t.Error(err)
-	}
-	if d := time.Since(start); d > patience/2 {
-		t.Errorf("the second flow waited %v", d)
-	}
-}
-
 // A line is taken if there is one at once; else the relay is asked.
 func TestOpenPrefersLines(t *testing.T) {
 	r := newReplica(t, saying(tunnel.Accepted))

@@ -50,7 +50,7 @@ func (e *DeniedError) Error() string {
 
 // Policy is what the operator opens.
 type Policy struct {
-	// Everything: every address may be dialled.
+	// Everything: every address may be dialed.
 	Everything bool
 	// Subnets are open to everybody who is connected, except for Services and
 	// pods in them.

@@ -8,7 +8,7 @@ import (
 
 // Admit decides whether personal intercepts may be made: nil, or an error for
 // the user that says why not and what to do. Everything else in the product
-// works without a licence.
+// works without a license.
 func Admit(r api.Report) error {
 	if !r.Required || r.State == api.Valid {
 		return nil

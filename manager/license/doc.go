@@ -1,4 +1,4 @@
-// Package license checks the licence of a cluster offline: a JWT (RFC 7519),
+// Package license checks the license of a cluster offline: a JWT (RFC 7519),
 // signed with EdDSA over Ed25519 (RFC 8037) or RS256 (RFC 7518), that names
 // the cluster, who it is for and when it ends.
 //
@@ -9,6 +9,6 @@
 // Claims: exp and sub are required; the cluster's id, the UID of its namespace
 // kube-system, is in aud or in cluster; nbf counts, iat is only shown.
 //
-// Nothing here stops the traffic-manager: what is wrong with a licence, its
-// key or its file is a state. A licence that cannot be checked counts as none.
+// Nothing here stops the traffic-manager: what is wrong with a license, its
+// key or its file is a state. A license that cannot be checked counts as none.
 package license

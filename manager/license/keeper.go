@@ -22,7 +22,7 @@ import (
 // to bring a changed Secret, and it swaps folders: contents are compared.
 const look = 5 * time.Second
 
-// Keeper knows the licence of this replica's file. Every replica has one,
+// Keeper knows the license of this replica's file. Every replica has one,
 // since each decides by itself. It is safe for concurrent use.
 type Keeper struct {
 	options Options
@@ -32,19 +32,19 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	text    []byte   // of the file
-	licence *licence // nil if there is no good one
-	problem string   // why licence is nil although there is a file
+	license *license // nil if there is no good one
+	problem string   // why license is nil although there is a file
 	cluster string   // the cluster's id, "" until it could be read
 	unknown string   // why cluster is ""
 }
 
-// NewKeeper returns a Keeper that has not looked yet: it reports no licence.
+// NewKeeper returns a Keeper that has not looked yet: it reports no license.
 // The reader must not be a cache.
 func NewKeeper(o Options, r client.Reader, log *slog.Logger) *Keeper {
 	return &Keeper{options: o, reader: r, log: log, now: time.Now}
 }
 
-// NeedLeaderElection says that every replica keeps the licence.
+// NeedLeaderElection says that every replica keeps the license.
 func (k *Keeper) NeedLeaderElection() bool { return false }
 
 // Start looks at the file until ctx ends.
@@ -84,14 +84,14 @@ func (k *Keeper) Look(ctx context.Context) {
 	}
 	switch {
 	case err != nil:
-		k.text, k.licence, k.problem = nil, nil, err.Error()
+		k.text, k.license, k.problem = nil, nil, err.Error()
 	case len(text) == 0:
-		k.text, k.licence, k.problem = nil, nil, ""
+		k.text, k.license, k.problem = nil, nil, ""
 	case k.text == nil || !bytes.Equal(text, k.text):
-		k.text, k.licence, k.problem = text, nil, ""
+		k.text, k.license, k.problem = text, nil, ""
 		key, err := ParsePublicKey(k.options.PublicKey)
 		if err == nil {
-			k.licence, err = verify(string(text), key)
+			k.license, err = verify(string(text), key)
 		}
 		if err != nil {
 			k.problem = err.Error()
@@ -99,14 +99,14 @@ func (k *Keeper) Look(ctx context.Context) {
 	}
 }
 
-// Report is the licence now.
+// Report is the license now.
 func (k *Keeper) Report() api.Report {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r := api.Report{State: api.Absent, Cluster: k.cluster}
 	switch {
-	case k.licence != nil:
-		r = k.licence.judge(k.cluster, k.now())
+	case k.license != nil:
+		r = k.license.judge(k.cluster, k.now())
 		if k.cluster == "" && k.unknown != "" {
 			r.Message += ": " + k.unknown
 		}
@@ -130,7 +130,7 @@ func (k *Keeper) readCluster(ctx context.Context) (id, problem string) {
 	return string(ns.UID), ""
 }
 
-// readFile returns the licence without space around it; nil if there is none.
+// readFile returns the license without space around it; nil if there is none.
 func readFile(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil

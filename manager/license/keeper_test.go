@@ -103,7 +103,7 @@ func TestKeeperWithoutAKey(t *testing.T) {
 	}
 }
 
-// A cluster whose id cannot be read has no licence; it is asked for again.
+// A cluster whose id cannot be read has no license; it is asked for again.
 func TestKeeperLearnsTheCluster(t *testing.T) {
 	ed := newEd25519(t)
 	m := &mounted{t: t, dir: t.TempDir()}

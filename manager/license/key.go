@@ -15,7 +15,7 @@ import (
 // minRSA is the size in bits that RFC 7518 asks of RS256 keys.
 const minRSA = 2048
 
-// ParsePublicKey reads the key that licences are checked with: a PEM block
+// ParsePublicKey reads the key that licenses are checked with: a PEM block
 // "PUBLIC KEY" (or "RSA PUBLIC KEY"), or the same without its frame, base64 of
 // the DER form (RFC 5280, SubjectPublicKeyInfo).
 func ParsePublicKey(text string) (crypto.PublicKey, error) {

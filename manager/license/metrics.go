@@ -6,7 +6,7 @@ import (
 	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 )
 
-// Metrics are what the licence is at the moment somebody asks:
+// Metrics are what the license is at the moment somebody asks:
 //
 //	traffic_manager_license_state{state="…"}           1 for the state that it is in, 0 for others
 //	traffic_manager_license_expiry_timestamp_seconds   when it ends, in Unix time; absent without one
@@ -15,7 +15,7 @@ type Metrics struct {
 	state, expiry *prometheus.Desc
 }
 
-// NewMetrics returns the collector of a Keeper's licence.
+// NewMetrics returns the collector of a Keeper's license.
 func NewMetrics(k *Keeper) *Metrics {
 	return &Metrics{keeper: k,
 		state: prometheus.NewDesc("traffic_manager_license_state",

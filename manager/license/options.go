@@ -2,16 +2,16 @@ package license
 
 import "flag"
 
-// Options is what the chart says about the licence. The zero value means that
+// Options is what the chart says about the license. The zero value means that
 // there is none and none is needed.
 type Options struct {
-	// File holds the licence; a mounted Secret. It need not exist.
+	// File holds the license; a mounted Secret. It need not exist.
 	File string
 	// Secret is the name of the Secret that File comes from; empty if nobody says.
 	Secret string
 	// PublicKey is the key itself; see ParsePublicKey.
 	PublicKey string
-	// Required says that personal intercepts need a licence.
+	// Required says that personal intercepts need a license.
 	Required bool
 }
 

@@ -15,7 +15,7 @@ import (
 	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 )
 
-// publishEvery is how often the ConfigMap is compared with the licence: who
+// publishEvery is how often the ConfigMap is compared with the license: who
 // replaces the ConfigMap, as GitOps may, takes the report out of it.
 const publishEvery = 10 * time.Second
 
@@ -23,8 +23,8 @@ const publishEvery = 10 * time.Second
 // which day: a leader must know what the one before it has said.
 const eventAnnotation = "kubectl-intercept.dev/license-event"
 
-// Publisher writes the licence's state into the ConfigMap that users read, and
-// Events on that ConfigMap: every day from api.Soon before the licence's end,
+// Publisher writes the license's state into the ConfigMap that users read, and
+// Events on that ConfigMap: every day from api.Soon before the license's end,
 // and every day on which it does not hold. The leader runs it.
 type Publisher struct {
 	Keeper *Keeper
@@ -59,7 +59,7 @@ func (p *Publisher) Start(ctx context.Context) error {
 	}
 }
 
-// publish makes the ConfigMap say what the licence is.
+// publish makes the ConfigMap say what the license is.
 func (p *Publisher) publish(ctx context.Context) error {
 	p.Keeper.Look(ctx) // not what was true when another replica led
 	r := p.Keeper.Report()
@@ -107,7 +107,7 @@ func (p *Publisher) publish(ctx context.Context) error {
 // written when the key is another than the last.
 type notice struct{ key, kind, reason, message string }
 
-// noticeOf is what there is to say about a licence on a day. It is empty
+// noticeOf is what there is to say about a license on a day. It is empty
 // where all is well.
 func noticeOf(r api.Report, now time.Time) notice {
 	n := notice{kind: corev1.EventTypeWarning}

@@ -42,7 +42,7 @@ func newRSA(t testing.TB, bits int) signer {
 	return signer{jwt.SigningMethodRS256, private}
 }
 
-// good are the claims of a licence that holds here at noon, for another month.
+// good are the claims of a license that holds here at noon, for another month.
 func good() jwt.MapClaims {
 	return jwt.MapClaims{"sub": "acme", "aud": here, "exp": noon.AddDate(0, 1, 0).Unix()}
 }

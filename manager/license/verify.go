@@ -14,29 +14,29 @@ import (
 	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 )
 
-// maxSize bounds the licence file, in bytes.
+// maxSize bounds the license file, in bytes.
 const maxSize = 64 << 10
 
-// claims are what a licence says.
+// claims are what a license says.
 type claims struct {
 	Cluster string `json:"cluster,omitempty"`
 	jwt.RegisteredClaims
 }
 
-// licence is a licence with a good signature.
-type licence struct {
+// license is a license with a good signature.
+type license struct {
 	claims
 	algorithm string
 }
 
 // verify checks the signature and reads the claims. Whether they hold now and
 // here is for judge: time goes on, the signature stays.
-func verify(token string, key crypto.PublicKey) (*licence, error) {
+func verify(token string, key crypto.PublicKey) (*license, error) {
 	method := jwt.SigningMethodRS256.Alg()
 	if _, ok := key.(ed25519.PublicKey); ok {
 		method = jwt.SigningMethodEdDSA.Alg()
 	}
-	l := &licence{algorithm: method}
+	l := &license{algorithm: method}
 	// The key says what the method is, never the token.
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{method}), jwt.WithoutClaimsValidation())
 	_, err := parser.ParseWithClaims(strings.TrimSpace(token), &l.claims, func(*jwt.Token) (any, error) { return key, nil })
@@ -57,8 +57,8 @@ func verify(token string, key crypto.PublicKey) (*licence, error) {
 	return l, nil
 }
 
-// clusters are the ids that the licence is for.
-func (l *licence) clusters() []string {
+// clusters are the ids that the license is for.
+func (l *license) clusters() []string {
 	ids := slices.Clone([]string(l.Audience))
 	if l.Cluster != "" && !slices.Contains(ids, l.Cluster) {
 		ids = append(ids, l.Cluster)
@@ -66,8 +66,8 @@ func (l *licence) clusters() []string {
 	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
 }
 
-// judge says whether a licence holds in a cluster at a time.
-func (l *licence) judge(cluster string, now time.Time) api.Report {
+// judge says whether a license holds in a cluster at a time.
+func (l *license) judge(cluster string, now time.Time) api.Report {
 	r := api.Report{State: api.Valid, Cluster: cluster, Subject: l.Subject, Licensed: l.clusters(), Algorithm: l.algorithm,
 		ValidUntil: moment(l.ExpiresAt), NotBefore: moment(l.NotBefore), IssuedAt: moment(l.IssuedAt)}
 	switch {

@@ -58,7 +58,7 @@ func TestVerify(t *testing.T) {
 			case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
 				t.Fatalf("got %v, want an error with %q", err, test.err)
 			case test.err != "" && l != nil:
-				t.Error("a licence and an error")
+				t.Error("a license and an error")
 			}
 		})
 	}
@@ -100,13 +100,13 @@ func TestJudge(t *testing.T) {
 				t.Errorf("%s: %q", r.State, r.Message)
 			}
 			if r.Subject != "acme" || r.Algorithm != "EdDSA" || r.ValidUntil == nil {
-				t.Errorf("the report lacks what the licence says: %+v", r)
+				t.Errorf("the report lacks what the license says: %+v", r)
 			}
 		})
 	}
 }
 
-// A licence that ends does so without being read again.
+// A license that ends does so without being read again.
 func TestTimeGoesOn(t *testing.T) {
 	ed := newEd25519(t)
 	key, err := ParsePublicKey(ed.pem(t))
@@ -157,7 +157,7 @@ func FuzzVerify(f *testing.F) {
 	key := ed.private.Public()
 	f.Fuzz(func(t *testing.T, token string) {
 		if l, err := verify(token, key); l != nil || err == nil {
-			t.Errorf("%q is a licence", token)
+			t.Errorf("%q is a license", token)
 		}
 	})
 }

@@ -26,7 +26,7 @@ func (p Pod) String() string { return p.Namespace + "/" + p.Name }
 // tokenSize is expiry u64, nonce 16 bytes, HMAC-SHA256.
 const tokenSize = 8 + 16 + sha256.Size
 
-// Token makes an enrolment token that this pod alone can use until the expiry.
+// Token makes an enrollment token that this pod alone can use until the expiry.
 func (a *Authority) Token(p Pod, expiry time.Time) string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(expiry.Unix()))
 	nonce := make([]byte, 16)
@@ -40,13 +40,13 @@ func (a *Authority) Token(p Pod, expiry time.Time) string {
 func (a *Authority) CheckToken(p Pod, token string, now time.Time) error {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) != tokenSize {
-		return errors.New("malformed enrolment token")
+		return errors.New("malformed enrollment token")
 	}
 	if subtle.ConstantTimeCompare(b[24:], a.mac(p, b[:24])) != 1 {
-		return errors.New("enrolment token of another pod")
+		return errors.New("enrollment token of another pod")
 	}
 	if now.Unix() > int64(binary.BigEndian.Uint64(b)) {
-		return errors.New("enrolment token has expired")
+		return errors.New("enrollment token has expired")
 	}
 	return nil
 }

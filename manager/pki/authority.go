@@ -53,7 +53,7 @@ const (
 	keyNextKey  = "next.key"
 )
 
-// Authority signs certificates and enrolment tokens. It is safe for concurrent
+// Authority signs certificates and enrollment tokens. It is safe for concurrent
 // use; a Keeper replaces what it signs with.
 type Authority struct{ now atomic.Pointer[material] }
 

@@ -87,7 +87,7 @@ func TestRotation(t *testing.T) {
 			t.Errorf("%s: the replicas have no authority in common", step.name)
 		}
 		if err := a.CheckToken(pod, token, step.at); err != nil {
-			t.Errorf("%s: an enrolment token does not survive: %v", step.name, err)
+			t.Errorf("%s: an enrollment token does not survive: %v", step.name, err)
 		}
 	}
 }

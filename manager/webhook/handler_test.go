@@ -104,7 +104,7 @@ func TestWhichPods(t *testing.T) {
 		{name: "annotated", pod: pod("blog", key, "enabled"), policy: WhenEnabled, injected: true},
 		{name: "annotated as before", pod: pod("blog", legacy, "enabled"), policy: OnDemand, injected: true},
 		{name: "disabled", pod: pod("shop", key, "disabled"), injection: "sidecar", policy: OnDemand},
-		{name: "misspelt", pod: pod("shop", key, "on"), injection: "sidecar", policy: OnDemand, warning: `annotation kubectl-intercept.dev/inject is "on": use enabled or disabled`},
+		{name: "misspelled", pod: pod("shop", key, "on"), injection: "sidecar", policy: OnDemand, warning: `annotation kubectl-intercept.dev/inject is "on": use enabled or disabled`},
 		{name: "not managed", pod: pod("blog", key, "enabled"), policy: OnDemand, managed: []string{"shop"}},
 		{name: "host network", pod: host, policy: OnDemand, warning: "no traffic-agent is injected: its pods use the network of their node"},
 		{name: "no service", pod: func() *corev1.Pod {

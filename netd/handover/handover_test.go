@@ -327,7 +327,7 @@ func TestDialInside(t *testing.T) {
 	}
 	for _, p := range []Port{{"tcp", 81}, {"sctp", 80}, {"udp", 0}} {
 		if _, err := c.DialInside(t.Context(), p); err == nil {
-			t.Errorf("%v is dialled", p)
+			t.Errorf("%v is dialed", p)
 		}
 	}
 }

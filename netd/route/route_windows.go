@@ -92,7 +92,7 @@ func change(luid winipcfg.LUID, from, to State) error {
 	return nil
 }
 
-// link sets what IP does on a device that has no neighbours: nothing is asked
+// link sets what IP does on a device that has no neighbors: nothing is asked
 // of them.
 func link(luid winipcfg.LUID, family winipcfg.AddressFamily, mtu int) error {
 	i, err := luid.IPInterface(family)

@@ -126,15 +126,15 @@ func TestChecks(t *testing.T) {
 		"full namespace":  {func(w *checktest.World) { w.Pod = errors.New("exceeded quota") }, security, check.OK, "by its labels"},
 		"no permission":   {func(w *checktest.World) { w.Deny("create pods", "get namespaces") }, security, check.Skipped, "no permission"},
 		"no namespace":    {func(w *checktest.World) { w.Pod = errors.New("no"); w.Break("get", "namespaces", notFound) }, security, check.Failed, `there is no namespace "shop"`},
-		"licence silent":  {func(w *checktest.World) { w.License(nil) }, "the license", check.Warning, "not said anything"},
-		"licence absent":  {func(w *checktest.World) { w.License(&license.Report{State: license.Absent}) }, "the license", check.OK, "none is needed"},
-		"licence missing": {func(w *checktest.World) { w.License(&license.Report{State: license.Absent, Required: true}) }, "the license", check.Failed, "license id"},
-		"licence expired": {func(w *checktest.World) {
+		"license silent":  {func(w *checktest.World) { w.License(nil) }, "the license", check.Warning, "not said anything"},
+		"license absent":  {func(w *checktest.World) { w.License(&license.Report{State: license.Absent}) }, "the license", check.OK, "none is needed"},
+		"license missing": {func(w *checktest.World) { w.License(&license.Report{State: license.Absent, Required: true}) }, "the license", check.Failed, "license id"},
+		"license expired": {func(w *checktest.World) {
 			w.License(&license.Report{State: license.Expired, Required: true, ValidUntil: &gone})
 		}, "the license", check.Failed, "expired on 2026-11-30"},
 		"expired, not required": {func(w *checktest.World) { w.License(&license.Report{State: license.Expired, ValidUntil: &gone}) },
 			"the license", check.Warning, "expired on"},
-		"licence ends soon": {func(w *checktest.World) { w.License(&license.Report{State: license.Valid, ValidUntil: &soon}) },
+		"license ends soon": {func(w *checktest.World) { w.License(&license.Report{State: license.Valid, ValidUntil: &soon}) },
 			"the license", check.Warning, "another 3 days"},
 		"other cluster": {func(w *checktest.World) {
 			w.License(&license.Report{State: license.OtherCluster, Required: true, Message: "it is for a"})

@@ -20,7 +20,7 @@ func parsed(t *testing.T, set ...string) map[string]any {
 	return out
 }
 
-// What is misspelt or of the wrong type is refused with what to type.
+// What is misspelled or of the wrong type is refused with what to type.
 func TestEffectiveExplains(t *testing.T) {
 	for set, want := range map[string]string{
 		"replica=2":                "invalid values: there is no value replica; did you mean replicas?",

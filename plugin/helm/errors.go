@@ -39,7 +39,7 @@ func (c *Client) explain(err error, o Options) error {
 	return err
 }
 
-// timedOut recognises Helm's own deadline, which comes wrapped, or as text from a
+// timedOut recognizes Helm's own deadline, which comes wrapped, or as text from a
 // rate limiter.
 func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), context.DeadlineExceeded.Error())

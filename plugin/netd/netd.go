@@ -77,7 +77,7 @@ type Found struct {
 }
 
 // Close lets a netd go that was started on demand: without a session it ends.
-// Call it when the session has dialled.
+// Call it when the session has dialed.
 func (f *Found) Close() error { return f.held.Close() }
 
 // Dial finds the netd that is there: the service, or one that was started for

@@ -37,7 +37,7 @@ func Near(word string, candidates []string) []string {
 }
 
 // distance is the number of insertions, deletions, substitutions and swaps of
-// neighbours that lead from a to b.
+// neighbors that lead from a to b.
 func distance(a, b string) int {
 	before := make([]int, len(b)+1)
 	row := make([]int, len(b)+1)

@@ -51,7 +51,8 @@
 //	            with 20 whose receiver never reads; how long `connect` takes
 //
 // Under the table are the peak resident memory of each process by phase and
-// the CPU time that each spent per 1e9 bytes.
+// the CPU time that each spent per 1e9 bytes, with their sum beside that of the
+// whole machine. The agent is that of the pod whose traffic is measured.
 //
 // # Reading it
 //

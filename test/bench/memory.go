@@ -31,7 +31,7 @@ type peaks struct {
 func (b *bench) watchPeaks() *peaks {
 	p := &peaks{b, map[string]int{}}
 	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
-		p.pids[name] = b.lab.find(name)
+		p.pids[name] = b.find(name)
 		resetPeak(p.pids[name])
 	}
 	return p
@@ -60,7 +60,7 @@ func (b *bench) atRest(ctx context.Context) error {
 		return err
 	}
 	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
-		now, _ := resident(b.lab.find(name))
+		now, _ := resident(b.find(name))
 		b.memory.Add(name, phaseRest, now)
 		if name == agentProcess {
 			b.report.Add("agent.rest", report.Intercept, now)
@@ -87,7 +87,7 @@ func (b *bench) afterLeave(ctx context.Context) error {
 		return err
 	}
 	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
-		now, _ := resident(b.lab.find(name))
+		now, _ := resident(b.find(name))
 		b.memory.Add(name, phaseLeft, now)
 		if name == agentProcess {
 			b.report.Add("agent.left", report.Intercept, now)

@@ -58,7 +58,7 @@ func (b *bench) outTransfer(ctx context.Context, tr outTransport, t transfer) er
 		if err != nil {
 			return err
 		}
-		b.noteRows(&b.outCPU, k.title+tr.title, []string{"whole machine", apiProcess, sessionProcess, managerProcess}, t, before, r)
+		b.noteRows(&b.outCPU, k.title+tr.title, []string{apiProcess, sessionProcess, managerProcess}, t, before, r)
 	}
 	return nil
 }
@@ -73,9 +73,9 @@ func (b *bench) outCall(ctx context.Context, w way, keys []string, t transfer) e
 	for _, key := range keys[1:] {
 		b.report.Add(key, w.column, r.Bulk.Rate())
 	}
-	processes := []string{"whole machine"}
+	var processes []string
 	if w.column == report.Forward {
-		processes = append(processes, apiProcess, "kubectl")
+		processes = []string{apiProcess, "kubectl"}
 	}
 	b.noteRows(&b.outCPU, w.column, processes, t, before, r)
 	return nil

@@ -57,7 +57,7 @@ func (b *bench) heldMemory(ctx context.Context, k outKind) error {
 		return err
 	}
 	key := outboundPrefix + k.key
-	rest, _ := resident(b.lab.find(sessionProcess))
+	rest, _ := resident(b.find(sessionProcess))
 	b.report.Add(key+"rest", report.Outbound, rest)
 	for _, h := range []struct {
 		key, call string
@@ -72,7 +72,7 @@ func (b *bench) heldMemory(ctx context.Context, k outKind) error {
 			continue
 		}
 		err = b.settle(ctx)
-		now, _ := resident(b.lab.find(sessionProcess))
+		now, _ := resident(b.find(sessionProcess))
 		b.report.Add(key+h.key, report.Outbound, now-h.above)
 		b.memory.Add(sessionProcess+", "+k.title, stallPhase(h.count, h.call), now)
 		holder.stop()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,16 +21,36 @@ const (
 	apiProcess     = "kube-apiserver"
 )
 
-// find returns the newest process of a program in this cluster, or 0. All
-// processes of a cluster, containers included, are in its control group.
-func (l *lab) find(program string) int {
-	all := l.findAll(program)
+// find returns the process of a program that intercepted traffic passes, or 0.
+// Of agents that is the one in the pod of taken, since others have one too. Of
+// several that are left it is the newest.
+func (b *bench) find(program string) int {
+	all := b.lab.findAll(program)
+	if program == agentProcess {
+		ip, _, _ := net.SplitHostPort(b.taken)
+		all = slices.DeleteFunc(all, func(pid int) bool { return !hasAddress(pid, ip) })
+	}
 	if len(all) == 0 {
 		return 0
 	}
 	return slices.Max(all)
 }
 
+// hasAddress says that the network namespace of a process has an IPv4 address.
+func hasAddress(pid int, ip string) bool {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/fib_trie", pid)) // a process that cannot be read has ended
+	var last string
+	for line := range strings.Lines(string(b)) {
+		if strings.TrimSpace(line) == "/32 host LOCAL" && last == "|-- "+ip {
+			return true
+		}
+		last = strings.TrimSpace(line)
+	}
+	return false
+}
+
+// findAll returns all processes of a program in this cluster. All processes of a
+// cluster, containers included, are in its control group.
 func (l *lab) findAll(program string) []int {
 	var pids []int
 	entries, _ := os.ReadDir("/proc") // a process that cannot be read has ended

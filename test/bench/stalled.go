@@ -83,7 +83,7 @@ func (b *bench) settle(ctx context.Context) error {
 		limit = 15
 		still = 1 // MB
 	)
-	pid := b.lab.find(sessionProcess)
+	pid := b.find(sessionProcess)
 	last, _ := resident(pid)
 	for range limit {
 		if err := sleep(ctx, time.Second); err != nil {

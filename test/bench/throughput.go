@@ -1,10 +1,6 @@
 package main
 
-import (
-	"context"
-
-	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
-)
+import "context"
 
 // Counts of the latency figures; -seconds bounds them too.
 const (
@@ -94,44 +90,4 @@ func (b *bench) loaded(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// spending is the CPU time of processes so far, in seconds.
-type spending map[string]float64
-
-func (b *bench) spent() spending {
-	s := spending{"whole machine": machineTime()}
-	for _, name := range []string{sessionProcess, managerProcess, agentProcess, apiProcess} {
-		s[name] = cpuTime(b.lab.find(name))
-	}
-	if b.program != nil {
-		s["program"] = cpuTime(b.program.cmd.Process.Pid)
-	}
-	if b.forward != nil {
-		s["kubectl"] = cpuTime(b.forward.cmd.Process.Pid)
-	}
-	return s
-}
-
-// noteSpent adds what a transfer has cost to the table of CPU times.
-func (b *bench) noteSpent(w way, t transfer, before spending, r result) {
-	rows := map[string][]string{
-		report.Direct:    {"whole machine"},
-		report.Forward:   {"whole machine", apiProcess, "kubectl"},
-		report.Intercept: {"whole machine", apiProcess, sessionProcess, managerProcess, agentProcess, "program"},
-	}
-	b.noteRows(&b.cpu, w.column, rows[w.column], t, before, r)
-}
-
-// noteRows adds what some processes and the caller have spent on a way.
-func (b *bench) noteRows(g *report.Grid, title string, processes []string, t transfer, before spending, r result) {
-	gigabytes := float64(r.Bulk.Bytes) / 1e9
-	if gigabytes == 0 {
-		return
-	}
-	after := b.spent()
-	for _, name := range processes {
-		g.Add(title+": "+name, t.title, (after[name]-before[name])/gigabytes)
-	}
-	g.Add(title+": caller", t.title, r.CPU.Seconds()/gigabytes)
 }

@@ -19,7 +19,7 @@ import (
 // into a pod: its own period of a minute, and the manager's look.
 const secretArrives = 150 * time.Second
 
-// TestLicense puts licences of all kinds into a cluster with three replicas
+// TestLicense puts licenses of all kinds into a cluster with three replicas
 // and sees what users, check, the metric and Events say.
 func TestLicense(t *testing.T) {
 	t.Parallel() // a cluster of its own
@@ -31,9 +31,9 @@ func TestLicense(t *testing.T) {
 	}
 	acme, rsa := newSigner(t, signing.Ed25519), newSigner(t, signing.RSA)
 	now := time.Now()
-	month := signing.Licence{Cluster: id, Subject: "acme", Expires: now.AddDate(0, 1, 0), IssuedAt: now}
+	month := signing.License{Cluster: id, Subject: "acme", Expires: now.AddDate(0, 1, 0), IssuedAt: now}
 
-	// shows waits until the traffic-manager says so of its licence.
+	// shows waits until the traffic-manager says so of its license.
 	shows := func(limit time.Duration, state, message string) {
 		p.Helper()
 		p.until(limit, "license "+state, func() error {
@@ -150,7 +150,7 @@ func newSigner(t *testing.T, algorithm string) signer {
 	return s
 }
 
-func (s signer) sign(t *testing.T, l signing.Licence) string {
+func (s signer) sign(t *testing.T, l signing.License) string {
 	t.Helper()
 	token, err := s.Sign(l)
 	if err != nil {
@@ -159,8 +159,8 @@ func (s signer) sign(t *testing.T, l signing.Licence) string {
 	return token
 }
 
-// upgrade is the command that installs a licence.
-func (s signer) upgrade(t *testing.T, l signing.Licence, more ...string) []string {
+// upgrade is the command that installs a license.
+func (s signer) upgrade(t *testing.T, l signing.License, more ...string) []string {
 	t.Helper()
 	if err := os.WriteFile(s.file+".jwt", []byte(s.sign(t, l)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func (s signer) upgrade(t *testing.T, l signing.Licence, more ...string) []strin
 	return append([]string{"upgrade", "--set-file", "license.key=" + s.file + ".jwt", "--set-file", "license.publicKey=" + s.file + ".pub", "--wait"}, more...)
 }
 
-// secret changes the licence behind the chart's back.
+// secret changes the license behind the chart's back.
 func (p *private) secret(token string) {
 	p.Helper()
 	text, err := json.Marshal(map[string]any{"stringData": map[string]string{"license": token}})
@@ -244,7 +244,7 @@ func (p *private) metric(replicas int, lines ...string) {
 	})
 }
 
-// event waits for an Event about the licence.
+// event waits for an Event about the license.
 func (p *private) event(reason, text string) {
 	p.Helper()
 	p.until(repaired, "event "+reason, func() error {

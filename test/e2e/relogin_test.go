@@ -88,7 +88,7 @@ func login(l *lab.Lab, p *lab.Laptop, user *clientcmdapi.AuthInfo) {
 }
 
 // restartManager replaces the traffic-manager's pods, so that all carriers are
-// dialled anew.
+// dialed anew.
 func restartManager(l *lab.Lab) {
 	l.Helper()
 	l.Must(l.Client.DeleteAllOf(l.Context(), &corev1.Pod{}, client.InNamespace(lab.ManagerNamespace),

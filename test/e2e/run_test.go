@@ -177,7 +177,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 
-	// The laptop's own network: a neighbour, and what the laptop listens on.
+	// The laptop's own network: a neighbor, and what the laptop listens on.
 	ln, err := alice.Space.Listen("0.0.0.0:0")
 	l.Must(err)
 	defer ln.Close()

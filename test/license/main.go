@@ -1,9 +1,9 @@
-// License makes keys and signs licences, for tests.
+// License makes keys and signs licenses, for tests.
 //
 //	license key [-algorithm ed25519|rsa] -o FILE     writes FILE and FILE.pub
 //	license sign -key FILE -cluster ID [-subject NAME] [-life 720h] [-from TIME]
 //
-// A life below zero makes a licence that has expired. The licence is written
+// A life below zero makes a license that has expired. The license is written
 // to the standard output:
 //
 //	license sign -key k -cluster "$(kubectl intercept license id)" > acme.jwt
@@ -46,7 +46,7 @@ func run(args []string, out io.Writer, now time.Time) error {
 	case "sign":
 		file := flags.String("key", "", "file with the private key")
 		cluster := flags.String("cluster", "", "id of the cluster, as kubectl intercept license id prints it")
-		subject := flags.String("subject", "test", "who the licence is for")
+		subject := flags.String("subject", "test", "who the license is for")
 		life := flags.Duration("life", 30*24*time.Hour, "how long it is valid; below zero, it has expired")
 		from := flags.String("from", "", "when it begins, in RFC 3339")
 		if err := flags.Parse(args[1:]); err != nil {
@@ -55,7 +55,7 @@ func run(args []string, out io.Writer, now time.Time) error {
 		if *file == "" || *cluster == "" {
 			return errors.New("sign: -key FILE and -cluster ID are needed")
 		}
-		l := signing.Licence{Cluster: *cluster, Subject: *subject, Expires: now.Add(*life), IssuedAt: now}
+		l := signing.License{Cluster: *cluster, Subject: *subject, Expires: now.Add(*life), IssuedAt: now}
 		if *from != "" {
 			var err error
 			if l.NotBefore, err = time.Parse(time.RFC3339, *from); err != nil {
@@ -86,7 +86,7 @@ func makeKey(algorithm, file string) error {
 	return os.WriteFile(file+".pub", public, 0o644)
 }
 
-func sign(file string, l signing.Licence, out io.Writer) error {
+func sign(file string, l signing.License, out io.Writer) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err

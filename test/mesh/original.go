@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// originalDestination is where a redirected connection was dialled to.
+// originalDestination is where a redirected connection was dialed to.
 func originalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {

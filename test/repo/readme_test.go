@@ -13,8 +13,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd"
 )
 
-// READMEs whose commands must exist.
-var readmes = []string{"README.md", "plugin/README.md", "chart/README.md", "test/README.md"}
+// Documents whose commands must exist.
+var readmes = []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "plugin/README.md", "chart/README.md", "test/README.md"}
 
 func read(t *testing.T, name string) string {
 	t.Helper()
@@ -89,7 +89,7 @@ func TestReadmeBuilds(t *testing.T) {
 	for _, name := range readmes {
 		for _, m := range line.FindAllStringSubmatch(read(t, name), -1) {
 			found++
-			if !strings.Contains(makefile, "-o bin/"+m[1]+" ./"+m[2]+"\n") {
+			if !regexp.MustCompile(`\$\(call build,` + m[1] + `,\.,.*,\./` + m[2] + `\)`).MatchString(makefile) {
 				t.Errorf("%s builds %s from ./%s, which the Makefile does not", name, m[1], m[2])
 			}
 			if !strings.Contains(read(t, m[2]+"/main.go"), "\npackage main\n") {

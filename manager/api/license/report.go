@@ -1,4 +1,4 @@
-// Package license is what the traffic-manager tells about its licence, and
+// Package license is what the traffic-manager tells about its license, and
 // where: as JSON in the ConfigMap that the plugin reads for the version, so
 // that one request answers both and an answer is there while no replica runs.
 package license
@@ -18,10 +18,10 @@ const Key = "license"
 // cluster is without it, and it lives as long as the cluster.
 const ClusterNamespace = "kube-system"
 
-// Soon is how long before its end a licence is said to expire soon.
+// Soon is how long before its end a license is said to expire soon.
 const Soon = 14 * 24 * time.Hour
 
-// State is the outcome of checking a licence.
+// State is the outcome of checking a license.
 type State string
 
 // The states.
@@ -32,7 +32,7 @@ const (
 	Expired State = "expired"
 	// OtherCluster: it was made for the clusters Report.Licensed.
 	OtherCluster State = "other cluster"
-	// Absent: there is no licence.
+	// Absent: there is no license.
 	Absent State = "absent"
 	// Invalid for the reason in Report.Message.
 	Invalid State = "invalid"
@@ -41,17 +41,17 @@ const (
 // States lists all of them.
 func States() []State { return []State{Valid, Expired, OtherCluster, Absent, Invalid} }
 
-// Report is a licence and its state. What the licence says is there only if
+// Report is a license and its state. What the license says is there only if
 // its signature is good.
 type Report struct {
 	State State `json:"state"`
 	// Message is why the state is not Valid, in a sentence without full stop.
 	Message string `json:"message,omitempty"`
-	// Required says that personal intercepts need a licence.
+	// Required says that personal intercepts need a license.
 	Required bool `json:"required"`
 	// Cluster is the id of this cluster; empty if it is not known.
 	Cluster string `json:"cluster,omitempty"`
-	// Subject is who the licence was made for.
+	// Subject is who the license was made for.
 	Subject string `json:"subject,omitempty"`
 	// Licensed are the ids of the clusters that it was made for.
 	Licensed   []string   `json:"licensed,omitempty"`
@@ -107,7 +107,7 @@ func (r *Report) String() string {
 	return string(r.State) + ": " + r.Message
 }
 
-// ExpiresSoon says that a valid licence ends within Soon.
+// ExpiresSoon says that a valid license ends within Soon.
 func (r *Report) ExpiresSoon(now time.Time) bool {
 	return r.State == Valid && r.ValidUntil != nil && r.ValidUntil.Sub(now) < Soon
 }

@@ -57,7 +57,7 @@ func TestExpiresSoon(t *testing.T) {
 		}
 	}
 	if (&Report{State: Absent}).ExpiresSoon(now) {
-		t.Error("no licence expires soon")
+		t.Error("no license expires soon")
 	}
 }
 

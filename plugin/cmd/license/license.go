@@ -1,5 +1,5 @@
 // Package license is `kubectl intercept license`: the cluster's id, which a
-// licence is made for, and what the traffic-manager says of its licence.
+// license is made for, and what the traffic-manager says of its license.
 package license
 
 import (

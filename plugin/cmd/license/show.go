@@ -40,7 +40,7 @@ func newShow(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Command
 	return cmd
 }
 
-// Run prints what the traffic-manager has published. A licence that does not
+// Run prints what the traffic-manager has published. A license that does not
 // hold is an answer, not an error.
 func (o *ShowOptions) Run(ctx context.Context) error {
 	c, err := o.factory.Client()
@@ -86,7 +86,7 @@ func when(t *time.Time) string {
 	return license.Time(*t)
 }
 
-// until adds what is left of a licence that holds.
+// until adds what is left of a license that holds.
 func until(r *license.Report, now time.Time) string {
 	s := when(r.ValidUntil)
 	if r.State == license.Valid && r.ValidUntil != nil && r.ValidUntil.After(now) {

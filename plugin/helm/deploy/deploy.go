@@ -93,7 +93,7 @@ func (o *Options) Render(ctx context.Context) error {
 // Before looks at the cluster, and changes nothing. It returns the release that
 // is there, nil if none is, and an error for what no command can change.
 func (o *Options) Before(ctx context.Context) (*helm.Release, error) {
-	if _, err := o.Apply.Effective(nil); err != nil { // what is misspelt needs no cluster
+	if _, err := o.Apply.Effective(nil); err != nil { // what is misspelled needs no cluster
 		return nil, err
 	}
 	if err := helm.CheckServer(o.Kube.Discovery()); err != nil {

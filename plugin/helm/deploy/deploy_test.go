@@ -118,7 +118,7 @@ func TestBefore(t *testing.T) {
 			errOut: "Warning: policy.forbidGlobalIntercepts forbids every intercept of this version, as all of them take all traffic: nothing can be intercepted where it holds\n"},
 		{name: "no secret", server: "v1.30.1", values: map[string]any{"license": map[string]any{"secret": map[string]any{"name": "mine"}}},
 			errOut: "Warning: there is no secret mine in namespace team-a (license.secret.name): until there is, the traffic-manager has no license\n"},
-		{name: "misspelt", server: "v1.30.1", values: map[string]any{"replica": 2}, wantErr: "invalid values: there is no value replica; did you mean replicas?"},
+		{name: "misspelled", server: "v1.30.1", values: map[string]any{"replica": 2}, wantErr: "invalid values: there is no value replica; did you mean replicas?"},
 		{name: "absent", server: "v1.30.1"},
 		{name: "there", server: "v1.30.1", rel: releases{there: deployed}, want: deployed},
 		{name: "old server", server: "v1.29.0", rel: releases{there: deployed},

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -16,7 +17,9 @@ import (
 
 // manager is the far end of a pool: it answers each Hello with what it is told.
 type manager struct {
-	t *testing.T
+	t     *testing.T
+	pipe  func(testing.TB) (near, far net.Conn) // nil: pair
+	takes time.Duration                         // until it answers a Hello
 
 	mu      sync.Mutex
 	down    error
@@ -32,16 +35,24 @@ func (m *manager) dial(context.Context) (net.Conn, string, error) {
 	if m.down != nil {
 		return nil, "", m.down
 	}
-	near, far := pair(m.t)
+	pipe := m.pipe
+	if pipe == nil {
+		pipe = pair
+	}
+	near, far := pipe(m.t)
 	m.conns = append(m.conns, far)
 	refusal := m.refusal
 	go func() {
 		if _, err := tunnel.ReadHello(far); err == nil {
+			time.Sleep(m.takes)
 			tunnel.WriteWelcome(far, &tunnel.Welcome{Refusal: refusal, Pod: "manager-0", Version: "1.2.3"})
 		}
 	}()
 	return near, "fake", nil
 }
+
+// memoryPair is pair without sockets, which do not know simulated time.
+func memoryPair(testing.TB) (near, far net.Conn) { return net.Pipe() }
 
 // set changes what the manager does, and drops its connections.
 func (m *manager) set(down error, refusal string) {
@@ -79,24 +90,30 @@ func startPool(t *testing.T, m *manager) *Pool {
 	return p
 }
 
+// The time is simulated: an outage ends, and the carriers are back within the
+// longest pause early in an outage.
 func TestPoolComesBack(t *testing.T) {
-	m := &manager{t: t}
-	p := startPool(t, m)
-	wait(t, "carriers", func() bool { return p.State().Carriers == 3 })
-	if s := p.State(); s.Transport != "fake" || s.Relay != "manager-0" || s.ManagerVersion != "1.2.3" || s.RTT <= 0 || s.Err != nil {
-		t.Fatalf("state %+v", s)
-	}
-	m.set(errors.New("connection refused"), "")
-	wait(t, "the outage", func() bool {
-		s := p.State()
-		return s.Carriers == 0 && s.Err != nil && s.Err.Error() == "connection refused"
+	synctest.Test(t, func(t *testing.T) {
+		m := &manager{t: t, pipe: memoryPair, takes: time.Millisecond}
+		p := startPool(t, m)
+		time.Sleep(m.takes)
+		synctest.Wait()
+		if s := p.State(); s.Carriers != 3 || s.Transport != "fake" || s.Relay != "manager-0" || s.ManagerVersion != "1.2.3" || s.RTT != m.takes || s.Err != nil {
+			t.Fatalf("state %+v", s)
+		}
+		m.set(errors.New("connection refused"), "")
+		synctest.Wait()
+		if s := p.State(); s.Carriers != 0 || s.Err == nil || s.Err.Error() != "connection refused" {
+			t.Fatalf("state %+v in an outage", s)
+		}
+		time.Sleep(earlyFor / 2) // the pauses are as long as they get by then
+		m.set(nil, "")
+		time.Sleep(earlyPause*12/10 + m.takes)
+		synctest.Wait()
+		if n := p.State().Carriers; n != 3 {
+			t.Fatalf("%d carriers after the outage", n)
+		}
 	})
-	m.set(nil, "")
-	start := time.Now()
-	wait(t, "carriers after the outage", func() bool { return p.State().Carriers == 3 })
-	if d := time.Since(start); d > 3*time.Second {
-		t.Fatalf("healed after %s", d)
-	}
 }
 
 func TestPoolSaysWhyItIsRefused(t *testing.T) {

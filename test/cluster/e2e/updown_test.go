@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"os"
@@ -20,10 +21,15 @@ func TestUpDown(t *testing.T) {
 	tool.must("up", "--name", name)
 
 	t.Run("up again returns at once", func(t *testing.T) {
-		start := time.Now()
-		tool.must("up", "--name", name)
-		if took := time.Since(start); took > 3*time.Second {
-			t.Errorf("took %s", took)
+		before := groupProcs()
+		if _, said := tool.run("up", "--name", name); strings.Count(said, "\n") != 1 || !strings.Contains(said, "is up") {
+			t.Errorf("it has nothing to do, and says %q", said)
+		}
+		now := groupProcs()
+		for _, pid := range before {
+			if !slices.Contains(now, pid) {
+				t.Errorf("process %d of %v has ended", pid, before)
+			}
 		}
 	})
 	t.Run("laptop", func(t *testing.T) { laptop(t, tool) })
@@ -44,19 +50,37 @@ func TestUpDown(t *testing.T) {
 	})
 }
 
+// TestDownAfterKilledUp kills up at its beginning and after each step that it
+// names, until it has nothing left to do.
 func TestDownAfterKilledUp(t *testing.T) {
 	tool := newTool(t)
-	for _, after := range []time.Duration{100, 200, 400, 1200, 3500} {
+	for step := 0; ; step++ {
 		up := exec.Command(tool.binary, "up", "--name", name)
+		stderr, err := up.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := up.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(after * time.Millisecond)
+		said := bufio.NewScanner(stderr)
+		done := false
+		for range step {
+			if done = !said.Scan(); done {
+				break
+			}
+		}
 		before := tool.trace()
-		_ = up.Process.Kill()
+		_ = up.Process.Kill() // which fails once it has ended
 		_ = up.Wait()
 		tool.must("down", "--name", name)
 		tool.nothingLeft(before)
+		if done {
+			if t.Logf("up has %d steps", step-1); step < 5 {
+				t.Errorf("up ended after %d steps", step-1)
+			}
+			break
+		}
 	}
 	tool.must("down", "--name", name) // nothing to do is no error
 }
@@ -136,21 +160,26 @@ func newTool(t *testing.T) *tool {
 	return tool
 }
 
+// must runs the tool and returns what it prints.
 func (c *tool) must(args ...string) string {
 	c.t.Helper()
-	var stderr strings.Builder
-	cmd := exec.Command(c.binary, args...)
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		c.t.Fatalf("cluster %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
-	}
-	return string(out)
+	stdout, _ := c.run(args...)
+	return stdout
 }
 
-// kill ends a component as a crash does. Components are found from outside, by
-// control group and name, not by the tool's own means.
-// kill ends a component and waits until it is gone.
+func (c *tool) run(args ...string) (stdout, stderr string) {
+	c.t.Helper()
+	var out, errOut strings.Builder
+	cmd := exec.Command(c.binary, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil {
+		c.t.Fatalf("cluster %s: %v\n%s", strings.Join(args, " "), err, errOut.String())
+	}
+	return out.String(), errOut.String()
+}
+
+// kill ends a component as a crash does and waits until it is gone. Components
+// are found from outside, by control group and name, not by the tool's own means.
 func (c *tool) kill(component string) {
 	c.t.Helper()
 	for _, pid := range groupProcs() {

@@ -1,5 +1,5 @@
-// Package signing makes keys and signs licences, for tests. It knows of the
-// product's own reading of licences nothing but the claims.
+// Package signing makes keys and signs licenses, for tests. It knows of the
+// product's own reading of licenses nothing but the claims.
 package signing
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Algorithms that licences are signed with.
+// Algorithms that licenses are signed with.
 const (
 	Ed25519 = "ed25519"
 	RSA     = "rsa"
@@ -69,14 +69,14 @@ func (k *Key) Public() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), err
 }
 
-// Licence is what a licence says. NotBefore and IssuedAt may be zero.
-type Licence struct {
+// License is what a license says. NotBefore and IssuedAt may be zero.
+type License struct {
 	Cluster, Subject             string
 	Expires, NotBefore, IssuedAt time.Time
 }
 
-// Sign makes the licence.
-func (k *Key) Sign(l Licence) (string, error) {
+// Sign makes the license.
+func (k *Key) Sign(l License) (string, error) {
 	var method jwt.SigningMethod = jwt.SigningMethodEdDSA
 	if _, ok := k.private.(*rsa.PrivateKey); ok {
 		method = jwt.SigningMethodRS256

@@ -1,0 +1,99 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// memoryStream is a stream without a socket, since a socket does not know
+// simulated time.
+type memoryStream struct{ net.Conn }
+
+func (s memoryStream) CloseWrite() error { return s.Close() }
+func (s memoryStream) Reset()            { s.Close() }
+
+// answering is a dial that reaches a relay which answers with v.
+func answering(v tunnel.Verdict) dial {
+	return func(context.Context, upstream) (tunnel.Stream, error) {
+		near, far := net.Pipe()
+		go func() {
+			if _, err := tunnel.ReadOpen(far); err == nil {
+				tunnel.WriteVerdict(far, v)
+			}
+		}()
+		return memoryStream{near}, nil
+	}
+}
+
+// silent is a dial that reaches a relay which reads and does not answer.
+func silent(context.Context, upstream) (tunnel.Stream, error) {
+	near, far := net.Pipe()
+	go tunnel.ReadOpen(far)
+	return memoryStream{near}, nil
+}
+
+// gone is a dial to an address where nothing listens.
+func gone(context.Context, upstream) (tunnel.Stream, error) { return nil, syscall.ECONNREFUSED }
+
+// dropping is a dial whose packets get lost.
+func dropping(ctx context.Context, _ upstream) (tunnel.Stream, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Whatever fails, one flow waits for it and the next ones do not.
+func TestOpenPassesByWhatFails(t *testing.T) {
+	verdict := func(v tunnel.Verdict) func(error) bool {
+		return func(err error) bool {
+			var e *VerdictError
+			return errors.As(err, &e) && e.Verdict == v
+		}
+	}
+	is := func(want error) func(error) bool { return func(err error) bool { return errors.Is(err, want) } }
+	anything := func(err error) bool { return err != nil }
+	for _, c := range []struct {
+		name          string
+		dial          dial
+		away          bool // the session has no relay
+		wait          time.Duration
+		first, others func(error) bool
+	}{
+		{"refused", answering(tunnel.Refused), false, 0, verdict(tunnel.Refused), verdict(tunnel.Refused)},
+		{"no session", answering(tunnel.NoSession), false, 0, verdict(tunnel.NoSession), verdict(tunnel.NoSession)},
+		{"denied", answering(tunnel.Denied), false, 0, verdict(tunnel.Denied), verdict(tunnel.Denied)},
+		{"relay is silent", silent, false, patience, is(context.DeadlineExceeded), is(ErrSilent)},
+		{"relay is gone", gone, false, 0, is(syscall.ECONNREFUSED), is(ErrNoRelay)},
+		{"relay drops packets", dropping, false, dialTimeout, anything, is(ErrNoRelay)},
+		{"laptop is away", gone, true, 0, is(ErrNoRelay), is(ErrNoRelay)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOpener(t.Context(), c.dial)
+				owner := &Owner{Relays: []string{"relay"}, Session: "s"}
+				if c.away {
+					owner.Relays = nil
+				}
+				open := func() (time.Duration, error) {
+					begun := time.Now()
+					_, err := o.Open(t.Context(), owner, &tunnel.Open{})
+					return time.Since(begun), err
+				}
+				if took, err := open(); took != c.wait || !c.first(err) {
+					t.Errorf("the first flow waited %v, not %v: %v", took, c.wait, err)
+				}
+				for range 5 {
+					if took, err := open(); took != 0 || !c.others(err) {
+						t.Errorf("a later flow waited %v: %v", took, err)
+					}
+				}
+			})
+		})
+	}
+}
