@@ -34,7 +34,7 @@ func (e *Env) workloads(ctx context.Context) Outcome {
 	kinds := append(needs(e.Namespace, "apps", verbs, "deployments", "statefulsets", "daemonsets", "replicasets"), needs(e.Namespace, "batch", verbs, "jobs")...)
 	lacks, err := e.missing(ctx, slices.Concat(kinds, needs(e.Namespace, "", verbs, "services", "pods")))
 	if err != nil {
-		return fail("ask for your permissions: "+render.Error(err), "")
+		return failedToAsk("ask for your permissions", err)
 	}
 	o := judgeNeeds(lacks, e.hint(ctx, e.editHint()))
 	readable := slices.ContainsFunc(kinds, func(kind need) bool {
@@ -76,7 +76,7 @@ func (e *Env) tryIntercept(ctx context.Context) Outcome {
 func (e *Env) dials(ctx context.Context) Outcome {
 	lacks, err := e.missing(ctx, needs(e.Namespace, "", []string{"create"}, "pods/portforward"))
 	if err != nil {
-		return fail("ask for your permissions: "+render.Error(err), "")
+		return failedToAsk("ask for your permissions", err)
 	}
 	if len(lacks) == 0 {
 		return ok("")
