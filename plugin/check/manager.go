@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -70,8 +68,8 @@ func (e *Env) judgeManages(i *target.Installation) Outcome {
 	if i.Manages(e.Namespace) {
 		return ok("")
 	}
-	return fail("it works in "+strings.Join(i.Namespaces, ", ")+" only",
-		"name one of these with -n; or kubectl intercept upgrade --set namespaces='{"+strings.Join(append(slices.Clone(i.Namespaces), e.Namespace), ",")+"}'")
+	o := i.Obstacle(e.Namespace)
+	return fail(o.Reason, o.Remedy)
 }
 
 // judgeSkew compares versions: before 1.0 the minor version breaks, after it

@@ -114,7 +114,7 @@ func (e *Env) permissionChecks() []Check {
 			if o.Status != OK {
 				return o
 			}
-			return e.tryIntercept(ctx)
+			return e.intercepts(ctx)
 		}},
 		{"you may connect this machine", "you may not connect this machine", e.may(needs(e.ManagerNamespace, v1alpha1.Group, ownVerbs, "sessions"), connect)},
 		{"you may reach the traffic-manager", "you may not reach the traffic-manager", e.withAPI(func(ctx context.Context) Outcome {
