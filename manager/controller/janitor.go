@@ -189,6 +189,9 @@ func (j *Janitor) leave(ctx context.Context, p *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
+	if w.OnDelete && ready(p) && p.Annotations[sidecar.LeaveAnnotation] == "" {
+		return nil // its strategy leaves that to people
+	}
 	if since := time.Since(j.acted[w.UID]); since < settleDown || time.Since(j.kept[p.UID]) < failureLife {
 		return nil
 	}

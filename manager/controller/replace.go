@@ -159,6 +159,14 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 			}
 		}
 	}
+	bare, byHand, err := r.evictable(ctx, w, bare)
+	if err != nil {
+		return nil, err
+	}
+	coming := func(p corev1.Pod) bool { return covered(ic, &p) && !ready(&p) }
+	if len(bare) == 0 && byHand != nil && !slices.ContainsFunc(pods, coming) {
+		return byHand, nil
+	}
 	if k := slices.IndexFunc(bare, func(p *corev1.Pod) bool { return !ready(p) }); k >= 0 { // it serves nobody, and may never
 		return r.evict(ctx, w, bare[k], "replacing pod "+bare[k].Name+" by one with a sidecar")
 	}
@@ -180,7 +188,7 @@ func (r *Intercepts) begin(ctx context.Context, ic *v1alpha1.Intercept, w *resol
 		return p, err
 	}
 	if len(labels) == 0 {
-		return r.evict(ctx, w, victim, "replacing pod "+victim.Name+" by one with a sidecar")
+		return r.evict(ctx, w, victim, "replacing pod "+victim.Name+" by one with a sidecar"+r.interruption(ctx, w, victim))
 	}
 	return wait("replacing pod " + victim.Name + " by one with a sidecar"), r.letGo(ctx, string(ic.UID), w, victim, labels)
 }

@@ -27,6 +27,33 @@ func rolloutSurges(u *unstructured.Unstructured) bool {
 	return more(&n)
 }
 
+// daemonSurges says whether a DaemonSet has its new pod on a node before the old one
+// goes. It has the old one go first where maxSurge is not set.
+func daemonSurges(s *appsv1.DaemonSetUpdateStrategy) bool {
+	return s.Type != appsv1.OnDeleteDaemonSetStrategyType && s.RollingUpdate != nil &&
+		s.RollingUpdate.MaxSurge != nil && more(s.RollingUpdate.MaxSurge)
+}
+
+// ByHand is what to say where a pod of the workload is to be replaced, and only
+// people may delete it; empty where it may be evicted. StatefulSets and DaemonSets
+// make one in its place.
+func (w *Workload) ByHand(pod string) string {
+	if !w.OnDelete {
+		return ""
+	}
+	return fmt.Sprintf("the updateStrategy of %s is OnDelete, so that its pods go only when you delete them: kubectl delete pod %s -n %s", w, pod, w.Namespace)
+}
+
+// Interruption is what the eviction of one of its pods costs callers although the
+// workload's strategy says otherwise, as half a sentence; empty where that is
+// nothing. A DaemonSet surges only when its template changes.
+func (w *Workload) Interruption() string {
+	if w.Ref.Kind != "DaemonSet" || !w.Surges {
+		return ""
+	}
+	return "its node has none until the new one is ready, as maxSurge of " + w.String() + " counts only when its template changes"
+}
+
 // more says that a number or a share is not zero; that is the default too.
 func more(n *intstr.IntOrString) bool {
 	if n == nil {
