@@ -24,7 +24,7 @@ func (r *Intercepts) evictable(ctx context.Context, w *resolve.Workload, bare []
 		if o == nil || o.ByHand(p.Name) == "" {
 			out = append(out, p)
 		} else if byHand == nil {
-			byHand = wait("waiting until pods are replaced by ones with a sidecar: " + o.ByHand(p.Name))
+			byHand = wait(o.ByHand(p.Name))
 		}
 	}
 	return out, byHand, nil

@@ -54,7 +54,7 @@ func TestDaemonSetStrategies(t *testing.T) {
 		"no strategy":       {appsv1.DaemonSetUpdateStrategy{}, true, "replacing pod quote-1 by one with a sidecar"},
 		"the new one first": {rolling(intstr.FromInt32(0), intstr.FromString("10%")), true,
 			"its node has none until the new one is ready, as maxSurge of daemonset/quote counts only when its template changes"},
-		"by hand": {byHand, false, "the updateStrategy of daemonset/quote is OnDelete, so that its pods go only when you delete them: kubectl delete pod quote-1 -n shop"},
+		"by hand": {byHand, false, "waiting until you delete the pods of daemonset/quote, whose updateStrategy is OnDelete: kubectl delete pod quote-1 -n shop"},
 	} {
 		for kind, ref := range map[string]v1alpha1.WorkloadReference{
 			"DaemonSet": {APIVersion: "apps/v1", Kind: "DaemonSet", Name: "quote"}, "Service": {APIVersion: "v1", Kind: "Service", Name: "quote"},

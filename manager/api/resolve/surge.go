@@ -34,14 +34,14 @@ func daemonSurges(s *appsv1.DaemonSetUpdateStrategy) bool {
 		s.RollingUpdate.MaxSurge != nil && more(s.RollingUpdate.MaxSurge)
 }
 
-// ByHand is what to say where a pod of the workload is to be replaced, and only
+// ByHand is what is waited for, and what to type, where a pod of the workload is to be replaced, and only
 // people may delete it; empty where it may be evicted. StatefulSets and DaemonSets
 // make one in its place.
 func (w *Workload) ByHand(pod string) string {
 	if !w.OnDelete {
 		return ""
 	}
-	return fmt.Sprintf("the updateStrategy of %s is OnDelete, so that its pods go only when you delete them: kubectl delete pod %s -n %s", w, pod, w.Namespace)
+	return fmt.Sprintf("waiting until you delete the pods of %s, whose updateStrategy is OnDelete: kubectl delete pod %s -n %s", w, pod, w.Namespace)
 }
 
 // Interruption is what the eviction of one of its pods costs callers although the
