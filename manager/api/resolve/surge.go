@@ -34,9 +34,8 @@ func daemonSurges(s *appsv1.DaemonSetUpdateStrategy) bool {
 		s.RollingUpdate.MaxSurge != nil && more(s.RollingUpdate.MaxSurge)
 }
 
-// ByHand is what is waited for, and what to type, where a pod of the workload is to be replaced, and only
-// people may delete it; empty where it may be evicted. StatefulSets and DaemonSets
-// make one in its place.
+// ByHand says what is waited for, and what to type, where one of the workload's pods is
+// to be replaced and only people may delete it. It is empty where the pod may be evicted.
 func (w *Workload) ByHand(pod string) string {
 	if !w.OnDelete {
 		return ""
