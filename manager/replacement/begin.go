@@ -32,19 +32,27 @@ func (r *Replacer) begin(ctx context.Context, t *Task, a *attempt, last *lastAct
 	if p, err := r.missing(ctx, t, last); p != nil || err != nil {
 		return p, err
 	}
+	bare, byHand, err := r.evictable(ctx, t.Workload, t.Bare)
+	if err != nil {
+		return nil, err
+	}
+	coming := func(p corev1.Pod) bool { return t.covered(&p) && !podstatus.Ready(&p) }
+	if len(bare) == 0 && byHand != nil && !slices.ContainsFunc(t.Pods, coming) {
+		return byHand, nil
+	}
 	// A pod that is not ready serves no callers, and may never.
-	if i := slices.IndexFunc(t.Bare, func(p *corev1.Pod) bool { return !podstatus.Ready(p) }); i >= 0 {
-		return r.evict(ctx, t.Bare[i], last, replacing(t.Bare[i]))
+	if i := slices.IndexFunc(bare, func(p *corev1.Pod) bool { return !podstatus.Ready(p) }); i >= 0 {
+		return r.evict(ctx, bare[i], last, replacing(bare[i]))
 	}
 	for i := range t.Pods {
 		if p := &t.Pods[i]; !podstatus.Ready(p) && !podstatus.NodeSilent(p) {
 			return waiting("replacing pods by ones with a sidecar: waiting for pod %s to be ready", p.Name), nil
 		}
 	}
-	if len(t.Bare) == 0 {
-		return nil, nil
+	if len(bare) == 0 {
+		return byHand, nil
 	}
-	return r.replace(ctx, t, t.Bare[0], last)
+	return r.replace(ctx, t, bare[0], last)
 }
 
 // replace begins with a pod, if nothing denies its eviction.
@@ -57,7 +65,7 @@ func (r *Replacer) replace(ctx context.Context, t *Task, victim *corev1.Pod, las
 		return p, err
 	}
 	if len(labels) == 0 {
-		return r.evict(ctx, victim, last, replacing(victim))
+		return r.evict(ctx, victim, last, replacing(victim)+r.interruption(ctx, t.Workload, victim))
 	}
 	return waiting("%s", replacing(victim)), r.orphan(ctx, victim, last, string(t.Intercept.UID), labels)
 }

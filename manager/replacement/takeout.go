@@ -55,6 +55,9 @@ func (j *Janitor) takeOut(ctx context.Context, p *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
+	if w.OnDelete && podstatus.Ready(p) && p.Annotations[sidecar.LeaveAnnotation] == "" {
+		return nil // its strategy leaves that to people
+	}
 	last := r.last(w)
 	if time.Since(last.acted) < settleTime || time.Since(j.kept[p.UID]) < firstRetry {
 		return nil

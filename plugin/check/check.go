@@ -10,6 +10,8 @@ package check
 import (
 	"context"
 	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
 // Status is how a check ended.
@@ -32,16 +34,43 @@ type Outcome struct {
 	Detail string `json:"detail,omitempty"`
 	// Hint is what to do about a warning or a failure.
 	Hint string `json:"hint,omitempty"`
-	// Says is what people read in place of the check's name, where that would be
-	// the contrary of what was found.
+	// Says is the statement that the outcome makes true: what people read in place
+	// of the check's name. Run fills it in where the check itself left it empty.
 	Says string `json:"-"`
+
+	// truth is which statement Run chooses for a warning or a failure.
+	truth truth
 }
 
-// Check is one question, worded as the statement that is true when all is
-// well: "the API server answers".
+// truth is what a warning or a failure says about the check's statement.
+type truth int
+
+const (
+	untrue  truth = iota // the statement does not hold
+	stillSo              // it holds, with something worth knowing
+	unknown              // nobody could tell
+)
+
+// Check is one question, worded as two statements. Name is true when all is well:
+// "the API server answers". Not is true when it warns or fails: "the API server does
+// not answer".
 type Check struct {
-	Name string
-	Run  func(context.Context) Outcome
+	Name, Not string
+	Run       func(context.Context) Outcome
+}
+
+// says is the statement that an outcome makes true.
+func (k Check) says(o Outcome) string {
+	problem := o.Status == Warning || o.Status == Failed
+	switch {
+	case o.Says != "":
+		return o.Says
+	case problem && o.truth == unknown:
+		return "it is not known whether " + k.Name
+	case problem && o.truth == untrue && k.Not != "":
+		return k.Not
+	}
+	return k.Name
 }
 
 // Category is a group of checks that are about the same thing.
@@ -98,6 +127,7 @@ func Run(ctx context.Context, categories []Category, limit time.Duration, done f
 		result := CategoryResult{Name: c.Name, Checks: []Result{}}
 		for j, k := range c.Checks {
 			r := Result{Check: k.Name, Outcome: <-outcomes[i][j]}
+			r.Says = k.says(r.Outcome)
 			report.Success = report.Success && r.Status != Failed
 			result.Checks = append(result.Checks, r)
 			if done != nil {
@@ -128,7 +158,7 @@ func within(ctx context.Context, limit time.Duration, k Check) Outcome {
 	case o := <-out: // it noticed as well, and may know more
 		return o
 	case <-time.After(grace):
-		return fail("no answer within "+limit.String(), "try again; a slow cluster or network may need --timeout with a longer time")
+		return fail("no answer within "+limit.String(), "try again; a slow cluster or network may need --timeout with a longer time").unknown()
 	}
 }
 
@@ -136,3 +166,17 @@ func ok(detail string) Outcome         { return Outcome{Status: OK, Detail: deta
 func warn(detail, hint string) Outcome { return Outcome{Status: Warning, Detail: detail, Hint: hint} }
 func fail(detail, hint string) Outcome { return Outcome{Status: Failed, Detail: detail, Hint: hint} }
 func skip(detail string) Outcome       { return Outcome{Status: Skipped, Detail: detail} }
+
+// stillSo is for a warning under which the check's statement holds.
+func (o Outcome) stillSo() Outcome { o.truth = stillSo; return o }
+
+// unknown is for a warning or a failure that leaves the question open.
+func (o Outcome) unknown() Outcome { o.truth = unknown; return o }
+
+// saying gives an outcome a statement of its own.
+func (o Outcome) saying(statement string) Outcome { o.Says = statement; return o }
+
+// failedToAsk is for a question that the cluster did not answer.
+func failedToAsk(what string, err error) Outcome {
+	return fail(what+": "+render.Error(err), "").unknown()
+}

@@ -16,14 +16,14 @@ const pluginName = "kubectl-intercept"
 
 func (e *Env) clientChecks() []Check {
 	return []Check{
-		{"kubectl is in PATH", func(context.Context) Outcome {
+		{"kubectl is in PATH", "kubectl is not in PATH", func(context.Context) Outcome {
 			path, err := e.Machine.LookPath("kubectl")
 			if err != nil {
 				return warn("there is none", "install kubectl; until then call "+pluginName+" itself")
 			}
 			return ok(path)
 		}},
-		{"kubectl finds the plugin", func(context.Context) Outcome {
+		{"kubectl finds the plugin", "kubectl does not find the plugin", func(context.Context) Outcome {
 			found, err := e.Machine.LookPath(pluginName)
 			own, oerr := e.Machine.Executable()
 			if oerr != nil {
@@ -31,7 +31,7 @@ func (e *Env) clientChecks() []Check {
 			}
 			return judgePlugin(found, err, own)
 		}},
-		{"a session has a folder", func(context.Context) Outcome {
+		{"a session has a folder", "a session has no folder", func(context.Context) Outcome {
 			path, err := e.Machine.Place()
 			if err != nil {
 				what, hint, _ := strings.Cut(err.Error(), ": ")
@@ -39,13 +39,13 @@ func (e *Env) clientChecks() []Check {
 			}
 			return ok(path)
 		}},
-		{"the session is connected", func(ctx context.Context) Outcome {
+		{"the session is connected", "the session is not connected", func(ctx context.Context) Outcome {
 			if _, err := e.Machine.Place(); err != nil {
 				return skip("it has no folder")
 			}
 			s, err := e.Session(ctx)
 			if err != nil {
-				return fail(render.Error(err), "kubectl intercept quit ends a session that does not answer")
+				return fail(render.Error(err), "kubectl intercept quit ends a session that does not answer").saying("the session does not answer")
 			}
 			return judgeSession(s)
 		}},
@@ -58,7 +58,7 @@ func judgeSession(s *session.Status) Outcome {
 	case s == nil:
 		return skip("none runs; commands start it when they need it")
 	case s.Rejected:
-		return fail(s.LastError, "kubectl get pods has to work first; kubectl intercept quit ends the session")
+		return fail(s.LastError, "kubectl get pods has to work first; kubectl intercept quit ends the session").saying("the session's kubeconfig does not hold")
 	case !s.Connected:
 		return fail(fmt.Sprintf("process %d is %s: %s", s.PID, s.Phase, s.LastError),
 			"it goes on trying, its log is "+s.LogFile+"; kubectl intercept quit ends it")
@@ -73,7 +73,7 @@ func judgePlugin(found string, err error, own string) Outcome {
 			"put the folder of "+own+` into PATH; for krew: export PATH="${KREW_ROOT:-$HOME/.krew}/bin:$PATH"`)
 	}
 	if own != "" && !same(found, own) {
-		return warn("kubectl runs "+found+", this is "+own, "remove the one that is not wanted, or change the order of PATH")
+		return warn("kubectl runs "+found+", this is "+own, "remove the one that is not wanted, or change the order of PATH").saying("kubectl finds another plugin")
 	}
 	return ok(found)
 }

@@ -31,7 +31,7 @@ func (e *Env) resources(ctx context.Context) Outcome {
 			continue // it is not served either
 		}
 		if err != nil {
-			return fail(render.Error(err), "")
+			return failedToAsk("read customresourcedefinition "+name, err)
 		}
 		if why := unestablished(crd); why != "" {
 			return fail("customresourcedefinition "+name+" "+why, strings.ReplaceAll(definitionsHint, "NAMES", name))
@@ -42,7 +42,7 @@ func (e *Env) resources(ctx context.Context) Outcome {
 		err, list = nil, &metav1.APIResourceList{}
 	}
 	if err != nil {
-		return fail(render.Error(err), "")
+		return fail(render.Error(err), "").unknown()
 	}
 	return judgeServed(list, names)
 }

@@ -16,14 +16,14 @@ import (
 
 func (e *Env) kubernetesChecks() []Check {
 	return []Check{
-		{"the API server answers", func(ctx context.Context) Outcome {
+		{"the API server answers", "the API server does not answer", func(ctx context.Context) Outcome {
 			a, err := e.askAPI(ctx)
 			if err != nil {
 				return fail(render.Error(err), "check the server of your kubeconfig (kubectl config view --minify), the network and the VPN; --context takes another cluster")
 			}
 			return ok(fmt.Sprintf("%s, in %s", e.Server, milliseconds(a.took)))
 		}},
-		{"the API server knows you", func(ctx context.Context) Outcome {
+		{"the API server knows you", "the API server does not know you", func(ctx context.Context) Outcome {
 			if _, err := e.askAPI(ctx); err != nil {
 				return skip("the API server does not answer")
 			}
@@ -33,7 +33,7 @@ func (e *Env) kubernetesChecks() []Check {
 			}
 			return ok(user)
 		}},
-		{"Kubernetes is " + helm.MinKubernetes + " or later", e.withAPI(func(ctx context.Context) Outcome {
+		{"Kubernetes is " + helm.MinKubernetes + " or later", "Kubernetes is older than " + helm.MinKubernetes, e.withAPI(func(ctx context.Context) Outcome {
 			a, err := e.askAPI(ctx)
 			if err != nil {
 				return skip(err.Error())
@@ -46,7 +46,7 @@ func (e *Env) kubernetesChecks() []Check {
 			}
 			return ok(a.version.GitVersion)
 		})},
-		{"ValidatingAdmissionPolicy is served", e.withAPI(func(ctx context.Context) Outcome {
+		{"ValidatingAdmissionPolicy is served", "ValidatingAdmissionPolicy is not served", e.withAPI(func(ctx context.Context) Outcome {
 			list, err := e.Kube.Discovery().ServerResourcesForGroupVersion("admissionregistration.k8s.io/v1")
 			if err != nil {
 				return fail(render.Error(err), policyHint)

@@ -48,7 +48,7 @@ func (e *Env) neighbors(ctx context.Context) Outcome {
 		return skip("you may not list configmaps in all namespaces, where others would be found")
 	}
 	if err != nil {
-		return fail(render.Error(err), "")
+		return fail(render.Error(err), "").unknown()
 	}
 	for _, n := range list {
 		if o := n.Overlap(i.Namespaces); o != nil {
@@ -66,7 +66,7 @@ func (e *Env) inTheWay(ctx context.Context) Outcome {
 		return skip("you may not list configmaps in all namespaces, where it would be found")
 	}
 	if err != nil {
-		return fail(render.Error(err), "")
+		return fail(render.Error(err), "").unknown()
 	}
 	worst := ok("")
 	for _, n := range list {

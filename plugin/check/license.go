@@ -11,7 +11,7 @@ import (
 )
 
 func (e *Env) licenseChecks() []Check {
-	return []Check{{"the license holds", e.withManager(func(ctx context.Context) Outcome {
+	return []Check{{"the license holds", "the license does not hold", e.withManager(func(ctx context.Context) Outcome {
 		i, err := e.askInstalled(ctx)
 		if err != nil {
 			return skip("you may not read what the traffic-manager says of it")
@@ -23,18 +23,17 @@ func (e *Env) licenseChecks() []Check {
 func judgeLicense(r *license.Report, now time.Time) Outcome {
 	const renew = "kubectl intercept license id is what a license is made for; kubectl intercept upgrade --set-file license.key=FILE installs one"
 	if r == nil {
-		return warn("the traffic-manager has not said anything about it yet", "it does so within seconds after it has started; kubectl intercept upgrade, if it is older than the plugin")
+		return warn("the traffic-manager has not said anything about it yet", "it does so within seconds after it has started; kubectl intercept upgrade, if it is older than the plugin").unknown()
 	}
 	switch {
 	case r.State == license.Absent && !r.Required && r.Message == "":
-		return ok("there is none, and none is needed")
+		return ok("there is none, and none is needed").saying("no license is missing")
 	case r.ExpiresSoon(now):
-		return warn(fmt.Sprintf("%s, another %s", r, license.Days(r.ValidUntil.Sub(now))), renew)
+		return warn(fmt.Sprintf("%s, another %s", r, license.Days(r.ValidUntil.Sub(now))), renew).stillSo()
 	case r.State == license.Valid:
 		return ok(r.String())
 	}
 	o := warn(cmp.Or(r.Message, r.String()), renew)
-	o.Says = "the license does not hold"
 	switch {
 	case r.State == license.Absent:
 		o.Detail, o.Says = r.Message, "there is no license"

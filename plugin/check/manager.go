@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,33 +17,33 @@ import (
 
 func (e *Env) managerChecks() []Check {
 	return []Check{
-		{"traffic-manager is installed", e.withAPI(func(ctx context.Context) Outcome {
+		{"traffic-manager is installed", "traffic-manager is not installed", e.withAPI(func(ctx context.Context) Outcome {
 			i, err := e.askInstalled(ctx)
 			return e.judgeInstalled(i, err, e.left(ctx, err))
 		})},
-		{"plugin and traffic-manager fit", e.withManager(func(ctx context.Context) Outcome {
+		{"plugin and traffic-manager fit", "plugin and traffic-manager do not fit", e.withManager(func(ctx context.Context) Outcome {
 			i, err := e.askInstalled(ctx)
 			if err != nil {
 				return skip("you may not read the version of the traffic-manager")
 			}
 			return judgeSkew(e.Version, i.Version)
 		})},
-		{fmt.Sprintf("it works in namespace %q", e.Namespace), e.withManager(func(ctx context.Context) Outcome {
+		{fmt.Sprintf("it works in namespace %q", e.Namespace), fmt.Sprintf("it does not work in namespace %q", e.Namespace), e.withManager(func(ctx context.Context) Outcome {
 			i, err := e.askInstalled(ctx)
 			if err != nil {
 				return skip("you may not read where it works")
 			}
 			return e.judgeManages(i)
 		})},
-		{"no other traffic-manager works there", e.withManager(e.neighbors)},
-		{"its replicas are ready", e.withManager(e.replicas)},
-		{"its resources are served", e.withManager(e.resources)},
-		{"its admission policies protect identities", e.withManager(e.policies)},
-		{"it answers through the API server", e.withManager(func(ctx context.Context) Outcome {
+		{"no other traffic-manager works there", "another traffic-manager works there as well", e.withManager(e.neighbors)},
+		{"its replicas are ready", "none of its replicas is ready", e.withManager(e.replicas)},
+		{"its resources are served", "not all of its resources are served", e.withManager(e.resources)},
+		{"its admission policies protect identities", "its admission policies do not protect identities", e.withManager(e.policies)},
+		{"it answers through the API server", "it does not answer through the API server", e.withManager(func(ctx context.Context) Outcome {
 			r, err := e.Reach(ctx)
 			return e.judgeReached(r, err)
 		})},
-		{"flows take the fast way", e.withManager(e.fastWay)},
+		{"flows take the fast way", "flows do not take the fast way", e.withManager(e.fastWay)},
 	}
 }
 
@@ -61,17 +59,17 @@ func (e *Env) judgeInstalled(i *target.Installation, err error, left string) Out
 		return fail(fmt.Sprintf("there is none in namespace %q", e.ManagerNamespace),
 			"kubectl intercept install puts it there; --manager-namespace looks in another namespace")
 	case apierrors.IsForbidden(err):
-		return warn(render.Error(err), "")
+		return warn(render.Error(err), "").unknown()
 	}
-	return fail(render.Error(err), "")
+	return fail(render.Error(err), "").unknown()
 }
 
 func (e *Env) judgeManages(i *target.Installation) Outcome {
 	if i.Manages(e.Namespace) {
 		return ok("")
 	}
-	return fail("it works in "+strings.Join(i.Namespaces, ", ")+" only",
-		"name one of these with -n; or kubectl intercept upgrade --set namespaces='{"+strings.Join(append(slices.Clone(i.Namespaces), e.Namespace), ",")+"}'")
+	o := i.Obstacle(e.Namespace)
+	return fail(o.Reason, o.Remedy)
 }
 
 // judgeSkew compares versions: before 1.0 the minor version breaks, after it
@@ -81,7 +79,7 @@ func judgeSkew(plugin, manager string) Outcome {
 	p, perr := utilversion.ParseSemantic(plugin)
 	m, merr := utilversion.ParseSemantic(manager)
 	if perr != nil || merr != nil {
-		return warn(detail+": that cannot be compared", "kubectl intercept upgrade makes them the same")
+		return warn(detail+": that cannot be compared", "kubectl intercept upgrade makes them the same").unknown()
 	}
 	hint := "kubectl intercept upgrade brings the traffic-manager to the plugin's version"
 	if p.LessThan(m) {
@@ -91,7 +89,7 @@ func judgeSkew(plugin, manager string) Outcome {
 	case p.Major() != m.Major() || p.Major() == 0 && p.Minor() != m.Minor():
 		return fail(detail, hint)
 	case plugin != manager:
-		return warn(detail, hint)
+		return warn(detail, hint).saying("plugin and traffic-manager are of different versions")
 	}
 	return ok(plugin)
 }
@@ -115,7 +113,7 @@ func (e *Env) replicas(ctx context.Context) Outcome {
 		return skip("you may not read deployments and pods there")
 	}
 	if err != nil {
-		return fail(render.Error(err), "")
+		return failedToAsk("list its pods", err)
 	}
 	ready, want := 0, 0
 	for _, p := range pods.Items {
@@ -141,7 +139,7 @@ func (e *Env) judgeReplicas(ready, want int) Outcome {
 	case ready == 0:
 		return fail(detail, hint)
 	case ready < want:
-		return warn(detail, hint)
+		return warn(detail, hint).saying("not all of its replicas are ready")
 	}
 	return ok(detail)
 }
@@ -154,11 +152,11 @@ func (e *Env) judgeReached(r *Reached, err error) Outcome {
 	detail := fmt.Sprintf("pod %s by %s, round trip %s", cmp.Or(r.Pod, "unknown"), r.Transport, milliseconds(r.RTT))
 	switch {
 	case r.Refusal != "":
-		return fail(r.Refusal, fmt.Sprintf("kubectl logs deployment/traffic-manager -n %s tells more", e.ManagerNamespace))
+		return fail(r.Refusal, fmt.Sprintf("kubectl logs deployment/traffic-manager -n %s tells more", e.ManagerNamespace)).saying("it answers through the API server, and takes no session")
 	case r.Closed != nil:
-		return warn(detail+"; the faster way is closed: "+render.Error(r.Closed), "see the Role \"traffic-manager-connect\", and what lies between you and the API server: it must let an HTTP Upgrade pass")
+		return warn(detail+"; the faster way is closed: "+render.Error(r.Closed), "see the Role \"traffic-manager-connect\", and what lies between you and the API server: it must let an HTTP Upgrade pass").stillSo()
 	case r.RTT > slow:
-		return warn(detail, "everything that is intercepted takes this long in addition; a VPN or proxy on the way may be the reason")
+		return warn(detail, "everything that is intercepted takes this long in addition; a VPN or proxy on the way may be the reason").saying("it answers slowly through the API server")
 	}
 	return ok(detail)
 }

@@ -25,14 +25,14 @@ type network struct {
 
 func (e *Env) networkChecks() []Check {
 	return []Check{
-		{"the cluster's networks are not this machine's", e.withAPI(func(ctx context.Context) Outcome {
+		{"the cluster's networks are not this machine's", "networks of the cluster are this machine's too", e.withAPI(func(ctx context.Context) Outcome {
 			routes, err := e.Machine.Routes()
 			if err != nil {
 				return skip("read the routes of this machine: " + err.Error())
 			}
 			return judgeOverlap(append(e.serviceNetworks(ctx), e.podNetworks(ctx)...), routes)
 		})},
-		{"connect has its root helper", func(ctx context.Context) Outcome {
+		{"connect has its root helper", "connect has no root helper", func(ctx context.Context) Outcome {
 			how, err := e.Machine.Netd(ctx)
 			if err != nil {
 				return warn(err.Error(), "intercepts, kubectl intercept connect --proxy and kubectl intercept run do without it")

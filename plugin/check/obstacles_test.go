@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/check"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/check/checktest"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 // TestObstacles: what add and connect would stumble over in a cluster where the
@@ -84,6 +85,11 @@ func TestObstacles(t *testing.T) {
 
 		"nothing can be intercepted": {func(w *checktest.World) { w.Intercept = policy }, may, check.Failed,
 			[]string{`intercepts that take all traffic are forbidden in namespace "shop"`, "--set policy.forbidGlobalIntercepts.enabled=false"}},
+		"nothing can be intercepted, by what the traffic-manager says": {func(w *checktest.World) { w.Manager["forbidGlobalIntercepts"] = "blog,shop" }, may, check.Failed,
+			[]string{`intercepts that take all traffic are forbidden in namespace "shop"`, "--set policy.forbidGlobalIntercepts.enabled=false"}},
+		"nothing can be intercepted, and settings are hidden": {func(w *checktest.World) { w.Deny("get configmaps"); w.Intercept = policy }, may, check.Failed,
+			[]string{`intercepts that take all traffic are forbidden in namespace "shop"`}},
+		"forbidden elsewhere":       {func(w *checktest.World) { w.Manager["forbidGlobalIntercepts"] = "blog" }, may, check.OK, nil},
 		"another policy forbids it": {func(w *checktest.World) { w.Intercept = checktest.Forbidden("intercepts", "not on Fridays") }, may, check.Failed, []string{"not on Fridays"}},
 		"definitions away": {func(w *checktest.World) {
 			w.Intercept = apierrors.NewNotFound(schema.GroupResource{Resource: "intercepts"}, "")
@@ -134,6 +140,26 @@ func TestObstacles(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAgreesWithAdd: where list and add have an obstacle, check has the same one.
+func TestAgreesWithAdd(t *testing.T) {
+	for key, name := range map[string]string{"namespaces": "it works in", "forbidGlobalIntercepts": "you may intercept"} {
+		w := checktest.New()
+		w.Manager[key] = map[string]string{"namespaces": "blog", "forbidGlobalIntercepts": "*"}[key]
+		i, err := target.Installed(t.Context(), w.Client, w.ManagerNamespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		obstacle := i.Obstacle(w.Namespace)
+		if obstacle == nil {
+			t.Fatalf("%s: add has no obstacle", key)
+		}
+		o := find(t, check.Run(t.Context(), check.Categories(w.Env, false), time.Minute, nil), name)
+		if o.Status != check.Failed || o.Detail != obstacle.Reason || o.Hint != obstacle.Remedy {
+			t.Errorf("%s: check says %q, %q; add says %q, %q", key, o.Detail, o.Hint, obstacle.Reason, obstacle.Remedy)
+		}
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
 // need is the right to do something with a resource, or with one object.
@@ -75,7 +74,7 @@ func (e *Env) may(all []need, hint string) func(context.Context) Outcome {
 	return e.withAPI(func(ctx context.Context) Outcome {
 		lacks, err := e.missing(ctx, all)
 		if err != nil {
-			return fail("ask for your permissions: "+render.Error(err), "")
+			return failedToAsk("ask for your permissions", err)
 		}
 		return judgeNeeds(lacks, e.hint(ctx, hint))
 	})
@@ -109,28 +108,29 @@ func (e *Env) permissionChecks() []Check {
 	ownVerbs := []string{"create", "delete", "get", "list", "watch"}
 	connect := e.connectHint()
 	return []Check{
-		{fmt.Sprintf("you may read the workloads of namespace %q", e.Namespace), e.withAPI(e.workloads)},
-		{fmt.Sprintf("you may intercept in namespace %q", e.Namespace), func(ctx context.Context) Outcome {
+		{fmt.Sprintf("you may read the workloads of namespace %q", e.Namespace), fmt.Sprintf("you may not read all workloads of namespace %q", e.Namespace), e.withAPI(e.workloads)},
+		{fmt.Sprintf("you may intercept in namespace %q", e.Namespace), fmt.Sprintf("you may not intercept in namespace %q", e.Namespace), func(ctx context.Context) Outcome {
 			o := e.may(needs(e.Namespace, v1alpha1.Group, append([]string{"update"}, ownVerbs...), "intercepts"), e.editHint())(ctx)
 			if o.Status != OK {
 				return o
 			}
-			return e.tryIntercept(ctx)
+			return e.intercepts(ctx)
 		}},
-		{"you may connect this machine", e.may(needs(e.ManagerNamespace, v1alpha1.Group, ownVerbs, "sessions"), connect)},
-		{"you may reach the traffic-manager", e.withAPI(func(ctx context.Context) Outcome {
+		{"you may connect this machine", "you may not connect this machine", e.may(needs(e.ManagerNamespace, v1alpha1.Group, ownVerbs, "sessions"), connect)},
+		{"you may reach the traffic-manager", "you may not reach the traffic-manager", e.withAPI(func(ctx context.Context) Outcome {
 			proxy, err := e.missing(ctx, []need{{"get", "", "services/proxy", "https:traffic-manager:tunnel", e.ManagerNamespace}})
 			if err != nil {
-				return fail("ask for your permissions: "+render.Error(err), "")
+				return failedToAsk("ask for your permissions", err)
 			}
 			forward, err := e.missing(ctx, append(needs(e.ManagerNamespace, "", []string{"list"}, "pods"),
 				needs(e.ManagerNamespace, "", []string{"create", "get"}, "pods/portforward")...))
 			if err != nil {
-				return fail("ask for your permissions: "+render.Error(err), "")
+				return failedToAsk("ask for your permissions", err)
 			}
 			return judgeWays(len(proxy) == 0, len(forward) == 0, connect)
 		})},
-		{fmt.Sprintf("you may reach the Services and pods of namespace %q", e.Namespace), e.withAPI(e.dials)},
+		{fmt.Sprintf("you may reach the Services and pods of namespace %q", e.Namespace),
+			fmt.Sprintf("you may not reach the Services and pods of namespace %q", e.Namespace), e.withAPI(e.dials)},
 	}
 }
 
@@ -142,7 +142,7 @@ func judgeWays(proxy, forward bool, hint string) Outcome {
 	case proxy:
 		return ok("by service proxy")
 	case forward:
-		return warn("by port-forward only, which is slower: you may not get services/proxy", hint)
+		return warn("by port-forward only, which is slower: you may not get services/proxy", hint).stillSo()
 	}
 	return fail("you may neither get services/proxy nor create pods/portforward there", hint)
 }
@@ -161,16 +161,17 @@ func (e *Env) installChecks() []Check {
 	here = append(here, needs(e.ManagerNamespace, "policy", verbs, "poddisruptionbudgets")...)
 	here = append(here, needs(e.ManagerNamespace, "rbac.authorization.k8s.io", verbs, "roles", "rolebindings")...)
 	return []Check{
-		{"you may make what belongs to the cluster", e.may(cluster, admin)},
-		{fmt.Sprintf("you may make what belongs to namespace %q", e.ManagerNamespace), e.may(here, admin)},
-		{"you may grant the traffic-manager its rights", e.withAPI(func(ctx context.Context) Outcome {
+		{"you may make what belongs to the cluster", "you may not make all that belongs to the cluster", e.may(cluster, admin)},
+		{fmt.Sprintf("you may make what belongs to namespace %q", e.ManagerNamespace),
+			fmt.Sprintf("you may not make all that belongs to namespace %q", e.ManagerNamespace), e.may(here, admin)},
+		{"you may grant the traffic-manager its rights", "you may not grant the traffic-manager whatever rights it needs", e.withAPI(func(ctx context.Context) Outcome {
 			lacks, err := e.missing(ctx, needs("", "rbac.authorization.k8s.io", []string{"escalate", "bind"}, "clusterroles"))
 			if err != nil {
-				return fail("ask for your permissions: "+render.Error(err), "")
+				return failedToAsk("ask for your permissions", err)
 			}
 			return judgeGrant(lacks, e.hint(ctx, admin))
 		})},
-		{"no other traffic-manager is in the way", e.withAPI(e.inTheWay)},
+		{"no other traffic-manager is in the way", "another traffic-manager is in the way", e.withAPI(e.inTheWay)},
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
 // nobody is a name that no user has.
@@ -51,7 +50,7 @@ func (e *Env) judgeForged(err error) Outcome {
 	case apierrors.IsNotFound(err):
 		return skip("Sessions are not served")
 	}
-	return fail("try to create a Session: "+render.Error(err), "")
+	return failedToAsk("try to create a Session", err)
 }
 
 func (e *Env) missingPolicies(ctx context.Context) ([]string, error) {

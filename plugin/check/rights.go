@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 // editHint says what gives a user the right to work in the namespace. YOU stands for
@@ -34,7 +35,7 @@ func (e *Env) workloads(ctx context.Context) Outcome {
 	kinds := append(needs(e.Namespace, "apps", verbs, "deployments", "statefulsets", "daemonsets", "replicasets"), needs(e.Namespace, "batch", verbs, "jobs")...)
 	lacks, err := e.missing(ctx, slices.Concat(kinds, needs(e.Namespace, "", verbs, "services", "pods")))
 	if err != nil {
-		return fail("ask for your permissions: "+render.Error(err), "")
+		return failedToAsk("ask for your permissions", err)
 	}
 	o := judgeNeeds(lacks, e.hint(ctx, e.editHint()))
 	readable := slices.ContainsFunc(kinds, func(kind need) bool {
@@ -47,12 +48,26 @@ func (e *Env) workloads(ctx context.Context) Outcome {
 	return o
 }
 
-// tryIntercept makes an Intercept as a dry run: what forbids it speaks then,
-// policies of the traffic-manager and of others.
-func (e *Env) tryIntercept(ctx context.Context) Outcome {
-	if _, err := e.askInstalled(ctx); err != nil {
-		return ok("") // what is wrong there is told elsewhere
+// intercepts looks for what keeps the user from intercepting in the namespace beside
+// missing rights: the obstacle that list shows and add refuses with, then what the
+// API server says to an Intercept.
+func (e *Env) intercepts(ctx context.Context) Outcome {
+	i, err := e.askInstalled(ctx)
+	switch {
+	case err != nil && !apierrors.IsForbidden(err):
+		return ok("") // the check whether it is installed says this
+	case err == nil && !i.Manages(e.Namespace):
+		return ok("") // the check where it works says this
 	}
+	if o := i.Obstacle(e.Namespace); o != nil {
+		return fail(o.Reason, o.Remedy)
+	}
+	return e.tryIntercept(ctx)
+}
+
+// tryIntercept makes an Intercept as a dry run: policies of others speak then, and
+// the traffic-manager's own to a user who may not read what it says of itself.
+func (e *Env) tryIntercept(ctx context.Context) Outcome {
 	user, _ := e.askUser(ctx) // withAPI has seen to it
 	try := &v1alpha1.Intercept{
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, GenerateName: "check-"},
@@ -64,9 +79,8 @@ func (e *Env) tryIntercept(ctx context.Context) Outcome {
 	case err == nil, apierrors.IsNotFound(err):
 		return ok("")
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "forbidGlobalIntercepts"):
-		_, what, _ := strings.Cut(err.Error(), "denied request: ")
-		return fail(what+": nothing can be intercepted there, as every intercept of this version takes all traffic",
-			"an administrator allows it: kubectl intercept upgrade --set policy.forbidGlobalIntercepts.enabled=false")
+		o := target.GlobalForbidden(e.Namespace, e.ManagerNamespace)
+		return fail(o.Reason, o.Remedy)
 	}
 	return fail("an intercept would be refused: "+render.Error(err), "")
 }
@@ -76,7 +90,7 @@ func (e *Env) tryIntercept(ctx context.Context) Outcome {
 func (e *Env) dials(ctx context.Context) Outcome {
 	lacks, err := e.missing(ctx, needs(e.Namespace, "", []string{"create"}, "pods/portforward"))
 	if err != nil {
-		return fail("ask for your permissions: "+render.Error(err), "")
+		return failedToAsk("ask for your permissions", err)
 	}
 	if len(lacks) == 0 {
 		return ok("")

@@ -16,7 +16,8 @@ const enforceLabel = "pod-security.kubernetes.io/enforce"
 
 func (e *Env) securityChecks() []Check {
 	name := fmt.Sprintf("namespace %q lets an agent with NET_ADMIN into running pods", e.Namespace)
-	return []Check{{name, e.withAPI(func(ctx context.Context) Outcome {
+	not := fmt.Sprintf("namespace %q lets no agent with NET_ADMIN into running pods", e.Namespace)
+	return []Check{{name, not, e.withAPI(func(ctx context.Context) Outcome {
 		s := e.tryAgent(ctx)
 		if !s.agent {
 			_, _, s.err = e.TryPod(ctx, e.agentPod())

@@ -37,10 +37,10 @@ type webhook struct {
 }
 
 func (e *Env) webhookChecks() []Check {
-	return []Check{{"the webhook that adds agents to new pods is reached", e.withManager(func(ctx context.Context) Outcome {
+	return []Check{{"the webhook that adds agents to new pods is reached", "the webhook that adds agents to new pods is not reached", e.withManager(func(ctx context.Context) Outcome {
 		w, err := e.askWebhook(ctx)
 		if err != nil {
-			return fail(render.Error(err), "")
+			return fail(render.Error(err), "").unknown()
 		}
 		if i, err := e.askInstalled(ctx); err == nil && !i.Manages(e.Namespace) {
 			return skip(fmt.Sprintf("the traffic-manager does not work in namespace %q", e.Namespace))

@@ -29,7 +29,7 @@ func (o *Obstacle) Error() string {
 }
 
 // Obstacle says why nothing in a namespace can be intercepted, nil if that is
-// not so. What `list` shows and `add` refuses with is this.
+// not so. What `list` shows, `check` fails with and `add` refuses with is this.
 // An Installation that could not be read has no obstacles to tell of.
 func (i *Installation) Obstacle(namespace string) *Obstacle {
 	switch {
@@ -42,12 +42,18 @@ func (i *Installation) Obstacle(namespace string) *Obstacle {
 				namespace, i.Namespace, strings.Join(append(slices.Clone(i.Namespaces), namespace), ",")),
 		}
 	case i.ForbidsGlobal(namespace):
-		return &Obstacle{
-			Reason: fmt.Sprintf("intercepts that take all traffic are forbidden in namespace %q (policy.forbidGlobalIntercepts)", namespace),
-			Remedy: fmt.Sprintf("this version has no others yet, and an administrator allows these with kubectl intercept upgrade -n %s --set policy.forbidGlobalIntercepts.enabled=false", i.Namespace),
-		}
+		return GlobalForbidden(namespace, i.Namespace)
 	}
 	return nil
+}
+
+// GlobalForbidden is the obstacle where the traffic-manager in managerNamespace
+// forbids intercepts that take all traffic of a port.
+func GlobalForbidden(namespace, managerNamespace string) *Obstacle {
+	return &Obstacle{
+		Reason: fmt.Sprintf("intercepts that take all traffic are forbidden in namespace %q (policy.forbidGlobalIntercepts)", namespace),
+		Remedy: fmt.Sprintf("this version has no others yet, and an administrator allows these with kubectl intercept upgrade -n %s --set policy.forbidGlobalIntercepts.enabled=false", managerNamespace),
+	}
 }
 
 // WorkloadObstacle says why a workload cannot be intercepted, nil if it can: its

@@ -147,7 +147,7 @@ func grant(l *lab.Lab, user string, rules ...rbacv1.PolicyRule) {
 	}))
 }
 
-// TestAgreement has list say what add says where nothing can be intercepted: beside
+// TestAgreement has list and check say what add says where nothing can be intercepted: beside
 // the traffic-manager's namespaces, where the chart forbids it, and without a
 // traffic-manager, whose definitions stay.
 func TestAgreement(t *testing.T) {
@@ -161,6 +161,9 @@ func TestAgreement(t *testing.T) {
 		alice.Refused([]string{"add", "quote", "--port", program.To("")}, "deployment/quote cannot be intercepted: "+reason)
 		if state := row(t, alice.Intercept("list").Out, "deployment/quote"); state != "not interceptable: "+reason {
 			t.Errorf("list says %q, want %q", state, reason)
+		}
+		if out := alice.Try("kubectl-intercept", "check").Out; !strings.Contains(out, ": "+reason+"\n") {
+			t.Errorf("check does not say %q:\n%s", reason, out)
 		}
 	}
 	elsewhere := l.NewNamespace(nil)

@@ -4,10 +4,17 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,6 +59,43 @@ func deny(l *lab.Lab, resource string, down bool) (name string) {
 	return name
 }
 
+// refuse has a webhook deny a resource in the test's namespace without a code, as
+// policy engines do, and returns its name.
+func refuse(l *lab.Lab, resource string) (name string) {
+	l.Helper()
+	name = "refuse." + l.Namespace + ".test"
+	ln, err := l.Nodes[0].Listen("0.0.0.0:0")
+	l.Must(err)
+	var node corev1.Node
+	l.Must(l.Client.Get(l.Context(), client.ObjectKey{Name: "node-1"}, &node))
+	ip := net.ParseIP(node.Status.Addresses[0].Address)
+	authority := l.Authority()
+	server := &http.Server{ReadHeaderTimeout: time.Minute, TLSConfig: &tls.Config{Certificates: []tls.Certificate{authority.Issue(name, ip).Certificate}},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var review admissionv1.AdmissionReview
+			if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Result: &metav1.Status{Message: "no debugging here"}}
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(review)
+		})}
+	go server.ServeTLS(ln, "", "")
+	l.Cleanup(func() { server.Close() })
+	c := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{Name: name, AdmissionReviewVersions: []string{"v1"},
+			SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone), FailurePolicy: ptr.To(admissionregistrationv1.Fail),
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": l.Namespace}},
+			Rules: []admissionregistrationv1.RuleWithOperations{{Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.OperationAll},
+				Rule: admissionregistrationv1.Rule{APIGroups: []string{"*"}, APIVersions: []string{"*"}, Resources: []string{resource}}}},
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{CABundle: authority.PEM,
+				URL: ptr.To("https://" + net.JoinHostPort(ip.String(), fmt.Sprint(ln.Addr().(*net.TCPAddr).Port)) + "/")}}}}
+	l.Must(l.Client.Create(l.Context(), c))
+	l.Cleanup(func() { l.Must(l.Client.Delete(context.Background(), c)) })
+	return name
+}
+
 // denied waits until the API server knows of a denial: a dry run is refused.
 func denied(l *lab.Lab, dryRun func(*corev1.Pod) error, who string) {
 	l.Helper()
@@ -78,13 +122,21 @@ func deniedEphemeral(l *lab.Lab, who string) {
 // TestEphemeralDenied: whoever denies ephemeral containers, and with whatever
 // code, a sidecar is next, and add names it.
 func TestEphemeralDenied(t *testing.T) {
-	for name, down := range map[string]bool{"policy with another code": false, "webhook that is down": true} {
+	const ephemeral = "pods/ephemeralcontainers"
+	for name, with := range map[string]func(*lab.Lab) string{
+		"policy with another code": func(l *lab.Lab) string { return deny(l, ephemeral, false) },
+		"webhook that is down":     func(l *lab.Lab) string { return deny(l, ephemeral, true) },
+		"webhook without a code":   func(l *lab.Lab) string { return refuse(l, ephemeral) },
+	} {
 		t.Run(name, func(t *testing.T) {
 			l := lab.New(t, clusters)
 			quote := quoted(l, "http", 1, "")
-			who := deny(l, "pods/ephemeralcontainers", down)
+			who := with(l)
 			deniedEphemeral(l, who)
 			alice := l.Laptop("alice")
+			if out := administrator(l).Try("kubectl-intercept", "check", "-n", l.Namespace).Out; !strings.Contains(out, "lets no agent with NET_ADMIN into running pods: an ephemeral agent is refused: ") || !strings.Contains(out, who) {
+				t.Error("check does not say who refuses an agent")
+			}
 			alice.Refused([]string{"add", "quote", "--inject", "ephemeral", "--port", alice.Serve("alice").To("")}, who)
 			o := alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
 			if !strings.Contains(o.Out, "sidecar (") || !strings.Contains(o.Out, who) {

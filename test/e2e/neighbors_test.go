@@ -84,7 +84,7 @@ func TestSecondManager(t *testing.T) {
 	})
 	l.Answers(quote, "alice")
 	check := admin.Try("kubectl-intercept", "check", "-n", l.Namespace)
-	if !strings.Contains(check.Out, "× no other traffic-manager works there: there is a traffic-manager already, in namespace "+other) {
+	if !strings.Contains(check.Out, "× another traffic-manager works there as well: there is a traffic-manager already, in namespace "+other) {
 		t.Error("check does not see two of them")
 	}
 	admin.Refused([]string{"uninstall", "-n", other}, "deployment traffic-manager is there: delete it where it was made")
@@ -174,7 +174,7 @@ func TestManagerNamespaceGone(t *testing.T) {
 		t.Errorf("status says %+v", s.Intercepts)
 	}
 	check := admin.Try("kubectl-intercept", "check", "-n", l.Namespace)
-	for _, want := range []string{"× traffic-manager is installed", "intercept " + second.Namespace + "/quote", "clusterrole traffic-manager-" + lab.ManagerNamespace} {
+	for _, want := range []string{"× traffic-manager is not installed", "intercept " + second.Namespace + "/quote", "clusterrole traffic-manager-" + lab.ManagerNamespace} {
 		if !strings.Contains(check.Out, want) {
 			t.Errorf("check does not say %q", want)
 		}

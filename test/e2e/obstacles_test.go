@@ -27,12 +27,12 @@ func TestCheckObstacles(t *testing.T) {
 	says(admin, "√ namespace \""+l.Namespace+"\" lets an agent")
 	down := deny(l, "pods/ephemeralcontainers", true)
 	deniedEphemeral(l, down)
-	says(admin, "‼ namespace \""+l.Namespace+"\" lets an agent", `failed calling webhook "`+down+`"`, "kubectl get validatingwebhookconfigurations")
+	says(admin, "‼ namespace \""+l.Namespace+"\" lets no agent", `failed calling webhook "`+down+`"`, "kubectl get validatingwebhookconfigurations")
 
 	// A user with the rights to read and to intercept, and no more.
 	l.Allow("carol", "view", l.Namespace)
 	carol := l.Stranger("carol")
-	says(carol, "‼ you may reach the Services and pods of namespace", "you may not create pods/portforward")
+	says(carol, "‼ you may not reach the Services and pods of namespace", "you may not create pods/portforward")
 	says(alice, "√ you may reach the Services and pods of namespace")
 
 	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true")
@@ -43,7 +43,7 @@ func TestCheckObstacles(t *testing.T) {
 		}
 		return nil
 	})
-	says(alice, "× you may intercept in namespace", "intercepts that take all traffic are forbidden in namespace \""+l.Namespace+"\"",
+	says(alice, "× you may not intercept in namespace", "intercepts that take all traffic are forbidden in namespace \""+l.Namespace+"\"",
 		"--set policy.forbidGlobalIntercepts.enabled=false")
 	o := admin.Intercept("upgrade", "--dry-run=server")
 	if !strings.Contains(o.Err, "Warning: policy.forbidGlobalIntercepts forbids every intercept of this version") {

@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
 
@@ -58,6 +61,8 @@ func TestProbes(t *testing.T) {
 		if out := alice.Intercept("status").Out; strings.Contains(out, "Probe failed") {
 			t.Errorf("%s: status says\n%s", inject, out)
 		}
+		// By the pod's address, and by a node's: those callers have a node's address, as the
+		// kubelet does.
 		for port, say := range map[string]func(net.Conn){
 			"8080": func(c net.Conn) { fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: curl/8\r\n\r\n") },
 			"8443": func(c net.Conn) {
@@ -66,20 +71,38 @@ func TestProbes(t *testing.T) {
 			"8090":  func(c net.Conn) { fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") },
 			"50051": func(c net.Conn) { fmt.Fprint(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") },
 		} {
-			before := arrived.Load()
-			c, err := l.Nodes[0].Dial(t.Context(), "tcp", net.JoinHostPort(pod.Status.PodIP, port))
-			l.Must(err)
-			go say(c)
-			l.Until(inject+": a caller of port "+port+" reaches the laptop", func() error {
-				if arrived.Load() == before {
-					return errors.New("not yet")
-				}
-				return nil
-			})
-			c.Close()
+			for _, addr := range []string{net.JoinHostPort(pod.Status.PodIP, port), nodePort(l, "probed", port, pod.Spec.NodeName)} {
+				before := arrived.Load()
+				c, err := l.Nodes[0].Dial(t.Context(), "tcp", addr)
+				l.Must(err)
+				go say(c)
+				l.Until(inject+": a caller of port "+port+" at "+addr+" reaches the laptop", func() error {
+					if arrived.Load() == before {
+						return errors.New("not yet")
+					}
+					return nil
+				})
+				c.Close()
+			}
 		}
 		alice.Intercept("leave", "probed")
 	}
+}
+
+// nodePort is where a node serves the port of a Service that leads to a port of pods.
+func nodePort(l *lab.Lab, service, target, node string) string {
+	l.Helper()
+	var s corev1.Service
+	var n corev1.Node
+	l.Must(l.Client.Get(l.Context(), client.ObjectKey{Namespace: l.Namespace, Name: service}, &s))
+	l.Must(l.Client.Get(l.Context(), client.ObjectKey{Name: node}, &n))
+	for _, p := range s.Spec.Ports {
+		if p.TargetPort.String() == target {
+			return net.JoinHostPort(n.Status.Addresses[0].Address, fmt.Sprint(p.NodePort))
+		}
+	}
+	l.Fatalf("service %s does not lead to port %s", service, target)
+	return ""
 }
 
 // TestCommandProbe: add says which probe the agent cannot tell from a caller, and

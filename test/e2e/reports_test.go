@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -89,6 +90,30 @@ func burn(l *lab.Lab) {
 	l.Cleanup(func() { stop(); <-done })
 }
 
+// whenGone is the last state of an intercept that goes by leave: what was known when
+// the traffic-manager let it go.
+func whenGone(l *lab.Lab, name string, leave func()) *v1alpha1.Intercept {
+	l.Helper()
+	w, err := l.Client.Watch(l.Context(), &v1alpha1.InterceptList{}, client.InNamespace(l.Namespace))
+	l.Must(err)
+	defer w.Stop()
+	leave()
+	limit := time.After(lab.Patience)
+	for {
+		select {
+		case e, ok := <-w.ResultChan():
+			if i, is := e.Object.(*v1alpha1.Intercept); is && e.Type == watch.Deleted && i.Name == name {
+				return i
+			}
+			if !ok {
+				l.Fatal("the watch has ended")
+			}
+		case <-limit:
+			l.Fatalf("intercept %s is there", name)
+		}
+	}
+}
+
 // TestLeaveHearsEveryAgent: an intercept goes when its agents have given back,
 // not when the time is over in which they could have; beside a busy core, on a
 // workload of three pods, whose agents are connected with one traffic-manager or
@@ -103,21 +128,19 @@ func TestLeaveHearsEveryAgent(t *testing.T) {
 	burn(l)
 	for _, replicas := range []string{"1", "2"} {
 		l.Must(l.Upgrade(t.Context(), "--wait", "--set", "replicas="+replicas))
-		var slow []string
-		const tries = 20
-		for n := range tries {
+		for n := range 20 {
 			alice.Intercept("add", "quote", "--port", port)
-			var o lab.Output
-			if n%2 == 0 {
-				o = alice.Intercept("leave", "quote")
-			} else {
-				o = alice.Try("kubectl", "delete", "intercept", "quote", "-n", l.Namespace)
-			}
-			if o.Took > 5*time.Second {
-				slow = append(slow, o.Took.Round(time.Millisecond).String())
+			i := whenGone(l, "quote", func() {
+				if n%2 == 0 {
+					alice.Intercept("leave", "quote")
+				} else {
+					alice.Kubectl("delete", "intercept", "quote")
+				}
+			})
+			for _, p := range i.Status.Pods {
+				t.Errorf("with %s traffic-managers: the intercept went while it said of pod %s: %s", replicas, p.Name, p.State)
 			}
 		}
-		t.Logf("with %s traffic-managers %d of %d times leaving waited for the time-out: %v", replicas, len(slow), tries, slow)
 		var list corev1.PodList
 		l.Must(l.Client.List(t.Context(), &list, client.InNamespace(lab.ManagerNamespace)))
 		for _, p := range list.Items {
@@ -326,16 +349,22 @@ func notReady(l *lab.Lab, app string) error {
 	return nil
 }
 
-// TestRolloutWindow replaces three pods during an intercept, and says how many
-// requests came to the application meanwhile: new pods are to be the laptop's
-// from their first request on.
+// TestRolloutWindow replaces three pods during an intercept, and counts the requests
+// that came to the application meanwhile: new pods are to be the laptop's from their
+// first request on. With ephemeral agents 1 to 3 of 100 were measured, and 35 of 100
+// when agents entered pods only after these were ready; with sidecars none.
 func TestRolloutWindow(t *testing.T) {
 	l := lab.New(t, clusters)
 	l.Apply("replicas.yaml")
 	quote := l.Serving("quote", "http")
 	alice := l.Laptop("alice")
 	port := alice.Serve("alice").To("http")
-	for _, inject := range []string{"ephemeral", "sidecar"} {
+	for _, one := range []struct {
+		inject string
+		most   int // of 100
+	}{{"ephemeral", 10}, {"sidecar", 1}} {
+		inject, most := one.inject, one.most
+		sum := map[string]int{}
 		alice.Intercept("add", "quote", "--port", port, "--inject", inject)
 		l.Until("every pod serves the intercept", func() error { return allServe(l) })
 		l.Eventually(quote, "alice")
@@ -347,9 +376,12 @@ func TestRolloutWindow(t *testing.T) {
 			answers, failures := stream.Stop()
 			t.Logf("%s: during a rollout of three pods %d of %d requests came to the application; failed: %v",
 				inject, answers[lab.Application], answers[lab.Application]+answers["alice"], failures)
-			if answers["alice"] == 0 {
-				t.Errorf("%s: no request came to the laptop", inject)
+			for who, n := range answers {
+				sum[who] += n
 			}
+		}
+		if all := sum["alice"] + sum[lab.Application]; sum["alice"] == 0 || sum[lab.Application]*100 > all*most {
+			t.Errorf("%s: %d of %d requests came to the application, want at most %d of 100", inject, sum[lab.Application], all, most)
 		}
 		alice.Intercept("leave", "quote")
 	}

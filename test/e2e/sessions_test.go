@@ -113,6 +113,34 @@ func TestContextGone(t *testing.T) {
 	}
 }
 
+// TestContextRenamed: the session of a context that has another name now is seen and
+// ended by its former one, and does not keep what the new one asks for.
+func TestContextRenamed(t *testing.T) {
+	c := able(t)
+	c.contexts()("one")
+	c.Intercept("connect")
+	c.Intercept("add", "quote", "--port", c.Serve("alice").To(""))
+	if o := c.Try("kubectl", "config", "rename-context", "one", "three"); o.Failed {
+		t.Fatal(o.Err)
+	}
+	c.says(c.Intercept("status").Out, "Session: not running\n", `context "one": network interface intercept0`, "kubectl intercept quit --context one ends it")
+	c.Answers(c.quote, "alice")
+	c.says(c.Intercept("leave", "quote").Out, "deployment.apps/quote left\n")
+	c.Answers(c.quote, lab.Application)
+	c.says(c.Intercept("disconnect", "--context", "one").Err, "disconnected\n")
+	c.Must(c.asBefore())
+	c.says(c.Intercept("quit", "--context", "one").Err, `the session of context "one" has ended`)
+	c.Intercept("connect")
+	c.Intercept("add", "quote", "--port", c.Serve("three").To(""))
+	c.Answers(c.quote, "three")
+	c.says(c.Intercept("quit").Err, `the session of context "three" has ended`)
+	c.Must(c.asBefore())
+	c.Eventually(c.quote, lab.Application)
+	if left := c.Sessions(); len(left) > 0 {
+		t.Errorf("sessions %v are left", left)
+	}
+}
+
 // TestQuitUnreachable: a session whose cluster does not answer ends by hand, and
 // so does one that hangs; the machine's network is its own again.
 func TestQuitUnreachable(t *testing.T) {

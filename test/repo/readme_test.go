@@ -101,3 +101,52 @@ func TestReadmeBuilds(t *testing.T) {
 		t.Error("no README builds a program: the pattern is wrong")
 	}
 }
+
+// The first screen has the order in which a newcomer needs things: what the cluster
+// lacks before the installation, an application to type along before what is done with
+// it, then what people know from elsewhere, and what is not there.
+func TestReadmeOrder(t *testing.T) {
+	text, at := read(t, "README.md"), 0
+	for _, next := range []string{
+		"\n## Install\n", "\n    kubectl krew install intercept ", "\n    kubectl intercept check --pre ", "\n    kubectl intercept install ", "\n    kubectl intercept check ",
+		"without krew, put the two programs", "\n    go build -o ", "/kubectl-intercept ./plugin\n",
+		"\n## Try it\n", "\n    $ kubectl create deploy ", "\n    $ kubectl expose deploy ", "\n    $ kubectl intercept list\n", "\n    deployment/hello   ready to intercept\n",
+		"\n    $ kubectl intercept add hello ", "\n    deployment.apps/hello intercepted\n", "\n    $ kubectl intercept leave hello\n",
+		"\n## Coming from Telepresence or mirrord\n", "\n| Telepresence | mirrord | here |\n",
+		"\n## What is not there yet\n", "Personal intercepts", "`--env-file`", "mirror", "macOS and Windows",
+		"\n## Every day\n",
+	} {
+		i := strings.Index(text[at:], next)
+		if i < 0 {
+			t.Fatalf("README.md has no %q after %q", next, text[max(0, at-60):at])
+		}
+		at += i + len(next)
+	}
+}
+
+// Both tools that people come from have a row for each of their main verbs, and every
+// row says what to type here.
+func TestReadmeTables(t *testing.T) {
+	_, rest, _ := strings.Cut(read(t, "README.md"), "\n## Coming from Telepresence or mirrord\n")
+	table, _, _ := strings.Cut(rest, "\n\nAn intercept")
+	here := regexp.MustCompile("`(kubectl intercept|run)\\b")
+	var theirs strings.Builder
+	rows := 0
+	for line := range strings.Lines(strings.TrimSpace(table)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if rows++; rows <= 2 {
+			continue // the head
+		}
+		if len(cells) != 3 || !here.MatchString(cells[2]) {
+			t.Errorf("row %q has no command of ours", strings.TrimSpace(line))
+			continue
+		}
+		theirs.WriteString(cells[0] + " " + cells[1])
+	}
+	for _, verb := range []string{"telepresence helm install", "telepresence list", "telepresence intercept", "telepresence leave", "telepresence connect",
+		"telepresence quit", "telepresence uninstall", "mirrord ls", "mirrord exec", "mirrord exec --steal"} {
+		if !strings.Contains(theirs.String(), "`"+verb) {
+			t.Errorf("the table has no row for %s", verb)
+		}
+	}
+}

@@ -30,9 +30,11 @@ func From(obj client.Object) (*Workload, error) {
 		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Replicas)
 	case *appsv1.StatefulSet:
 		name(appsv1.SchemeGroupVersion, "StatefulSet")
+		w.OnDelete = o.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
 		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, o.Spec.Replicas)
 	case *appsv1.DaemonSet:
 		name(appsv1.SchemeGroupVersion, "DaemonSet")
+		w.OnDelete, w.Surges = o.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType, daemonSurges(&o.Spec.UpdateStrategy)
 		return w.fromTemplate(o.UID, o.Spec.Selector, &o.Spec.Template, &o.Status.DesiredNumberScheduled)
 	case *batchv1.Job:
 		name(batchv1.SchemeGroupVersion, "Job")

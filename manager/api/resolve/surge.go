@@ -27,6 +27,32 @@ func rolloutSurges(u *unstructured.Unstructured) bool {
 	return more(&n)
 }
 
+// daemonSurges says whether a DaemonSet has its new pod on a node before the old one
+// goes. It has the old one go first where maxSurge is not set.
+func daemonSurges(s *appsv1.DaemonSetUpdateStrategy) bool {
+	return s.Type != appsv1.OnDeleteDaemonSetStrategyType && s.RollingUpdate != nil &&
+		s.RollingUpdate.MaxSurge != nil && more(s.RollingUpdate.MaxSurge)
+}
+
+// ByHand says what is waited for, and what to type, where one of the workload's pods is
+// to be replaced and only people may delete it. It is empty where the pod may be evicted.
+func (w *Workload) ByHand(pod string) string {
+	if !w.OnDelete {
+		return ""
+	}
+	return fmt.Sprintf("waiting until you delete the pods of %s, whose updateStrategy is OnDelete: kubectl delete pod %s -n %s", w, pod, w.Namespace)
+}
+
+// Interruption is what the eviction of one of its pods costs callers although the
+// workload's strategy says otherwise, as half a sentence; empty where that is
+// nothing. A DaemonSet surges only when its template changes.
+func (w *Workload) Interruption() string {
+	if w.Ref.Kind != "DaemonSet" || !w.Surges {
+		return ""
+	}
+	return "its node has none until the new one is ready, as maxSurge of " + w.String() + " counts only when its template changes"
+}
+
 // more says that a number or a share is not zero; that is the default too.
 func more(n *intstr.IntOrString) bool {
 	if n == nil {

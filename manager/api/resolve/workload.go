@@ -40,6 +40,8 @@ type Workload struct {
 	Replicas int32
 	// Surges says that it may have a pod more than it wants while one is replaced.
 	Surges bool
+	// OnDelete says that its update strategy leaves the deletion of pods to people.
+	OnDelete bool
 	// Ended says that it is a Job that has completed or failed, which makes no more pods.
 	Ended bool
 

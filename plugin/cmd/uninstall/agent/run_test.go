@@ -44,6 +44,12 @@ func pod(name, agent string) *corev1.Pod {
 	return p
 }
 
+// elsewhere is a pod in another namespace than shop.
+func elsewhere(p *corev1.Pod) *corev1.Pod {
+	p.Namespace = "blog"
+	return p
+}
+
 func TestRun(t *testing.T) {
 	deployment, replicas := resolvetest.Quote(labels)
 	intercept := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"},
@@ -53,6 +59,7 @@ func TestRun(t *testing.T) {
 		name             string
 		objects          []client.Object
 		all, stuck, step bool
+		everywhere       bool // -A
 		out, errOut, err string
 		asked            string
 	}{
@@ -66,6 +73,9 @@ func TestRun(t *testing.T) {
 		{name: "all, one intercepted", all: true, objects: []client.Object{pod("a", "sidecar"), pod("b", "sidecar"), intercept},
 			errOut: "deployment/quote in namespace shop keeps its agents: it is intercepted by alice\nno agents to remove in namespace shop\n"},
 		{name: "all", all: true, objects: []client.Object{pod("a", "ephemeral")}, out: "removed the agents from 1 pod in namespace shop\n", asked: "a"},
+		{name: "all of all namespaces", all: true, everywhere: true, objects: []client.Object{pod("a", "ephemeral"), elsewhere(pod("b", "sidecar"))},
+			out: "removed the agents from 2 pods in all namespaces\n", asked: "b a"},
+		{name: "none in all namespaces", all: true, everywhere: true, objects: []client.Object{pod("a", "")}, errOut: "no agents to remove in all namespaces\n"},
 		{name: "nobody acts", stuck: true, objects: []client.Object{pod("a", "sidecar")}, asked: "a",
 			err: "agents are still in a; the traffic-manager goes on trying: a PodDisruptionBudget may hold it up, or new pods that are not ready"},
 		{name: "nobody acts any more", stuck: true, all: true, step: true, objects: []client.Object{pod("a", "sidecar")}, asked: "a",
@@ -94,6 +104,9 @@ func TestRun(t *testing.T) {
 				Timeout: 200 * time.Millisecond, Interval: 10 * time.Millisecond, Client: c, Now: time.Now}
 			if tt.all {
 				o.Ref = nil
+			}
+			if tt.everywhere {
+				o.Namespace = ""
 			}
 			if tt.step {
 				o.Step, o.Namespace = true, ""
