@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// pause is between two tries to read something.
+	// pause is between two attempts to read something.
 	pause = 2 * time.Second
-	// refusals is how many answers that are not likely to change are taken for
-	// good: an API server that starts says things that it does not mean.
+	// refusals is after how many refusals of the API server the program ends. One that is
+	// starting refuses what it allows later.
 	refusals = 5
 )
 
-// first sees that no other traffic-manager works in the same namespaces, and reads
-// what nothing can begin without. Until the API server answers it
-// goes on asking, alive to the kubelet, which would wait longer each time before
-// it starts the program again.
+// first checks that no other traffic-manager works in the same namespaces, and reads what
+// the program needs from the beginning. It repeats a read until the API server answers,
+// and answers the kubelet's health checks meanwhile: the kubelet would wait longer each
+// time before it restarts a program that ends.
 func first(ctx context.Context, log *slog.Logger, o *options, c client.Client) (*pki.Authority, *corev1.Service, error) {
 	stop, err := alive(o.health)
 	if err != nil {
@@ -57,7 +57,8 @@ func first(ctx context.Context, log *slog.Logger, o *options, c client.Client) (
 	return authority, &service, err
 }
 
-// patiently tries until it works, waiting does not mend the error, or ctx ends.
+// patiently repeats an attempt until it succeeds, fails in a way that time does not mend,
+// or ctx ends.
 func patiently(ctx context.Context, log *slog.Logger, try func() error) error {
 	refused := 0
 	for {

@@ -51,7 +51,7 @@ func (s *shared) setupControllers(cluster *network.Watcher, sidecars *mesh.Keepe
 	}
 	return controller.Setup(s.mgr,
 		&controller.Intercepts{Client: c, Live: s.direct, Namespace: s.namespace, Replacer: replacer,
-			Agents: &controller.Agents{Client: c, Authority: s.authority, Config: s.agentConfig, Log: s.log},
+			Agents: &controller.EphemeralAgents{Client: c, Authority: s.authority, Config: s.agentConfig, Log: s.log},
 			Policy: s.injectPolicy(), HasWebhook: s.options.webhook != "", Mesh: controller.Mesh{Client: c, Keeper: sidecars},
 			Events: s.mgr.GetEventRecorder("traffic-manager"), Log: s.log},
 		&controller.Sessions{Client: c, Namespace: s.namespace, Network: cluster.Network, Changes: cluster.Changes(), Log: s.log})

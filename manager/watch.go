@@ -39,7 +39,7 @@ func watchPlans(ctx context.Context, mgr ctrl.Manager, p *plan.Planner) error {
 	return nil
 }
 
-// watchReports has agents' reports held against every Intercept that has changed.
+// watchReports has every Intercept that has changed compared with the agents' reports.
 func watchReports(ctx context.Context, mgr ctrl.Manager, s *agents.Server) error {
 	inf, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Intercept{})
 	if err != nil {

@@ -53,7 +53,8 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, d *deci
 			return 0, err
 		}
 	}
-	return a.again, a.finish(ctx, before.mode)
+	err := a.finish(ctx, before.mode)
+	return a.again, err
 }
 
 // attachOne brings an agent into one pod if it has none, and counts the pod.

@@ -47,7 +47,7 @@ type Intercepts struct {
 	// Namespace holds the Sessions.
 	Namespace string
 	// Agents brings ephemeral agents into pods, Replacer sidecars.
-	Agents   *Agents
+	Agents   *EphemeralAgents
 	Replacer *replacement.Replacer
 	// Policy says which pods may have a sidecar; HasWebhook that the API server asks
 	// this traffic-manager about new pods.

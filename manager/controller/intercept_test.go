@@ -194,7 +194,7 @@ func TestReleaseWaitsForAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := w.Get(context.Background(), key, ic); !apierrors.IsNotFound(err) {
-		t.Errorf("still there after the last agent has let go: %v", err)
+		t.Errorf("still there after the last agent redirects no more: %v", err)
 	}
 }
 

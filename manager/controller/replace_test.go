@@ -100,6 +100,17 @@ func TestReplaceDrains(t *testing.T) {
 	})
 }
 
+// TestReplaceGoesOn: a replacement goes on after a second, without an event.
+func TestReplaceGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := asked(t)
+		again, err := w.ics.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: "shop", Name: "quote-alice"}})
+		if w.Must(err); again.RequeueAfter != time.Second {
+			t.Errorf("again after %s", again.RequeueAfter)
+		}
+	})
+}
+
 // TestReplaceReadopts: what keeps the new pod from being is named, and the old
 // one is what it was.
 func TestReplaceReadopts(t *testing.T) {

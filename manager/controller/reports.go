@@ -12,7 +12,7 @@ import (
 )
 
 // liveReports are the reports of agents that can still report: their pod is there, and
-// has an agent. No replica takes back what an agent said if none saw it end.
+// has an agent. If no replica saw an agent end, its last report is still in the status.
 func liveReports(reports []v1alpha1.PodStatus, pods []corev1.Pod) []v1alpha1.PodStatus {
 	return slices.DeleteFunc(slices.Clone(reports), func(s v1alpha1.PodStatus) bool {
 		return !slices.ContainsFunc(pods, func(p corev1.Pod) bool {

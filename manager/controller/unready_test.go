@@ -207,7 +207,7 @@ func TestLostIsReplacedFirst(t *testing.T) {
 			t.Errorf("the dead pod is still there: %v", err)
 		}
 		if l := w.Pod("quote-1").Labels; l["hash"] != "a" {
-			t.Errorf("the pod that serves was let go of first: %v", l)
+			t.Errorf("the pod that serves was orphaned first: %v", l)
 		}
 		w.Made("quote-3", dead)
 		w.step()

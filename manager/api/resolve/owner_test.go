@@ -96,9 +96,9 @@ func TestPodsByOwner(t *testing.T) {
 		"Pod":                            {ref: ref("Pod", "job-1"), want: []string{"job-1"}},
 		"Service":                        {ref: ref("Service", "shop"), want: []string{"bare", "daemon-1", "job-1", "shop-1-a", "shop-worker-1-a"}},
 		"ReplicaSets are not to be read": {ref: ref("Deployment", "shop"), forbidden: true, want: []string{"shop-1-a"}},
-		"let go of":                      {ref: ref("Deployment", "shop"), more: []client.Object{orphaned(false)}, want: []string{"released", "shop-1-a"}},
-		"let go of, the other":           {ref: ref("Deployment", "shop-worker"), more: []client.Object{orphaned(false)}, want: []string{"shop-worker-1-a"}},
-		"let go of, out of its Services": {ref: ref("Deployment", "shop"), more: []client.Object{orphaned(true)}, want: []string{"shop-1-a"}},
+		"orphan":                         {ref: ref("Deployment", "shop"), more: []client.Object{orphaned(false)}, want: []string{"released", "shop-1-a"}},
+		"orphan, the other":              {ref: ref("Deployment", "shop-worker"), more: []client.Object{orphaned(false)}, want: []string{"shop-worker-1-a"}},
+		"orphan, out of its Services":    {ref: ref("Deployment", "shop"), more: []client.Object{orphaned(true)}, want: []string{"shop-1-a"}},
 		"about to be adopted":            {ref: ref("Deployment", "shop"), more: []client.Object{adopted}, want: []string{"orphan", "shop-1-a"}},
 		"about to be another's":          {ref: ref("Deployment", "shop-worker"), more: []client.Object{adopted}, want: []string{"shop-worker-1-a"}},
 	} {

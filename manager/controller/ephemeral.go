@@ -19,8 +19,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
 )
 
-// Agents brings ephemeral agents into pods.
-type Agents struct {
+// EphemeralAgents brings ephemeral agents into pods.
+type EphemeralAgents struct {
 	// Client writes to the API server.
 	Client    client.Client
 	Authority *pki.Authority
@@ -33,7 +33,7 @@ type Agents struct {
 
 // bring brings an agent into a pod if none runs there, or the one that runs has been
 // silent for too long. It returns why it cannot, or what keeps the agent that is there.
-func (a *Agents) bring(ctx context.Context, pod *corev1.Pod, silence time.Duration) *problem.Problem {
+func (a *EphemeralAgents) bring(ctx context.Context, pod *corev1.Pod, silence time.Duration) *problem.Problem {
 	s := inject.Observe(pod)
 	if s.Running && s.Next == "" && tooLong(silence, pod) {
 		return problem.New(v1alpha1.ReasonAgentsEnded, "pod %s: %d agents were brought into it, which cannot be undone, and the last one does not report; delete the pod to start afresh", pod.Name, inject.MaxAgents)
@@ -54,11 +54,11 @@ func (a *Agents) bring(ctx context.Context, pod *corev1.Pod, silence time.Durati
 	case silence < wait:
 		return problem.New(v1alpha1.ReasonAgentFailed, "pod %s: %s; the next one of %d at most is brought within %s", pod.Name, s.Problem, inject.MaxAgents, wait)
 	}
-	return a.attach(ctx, pod, s.Next)
+	return a.add(ctx, pod, s.Next)
 }
 
-// attach adds an ephemeral container to a pod.
-func (a *Agents) attach(ctx context.Context, pod *corev1.Pod, name string) *problem.Problem {
+// add adds the agent's ephemeral container to a pod.
+func (a *EphemeralAgents) add(ctx context.Context, pod *corev1.Pod, name string) *problem.Problem {
 	who := pki.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
 	token := a.Authority.Token(who, time.Now().Add(agents.TokenLife))
 	fresh := pod.DeepCopy()
@@ -83,7 +83,7 @@ func (a *Agents) attach(ctx context.Context, pod *corev1.Pod, name string) *prob
 // bringEarly brings an agent into a pod that is being started, so that it is there
 // before callers are. Once the pod is initialized only ephemeral containers are left
 // to start, so nothing of the pod waits while the agent's image is pulled.
-func (a *Agents) bringEarly(ctx context.Context, pod *corev1.Pod) {
+func (a *EphemeralAgents) bringEarly(ctx context.Context, pod *corev1.Pod) {
 	initialized := len(pod.Spec.InitContainers) == 0 || podstatus.IsTrue(pod, corev1.PodInitialized)
 	if pod.Spec.NodeName == "" || !initialized || pod.Spec.HostNetwork || inject.Entered(pod) {
 		return
