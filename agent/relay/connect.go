@@ -22,9 +22,9 @@ const (
 
 // connect returns a connection, what it leads to, and whether it comes from a
 // pool: a line if the pool has one, else any connection to the relay.
-func (o *Opener) connect(ctx context.Context, line upstream, trial bool) (tunnel.Stream, upstream, bool, error) {
-	addr := line.relay
-	for _, u := range []upstream{line, {relay: addr}} {
+func (o *Opener) connect(ctx context.Context, to upstream, trial bool) (tunnel.Stream, upstream, bool, error) {
+	addr := to.relay
+	for _, u := range []upstream{to, {relay: addr}} {
 		o.mu.Lock()
 		p := o.pools[u]
 		o.mu.Unlock()

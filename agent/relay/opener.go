@@ -84,16 +84,16 @@ func (o *Opener) Open(ctx context.Context, owner *Owner, open *tunnel.Open) (tun
 	open.Intercept, open.InterceptUID, open.Session = owner.Intercept, owner.UID, owner.Session
 	failed := ErrNoRelay
 	for _, addr := range owner.Relays {
-		line := owner.line(addr)
+		to := owner.line(addr)
 		ok, trial := o.breaker.allow(addr, time.Now())
 		if !ok {
 			continue
 		}
-		if ok, _ := o.breaker.allow(line.session(), time.Now()); !ok {
+		if ok, _ := o.breaker.allow(to.session(), time.Now()); !ok {
 			failed = ErrSilent
 			continue
 		}
-		s, err := o.ask(ctx, line, trial, open)
+		s, err := o.ask(ctx, to, trial, open)
 		if err == nil {
 			return s, nil
 		}
@@ -110,10 +110,10 @@ func (o *Opener) Open(ctx context.Context, owner *Owner, open *tunnel.Open) (tun
 }
 
 // ask opens the flow at one relay, and tells the breaker what came of it.
-func (o *Opener) ask(ctx context.Context, line upstream, trial bool, open *tunnel.Open) (tunnel.Stream, error) {
-	addr, session := line.relay, line.session()
+func (o *Opener) ask(ctx context.Context, to upstream, trial bool, open *tunnel.Open) (tunnel.Stream, error) {
+	addr, session := to.relay, to.session()
 	for {
-		s, via, warm, err := o.connect(ctx, line, trial)
+		s, via, pooled, err := o.connect(ctx, to, trial)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +135,7 @@ func (o *Opener) ask(ctx context.Context, line upstream, trial bool, open *tunne
 			return nil, &VerdictError{addr, v}
 		}
 		s.Reset()
-		if warm && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+		if pooled && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			continue // a stale connection says nothing about the relay, a fresh one does
 		}
 		if ctx.Err() == nil {

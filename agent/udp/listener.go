@@ -107,6 +107,7 @@ func (l *Listener) Report(r *rpc.RouteReport) { l.to.Report(r) }
 // Leave stops receiving and ends all flows. Datagrams under way are lost, as may
 // happen with UDP.
 func (l *Listener) Leave() {
+	l.to.Set(nil)
 	l.stop()
 	l.conn.Close()
 }

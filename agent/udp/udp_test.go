@@ -140,3 +140,23 @@ func TestQuietestFlowEnds(t *testing.T) {
 		t.Error("its end removes the flow that came in its place")
 	}
 }
+
+// TestLeave: no route outlives the listener that it was for.
+func TestLeave(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	to := forward.NewPort(t.Context(), 53, nil, nil, log)
+	l, err := Listen(t.Context(), Config{}, to, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Route(&rpc.CapturePort{Routes: []*rpc.Route{{InterceptUid: "i"}}})
+	r := to.Pick()
+	if r.Left() {
+		t.Error("it has left at once")
+	}
+	l.Leave()
+	l.Close(t.Context())
+	if !r.Left() || to.Pick() != nil {
+		t.Error("the route has not left")
+	}
+}
