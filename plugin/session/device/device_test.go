@@ -112,7 +112,7 @@ func TestOpenUpdateClose(t *testing.T) {
 	}
 }
 
-// What netd refuses gets virtual addresses, which stay when more is refused.
+// Networks that netd refuses get virtual addresses, and keep them when it refuses more.
 func TestRefusedIsPlannedAround(t *testing.T) {
 	l := newLab(t)
 	vpn := prefixes("10.244.8.0/24")
@@ -188,7 +188,7 @@ func TestVirtualSubnets(t *testing.T) {
 	}
 }
 
-// An error that is no refusal leaves all as it was.
+// An update that fails with another error changes nothing.
 func TestFailures(t *testing.T) {
 	l := newLab(t)
 	var fail error
@@ -218,7 +218,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// Updates come from several sides; the last of them is what there is.
+// Several goroutines update a Device: the last update counts.
 func TestUpdatesTakeTurns(t *testing.T) {
 	l := newLab(t)
 	d := l.must(t, want())
@@ -319,8 +319,7 @@ func (l *lab) exchange(t *testing.T, p []byte) []byte {
 
 const rst = 4
 
-// A program hears at once that the cluster is out of reach, in every way in
-// which it may be.
+// Programs are refused at once while the cluster is out of reach.
 func TestOutOfReach(t *testing.T) {
 	l := newLab(t)
 	l.names.err = outbound.ErrAway
@@ -339,7 +338,7 @@ func TestOutOfReach(t *testing.T) {
 	}
 }
 
-// The name server on the TUN says the virtual address of what clashes.
+// The name server on the TUN answers with the virtual address of what clashes.
 func TestNamesAreTranslated(t *testing.T) {
 	l := newLab(t)
 	l.netd.Judge = func(_ string, c *handover.Config) error {

@@ -2,8 +2,8 @@
 // the cluster's names from it as a pod would, and all other names from the
 // resolvers that the laptop had before.
 //
-// A query comes as a UDP datagram or on a TCP connection. Package wire reads it in
-// place. A query that cannot be read gets FORMERR, one that is not for data of the
+// A query comes as a UDP datagram or on a TCP connection. Package wire reads it
+// without unpacking it. A query that cannot be read gets FORMERR, one that is not for data of the
 // Internet class REFUSED, one of another opcode NOTIMP; answers and fragments get
 // nothing. If the answer is in the cache, it is sent with the query's ID and
 // spelling and with its TTLs counted down. That does not allocate.

@@ -15,8 +15,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
-// zone answers from records in text form: a name server that is right about
-// what it does not have.
+// zone is a name server that answers from records in text form, with the right negative
+// answers.
 type zone struct {
 	apex string // of the SOA; "" gives none
 
@@ -92,7 +92,7 @@ func (z *zone) add(t testing.TB, records ...string) {
 	}
 }
 
-// behave sets what is asked before the records are.
+// behave sets a function that answers before the records do.
 func (z *zone) behave(f func(ctx context.Context, q dns.Question) (*dns.Msg, error)) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -246,7 +246,7 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 	return w
 }
 
-// lookup waits for the other family, too, so that who was asked can be counted.
+// lookup also waits for the other address family, so that the test can count queries.
 func (w *world) lookup(t testing.TB, network, name, qtype string) *dns.Msg {
 	t.Helper()
 	m := lookup(t, network, w.addr, name, qtype)

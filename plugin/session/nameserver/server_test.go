@@ -19,7 +19,7 @@ func TestAnswers(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, c := range []struct {
 		name, qtype, want string
-		to                string // who was asked: "cluster", "laptop", "both" or nobody
+		to                string // what was asked: "cluster", "laptop", "both" or nothing
 	}{
 		{"hello.default.svc.cluster.local.", "A", "NOERROR; hello.default.svc.cluster.local. A 10.96.0.7", "cluster"},
 		{"Hello.", "A", "NOERROR; Hello. A 10.96.0.7", "cluster"},
@@ -91,7 +91,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// Both families are asked for at once, and each once.
+// The cluster is asked for both address families at once, and once for each.
 func TestFamiliesTogether(t *testing.T) {
 	w := newWorld(t, nil)
 	both := make(chan string, 2)
@@ -140,7 +140,7 @@ func TestSearchIsOneRoundTrip(t *testing.T) {
 	}
 }
 
-// What goes wrong for AAAA does not make a name with an A unusable.
+// A name with an A record stays usable, whatever the cluster answers for AAAA.
 func TestIPv4OnlyCluster(t *testing.T) {
 	for name, aaaa := range map[string]func(context.Context) (*dns.Msg, error){
 		"NXDOMAIN": func(context.Context) (*dns.Msg, error) {
@@ -183,7 +183,7 @@ func ipv4Only(t *testing.T, w *world, aaaa func(context.Context) (*dns.Msg, erro
 	}
 }
 
-// A cluster with one family is asked for that alone, unless a program asks.
+// A cluster with one address family is asked for the other one only if a program asks.
 func TestOneFamily(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Names.CIDRs = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")} })
 	for _, qtype := range []string{"A", "AAAA"} {
@@ -221,7 +221,7 @@ func TestNotConnected(t *testing.T) {
 	}
 }
 
-// A cluster that stays silent costs the whole time once, and is asked again.
+// A query waits for a silent cluster in full only once; the cluster is asked again.
 func TestSilentCluster(t *testing.T) {
 	w := newWorld(t, nil)
 	w.cluster.behave(func(ctx context.Context, q dns.Question) (*dns.Msg, error) { <-ctx.Done(); return nil, ctx.Err() })

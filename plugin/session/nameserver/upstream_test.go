@@ -94,8 +94,8 @@ func TestResolversInOrder(t *testing.T) {
 	}
 }
 
-// A failure of the laptop's resolver is none of the cluster's, if it is asked
-// for what nobody else knows.
+// When the laptop's resolver fails for a name without a dot, the cluster's denial is
+// the answer.
 func TestNamesWithoutADot(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Upstream = []netip.AddrPort{resolver(t, failing(dns.RcodeServerFailure))} })
 	for name, want := range map[string]string{"nothing.": "NXDOMAIN", "nothing.dev.": "SERVFAIL", "hello.": "NOERROR; hello. A 10.96.0.7"} {
@@ -105,7 +105,7 @@ func TestNamesWithoutADot(t *testing.T) {
 	}
 }
 
-// One that does not answer is not waited for again and again.
+// A resolver that does not answer is asked first no longer.
 func TestSilentResolverComesLater(t *testing.T) {
 	var asked atomic.Int32
 	silent := resolver(t, dns.HandlerFunc(func(dns.ResponseWriter, *dns.Msg) { asked.Add(1) }))
@@ -156,7 +156,7 @@ func TestUpstreamLoop(t *testing.T) {
 	}
 }
 
-// A forwarder that changes the spelling hides the loop: still no storm.
+// A forwarder that changes the spelling hides the loop. There is no storm all the same.
 func TestHiddenLoop(t *testing.T) {
 	s := New(Config{}, quiet())
 	addr := serve(t, s)
@@ -176,8 +176,8 @@ func TestHiddenLoop(t *testing.T) {
 	}
 }
 
-// forwarder is the name server of a cluster on the laptop: what it does not
-// know, it asks the laptop for.
+// forwarder is the name server of a cluster on the laptop. It asks the laptop for names
+// that it does not know.
 type forwarder struct {
 	*zone
 	to string

@@ -105,7 +105,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// A cluster that cannot send it all says so, and programs get what there is.
+// If the cluster sends a truncated answer, programs get that, marked as truncated by UDP.
 func TestPartOfAnAnswer(t *testing.T) {
 	w := newWorld(t, nil)
 	part := w.cluster
@@ -128,7 +128,7 @@ func (z truncating) Exchange(ctx context.Context, q *dns.Msg) (*dns.Msg, error) 
 	return m, err
 }
 
-// A netstack's sockets know no netip.
+// The sockets of a netstack are not addrPortConns.
 func TestAnyPacketConn(t *testing.T) {
 	w := newWorld(t, nil)
 	packets, l := sockets(t)

@@ -49,8 +49,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// Nobody is asked while the gate is shut, and nobody is where there is no
-// carrier: both come back at once.
+// A dial fails at once while the gate is shut, and where there is no carrier.
 func TestAway(t *testing.T) {
 	var g Gate
 	d := &Dialer{Gate: &g, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))}
@@ -63,7 +62,7 @@ func TestAway(t *testing.T) {
 	}
 }
 
-// wire is a line that nobody serves.
+// wire is a line without a far side.
 type wire struct{ net.Conn }
 
 func (w wire) CloseWrite() error { return w.Close() }
