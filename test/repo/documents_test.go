@@ -107,6 +107,9 @@ func TestWorkflowsSayWhatCISays(t *testing.T) {
 			t.Errorf("the workflow runs make %s, which does not exist", r[1])
 		}
 	}
+	if v := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod")); !strings.Contains(workflow, "image: golang:"+v[1]+"-") {
+		t.Errorf("go.mod wants Go %s, and the workflow's image has another", v[1])
+	}
 	for _, part := range append(strings.Fields(m[1]), "unit-client") {
 		if !slices.Contains(run, part) {
 			t.Errorf("the workflow does not run make %s", part)
