@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -31,6 +31,20 @@ type Config struct {
 	Factory *kube.Factory
 	// Transport is "auto", "service-proxy" or "port-forward". Empty is auto.
 	Transport string
+	// Dir is the session's directory. If it is nil, it is the one in the user's cache
+	// directory.
+	Dir *state.Dir
+	// Start starts the process. If it is nil, the process is this program, detached
+	// from the terminal.
+	Start func(who *socket.Caller, dir *state.Dir) (*Child, error)
+}
+
+// dir opens the directory of a session.
+func (c *Config) dir(id *socket.Identity) (*state.Dir, error) {
+	if c.Dir != nil {
+		return c.Dir, nil
+	}
+	return state.Open(id.Key)
 }
 
 // Ensure returns the session of the context, connected to the traffic-manager.
@@ -39,20 +53,24 @@ type Config struct {
 // hears what it is waiting for. An error is the process's own reason, in words
 // for a person; a process that is only slow to connect goes on trying.
 func Ensure(ctx context.Context, cfg Config, progress func(string)) (*Client, error) {
-	id, err := identify(cfg.Factory)
+	id, err := Identify(cfg.Factory)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := state.Open(id.Key)
+	dir, err := cfg.dir(id)
 	if err != nil {
 		return nil, err
 	}
-	who, err := newCaller(ctx, cfg.Factory, id)
+	who, err := NewCaller(ctx, cfg.Factory, id)
 	if err != nil {
 		return nil, err
 	}
-	e := &ensurer{client: newClient(dir), who: who, transport: cfg.Transport, progress: progress,
-		spawn: func() (*child, error) { return spawn(cfg, who, dir) }}
+	start := cfg.Start
+	if start == nil {
+		start = cfg.spawn
+	}
+	e := &ensurer{client: NewClient(dir), who: who, transport: cfg.Transport, progress: progress,
+		start: func() (*Child, error) { return start(who, dir) }}
 	return e.run(ctx)
 }
 
@@ -80,12 +98,12 @@ func (e *NotConnectedError) Unwrap() error { return e.err }
 
 type ensurer struct {
 	client    *Client
-	who       *caller
+	who       *socket.Caller
 	transport string
 	progress  func(string)
-	spawn     func() (*child, error)
+	start     func() (*Child, error)
 
-	child  *child
+	child  *Child
 	helper *handover.Client // keeps intercept-netd between two processes
 	held   int              // PID of the process that was asked to stay
 	asked  time.Time        // when it was
@@ -143,7 +161,7 @@ func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 	case !locked:
 		e.say("starting session")
 		e.asked = time.Time{}
-		e.child, err = e.spawn()
+		e.child, err = e.start()
 		return false, err
 	case e.silent.IsZero():
 		e.silent = time.Now()
@@ -158,7 +176,7 @@ func (e *ensurer) running(ctx context.Context, s *Status) (ready bool, err error
 	if s.LastError != "" {
 		e.last = s.LastError
 	}
-	if s.Build != build() {
+	if s.Build != socket.Build() {
 		e.say("replacing session of version " + s.Version)
 		return false, e.replace(ctx)
 	}
@@ -208,7 +226,7 @@ func (e *ensurer) hold(ctx context.Context, s *Status) (held bool, err error) {
 	e.tell(s)
 	err = e.client.hold(ctx, e.who)
 	switch {
-	case errors.Is(err, errEnding):
+	case errors.Is(err, socket.ErrEnding):
 		e.held, e.asked = 0, time.Time{}
 		return false, e.client.gone(ctx)
 	case errors.Is(err, ErrNotRunning) || ctx.Err() != nil:
@@ -230,12 +248,12 @@ func (e *ensurer) replace(ctx context.Context) error {
 			e.helper = nil // it is gone, and the network with it
 		}
 	}
-	return e.client.replace(ctx)
+	return e.client.Replace(ctx)
 }
 
 // regained says that the network is back, or why not.
 func regained(n *Network) bool {
-	return n == nil || n.Device != nil || n.Missing != "" && n.Missing != helpless(errComing)
+	return n == nil || n.Device != nil || n.Missing != "" && n.Missing != socket.Returning
 }
 
 func (e *ensurer) release() {
@@ -253,6 +271,3 @@ func (e *ensurer) say(text string) {
 		e.progress(text)
 	}
 }
-
-// build tells programs apart that must not share a process.
-func build() string { return version.Version + "+" + version.Commit() }

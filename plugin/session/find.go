@@ -15,21 +15,21 @@ const forgetTimeout = 200 * time.Millisecond
 
 // Find returns the running session of the context, or ErrNotRunning.
 func Find(ctx context.Context, cfg Config) (*Client, error) {
-	id, err := identify(cfg.Factory)
+	id, err := Identify(cfg.Factory)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := state.Open(id.Key)
+	dir, err := cfg.dir(id)
 	if err != nil {
 		return nil, err
 	}
-	c := newClient(dir)
+	c := NewClient(dir)
 	s, err := c.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if s.Rejected { // this command may have better ones
-		if who, err := newCaller(ctx, cfg.Factory, id); err == nil {
+		if who, err := NewCaller(ctx, cfg.Factory, id); err == nil {
 			_ = c.hold(ctx, who) // its status says what is
 		}
 	}
@@ -99,9 +99,9 @@ func forget(dir *state.Dir, change func(*state.State)) (was bool, err error) {
 }
 
 func dirOf(cfg Config) (*state.Dir, error) {
-	id, err := identify(cfg.Factory)
+	id, err := Identify(cfg.Factory)
 	if err != nil {
 		return nil, err
 	}
-	return state.Open(id.Key)
+	return cfg.dir(id)
 }

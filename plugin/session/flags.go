@@ -9,6 +9,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
 // flagValue is a kubectl flag that was given.
@@ -54,7 +55,7 @@ const ProxyEnv = "KUBECTL_INTERCEPT_PROXY"
 // see the cluster just as this one does, whatever becomes of the current
 // directory and the kubeconfig's current context, and the secrets among the
 // flags.
-func forward(f *kube.Factory, id *identity, env []string) (args, environ []string, secrets map[string]string, err error) {
+func forward(f *kube.Factory, id *socket.Identity, env []string) (args, environ []string, secrets map[string]string, err error) {
 	if id.Context != "" {
 		args = append(args, "--context="+id.Context)
 	}

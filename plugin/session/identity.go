@@ -10,25 +10,17 @@ import (
 	"slices"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
-// identity says which session a command line belongs to.
-type identity struct {
-	Key              string
-	Context          string
-	Server           string
-	Namespace        string // of the context
-	ManagerNamespace string
-}
-
-// identify resolves the kubeconfig. Two command lines have the same key if
-// they act as the same user through the same context. What a kubeconfig says of
-// a user or a server may change, as certificates do when they are renewed, and
-// addresses when a cluster on this machine starts again; so not the credentials
-// count but the entries' names and the file, and the flags that overrule them.
-// Whether it is still the same user of the same cluster, a process that is there
-// asks the API server; see process.verify.
-func identify(f *kube.Factory) (*identity, error) {
+// Identify reads the kubeconfig and says which session a command line belongs to. Two
+// command lines have the same key if they act as the same user through the same
+// context. The key is made of the names of the kubeconfig's entries, of their file, and
+// of the flags that overrule them. It is not made of the credentials and the server's
+// address: a certificate is renewed, and a cluster on this machine may start again at
+// another address. A process that runs asks the API server whether the user and the
+// cluster are still the same (package daemon).
+func Identify(f *kube.Factory) (*socket.Identity, error) {
 	cfg, err := f.ToRESTConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
@@ -37,7 +29,7 @@ func identify(f *kube.Factory) (*identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
-	id := &identity{Context: raw.CurrentContext, Server: cfg.Host, ManagerNamespace: f.ManagerNamespace}
+	id := &socket.Identity{Context: raw.CurrentContext, Server: cfg.Host, ManagerNamespace: f.ManagerNamespace}
 	if f.Context != nil && *f.Context != "" {
 		id.Context = *f.Context
 	}

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// lookTimeout is how long one of many sessions may take to tell its status.
-	lookTimeout = 3 * time.Second
+	// askTimeout is how long one of many sessions may take to tell its status.
+	askTimeout = 3 * time.Second
 	// quitTimeout is how long a process may take to end by itself, killTimeout how
 	// long one that was killed may still be there.
 	quitTimeout, killTimeout = 12 * time.Second, 5 * time.Second
@@ -52,7 +52,7 @@ func All(ctx context.Context) ([]Known, error) {
 	if err != nil {
 		return nil, err
 	}
-	return known(ctx, dirs), nil
+	return KnownIn(ctx, dirs), nil
 }
 
 // Of are those that a command line means: the session of its kubeconfig and
@@ -61,7 +61,7 @@ func All(ctx context.Context) ([]Known, error) {
 func Of(ctx context.Context, cfg Config) ([]Known, error) {
 	own, err := dirOf(cfg)
 	if err == nil {
-		return flagged(known(ctx, []*state.Dir{own}), cfg), nil
+		return flagged(KnownIn(ctx, []*state.Dir{own}), cfg), nil
 	}
 	all, aerr := All(ctx)
 	if aerr != nil {
@@ -84,7 +84,7 @@ func Others(ctx context.Context, cfg Config) ([]Known, error) {
 	if err == nil { // it is not asked
 		dirs = slices.DeleteFunc(dirs, func(d *state.Dir) bool { return d.Path() == own.Path() })
 	}
-	others := known(ctx, dirs)
+	others := KnownIn(ctx, dirs)
 	if err != nil {
 		others = slices.DeleteFunc(others, func(k Known) bool { return k.named(cfg) })
 	}
@@ -105,12 +105,12 @@ func (k *Known) named(cfg Config) bool {
 	return name != nil && *name != "" && *name == k.Context
 }
 
-// known are those of directories that are worth to know, all asked at once.
-func known(ctx context.Context, dirs []*state.Dir) []Known {
+// KnownIn are the sessions of directories. All are asked at the same time.
+func KnownIn(ctx context.Context, dirs []*state.Dir) []Known {
 	found, worth := make([]Known, len(dirs)), make([]bool, len(dirs))
 	var wg sync.WaitGroup
 	for n, dir := range dirs {
-		wg.Go(func() { found[n], worth[n] = look(ctx, dir) })
+		wg.Go(func() { found[n], worth[n] = ask(ctx, dir) })
 	}
 	wg.Wait()
 	var list []Known
@@ -122,16 +122,17 @@ func known(ctx context.Context, dirs []*state.Dir) []Known {
 	return list
 }
 
-// look says whether there is a session worth to know.
-func look(ctx context.Context, dir *state.Dir) (Known, bool) {
+// ask reads what a directory says of its session, and asks the process. It is false if
+// there is neither a process nor anything that would come back with one.
+func ask(ctx context.Context, dir *state.Dir) (Known, bool) {
 	s, err := dir.Load()
 	if err != nil {
 		return Known{}, false // it is another user's, or broken
 	}
 	k := Known{Context: s.Context, Server: s.Server, User: s.User, ManagerNamespace: s.ManagerNamespace, dir: dir}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if k.Status, err = newClient(dir).Status(ctx); err == nil {
+	if k.Status, err = NewClient(dir).Status(ctx); err == nil {
 		k.Context, k.Server, k.User, k.PID = k.Status.Context, k.Status.Server, k.Status.User, k.Status.PID
 		k.ManagerNamespace = k.Status.ManagerNamespace
 		k.held = true
@@ -153,7 +154,7 @@ func (k *Known) flag(cfg Config) string {
 	}
 	f := kube.NewFactory()
 	f.KubeConfig, f.Context, f.ManagerNamespace = cfg.Factory.KubeConfig, &k.Context, cfg.Factory.ManagerNamespace
-	if id, err := identify(f); err == nil && id.Key != filepath.Base(k.dir.Path()) {
+	if id, err := Identify(f); err == nil && id.Key != filepath.Base(k.dir.Path()) {
 		return everything // the name means another session here
 	}
 	return "--context " + k.Context
@@ -163,7 +164,7 @@ func (k *Known) flag(cfg Config) string {
 func (k *Known) Held() bool { return k.held }
 
 // Client speaks to the process.
-func (k *Known) Client() *Client { return newClient(k.dir) }
+func (k *Known) Client() *Client { return NewClient(k.dir) }
 
 // Served are the intercepts that the process serves.
 func (k *Known) Served() []types.NamespacedName {
