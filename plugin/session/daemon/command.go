@@ -67,8 +67,8 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 	return cmd
 }
 
-// callerOf is who starts the process: a command that says so, or whoever types
-// its name.
+// callerOf describes the command that starts the process: the command sends its own
+// description to a child; otherwise this is the command.
 func callerOf(ctx context.Context, f *kube.Factory, streams genericiooptions.IOStreams, child bool) (*socket.Caller, error) {
 	if child {
 		return socket.ReadCaller(streams.In)

@@ -17,14 +17,14 @@ import (
 
 var errOther = errors.New(string(endOther))
 
-// welcome takes what a command brings: its credentials, which may be newer, and
-// its environment. It is socket.ErrEnding if they are of somebody else.
-func (p *process) welcome(ctx context.Context, c *socket.Caller) error {
+// accept takes over the environment and the credentials of a command: they may be newer
+// than those of the process. The error is socket.ErrEnding if they are another user's.
+func (p *process) accept(ctx context.Context, c *socket.Caller) error {
 	if err := c.Adopt(); err != nil {
 		return err
 	}
 	if !p.source.Same(c.Credentials) {
-		select { // whom to compare with
+		select { // until it is known which user to compare with
 		case <-p.claimed:
 		case <-p.over:
 			return socket.ErrEnding
@@ -39,9 +39,9 @@ func (p *process) welcome(ctx context.Context, c *socket.Caller) error {
 	return err
 }
 
-// verify has new credentials be those of the user that this process is for, in
-// the cluster where its Session is: no other may see its token. Otherwise it is
-// the end.
+// verify checks that new credentials are those of the user for whom this process works, in
+// the cluster that has its Session object. Nobody else may see the session's token: if
+// they are not, the process ends.
 func (p *process) verify(ctx context.Context, cfg *rest.Config) error {
 	c, err := kube.NewClient(cfg)
 	if err != nil {
@@ -67,22 +67,6 @@ func (p *process) verify(ctx context.Context, cfg *rest.Config) error {
 		return nil
 	}
 	p.log.Warn("the session cannot go on", "error", err)
-	p.finish(endOther)
+	p.life.end(endOther)
 	return err
-}
-
-// retry has everything tried again that waits.
-func (p *process) retry() {
-	p.learnt.mu.Lock()
-	p.learnt.spare = nil // the server may be another
-	p.learnt.mu.Unlock()
-	p.pool.Retry()
-	if w := p.network.current(); w != nil {
-		w.pool.Retry()
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.lines != nil {
-		p.lines.Retry()
-	}
 }

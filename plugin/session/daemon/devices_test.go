@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -130,8 +131,16 @@ func TestDeviceIsChanged(t *testing.T) {
 // Nothing changes in the cluster, but on this machine: netd is asked again.
 func TestDeviceFollowsTheMachine(t *testing.T) {
 	_, m, client := networked(t)
-	var robbed atomic.Bool
-	m.leads = func() bool { return !robbed.Load() }
+	var moved, overwritten atomic.Bool
+	m.leads = func() bool { return !overwritten.Load() }
+	here, also := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
+	m.sources = func([]netip.Addr) []netip.Addr {
+		if moved.Load() {
+			return []netip.Addr{here, also}
+		}
+		return []netip.Addr{here}
+	}
+	m.times.access.Glance = short
 	if err := client.Replace(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -144,10 +153,10 @@ func TestDeviceFollowsTheMachine(t *testing.T) {
 	if n := len(netd.Asked()); n != 1 {
 		t.Errorf("%d requests before anything changed", n)
 	}
-	m.last.network.moved()
-	wait(t, "the judgement of another network", func() bool { return len(netd.Asked()) >= 1+settling })
+	moved.Store(true)
+	wait(t, "netd to be asked about another network", func() bool { return len(netd.Asked()) >= 3 })
 	asked := len(netd.Asked())
-	robbed.Store(true)
+	overwritten.Store(true)
 	wait(t, "resolv.conf to be taken over again", func() bool { return len(netd.Asked()) > asked })
 }
 
@@ -169,10 +178,10 @@ func TestFormerDeviceComesBack(t *testing.T) {
 	})
 }
 
-// A connect that waits makes way for disconnect, and asking again makes way for
-// connect.
-func TestTurns(t *testing.T) {
-	_, _, client := networked(t)
+// Disconnect preempts a connect that waits.
+func TestConnectIsPreempted(t *testing.T) {
+	_, m, client := networked(t)
+	client = m.restart(client, func() { m.times.access.Undo = short }) // netd never answers
 	at, stuck := socketOf(t), make(chan struct{})
 	netd := devicetest.Listen(t, at)
 	asked := make(chan struct{}, 1)
@@ -197,10 +206,13 @@ func TestTurns(t *testing.T) {
 	if s, _ := client.Status(t.Context()); s.Network != nil {
 		t.Errorf("after disconnect: %+v", s.Network)
 	}
+}
 
-	// Nobody answers where the session asks.
+// Connect preempts a session that asks again, where nobody answers.
+func TestRegainIsPreempted(t *testing.T) {
+	_, _, client := networked(t)
 	gone := socketOf(t)
-	netd = devicetest.Listen(t, gone)
+	netd := devicetest.Listen(t, gone)
 	if _, err := client.OpenDevice(t.Context(), state.Device{Socket: gone, Namespace: "shop"}); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +231,8 @@ func TestTurns(t *testing.T) {
 
 // The end of the process does not wait for who connects.
 func TestEndWhileConnecting(t *testing.T) {
-	_, _, client := networked(t)
+	_, m, client := networked(t)
+	client = m.restart(client, func() { m.times.access.Undo = short }) // netd never answers
 	at, stuck := socketOf(t), make(chan struct{})
 	netd := devicetest.Listen(t, at)
 	asked := make(chan struct{}, 1)

@@ -72,10 +72,10 @@ func TestKnownWithoutKubeconfig(t *testing.T) {
 func TestTakenNamesTheSession(t *testing.T) {
 	m := home(t, newCluster(t).factory())
 	m.mustEnsure()
-	if err := m.last.taken(t.Context(), errors.New("else")); err.Error() != "else" {
+	if err := m.last.explainTaken(t.Context(), errors.New("else")); err.Error() != "else" {
 		t.Errorf("another error becomes %v", err)
 	}
-	err := m.last.taken(context.Background(), handover.ErrTaken)
+	err := m.last.explainTaken(context.Background(), handover.ErrTaken)
 	if !errors.Is(err, handover.ErrTaken) || !strings.Contains(err.Error(), "kubectl intercept disconnect --all") {
 		t.Errorf("nobody known: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/access"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/credentials"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
@@ -38,12 +39,15 @@ type machine struct {
 	dir *state.Dir
 	// times of the processes; they stay unless a test says otherwise.
 	times times
-	// leads is what the processes see of resolv.conf; nil: it leads to the cluster.
+	// leads is what the processes see of resolv.conf; nil: it names the session.
 	leads func() bool
 	// sources are what they see of the way to the cluster; nil: there is one.
 	sources func([]netip.Addr) []netip.Addr
 	last    *process // that was started
 }
+
+// short is a time that tests do not notice.
+const short = 5 * time.Millisecond
 
 func newMachine(t *testing.T, f *kube.Factory) *machine {
 	id, err := session.Identify(f)
@@ -54,8 +58,8 @@ func newMachine(t *testing.T, f *kube.Factory) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &machine{t: t, f: f, id: id, dir: dir, times: times{idle: time.Hour, hold: time.Hour, look: 5 * time.Millisecond,
-		gone: time.Hour, renew: 5 * time.Millisecond, reopen: 5 * time.Millisecond}}
+	return &machine{t: t, f: f, id: id, dir: dir, times: times{idle: time.Hour, hold: time.Hour, check: short, gone: time.Hour,
+		access: access.Times{Renew: short, Reopen: short, Glance: time.Second, Undo: time.Minute}}}
 }
 
 // config is a command that is typed now.
@@ -88,12 +92,12 @@ func (m *machine) run(who *socket.Caller, transport string) (*session.Child, err
 		return nil, err
 	}
 	p := newProcess(m.id, m.dir, source, transport, log)
-	p.times, p.leads, m.last = m.times, m.leads, p
-	if m.sources != nil {
-		p.sources = m.sources
+	p.times, m.last = m.times, p
+	if p.machine.ResolvConfLeads = m.leads; m.leads == nil {
+		p.machine.ResolvConfLeads = func() bool { return true }
 	}
-	if p.leads == nil {
-		p.leads = func() bool { return true }
+	if m.sources != nil {
+		p.machine.Sources = m.sources
 	}
 	done, over := make(chan error, 1), make(chan struct{})
 	go func() {
@@ -121,6 +125,17 @@ func (m *machine) mustEnsure() (*session.Client, *socket.Status) {
 		m.t.Fatal(err)
 	}
 	return c, s
+}
+
+// restart changes the settings of the machine, and has a successor begin with them.
+func (m *machine) restart(former *session.Client, change func()) *session.Client {
+	m.t.Helper()
+	if err := former.Replace(context.Background()); err != nil {
+		m.t.Fatal(err)
+	}
+	change()
+	client, _ := m.mustEnsure()
+	return client
 }
 
 func TestEnsureConnectsAndQuitCleansUp(t *testing.T) {

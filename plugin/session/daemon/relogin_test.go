@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/access"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
@@ -196,10 +197,10 @@ func TestStaysWithoutNetwork(t *testing.T) {
 		if away.Load() {
 			return nil
 		}
-		return sources(to)
+		return access.Sources(to)
 	}
 	client, _ = m.mustEnsure()
-	wait(t, "the API server's address", func() bool { return len(m.last.known()) > 0 })
+	wait(t, "the API server's address", func() bool { w, err := m.last.working(); return err == nil && w.access.Offline() })
 	c.login(nil)
 	c.cut()
 	wait(t, "silence", func() bool { return time.Since(m.last.source.Heard()) > 10*m.times.gone })

@@ -9,42 +9,49 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
-// status is what the socket tells.
+// status is the answer to a command that asks for it.
 func (p *process) status() *socket.Status {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := &socket.Status{Version: version.Version, Build: socket.Build(), User: p.user, Context: p.id.Context, Server: p.source.Config().Host,
-		Namespace: p.id.Namespace, ManagerNamespace: p.id.ManagerNamespace, PID: os.Getpid(), LogFile: p.dir.Log(), Phase: p.phase}
+	object, w := p.object, p.work
+	p.mu.Unlock()
+	s := &socket.Status{Version: version.Version, Build: socket.Build(), Context: p.id.Context, Server: p.source.Config().Host,
+		Namespace: p.id.Namespace, ManagerNamespace: p.id.ManagerNamespace, PID: os.Getpid(), LogFile: p.dir.Log(), Phase: "starting session"}
 	if p.transport != carrier.Auto {
 		s.Transport, s.Forced = p.transport, true
 	}
-	if p.object != nil {
-		s.Session = p.object.Name
+	if object != nil {
+		s.Session, s.User, s.Phase = object.Name, object.Spec.User, "connecting to the traffic-manager"
 	}
-	if p.pool != nil {
-		c := p.pool.State()
-		s.Carriers, s.Connected, s.RTT = c.Carriers, c.Carriers > 0, c.RTT
-		if !s.Connected && s.Phase == "" {
-			s.Phase = "connecting to the traffic-manager again"
-		}
-		s.Relay, s.ManagerVersion = c.Relay, c.ManagerVersion
-		if c.Transport != "" {
-			s.Transport = c.Transport
-		}
-		if c.Err != nil {
-			s.LastError = render.Error(p.explain(c.Err))
-		}
+	if w != nil {
+		w.describe(s)
 	}
 	if err := p.source.Trouble(); err != nil {
 		s.LastError, s.Rejected = render.Error(err), true
 	}
-	if p.lines != nil {
-		s.Lines = p.lines.Joined()
-	}
-	s.Network = p.network.status()
-	s.Denied = p.denials.List()
-	if p.table != nil {
-		s.Intercepts = p.table.Status()
-	}
 	return s
+}
+
+// describe adds the work to a status.
+func (w *work) describe(s *socket.Status) {
+	c := w.link.pool.State()
+	s.Carriers, s.Connected, s.RTT = c.Carriers, c.Carriers > 0, c.RTT
+	switch {
+	case w.link.was() && s.Connected:
+		s.Phase = ""
+	case w.link.was():
+		s.Phase = "connecting to the traffic-manager again"
+	}
+	s.Relay, s.ManagerVersion = c.Relay, c.ManagerVersion
+	if c.Transport != "" {
+		s.Transport = c.Transport
+	}
+	if c.Err != nil {
+		s.LastError = render.Error(w.explain(c.Err))
+	}
+	if w.link.lines != nil {
+		s.Lines = w.link.lines.Joined()
+	}
+	s.Network = w.access.Status()
+	s.Denied = w.denials.List()
+	s.Intercepts = w.table.Status()
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// taken says of a TUN that this machine's DNS is not free for which session
-// has it, and what to type.
-func (p *process) taken(ctx context.Context, err error) error {
+// explainTaken adds to the error of a TUN, where another session has this machine's DNS,
+// which session that is and what to type. Other errors stay as they are.
+func (p *settings) explainTaken(ctx context.Context, err error) error {
 	if !errors.Is(err, handover.ErrTaken) {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/stack"
@@ -38,6 +39,9 @@ type Config struct {
 	// is the TUN. Nil: nothing else comes this way.
 	Direct func(ctx context.Context, network, addr string) (net.Conn, error)
 	Log    *slog.Logger
+	// Undo is how long the maker of the TUN may take to undo it; zero is the default of
+	// handover.Client.
+	Undo time.Duration
 }
 
 // Want is what shall lie behind the TUN.
@@ -111,6 +115,9 @@ func Open(ctx context.Context, cfg Config) (*Device, error) {
 	client, err := handover.Dial(ctx, cfg.Socket)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Undo > 0 {
+		client.Undo = cfg.Undo
 	}
 	d := &Device{cfg: cfg, client: client}
 	if err := d.open(ctx); err != nil {

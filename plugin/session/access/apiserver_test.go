@@ -1,4 +1,4 @@
-package daemon
+package access
 
 import (
 	"log/slog"
@@ -40,8 +40,8 @@ func TestHosts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &process{source: source}
-		if got := p.hosts(); !slices.Equal(got, c.hosts) || !slices.Equal(names(got), c.names) {
+		s := &apiServer{config: source.Config}
+		if got := s.hosts(); !slices.Equal(got, c.hosts) || !slices.Equal(names(got), c.names) {
 			t.Errorf("%s through %q, %q: %q, names %q", c.host, c.proxy, c.env, got, names(got))
 		}
 	}

@@ -1,4 +1,4 @@
-package daemon
+package access
 
 import (
 	"context"
@@ -7,13 +7,13 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
-	"sync"
+	"sync/atomic"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// clusterNetwork is the cluster's network, as the Session object tells of it.
-type clusterNetwork struct {
+// ClusterNetwork is the cluster's network, as the Session object describes it.
+type ClusterNetwork struct {
 	// Domain is the cluster's DNS domain, without dots around it.
 	Domain string
 	// DNS are the name servers of pods.
@@ -29,9 +29,9 @@ type clusterNetwork struct {
 	Mappings map[string]string
 }
 
-// readClusterNetwork understands an object's status.
-func readClusterNetwork(n *v1alpha1.SessionNetwork) (*clusterNetwork, error) {
-	c := &clusterNetwork{Domain: n.ClusterDomain, Include: n.DNS.IncludeSuffixes, Exclude: n.DNS.ExcludeSuffixes, Mappings: map[string]string{}}
+// readNetwork understands an object's status.
+func readNetwork(n *v1alpha1.SessionNetwork) (*ClusterNetwork, error) {
+	c := &ClusterNetwork{Domain: n.ClusterDomain, Include: n.DNS.IncludeSuffixes, Exclude: n.DNS.ExcludeSuffixes, Mappings: map[string]string{}}
 	for _, m := range n.DNS.Mappings {
 		c.Mappings[m.Name] = m.AliasFor
 	}
@@ -71,9 +71,9 @@ func readClusterNetwork(n *v1alpha1.SessionNetwork) (*clusterNetwork, error) {
 	return c, nil
 }
 
-// holds says whether an address is reached through the cluster, which is the
-// case of all while nothing is known.
-func (c *clusterNetwork) holds(a netip.Addr) bool {
+// Holds says whether an address is reached through the cluster. While nothing is known
+// every address is.
+func (c *ClusterNetwork) Holds(a netip.Addr) bool {
 	if c == nil || len(c.Services)+len(c.Pods) == 0 {
 		return true
 	}
@@ -83,65 +83,61 @@ func (c *clusterNetwork) holds(a netip.Addr) bool {
 	return (in(c.Services) || in(c.Pods) || in(c.AlsoProxy)) && !in(c.NeverProxy)
 }
 
-// clusterFeed holds the last clusterNetwork. The zero value has none; it is
-// safe for concurrent use.
-type clusterFeed struct {
-	mu      sync.Mutex
+// Feed holds the latest ClusterNetwork. It is safe for concurrent use, but one goroutine
+// alone calls Set.
+type Feed struct{ now atomic.Pointer[snapshot] }
+
+// snapshot is what was known at some time. Nobody changes it.
+type snapshot struct {
 	told    *v1alpha1.SessionNetwork
-	now     *clusterNetwork
-	err     error
-	changed chan struct{}
+	network *ClusterNetwork // nil before the first that is valid
+	err     error           // why told is not valid
+	changed chan struct{}   // closed when there is a later snapshot
 }
 
-// set takes what an object tells.
-func (f *clusterFeed) set(n *v1alpha1.SessionNetwork) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if n == nil || reflect.DeepEqual(n, f.told) {
+// NewFeed returns a Feed without a network.
+func NewFeed() *Feed {
+	f := &Feed{}
+	f.now.Store(&snapshot{changed: make(chan struct{})})
+	return f
+}
+
+// Set takes what a Session object says. If that is not valid, the network before stays.
+func (f *Feed) Set(n *v1alpha1.SessionNetwork) {
+	before := f.now.Load()
+	if n == nil || reflect.DeepEqual(n, before.told) {
 		return
 	}
-	f.told = n
-	if now, err := readClusterNetwork(n); err != nil {
-		f.err = err // what there was goes on
+	next := &snapshot{told: n, network: before.network, changed: make(chan struct{})}
+	if read, err := readNetwork(n); err != nil {
+		next.err = err
 	} else {
-		f.now, f.err = now, nil
+		next.network = read
 	}
-	if f.changed != nil {
-		close(f.changed)
-		f.changed = nil
-	}
+	f.now.Store(next)
+	close(before.changed)
 }
 
-// get returns the last network, which the caller must not change, nil if there
-// is none, and a channel that is closed when there is another.
-func (f *clusterFeed) get() (*clusterNetwork, <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.changed == nil {
-		f.changed = make(chan struct{})
-	}
-	return f.now, f.changed
-}
+// Last returns the latest network, which the caller must not change. It is nil if there is
+// none.
+func (f *Feed) Last() *ClusterNetwork { return f.now.Load().network }
 
-var errNoClusterNetwork = errors.New("the traffic-manager does not tell of the cluster's network: if it stays so, run kubectl intercept upgrade")
+var errNoNetwork = errors.New("the traffic-manager does not tell of the cluster's network: if it stays so, run kubectl intercept upgrade")
 
 // wait returns the network once it is known.
-func (f *clusterFeed) wait(ctx context.Context) (*clusterNetwork, error) {
+func (f *Feed) wait(ctx context.Context) (*ClusterNetwork, error) {
 	for {
-		n, changed := f.get()
-		if n != nil {
-			return n, nil
-		}
-		f.mu.Lock()
-		err := f.err
-		f.mu.Unlock()
-		if err != nil {
-			return nil, err
+		now := f.now.Load()
+		switch {
+		case now.network != nil:
+			return now.network, nil
+		case now.err != nil:
+			return nil, now.err
 		}
 		select {
-		case <-changed:
+		case <-now.changed:
 		case <-ctx.Done():
-			return nil, errors.Join(errNoClusterNetwork, ctx.Err())
+			return nil, errors.Join(errNoNetwork, ctx.Err())
 		}
 	}
 }
