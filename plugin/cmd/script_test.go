@@ -250,8 +250,8 @@ func fakeDevice(a *connect.Access) *device.Status {
 		Resolvers: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.1:53")}}
 }
 
-// Inside has no network for programs.
-func (fakeSessions) Inside(context.Context, *kube.Factory, string, *state.Device, func(string)) error {
+// OpenIsolated has no network for programs.
+func (fakeSessions) OpenIsolated(context.Context, *kube.Factory, string, *state.Device, func(string)) error {
 	return errors.New("not in scripts")
 }
 
@@ -260,8 +260,8 @@ func (fakeSessions) Resume(context.Context, *kube.Factory, string, *state.Device
 	return errors.New("not in scripts")
 }
 
-// EnsureInside has none either.
-func (fakeSessions) EnsureInside(context.Context, *kube.Factory, string, string, func(string)) (*add.Session, error) {
+// EnsureIsolated has none either.
+func (fakeSessions) EnsureIsolated(context.Context, *kube.Factory, string, string, func(string)) (*add.Session, error) {
 	return nil, errors.New("not in scripts")
 }
 

@@ -77,8 +77,8 @@ func (sessions) Helper(ctx context.Context, streams genericiooptions.IOStreams) 
 	return found.Socket, found.Close, nil
 }
 
-// Inside opens the network of a program that has one of its own.
-func (sessions) Inside(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error {
+// OpenIsolated opens the network of a program that has one of its own.
+func (sessions) OpenIsolated(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error {
 	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)
 	if err != nil {
 		return err
@@ -106,8 +106,8 @@ func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d
 	return err
 }
 
-// EnsureInside is Ensure for intercepts whose ports are a program's own.
-func (sessions) EnsureInside(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*add.Session, error) {
+// EnsureIsolated is Ensure for intercepts whose ports are a program's own.
+func (sessions) EnsureIsolated(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*add.Session, error) {
 	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)
 	if err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ func (o *Options) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer space.Close()
-	o.Device.Socket, o.Device.Alone = space.Socket(), true
+	o.Device.Socket, o.Device.Isolated = space.Socket(), true
 	if err := o.connect(ctx); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (o *Options) Run(ctx context.Context) (err error) {
 	defer p.close()
 	var made *v1alpha1.Intercept
 	if o.Intercept != nil {
-		if made, err = o.Intercept.Make(ctx, insideSessions{o.sessions, space.Socket()}); err != nil {
+		if made, err = o.Intercept.Make(ctx, isolatedSessions{o.sessions, space.Socket()}); err != nil {
 			return err
 		}
 		defer func() {
@@ -107,7 +107,7 @@ func (o *Options) connect(ctx context.Context) error {
 	defer cancel()
 	steps := render.NewProgress(o.ErrOut)
 	defer steps.Done()
-	return target.TimedOut(ctx, o.Timeout, o.sessions.Inside(ctx, o.factory, o.Transport, &o.Device, steps.Step))
+	return target.TimedOut(ctx, o.Timeout, o.sessions.OpenIsolated(ctx, o.factory, o.Transport, &o.Device, steps.Step))
 }
 
 // keep has another session serve the network when the one that did is gone.
@@ -141,14 +141,14 @@ func (o *Options) resume(ctx context.Context, made *v1alpha1.Intercept, start bo
 	return o.sessions.Resume(ctx, o.factory, o.Transport, &o.Device, name, start)
 }
 
-// insideSessions are the sessions of add for a program with a localhost of its
+// isolatedSessions are the sessions of add for a program with a localhost of its
 // own.
-type insideSessions struct {
+type isolatedSessions struct {
 	Sessions
 	socket string
 }
 
 // Ensure implements add.Sessions.
-func (s insideSessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*add.Session, error) {
-	return s.EnsureInside(ctx, f, transport, s.socket, progress)
+func (s isolatedSessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*add.Session, error) {
+	return s.EnsureIsolated(ctx, f, transport, s.socket, progress)
 }

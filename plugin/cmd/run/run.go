@@ -17,16 +17,16 @@ import (
 
 // Sessions has the background process serve the program's network.
 type Sessions interface {
-	// Inside starts the process where there is none, and has it serve a
+	// OpenIsolated starts the process where there is none, and has it serve a
 	// network that whoever listens at d.Socket makes.
-	Inside(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error
+	OpenIsolated(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error
 	// Resume has whichever process there is, of whatever version, serve the
 	// network again, and an intercept; "" is none. Unless start is true it
 	// starts none: another command may just be replacing it.
 	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, intercept string, start bool) error
-	// EnsureInside is Ensure of add, for intercepts whose ports are behind the
+	// EnsureIsolated is Ensure of add, for intercepts whose ports are behind the
 	// socket.
-	EnsureInside(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*add.Session, error)
+	EnsureIsolated(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*add.Session, error)
 }
 
 // NewCommand returns the command.

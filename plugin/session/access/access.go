@@ -116,7 +116,7 @@ func (a *Access) Status() *socket.Network {
 		if at == a.main {
 			s.Device = &ds
 		} else {
-			s.Alone = append(s.Alone, ds)
+			s.Isolated = append(s.Isolated, ds)
 		}
 	}
 	return s

@@ -93,7 +93,7 @@ func (d *attached) renew(ctx context.Context) error {
 // resolvConfOverwritten says that another program, such as a DHCP client, has written the
 // resolv.conf that named the session's name server.
 func (d *attached) resolvConfOverwritten(want *state.Device) bool {
-	return !want.Alone && d.Status().DNSMode == handover.DNSResolvConf && !d.access.cfg.Machine.ResolvConfLeads()
+	return !want.Isolated && d.Status().DNSMode == handover.DNSResolvConf && !d.access.cfg.Machine.ResolvConfLeads()
 }
 
 // lost closes a TUN whose maker is gone.
@@ -103,13 +103,13 @@ func (d *attached) lost() {
 	mine := c.devices[d.want.Socket] == d
 	if mine {
 		_ = c.closeDevice(d.want.Socket) // it says what is known: its maker is gone
-		if !d.want.Alone {
+		if !d.want.Isolated {
 			c.miss(handover.ErrGone)
 		}
 		c.closeUnused()
 	}
 	c.end()
-	if !mine || d.want.Alone {
+	if !mine || d.want.Isolated {
 		return
 	}
 	a.cfg.Log.Warn("intercept-netd is gone, and the network with it; asking for it again")

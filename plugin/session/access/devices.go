@@ -16,7 +16,7 @@ import (
 func (a *Access) OpenDevice(ctx context.Context, want state.Device) (*socket.Network, error) {
 	c := a.begin(ctx, false)
 	defer c.end()
-	if want.Alone {
+	if want.Isolated {
 		if err := c.setDevice(c.ctx, want); err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func (c *change) setDevice(ctx context.Context, want state.Device) error {
 		}
 		_ = c.closeDevice(want.Socket) // it says what is known: its maker is gone
 	}
-	if !want.Alone && c.main != "" {
+	if !want.Isolated && c.main != "" {
 		if err := c.closeDevice(c.main); err != nil {
 			c.cfg.Log.Warn("the former network is not undone", "error", err)
 		}
@@ -72,7 +72,7 @@ func (c *change) setDevice(ctx context.Context, want state.Device) error {
 		return err
 	}
 	cfg := device.Config{Socket: want.Socket, Want: *plan, Dialer: u.dialer, Names: u.resolver(want.Namespace), Log: c.cfg.Log, Undo: c.cfg.Times.Undo}
-	if want.Alone {
+	if want.Isolated {
 		cfg.Direct = (&net.Dialer{}).DialContext
 	}
 	made, err := device.Open(ctx, cfg)
@@ -82,7 +82,7 @@ func (c *change) setDevice(ctx context.Context, want state.Device) error {
 	d := &attached{Device: made, access: c.Access, upstream: u, want: want}
 	c.stateMu.Lock()
 	c.devices[want.Socket] = d
-	if !want.Alone {
+	if !want.Isolated {
 		c.main = want.Socket
 	}
 	c.stateMu.Unlock()

@@ -23,8 +23,8 @@ type Status struct {
 	Search  []string   `json:"search"`
 	// Resolvers are asked for all other names.
 	Resolvers []netip.AddrPort `json:"resolvers,omitempty"`
-	// Alone says that one program has it, and not the whole laptop.
-	Alone bool `json:"alone,omitempty"`
+	// Isolated says that one program has it, and not the whole laptop.
+	Isolated bool `json:"isolated,omitempty"`
 }
 
 // Status says what there is.
@@ -32,7 +32,7 @@ func (d *Device) Status() Status {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	s := Status{Interface: d.network.Interface, Namespace: d.want.Namespace, Routes: d.plan.Routes, Clashing: d.plan.Clashing, Never: d.want.Never,
-		DNS: d.dns, DNSMode: d.network.DNSMode, Search: d.namesFor(&d.want).Search(), Resolvers: d.network.Resolvers, Alone: d.cfg.Direct != nil}
+		DNS: d.dns, DNSMode: d.network.DNSMode, Search: d.namesFor(&d.want).Search(), Resolvers: d.network.Resolvers, Isolated: d.cfg.Direct != nil}
 	if len(s.Clashing) > 0 {
 		s.Virtual = d.virtual
 	}

@@ -53,22 +53,22 @@ func (t *Table) Keys() []types.NamespacedName {
 	return keys
 }
 
-// Track serves an Intercept from now on. Its ports are this machine's, or those
-// of a program with a network of its own: then socket is where the command that
-// started the program listens (netd/handover), and the Intercept ends with it. Former is the
-// socket before. The error is tunnel.ErrDenied if it does not exist or is not this
-// session's.
+// Track serves an Intercept from now on. Its ports are this machine's, or those of a
+// program with a network of its own: then socket is where the command that started the
+// program listens (netd/handover), and the Intercept ends with the program. Former is the
+// socket before. The error is tunnel.ErrDenied if the Intercept does not exist or is
+// another session's.
 func (t *Table) Track(ctx context.Context, key types.NamespacedName, socket string) (former string, err error) {
 	e, err := t.fetch(ctx, key)
 	if err != nil {
 		return "", err
 	}
-	in, former := e.lead(socket)
+	in, former := e.setSocket(socket)
 	if former == socket {
 		return former, nil
 	}
 	if in != nil {
-		go t.attend(key, e, in)
+		go t.endWithProgram(key, e, in)
 	}
 	t.changed()
 	return former, nil

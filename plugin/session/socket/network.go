@@ -13,9 +13,9 @@ type Network struct {
 	Proxy     string        `json:"proxy,omitempty"`
 	Namespace string        `json:"namespace,omitempty"`
 	Proxies   []state.Proxy `json:"proxies,omitempty"`
-	// Device is the laptop's TUN, Alone are those of single programs.
-	Device *device.Status  `json:"device,omitempty"`
-	Alone  []device.Status `json:"alone,omitempty"`
+	// Device is the laptop's TUN, Isolated are those of single programs.
+	Device   *device.Status  `json:"device,omitempty"`
+	Isolated []device.Status `json:"isolated,omitempty"`
 	// Missing says why Device is not there although it was asked for.
 	Missing string `json:"missing,omitempty"`
 	// Replaced says, in an answer, what there was before in its place.

@@ -25,8 +25,8 @@ type Device struct {
 	// Virtual is where what clashes appears; the zero Prefix: where there is
 	// room.
 	Virtual netip.Prefix `json:"virtual,omitzero"`
-	// Alone says that it is one program's, whose whole network it is.
-	Alone bool `json:"alone,omitempty"`
+	// Isolated says that it is one program's, whose whole network it is.
+	Isolated bool `json:"isolated,omitempty"`
 	// By names those that want it: see Wanted. Under comes back when none of them does
 	// any more.
 	By    []string `json:"by,omitempty"`

@@ -34,9 +34,9 @@ type State struct {
 	TransportTime time.Time `json:"transportTime,omitzero"`
 	// Intercepts are those that were served.
 	Intercepts []types.NamespacedName `json:"intercepts,omitempty"`
-	// Inside are the sockets (netd/handover) of those whose ports are not this
+	// Isolated are the sockets (netd/handover) of those whose ports are not this
 	// machine's but a program's own, by "namespace/name".
-	Inside map[string]string `json:"inside,omitempty"`
+	Isolated map[string]string `json:"isolated,omitempty"`
 	// Proxies and Device are the outbound access that there was.
 	Proxies []Proxy `json:"proxies,omitempty"`
 	Device  *Device `json:"device,omitempty"`
@@ -62,7 +62,7 @@ func (s *State) Renew() {
 }
 
 // Clear forgets all that a successor would bring back.
-func (s *State) Clear() { s.Intercepts, s.Inside, s.Proxies, s.Device = nil, nil, nil, nil }
+func (s *State) Clear() { s.Intercepts, s.Isolated, s.Proxies, s.Device = nil, nil, nil, nil }
 
 // Online says that a successor would give programs access to the cluster.
 func (s *State) Online() bool { return s.Device != nil || len(s.Proxies) > 0 }

@@ -14,17 +14,17 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 )
 
-// inside is the localhost of a program with a network of its own, behind the
-// socket of who started it.
-type inside struct {
+// isolated is the localhost of a program with a network of its own. The command that
+// started the program listens at the socket.
+type isolated struct {
 	socket string
 
 	mu     sync.Mutex
 	client *handover.Client
 }
 
-// connect returns the connection to who started the program.
-func (i *inside) connect(ctx context.Context) (*handover.Client, error) {
+// connect returns the connection to the command that started the program.
+func (i *isolated) connect(ctx context.Context) (*handover.Client, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.client != nil {
@@ -43,15 +43,15 @@ func (i *inside) connect(ctx context.Context) (*handover.Client, error) {
 }
 
 // close may be called while others dial.
-func (i *inside) close() {
+func (i *isolated) close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.client != nil {
-		_ = i.client.Close() // nothing was asked of it that is to be undone
+		_ = i.client.Close() // it has nothing to undo
 	}
 }
 
-func (i *inside) dial(ctx context.Context, p place) (net.Conn, error) {
+func (i *isolated) dial(ctx context.Context, p endpoint) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	c, err := i.connect(ctx)
@@ -66,15 +66,16 @@ func (i *inside) dial(ctx context.Context, p place) (net.Conn, error) {
 }
 
 const (
-	// redial is the pause before who started the program is asked for again.
+	// redial is the pause before another attempt to reach the command that started the
+	// program.
 	redial = 500 * time.Millisecond
-	// redials is how often, before the program counts as gone.
+	// redials is how many attempts fail before the program counts as gone.
 	redials = 4
 )
 
-// attend ends the Intercept when the program that it was made for is gone, as
-// one is that was killed and could not do so itself.
-func (t *Table) attend(key types.NamespacedName, e *entry, in *inside) {
+// endWithProgram deletes the Intercept when the program for which it was made is gone. A
+// program that was killed could not do so itself.
+func (t *Table) endWithProgram(key types.NamespacedName, e *entry, in *isolated) {
 	defer in.close()
 	for failures := 0; failures < redials; {
 		ctx, cancel := context.WithTimeout(t.ctx, readTimeout)
@@ -100,8 +101,8 @@ func (t *Table) attend(key types.NamespacedName, e *entry, in *inside) {
 			return
 		}
 	}
-	if e.within() != in {
-		return // somebody else serves it
+	if e.program() != in {
+		return // it is another program's now
 	}
 	i := e.object()
 	t.log.Info("the program is gone that the intercept was made for", "intercept", key.String())
@@ -112,14 +113,14 @@ func (t *Table) attend(key types.NamespacedName, e *entry, in *inside) {
 	}
 }
 
-// Inside says which Intercepts belong to programs with a network of their own:
-// the sockets by the Intercepts' "namespace/name".
-func (t *Table) Inside() map[string]string {
+// Isolated says which Intercepts belong to programs with a network of their own. It
+// returns the sockets by the Intercepts' "namespace/name".
+func (t *Table) Isolated() map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	sockets := map[string]string{}
 	for key, e := range t.entries {
-		if in := e.within(); in != nil {
+		if in := e.program(); in != nil {
 			sockets[key.String()] = in.socket
 		}
 	}

@@ -78,16 +78,16 @@ func TestInside(t *testing.T) {
 		}
 	}()
 	e := newEntry(&v1alpha1.Intercept{})
-	in, former := e.lead(insideOf(t, l.Addr().String()))
+	in, former := e.setSocket(insideOf(t, l.Addr().String()))
 	if in == nil || former != "" {
-		t.Fatal("the entry is not led inside")
+		t.Fatal("the entry has no program")
 	}
 	defer in.close()
-	if again, former := e.lead(in.socket); again != in || former != in.socket {
+	if again, former := e.setSocket(in.socket); again != in || former != in.socket {
 		t.Error("the same socket is a change")
 	}
 	// A port of this machine on which nobody listens.
-	conn, stream, err := dial(context.Background(), e.within(), place{"127.0.0.1", 1, tunnel.TCP})
+	conn, stream, err := dial(context.Background(), e.program(), endpoint{"127.0.0.1", 1, tunnel.TCP})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +96,10 @@ func TestInside(t *testing.T) {
 	if n, err := stream.Read(buf); err != nil || string(buf[:n]) != "inside" {
 		t.Errorf("read %q, %v", buf[:n], err)
 	}
-	if _, former := e.lead(""); former != in.socket || e.within() != nil {
+	if _, former := e.setSocket(""); former != in.socket || e.program() != nil {
 		t.Error("the entry is not led back to this machine")
 	}
-	if _, _, err := dial(context.Background(), e.within(), place{"127.0.0.1", 1, tunnel.TCP}); err == nil {
+	if _, _, err := dial(context.Background(), e.program(), endpoint{"127.0.0.1", 1, tunnel.TCP}); err == nil {
 		t.Error("a port on which nobody listens answers")
 	}
 }
