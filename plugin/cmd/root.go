@@ -26,6 +26,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/uninstall"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/upgrade"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/version"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/daemon"
@@ -33,7 +34,7 @@ import (
 
 // Sessions is what the verbs need of the background process.
 type Sessions interface {
-	add.Sessions
+	intercept.Sessions
 	status.Sessions
 	connect.Sessions
 	disconnect.Sessions

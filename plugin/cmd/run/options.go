@@ -9,9 +9,8 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/inside"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
@@ -33,7 +32,7 @@ type Options struct {
 	// Command is the program.
 	Command []string
 	// Intercept is what comes to its ports; nil: nothing.
-	Intercept *add.Options
+	Intercept *intercept.Options
 	Publish   []Published
 	// Device is the program's network, but for its socket.
 	Device    state.Device
@@ -64,7 +63,7 @@ func (o *Options) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer p.close()
-	var made *v1alpha1.Intercept
+	var made *intercept.Made
 	if o.Intercept != nil {
 		if made, err = o.Intercept.Make(ctx, isolatedSessions{o.sessions, space.Socket()}); err != nil {
 			return err
@@ -72,13 +71,13 @@ func (o *Options) Run(ctx context.Context) (err error) {
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 			defer cancel()
-			if lerr := o.Intercept.Leave(ctx, made); lerr != nil && err == nil {
+			if lerr := made.Leave(ctx); lerr != nil && err == nil {
 				err = lerr
 			} else if lerr != nil {
 				fmt.Fprintf(o.ErrOut, "warning: %s\n", render.Error(lerr))
 			}
 		}()
-		if err := render.Intercept(o.ErrOut, made); err != nil {
+		if err := render.Intercept(o.ErrOut, made.Intercept); err != nil {
 			return err
 		}
 	}
@@ -112,7 +111,7 @@ func (o *Options) connect(ctx context.Context) error {
 
 // keep has another session serve the network when the one that did is gone.
 // The terminal is the program's: nothing is said.
-func (o *Options) keep(ctx context.Context, space *inside.Space, made *v1alpha1.Intercept) {
+func (o *Options) keep(ctx context.Context, space *inside.Space, made *intercept.Made) {
 	for {
 		select {
 		case <-space.Lost():
@@ -131,7 +130,7 @@ func (o *Options) keep(ctx context.Context, space *inside.Space, made *v1alpha1.
 	}
 }
 
-func (o *Options) resume(ctx context.Context, made *v1alpha1.Intercept, start bool) error {
+func (o *Options) resume(ctx context.Context, made *intercept.Made, start bool) error {
 	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	name := ""
@@ -141,14 +140,14 @@ func (o *Options) resume(ctx context.Context, made *v1alpha1.Intercept, start bo
 	return o.sessions.Resume(ctx, o.factory, o.Transport, &o.Device, name, start)
 }
 
-// isolatedSessions are the sessions of add for a program with a localhost of its
+// isolatedSessions are the sessions of an intercept for a program with a localhost of its
 // own.
 type isolatedSessions struct {
 	Sessions
 	socket string
 }
 
-// Ensure implements add.Sessions.
-func (s isolatedSessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*add.Session, error) {
+// Ensure implements intercept.Sessions.
+func (s isolatedSessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*intercept.Session, error) {
 	return s.EnsureIsolated(ctx, f, transport, s.socket, progress)
 }

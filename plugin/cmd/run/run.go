@@ -9,8 +9,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
 
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/inside"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
@@ -21,17 +21,17 @@ type Sessions interface {
 	// network that whoever listens at d.Socket makes.
 	OpenIsolated(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error
 	// Resume has whichever process there is, of whatever version, serve the
-	// network again, and an intercept; "" is none. Unless start is true it
+	// network again, and the intercept "NAMESPACE/NAME"; "" is none. Unless start is true it
 	// starts none: another command may just be replacing it.
-	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, intercept string, start bool) error
+	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key string, start bool) error
 	// EnsureIsolated is Ensure of add, for intercepts whose ports are behind the
 	// socket.
-	EnsureIsolated(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*add.Session, error)
+	EnsureIsolated(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*intercept.Session, error)
 }
 
 // NewCommand returns the command.
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
-	flags := &Flags{Intercept: add.DefaultFlags()}
+	flags := &Flags{Intercept: intercept.DefaultFlags()}
 	cmd := &cobra.Command{
 		Use:                   "run [TYPE/NAME | NAME] [--port LOCAL[:SVCPORT[/PROTO]]] [--publish [LOCAL:]PORT] -- COMMAND...",
 		DisableFlagsInUseLine: true,

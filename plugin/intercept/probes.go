@@ -1,4 +1,4 @@
-package add
+package intercept
 
 import (
 	"fmt"
@@ -15,9 +15,9 @@ import (
 // warnOfProbes tells about probes that the agent does not know as such. The
 // kubelet's own calls stay with the application; what a command in the pod calls,
 // or what comes by way of another host, looks like any caller.
-func (o *Options) warnOfProbes() {
-	for _, text := range uncertain(&o.workload.Spec, o.resolved) {
-		render.Warn(o.ErrOut, text)
+func (m *maker) warnOfProbes() {
+	for _, text := range uncertain(&m.workload.Spec, m.resolved) {
+		render.Warn(m.ErrOut, text)
 	}
 }
 

@@ -1,4 +1,4 @@
-package add
+package intercept
 
 import (
 	"strings"
@@ -17,7 +17,7 @@ func intercept(name, user, kind, workload string) v1alpha1.Intercept {
 	return i
 }
 
-func TestPlace(t *testing.T) {
+func TestNameFor(t *testing.T) {
 	quote := v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "quote"}
 	mine := intercept("quote", "alice", "Deployment", "quote")
 	others := intercept("quote", "bob", "Deployment", "quote")
@@ -42,7 +42,7 @@ func TestPlace(t *testing.T) {
 		"chosen, another workload": {[]v1alpha1.Intercept{intercept("x", "alice", "StatefulSet", "quote")}, "x", "", false, `you already have an intercept named "x", of statefulset/quote: choose another name with --name, or run kubectl intercept leave x -n default`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, existing, err := place(test.all, "alice", test.explicit, quote)
+			got, existing, err := nameFor(test.all, "alice", test.explicit, quote)
 			if test.err != "" {
 				if err == nil || err.Error() != test.err {
 					t.Fatalf("error %v, want %s", err, test.err)

@@ -1,4 +1,4 @@
-package add
+package intercept
 
 import (
 	"crypto/sha256"
@@ -11,11 +11,11 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// place decides what the intercept is called and whether it exists already.
-// It is named like its workload, with the user's name appended when somebody
-// else has that name; explicit, from --name, is taken as it is. all are the
-// intercepts of the namespace.
-func place(all []v1alpha1.Intercept, user, explicit string, w v1alpha1.WorkloadReference) (string, *v1alpha1.Intercept, error) {
+// nameFor decides what the intercept is called and whether it exists already. It is named
+// like its workload, with the user's name appended when another user has that name.
+// Explicit is the name from --name, which is taken as it is. All are the intercepts of
+// the namespace.
+func nameFor(all []v1alpha1.Intercept, user, explicit string, w v1alpha1.WorkloadReference) (string, *v1alpha1.Intercept, error) {
 	find := func(name string) *v1alpha1.Intercept {
 		if i := slices.IndexFunc(all, func(i v1alpha1.Intercept) bool { return i.Name == name }); i >= 0 {
 			return &all[i]

@@ -1,4 +1,4 @@
-package add
+package intercept
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-func TestJudge(t *testing.T) {
+func TestStateOf(t *testing.T) {
 	type conditions = []metav1.Condition
 	no := func(kind, reason string) metav1.Condition {
 		return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: "because " + reason}
@@ -43,7 +43,7 @@ func TestJudge(t *testing.T) {
 	} {
 		i := &v1alpha1.Intercept{}
 		i.Generation, i.Status.ObservedGeneration, i.Status.Conditions = 2, 2, test.conditions
-		step, done, err := judge(i, 3)
+		step, done, err := stateOf(i, 3)
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -52,7 +52,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: %q, %v, %q", name, step, done, got)
 		}
 		i.Status.ObservedGeneration = 1
-		if step, done, err := judge(i, 3); step != "" || done || err != nil {
+		if step, done, err := stateOf(i, 3); step != "" || done || err != nil {
 			t.Errorf("%s, of a former generation: %q, %v, %v", name, step, done, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package add
+package intercept
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 
 // sayTaken tells whoever takes an intercept over from another session of theirs
 // which one that is: it gets nothing any more, and they may sit at both.
-func (o *Options) sayTaken(ctx context.Context, before *v1alpha1.Intercept, s *Session) {
+func (m *maker) sayTaken(ctx context.Context, before *v1alpha1.Intercept, s *Session) {
 	if before == nil || before.Spec.Session == s.Name {
 		return
 	}
 	var former v1alpha1.Session
-	if err := o.client.Get(ctx, client.ObjectKey{Namespace: o.factory.ManagerNamespace, Name: before.Spec.Session}, &former); err != nil {
+	if err := m.client.Get(ctx, client.ObjectKey{Namespace: m.Factory.ManagerNamespace, Name: before.Spec.Session}, &former); err != nil {
 		return // it is gone, and took nothing
 	}
-	o.progress.Done()
-	render.Warn(o.ErrOut, fmt.Sprintf(
+	m.progress.Done()
+	render.Warn(m.ErrOut, fmt.Sprintf(
 		"intercept %s of yours went to host %s (session %s) until now; it comes here instead", before.Name, former.Spec.Host, former.Name))
 }
