@@ -13,10 +13,10 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// apply creates the intercept, or updates the one of the same owner and
-// workload, whose former state it then returns too.
+// apply creates the intercept, or updates the user's intercept of the same workload, and
+// then returns the former state as before.
 func (m *maker) apply(ctx context.Context, s *Session) (now, before *v1alpha1.Intercept, err error) {
-	const attempts = 4 // somebody else may take the name or change the object
+	const attempts = 4 // another command may take the name or change the object
 	for range attempts {
 		now, before, err = m.applyOnce(ctx, s)
 		if !apierrors.IsAlreadyExists(err) && !apierrors.IsConflict(err) {
@@ -54,7 +54,7 @@ func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha
 	if err := clash(visible, now); err != nil {
 		return nil, nil, err
 	}
-	// Whoever interrupts the write itself would not know what to undo.
+	// A write that is interrupted leaves it unknown what there is to undo.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoDeadline)
 	defer cancel()
 	switch {

@@ -18,10 +18,10 @@ const undoDeadline = 10 * time.Second
 
 var errGone = errors.New("somebody deleted the intercept while it was being set up")
 
-// await follows the intercept until traffic arrives here, while bounded is not
-// over. What cannot succeed
-// is undone: an intercept that this command made is deleted, one that it
-// changed gets its former spec back. One that only takes too long stays.
+// await follows the intercept until traffic arrives here, or bounded ends. It undoes what
+// cannot succeed: it deletes an intercept that this command made, and gives an intercept
+// that this command changed its former spec back. An intercept that only takes too long
+// stays.
 func (m *maker) await(ctx, bounded context.Context, i, before *v1alpha1.Intercept) (*v1alpha1.Intercept, error) {
 	pods := 0
 	if list, err := m.workload.Pods(ctx, m.client); err == nil {
@@ -59,9 +59,9 @@ func (m *maker) await(ctx, bounded context.Context, i, before *v1alpha1.Intercep
 	return nil, err
 }
 
-// gist is a step without its details: with "pod quote-1: the image cannot be pulled"
-// it has been said what keeps things, however often something is tried again and
-// fails in other words.
+// gist is a step without its details. After "pod quote-1: the image cannot be pulled" the
+// user knows the obstacle, and need not read it again when the next attempt fails in other
+// words.
 func gist(step string) string {
 	parts := strings.SplitN(step, ": ", 3)
 	return strings.Join(parts[:min(2, len(parts))], ": ")
@@ -82,7 +82,7 @@ func gone(ctx context.Context, c client.WithWatch, i *v1alpha1.Intercept, timeou
 	return err
 }
 
-// undo takes back what apply did and returns why.
+// undo takes back what apply did. The error is why, and what is left to do.
 func (m *maker) undo(ctx context.Context, now, before *v1alpha1.Intercept, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoDeadline)
 	defer cancel()

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -17,22 +15,11 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
-// warnUnserved tells about pods that callers do not come to, although they are
-// intercepted.
-func (m *maker) warnUnserved(i *v1alpha1.Intercept) {
-	c := meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionPodsReady)
-	if c == nil || c.Status != metav1.ConditionFalse {
-		return
-	}
-	m.progress.Done()
-	render.Warn(m.ErrOut, c.Message)
-}
-
 // maxEvents is how many events of the pods a time-out shows.
 const maxEvents = 5
 
-// explain shows conditions, pods and the last events of the pods: what to
-// look at when it takes too long.
+// explain prints conditions, pods and the pods' last events: where to look when an
+// intercept takes too long.
 func (m *maker) explain(ctx context.Context, i *v1alpha1.Intercept) {
 	if len(i.Status.Conditions) == 0 || i.Status.ObservedGeneration != i.Generation {
 		fmt.Fprintf(m.ErrOut, "the traffic-manager has not seen the intercept yet: is it running in namespace %q?\n", m.Factory.ManagerNamespace)
@@ -50,7 +37,8 @@ func (m *maker) explain(ctx context.Context, i *v1alpha1.Intercept) {
 	_ = render.Table(m.ErrOut, nil, rows) // the error that follows matters
 }
 
-// events are the last of the workload's pods; none if they cannot be read.
+// events are the last events of the workload's pods. There are none if the user may not
+// read them.
 func (m *maker) events(ctx context.Context) []corev1.Event {
 	pods, err := m.workload.Pods(ctx, m.client)
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 type Session struct {
 	// User owns it, Name is its Session object's.
 	User, Name string
-	// Track has the background process stay alive for an intercept. Back has the
-	// intercept's ports lead where they led before.
+	// Track has the background process serve an intercept, and stay alive for it. Back
+	// undoes that: the intercept's ports are again those of the program before.
 	Track func(ctx context.Context, namespace, name string) (back func(context.Context) error, err error)
 }
 
@@ -64,7 +64,7 @@ type Options struct {
 // Made is an intercept that Make made.
 type Made struct {
 	*v1alpha1.Intercept
-	// Resolved are the ports that its own stand for.
+	// Resolved are the containers' ports for which the intercept's ports stand.
 	Resolved []v1alpha1.ResolvedPort
 
 	client   client.WithWatch
@@ -79,7 +79,7 @@ type maker struct {
 	progress *render.Progress
 	workload *resolve.Workload
 	resolved []v1alpha1.ResolvedPort
-	// back has the ports lead where they led before. It is nil if nothing has changed that.
+	// back is that of Session.Track; nil before the intercept is tracked.
 	back func(context.Context) error
 }
 
@@ -102,7 +102,7 @@ func (o *Options) Make(ctx context.Context, sessions Sessions) (*Made, error) {
 	return &Made{Intercept: i, Resolved: m.resolved, client: m.client, workload: m.workload}, nil
 }
 
-// request creates or changes the intercept, which then may become active.
+// request creates or changes the intercept, and has the session serve it.
 func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1alpha1.Intercept, err error) {
 	if m.client, err = m.Factory.Client(); err != nil {
 		return nil, nil, err
@@ -135,7 +135,7 @@ func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1al
 			}
 			return nil, nil, m.undo(ctx, i, before, err)
 		}
-		m.sayTaken(ctx, before, s)
+		m.warnOfTakeover(ctx, before, s)
 	}
 	return i, before, nil
 }
@@ -159,9 +159,9 @@ func (m *Made) Leave(ctx context.Context) error {
 	return gone(ctx, m.client, i, undoDeadline)
 }
 
-// checkManager refuses at once what the traffic-manager would refuse. It is a
-// courtesy: a user without the right to read what the traffic-manager says of itself
-// goes on, unless the cluster does not know what an intercept is.
+// checkManager refuses at once what the traffic-manager would refuse later. A user who may
+// not read what the traffic-manager says about itself goes on, unless the cluster does not
+// know what an intercept is.
 func (m *maker) checkManager(ctx context.Context) error {
 	i, err := target.InstalledIfReadable(ctx, m.client, m.Factory.ManagerNamespace)
 	if err != nil {

@@ -46,8 +46,8 @@ func nameFor(all []v1alpha1.Intercept, user, explicit string, w v1alpha1.Workloa
 	return "", nil, fmt.Errorf("the names %s are taken: choose another with --name", strings.Join(names, ", "))
 }
 
-// maxSlug keeps names readable; users are certificates' common names, e-mail
-// addresses or service accounts.
+// maxSlug is the longest user name in an object name. A user may be the common name of a
+// certificate, an e-mail address or a service account.
 const maxSlug = 40
 
 // slug is a user name as part of an object name.
@@ -74,9 +74,8 @@ func hash(user string) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// clash is an error if another intercept of the session already receives on
-// one of the local ports. self is left out; in a dry run, any session of the
-// user counts.
+// clash is an error if another intercept of the session already uses one of the local
+// ports of self. In a dry run every session of the user counts.
 func clash(all []v1alpha1.Intercept, self *v1alpha1.Intercept) error {
 	for _, i := range all {
 		if i.Spec.User != self.Spec.User || self.Spec.Session != dryRunSession && i.Spec.Session != self.Spec.Session ||

@@ -12,17 +12,17 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
-// warnOfProbes tells about probes that the agent does not know as such. The
-// kubelet's own calls stay with the application; what a command in the pod calls,
-// or what comes by way of another host, looks like any caller.
+// warnOfProbes warns of probes that the agent cannot tell from other callers: calls of a
+// command in the pod, and calls that come by way of another host. The application answers
+// the kubelet's own calls.
 func (m *maker) warnOfProbes() {
 	for _, text := range uncertain(&m.workload.Spec, m.resolved) {
 		render.Warn(m.ErrOut, text)
 	}
 }
 
-// uncertain are the probes of which nobody can tell in advance whether the application
-// or the laptop answers them, each as a sentence.
+// uncertain are the probes that the application or the laptop may answer, each as a
+// sentence.
 func uncertain(spec *corev1.PodSpec, ports []v1alpha1.ResolvedPort) []string {
 	var list []string
 	for _, c := range resolve.Containers(spec) {
@@ -52,8 +52,8 @@ func uncertain(spec *corev1.PodSpec, ports []v1alpha1.ResolvedPort) []string {
 	return list
 }
 
-// callsAround says how a probe calls a port otherwise than the kubelet itself
-// does, empty if it does not seem to.
+// callsAround says how a probe calls a port in another way than the kubelet itself. It is
+// empty if the probe does not seem to.
 func callsAround(p *corev1.Probe, port int32) string {
 	switch {
 	case p.Exec != nil && mentions(strings.Join(p.Exec.Command, " "), port):

@@ -10,8 +10,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// resolve finds workload and ports, so that a mistake is told at once and
-// what is sent is unambiguous.
+// resolve finds the workload and the ports. A mistake is reported at once, and the object
+// that is written is unambiguous.
 func (m *maker) resolve(ctx context.Context) error {
 	w, service, err := target.Find(ctx, m.client, m.Namespace, m.Ref)
 	if err != nil {
@@ -19,7 +19,7 @@ func (m *maker) resolve(ctx context.Context) error {
 	}
 	var all *target.Listing // where a Service stays one
 	if m.Ref.Kind == "Service" && service == "" {
-		all = m.sayGap(ctx)
+		all = m.warnOfUnseen(ctx)
 	}
 	if m.Service == "" {
 		m.Service = service
@@ -38,14 +38,14 @@ func (m *maker) resolve(ctx context.Context) error {
 		}
 	}
 	m.workload = w
-	m.sayWhatIsMeant(ctx, all)
+	m.warnOfDoubts(ctx, all)
 	return twice(m.Ports)
 }
 
-// sayGap warns that a Service may have one workload behind it which the user may
-// not see, so that the Service itself is intercepted. It returns the workloads, nil if
-// they cannot be listed.
-func (m *maker) sayGap(ctx context.Context) *target.Listing {
+// warnOfUnseen warns if the user may not list every kind of workload: then the Service
+// itself is intercepted, although it may have a single workload. It returns the workloads,
+// nil if they cannot be listed.
+func (m *maker) warnOfUnseen(ctx context.Context) *target.Listing {
 	found, err := target.Workloads(ctx, m.client, m.Namespace)
 	if err != nil {
 		return nil
@@ -57,7 +57,7 @@ func (m *maker) sayGap(ctx context.Context) *target.Listing {
 	return found
 }
 
-// advise adds to a complaint about a port or a Service the flags that would do.
+// advise adds to an error about a port or a Service flags that would work.
 func advise(err error) error {
 	var port *resolve.PortError
 	if !errors.As(err, &port) || port.Example == "" {
