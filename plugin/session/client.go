@@ -66,8 +66,8 @@ func (c *Client) Track(ctx context.Context, namespace, name, at string) (former 
 	return was.Socket, err
 }
 
-// OpenProxy gives programs on the laptop access to the cluster, by a proxy on the
-// given address of this machine (port 0: any).
+// OpenProxy gives programs on the laptop access to the cluster by a proxy, at the given
+// address of this machine (port 0: any).
 func (c *Client) OpenProxy(ctx context.Context, want state.Proxy) (*Network, error) {
 	return c.network(ctx, socket.PathProxy, want)
 }
@@ -90,22 +90,22 @@ func (c *Client) Disconnect(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, socket.PathDisconnect, nil, nil)
 }
 
-// Release ends what a command wanted of them, by its name. What it was in place
-// of comes back.
+// Release ends the access that a command wanted, by its name. What that access replaced
+// comes back.
 func (c *Client) Release(ctx context.Context, by string) error {
 	return c.call(ctx, http.MethodPost, socket.PathRelease+"?by="+url.QueryEscape(by), nil, nil)
 }
 
-// Leave ends an intercept of the session, and returns it as it was. With wait the
-// application has its traffic back then.
+// Leave ends an intercept of the session, and returns it as it was. With wait it returns when
+// the application has its traffic back.
 func (c *Client) Leave(ctx context.Context, namespace, name string, wait bool) (*v1alpha1.Intercept, error) {
 	var was v1alpha1.Intercept
 	err := c.call(ctx, http.MethodPost, socket.PathLeave, socket.Leaving{Namespace: namespace, Name: name, Wait: wait}, &was)
 	return &was, err
 }
 
-// Quit ends the process and with it the Session object and its intercepts,
-// and returns when it is gone. That none runs is no error.
+// Quit ends the process, the Session object and its intercepts, and returns when the process
+// is gone. It is no error if none runs.
 func (c *Client) Quit(ctx context.Context) error { return c.quit(ctx, socket.PathQuit) }
 
 // Replace ends the process and leaves everything to a successor.
@@ -122,7 +122,7 @@ func (c *Client) quit(ctx context.Context, path string) error {
 		case !errors.Is(err, ErrNotRunning):
 			return err
 		}
-		// Nobody listens: there is no process, or one that has only begun to start.
+		// No process listens: there is none, or it has only begun to start.
 		if held, err := c.held(ctx); !held {
 			return err
 		}
@@ -138,8 +138,8 @@ func (c *Client) gone(ctx context.Context) error {
 	}
 }
 
-// held says whether a process holds the session, and pauses if one does. It is
-// false with an error too.
+// held says whether a process holds the session, and pauses if one does. With an error it
+// is false.
 func (c *Client) held(ctx context.Context) (bool, error) {
 	if locked, err := c.dir.Locked(); err != nil || !locked {
 		return false, err
@@ -152,9 +152,9 @@ func (c *Client) held(ctx context.Context) (bool, error) {
 	}
 }
 
-// hold keeps the process from ending for a while, and tells it of this command.
-func (c *Client) hold(ctx context.Context, who *socket.Caller) error {
-	return c.call(ctx, http.MethodPost, socket.PathHold, who, nil)
+// hold keeps the process from ending for a while, and describes this command to it.
+func (c *Client) hold(ctx context.Context, caller *socket.Caller) error {
+	return c.call(ctx, http.MethodPost, socket.PathHold, caller, nil)
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {

@@ -48,13 +48,13 @@ func Identify(f *kube.Factory) (*socket.Identity, error) {
 			return nil, fmt.Errorf("read kubeconfig: %w", err)
 		}
 	}
-	var server string // counts where nothing has a name
+	var server string // part of the key where nothing has a name
 	if id.Context == "" {
 		server = id.Server
 	}
 	parts := []string{server, id.Context, id.ManagerNamespace, user, origin}
 	for _, flag := range explicit(f) {
-		if slices.Contains(whoFlags, flag.name) {
+		if slices.Contains(userFlags, flag.name) {
 			parts = append(parts, flag.name)
 			parts = append(parts, flag.values...)
 		}
@@ -68,11 +68,10 @@ func Identify(f *kube.Factory) (*socket.Identity, error) {
 	return id, nil
 }
 
-// whoFlags are kubectl's flags that say who the user is, and where.
-var whoFlags = []string{"server", "cluster", "as", "as-uid", "as-group", "as-user-extra", "token", "username", "password", "client-certificate", "client-key"}
+// userFlags are those of kubectl's flags that say who the user is, and in which cluster.
+var userFlags = []string{"server", "cluster", "as", "as-uid", "as-group", "as-user-extra", "token", "username", "password", "client-certificate", "client-key"}
 
-// fileOf is the file of an entry. A pipe has another name each time, and none
-// here.
+// fileOf is the file of an entry; "" for a pipe, which has another name each time.
 func fileOf(location string) (string, error) {
 	if info, err := os.Stat(location); location == "" || err == nil && !info.Mode().IsRegular() {
 		return "", nil

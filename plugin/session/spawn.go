@@ -58,8 +58,8 @@ func (c *Config) spawn(who *socket.Caller, dir *state.Dir) (*Child, error) {
 	return &Child{Dir: dir, PID: cmd.Process.Pid, Done: done}, nil
 }
 
-// exited says whether the process has ended, and why if that was not in
-// favour of another one.
+// exited says whether the process has ended. The error is why, unless it ended in favor of
+// another process.
 func (c *Child) exited() (bool, error) {
 	var err error
 	select {

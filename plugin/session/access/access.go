@@ -54,7 +54,7 @@ type Times struct {
 	Renew time.Duration
 	// Reopen is the pause before a TUN that is gone is asked for again.
 	Reopen time.Duration
-	// Glance is how often the route to the API server is looked at. That sends no packet.
+	// Glance is how often the route to the API server is checked. That sends no packet.
 	Glance time.Duration
 	// Undo is how long intercept-netd may take to undo a network.
 	Undo time.Duration
@@ -72,7 +72,7 @@ type Access struct {
 	cfg     Config
 	running context.Context // ends with the work of the process
 	view    *clusterView
-	turn    chan struct{} // full while somebody has the right to change: see change
+	turn    chan struct{} // full while a caller has the right to change: see change
 
 	stateMu  sync.Mutex           // guards what follows, which only a change writes
 	upstream *upstream            // nil while nothing needs it

@@ -15,8 +15,8 @@ type change struct {
 	stop func()
 }
 
-// holder is who has the right to change. Others preempt it by interrupt, which is nil if
-// that is not possible.
+// holder is the caller that has the right to change. Others preempt it by interrupt, which
+// is nil if that is not possible.
 type holder struct {
 	interrupt   context.CancelCauseFunc
 	preemptible bool // by any command, and not by Disconnect alone
@@ -24,7 +24,7 @@ type holder struct {
 
 var errPreempted = errors.New("another command came in between")
 
-// take waits for the right to change. Nobody preempts the holder.
+// take waits for the right to change, for a short change that cannot be preempted.
 func (a *Access) take() *change {
 	a.turn <- struct{}{}
 	return &change{Access: a, ctx: a.running, stop: func() {}}
@@ -69,8 +69,8 @@ func (a *Access) preempt(all bool) {
 	}
 }
 
-// open returns the upstream, opened if there is none. Call closeUnused when nothing came
-// of it.
+// open returns the upstream, and opens it if there is none. Call closeUnused if the upstream
+// is not used then.
 func (c *change) open(ctx context.Context) (*upstream, error) {
 	if c.upstream != nil {
 		return c.upstream, nil

@@ -87,7 +87,7 @@ func (c *ClusterNetwork) Holds(a netip.Addr) bool {
 // alone calls Set.
 type Feed struct{ now atomic.Pointer[snapshot] }
 
-// snapshot is what was known at some time. Nobody changes it.
+// snapshot is what was known at some time. It never changes.
 type snapshot struct {
 	told    *v1alpha1.SessionNetwork
 	network *ClusterNetwork // nil before the first that is valid

@@ -101,7 +101,7 @@ func (c *change) serveProxy(l net.Listener, u *upstream, x *proxy) {
 // shareProxy notes that more commands want a proxy.
 func (c *change) shareProxy(x *proxy, by []string) *socket.Network {
 	c.stateMu.Lock()
-	x.By = state.Join(x.By, by)
+	x.By = state.AddHolders(x.By, by)
 	now := x.Proxy
 	c.stateMu.Unlock()
 	c.rememberProxy(now)

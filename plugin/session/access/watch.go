@@ -24,7 +24,7 @@ func (a *Access) WatchReach(ctx context.Context) {
 	}
 }
 
-// observe looks once, and does what follows.
+// observe makes one observation, and does what follows from it.
 func (a *Access) observe(ctx context.Context, r *reach) {
 	u := a.current()
 	var quiet time.Duration

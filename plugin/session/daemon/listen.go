@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// listen opens the socket. Whoever calls it holds the lock, so a socket that
-// is there is a crashed process's.
+// listen opens the socket. The caller holds the lock, so a socket that is there is that of a
+// crashed process.
 func listen(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open the session's socket: %w", err)

@@ -24,9 +24,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// claim returns the Session object of this process: the one an earlier
-// process left, if it is this user's and the token is good for it, or a new
-// one. It notes in s what it chose.
+// claim returns the Session object of this process: that of an earlier process if it is this
+// user's and the token is valid for it, otherwise a new one. It notes the choice in s.
 func claim(ctx context.Context, c client.Client, namespace string, user authenticationv1.UserInfo, s *state.State) (*v1alpha1.Session, error) {
 	if s.Session != "" {
 		var old v1alpha1.Session
@@ -37,7 +36,7 @@ func claim(ctx context.Context, c client.Client, namespace string, user authenti
 		case err != nil && !apierrors.IsNotFound(err):
 			return nil, err
 		}
-		s.Renew() // never show a token that another Session knows
+		s.Renew() // never use a token that another Session knows
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -64,7 +63,7 @@ func claim(ctx context.Context, c client.Client, namespace string, user authenti
 	}
 }
 
-// sameUser says whether a Session is this user's as he is now.
+// sameUser says whether a Session has this user's present name and groups.
 func sameUser(s *v1alpha1.SessionSpec, user authenticationv1.UserInfo) bool {
 	return s.User == user.Username && slices.Equal(s.Groups, user.Groups)
 }
@@ -90,9 +89,9 @@ func slug(s string, limit int, otherwise string) string {
 // rewatch is the pause before a watch that broke is begun again.
 const rewatch = time.Second
 
-// untilDeleted returns when the Session object is gone, or ctx ends. An API
-// server that is away deletes nothing. Seen is called with each state of the
-// object.
+// untilDeleted returns when the Session object is gone, or when ctx ends. An API server that
+// does not answer is no sign that the object is gone. Seen is called with each state of
+// the object.
 func untilDeleted(ctx context.Context, c client.WithWatch, s *v1alpha1.Session, seen func(*v1alpha1.Session)) {
 	key := client.ObjectKeyFromObject(s)
 	for ctx.Err() == nil {
@@ -141,7 +140,7 @@ func goneOnce(ctx context.Context, c client.WithWatch, key client.ObjectKey, s *
 	return false
 }
 
-// deleteObject deletes the Session object, and no later one of its name.
+// deleteObject deletes the Session object, and no later object of the same name.
 func deleteObject(ctx context.Context, c client.Client, s *v1alpha1.Session) error {
 	err := c.Delete(ctx, s, client.Preconditions{UID: &s.UID})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {

@@ -75,7 +75,7 @@ func (p *process) begin(ctx context.Context, w *work, wg *sync.WaitGroup) {
 	})
 }
 
-// claim finds out who the user is and gets the Session object, unless the end begins
+// claim asks the API server for the user's name and gets the Session object, unless the end begins
 // before.
 func (p *process) claim(ctx context.Context, c client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)

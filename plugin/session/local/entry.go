@@ -100,9 +100,9 @@ func (e *entry) count(p endpoint) *counts {
 	return c
 }
 
-// where finds the local port of a flow to a pod's port. The numbers in status
-// are those of the pod template; a named target port may have another number
-// in this very pod, which is no question when there is one port only.
+// where finds the local port of a flow to a pod's port. The numbers in the status are those
+// of the pod template. A named target port may have another number in this very pod; if
+// the Intercept has a single port, the flow goes there all the same.
 func (e *entry) where(o *tunnel.Open) (endpoint, bool) {
 	i := e.object()
 	var ports []endpoint
@@ -136,8 +136,8 @@ func protocol(p corev1.Protocol) tunnel.Protocol {
 	return tunnel.TCP
 }
 
-// follow keeps an entry up to date until the Intercept is gone or no longer
-// this session's.
+// follow keeps an entry up to date until the Intercept is gone, or belongs to another
+// session.
 func (t *Table) follow(key types.NamespacedName, e *entry) {
 	for t.ctx.Err() == nil {
 		err := target.Follow(t.ctx, t.client, key, func(i *v1alpha1.Intercept) (bool, error) {

@@ -56,7 +56,7 @@ func (t *Table) Handle(ctx context.Context, o *tunnel.Open, in tunnel.Incoming) 
 	})
 }
 
-// write sends what travelled with the open, if that is anything.
+// write sends the first bytes, which came with the flow's Open, if there are any.
 func write(conn net.Conn, first []byte) error {
 	if len(first) == 0 {
 		return nil
@@ -65,8 +65,8 @@ func write(conn net.Conn, first []byte) error {
 	return err
 }
 
-// find returns where a flow goes, and reads the Intercept again if what is
-// known of it does not say.
+// find returns where a flow goes. It reads the Intercept again if the known one has no port
+// for the flow.
 func (t *Table) find(ctx context.Context, o *tunnel.Open) (*entry, endpoint, error) {
 	e, err := t.lookup(ctx, o)
 	if err != nil {
@@ -124,9 +124,9 @@ func dialTCP(ctx context.Context, p endpoint) (net.Conn, error) {
 	return c, err
 }
 
-// ask sends the first datagram to a local program: only after a write the kernel
-// says that nobody listens. Some programs listen on localhost by its IPv6 address
-// only; the other address is asked then.
+// ask sends the first datagram to a local program: only after a write the kernel says that
+// no program listens. Then ask tries the other address of localhost, since some programs
+// listen by its IPv6 address only.
 func ask(ctx context.Context, conn net.Conn, s tunnel.Stream, in *isolated, p endpoint, first []byte) (net.Conn, tunnel.Stream, error) {
 	for {
 		err := write(conn, first)

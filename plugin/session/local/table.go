@@ -19,11 +19,11 @@ import (
 
 // Table holds the Intercepts of one session. It is safe for concurrent use.
 //
-// It learns of an Intercept by Track, by Sweep, or when the first flow of it
-// arrives, reads it with the user's own permissions, and follows it until it
-// is gone. An Intercept of another session is not served.
+// It learns of an Intercept by Track, by Sweep, or when the Intercept's first flow arrives.
+// It reads the Intercept with the user's own permissions, and watches it until it is gone.
+// It does not serve an Intercept of another session.
 type Table struct {
-	ctx     context.Context // ends the following
+	ctx     context.Context // ends the watches
 	client  client.WithWatch
 	session string
 	user    string
@@ -35,8 +35,8 @@ type Table struct {
 	entries map[types.NamespacedName]*entry
 }
 
-// NewTable serves the session of a user. Until ctx ends it follows what it
-// serves; changed hears when an Intercept comes or goes.
+// NewTable returns the Table of a user's session. It watches what it serves until ctx ends,
+// and calls changed when an Intercept comes or goes.
 func NewTable(ctx context.Context, c client.WithWatch, session, user string, log *slog.Logger, changed func()) *Table {
 	return &Table{ctx: ctx, client: c, session: session, user: user, log: log, changed: changed, entries: map[types.NamespacedName]*entry{}}
 }
