@@ -28,18 +28,20 @@ var errLoopback = errors.New("the proxy listens on addresses of this machine alo
 // A proxy at the very address that is asked for is replaced, and all others stay. OpenProxy
 // returns when the upstream is open, or with the reason why it is not.
 func (a *Access) OpenProxy(ctx context.Context, want state.Proxy) (*socket.Network, error) {
-	return a.openProxy(ctx, want, false)
-}
-
-func (a *Access) openProxy(ctx context.Context, want state.Proxy, preemptible bool) (*socket.Network, error) {
-	host, port, err := net.SplitHostPort(want.Address)
+	host, _, err := net.SplitHostPort(want.Address)
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("%q: %w", want.Address, errLoopback)
 	}
 	want.By = state.Wanted(want.By)
-	c := a.begin(ctx, preemptible)
+	c := a.begin(ctx, false)
 	defer c.end()
+	return c.openProxy(want)
+}
+
+// openProxy shares a proxy, or opens one.
+func (c *change) openProxy(want state.Proxy) (*socket.Network, error) {
 	defer c.closeUnused()
+	host, port, _ := net.SplitHostPort(want.Address)
 	var former *proxy
 	for _, x := range c.proxies {
 		there, _, _ := net.SplitHostPort(x.Address)

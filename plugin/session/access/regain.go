@@ -14,9 +14,11 @@ import (
 func (a *Access) Resume(ctx context.Context) {
 	former := a.cfg.Record.State()
 	for _, want := range former.Proxies {
-		if _, err := a.openProxy(ctx, want, true); err != nil && ctx.Err() == nil {
+		c := a.begin(ctx, true)
+		if _, err := c.openProxy(want); err != nil && ctx.Err() == nil {
 			a.cfg.Log.Warn("the proxy is not back", "proxy", want.Address, "error", err)
 		}
+		c.end()
 	}
 	if former.Device != nil {
 		a.regain(ctx)

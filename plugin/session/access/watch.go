@@ -13,45 +13,51 @@ import (
 func (a *Access) WatchReach(ctx context.Context) {
 	ticker := time.NewTicker(a.cfg.Times.Glance)
 	defer ticker.Stop()
-	var r reach
+	w := &watcher{Access: a}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		a.observe(ctx, &r)
+		w.observe(ctx)
 	}
 }
 
+// watcher observes whether the cluster can be reached.
+type watcher struct {
+	*Access
+	reach reach
+}
+
 // observe makes one observation, and does what follows from it.
-func (a *Access) observe(ctx context.Context, r *reach) {
-	u := a.current()
+func (w *watcher) observe(ctx context.Context) {
+	u := w.current()
 	var quiet time.Duration
 	ups := 0
 	if u != nil {
 		quiet, ups = u.pool.Quiet(), u.pool.Ups()
 	}
-	to := a.view.server.known()
+	to := w.view.server.known()
 	if len(to) == 0 {
 		lctx, cancel := context.WithTimeout(ctx, askTimeout)
-		to = a.view.server.lookup(lctx)
+		to = w.view.server.lookup(lctx)
 		cancel()
 	}
-	local := a.cfg.Machine.Sources(to)
+	local := w.cfg.Machine.Sources(to)
 	if len(to) == 0 {
 		local = []netip.Addr{{}} // only silence tells
 	}
-	do := r.observe(local, has, quiet, ups)
+	do := w.reach.observe(local, has, quiet, ups)
 	if do.renew {
-		a.cfg.Log.Warn("connections to the cluster are dead; beginning anew", "address", local, "quiet", quiet.Round(time.Second))
-		a.cfg.Redial()
-		if u := a.current(); u != nil {
+		w.cfg.Log.Warn("connections to the cluster are dead; beginning anew", "address", local, "quiet", quiet.Round(time.Second))
+		w.cfg.Redial()
+		if u := w.current(); u != nil {
 			u.pool.Renew()
 		}
 	}
 	if do.moved {
-		a.settle()
+		w.settle()
 	}
 	if u == nil {
 		return
@@ -64,10 +70,10 @@ func (a *Access) observe(ctx context.Context, r *reach) {
 
 // settle has intercept-netd asked again for everything that depends on this machine's
 // network: which routes are free, and which resolvers there are.
-func (a *Access) settle() {
-	a.stateMu.Lock()
-	defer a.stateMu.Unlock()
-	for _, d := range a.devices {
+func (w *watcher) settle() {
+	w.stateMu.Lock()
+	defer w.stateMu.Unlock()
+	for _, d := range w.devices {
 		d.again.Store(settling)
 	}
 }
