@@ -339,6 +339,14 @@ func (c *cluster) offer(w http.ResponseWriter, r *http.Request) {
 	c.offers <- offered{conn, hello}
 }
 
+// stop ends the server. It accepts no connection any more before it breaks those that
+// there are: a watch that began in between would keep it from ending.
+func (c *cluster) stop() {
+	c.server.Listener.Close()
+	c.cut()
+	c.server.Close()
+}
+
 // cut breaks every connection, and those of carriers.
 func (c *cluster) cut() {
 	c.server.CloseClientConnections()

@@ -113,8 +113,7 @@ func (c *cluster) moved(to string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.cut()
-	c.server.Close()
+	c.stop()
 	l, err := net.Listen("tcp", to)
 	if err != nil {
 		c.t.Fatal(err)
@@ -147,8 +146,7 @@ func TestServerMoves(t *testing.T) {
 func TestClusterMadeAnew(t *testing.T) {
 	former, m, client, before := relogin(t)
 	c := newCluster(t)
-	former.cut()
-	former.server.Close()
+	former.stop()
 	c.moved(former.server.Listener.Addr().String())
 	c.write(*m.f.KubeConfig, map[string]any{"token": "jane"})
 	wait(t, "the end", func() bool {
