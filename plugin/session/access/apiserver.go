@@ -39,8 +39,8 @@ func (s *apiServer) hosts() []string {
 	return list
 }
 
-// names are those hosts that are not addresses.
-func names(hosts []string) (list []string) {
+// hostNames are those hosts that are not addresses.
+func hostNames(hosts []string) (list []string) {
 	for _, h := range hosts {
 		if _, err := netip.ParseAddr(h); err != nil {
 			list = append(list, h)

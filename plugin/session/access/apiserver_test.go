@@ -41,8 +41,8 @@ func TestHosts(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := &apiServer{config: source.Config}
-		if got := s.hosts(); !slices.Equal(got, c.hosts) || !slices.Equal(names(got), c.names) {
-			t.Errorf("%s through %q, %q: %q, names %q", c.host, c.proxy, c.env, got, names(got))
+		if got := s.hosts(); !slices.Equal(got, c.hosts) || !slices.Equal(hostNames(got), c.names) {
+			t.Errorf("%s through %q, %q: %q, names %q", c.host, c.proxy, c.env, got, hostNames(got))
 		}
 	}
 }

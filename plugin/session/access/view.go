@@ -54,7 +54,7 @@ func (v *clusterView) want(ctx context.Context, asked *state.Device) (*device.Wa
 	w := &device.Want{Namespace: asked.Namespace, Domain: n.Domain, Networks: slices.Concat(n.Services, n.Pods),
 		Also: slices.Concat(n.AlsoProxy, asked.Also), Never: slices.Concat(n.NeverProxy, asked.Never),
 		Allowed: slices.Concat(n.AllowConflicting, asked.Allowed), Virtual: asked.Virtual, Spare: v.server.lookup(ctx),
-		Include: n.Include, Exclude: n.Exclude, Outside: names(v.server.hosts()), Mappings: n.Mappings, Namespaces: v.listNamespaces(ctx)}
+		Include: n.Include, Exclude: n.Exclude, Outside: hostNames(v.server.hosts()), Mappings: n.Mappings, Namespaces: v.listNamespaces(ctx)}
 	if !w.Virtual.IsValid() {
 		w.Virtual = n.Virtual
 	}
