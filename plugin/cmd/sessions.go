@@ -119,7 +119,8 @@ func (sessions) EnsureIsolated(ctx context.Context, f *kube.Factory, transport, 
 	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, socket)}, nil
 }
 
-// track is intercept.Session's, for ports that are behind a socket, or this machine's.
+// track is that of an intercept.Session. The ports belong to the program behind a socket, or
+// to this machine.
 func track(c *session.Client, socket string) func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
 	return func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
 		former, err := c.Track(ctx, namespace, name, socket)

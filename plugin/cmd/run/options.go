@@ -109,8 +109,8 @@ func (o *Options) connect(ctx context.Context) error {
 	return target.TimedOut(ctx, o.Timeout, o.sessions.OpenIsolated(ctx, o.factory, o.Transport, &o.Device, steps.Step))
 }
 
-// keep has another session serve the network when the one that did is gone.
-// The terminal is the program's: nothing is said.
+// keep has another session serve the network when the session that did is gone. It prints
+// nothing, because the terminal is the program's.
 func (o *Options) keep(ctx context.Context, space *inside.Space, made *intercept.Made) {
 	for {
 		select {
@@ -140,8 +140,7 @@ func (o *Options) resume(ctx context.Context, made *intercept.Made, start bool) 
 	return o.sessions.Resume(ctx, o.factory, o.Transport, &o.Device, name, start)
 }
 
-// isolatedSessions are the sessions of an intercept for a program with a localhost of its
-// own.
+// isolatedSessions serve an intercept of a program with a localhost of its own.
 type isolatedSessions struct {
 	Sessions
 	socket string

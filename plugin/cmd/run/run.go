@@ -17,15 +17,15 @@ import (
 
 // Sessions has the background process serve the program's network.
 type Sessions interface {
-	// OpenIsolated starts the process where there is none, and has it serve a
-	// network that whoever listens at d.Socket makes.
+	// OpenIsolated has the background process serve a network, and starts the process if
+	// there is none. The maker of the network listens at d.Socket.
 	OpenIsolated(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error
-	// Resume has whichever process there is, of whatever version, serve the
-	// network again, and the intercept "NAMESPACE/NAME"; "" is none. Unless start is true it
-	// starts none: another command may just be replacing it.
+	// Resume has the process that there is, of any version, serve the network again, and
+	// the intercept "NAMESPACE/NAME"; "" is none. Only if start is true it starts a
+	// process: another command may just be replacing it.
 	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key string, start bool) error
-	// EnsureIsolated is Ensure of add, for intercepts whose ports are behind the
-	// socket.
+	// EnsureIsolated is intercept.Sessions.Ensure, for intercepts whose ports belong to
+	// the program behind the socket.
 	EnsureIsolated(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*intercept.Session, error)
 }
 

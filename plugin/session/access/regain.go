@@ -20,9 +20,7 @@ func (a *Access) Resume(ctx context.Context) {
 		}
 		c.end()
 	}
-	if former.Device != nil {
-		a.regain(ctx)
-	}
+	a.regain(ctx)
 }
 
 // regain asks for the laptop's TUN until it is there, or not wanted any more. Commands
