@@ -8,7 +8,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
-// Status is what a session process says about itself.
+// Status is what a session process says about itself. Its many fields are those of status -o
+// json.
 type Status struct {
 	Version          string        `json:"version"`
 	Build            string        `json:"build"`

@@ -12,7 +12,8 @@ import (
 // maxSocketPath is what fits every system's sockaddr_un, with its final zero.
 const maxSocketPath = 103
 
-// Dir is the directory of one session. Only the user can enter it.
+// Dir is the directory of one session. Only the user can enter it. It has many short methods,
+// because it alone knows the names of the files in the directory.
 type Dir struct {
 	path, socket string
 }

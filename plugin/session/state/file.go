@@ -15,7 +15,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
-// State is what a successor takes over. Only the holder of the lock writes it.
+// State is what a successor takes over. Only the holder of the lock writes it. Its fields are
+// those of one file.
 type State struct {
 	// Token is the session's secret, TokenSize bytes.
 	Token []byte `json:"token"`
