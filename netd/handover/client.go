@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// patience is how long netd may take to greet, and to undo.
+// patience is how long netd may take to greet, and by default to undo.
 const patience = 10 * time.Second
 
 // ErrGone says that netd ended, and everything that it did with it.
@@ -19,6 +19,9 @@ var ErrGone = errors.New("intercept-netd is gone")
 // Client is a session's connection to netd. Its methods may be called from
 // several goroutines.
 type Client struct {
+	// Undo is how long Close waits for netd. Nobody changes it after the first request.
+	Undo time.Duration
+
 	conn    *net.UnixConn
 	path    string
 	release string
@@ -41,7 +44,7 @@ func Dial(ctx context.Context, socketPath string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{conn: conn, path: socketPath, release: release, done: make(chan struct{}), waiting: map[uint64]chan answer{}}
+	c := &Client{Undo: patience, conn: conn, path: socketPath, release: release, done: make(chan struct{}), waiting: map[uint64]chan answer{}}
 	go c.receive()
 	return c, nil
 }
@@ -90,7 +93,7 @@ func (c *Client) Update(ctx context.Context, config Config) (*Network, error) {
 
 // Close lets netd undo everything and returns when it has.
 func (c *Client) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), c.Undo)
 	defer cancel()
 	_, err := c.ask(ctx, Request{Op: OpClose})
 	if errors.Is(err, ErrGone) {

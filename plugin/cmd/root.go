@@ -26,14 +26,15 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/uninstall"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/upgrade"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/version"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/daemon"
 )
 
 // Sessions is what the verbs need of the background process.
 type Sessions interface {
-	add.Sessions
+	intercept.Sessions
 	status.Sessions
 	connect.Sessions
 	disconnect.Sessions
@@ -105,7 +106,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 	machine := netdcmd.NewCommand(netd.Default(streams))
 	machine.GroupID = groupMachine
 	root.AddCommand(machine)
-	root.AddCommand(version.NewCommand(f, streams), session.NewCommand(f, streams), run.NewInside(), newOptions(root))
+	root.AddCommand(version.NewCommand(f, streams), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root))
 	polish(root)
 	return root
 }

@@ -23,9 +23,9 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
@@ -191,12 +191,12 @@ func (w *world) apply(docs []byte) error {
 type fakeSessions struct{ w *world }
 
 // Ensure says what the real one does while it starts.
-func (f fakeSessions) Ensure(ctx context.Context, _ *kube.Factory, _ string, progress func(string)) (*add.Session, error) {
+func (f fakeSessions) Ensure(ctx context.Context, _ *kube.Factory, _ string, progress func(string)) (*intercept.Session, error) {
 	progress("connecting to the traffic-manager")
 	if err := f.connecting(ctx); err != nil {
 		return nil, err
 	}
-	return &add.Session{User: f.w.user, Name: f.w.user + "-laptop",
+	return &intercept.Session{User: f.w.user, Name: f.w.user + "-laptop",
 		Track: func(context.Context, string, string) (func(context.Context) error, error) {
 			return func(context.Context) error { return nil }, f.w.lost
 		}}, nil
@@ -250,8 +250,8 @@ func fakeDevice(a *connect.Access) *device.Status {
 		Resolvers: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.1:53")}}
 }
 
-// Inside has no network for programs.
-func (fakeSessions) Inside(context.Context, *kube.Factory, string, *state.Device, func(string)) error {
+// OpenIsolated has no network for programs.
+func (fakeSessions) OpenIsolated(context.Context, *kube.Factory, string, *state.Device, func(string)) error {
 	return errors.New("not in scripts")
 }
 
@@ -260,8 +260,8 @@ func (fakeSessions) Resume(context.Context, *kube.Factory, string, *state.Device
 	return errors.New("not in scripts")
 }
 
-// EnsureInside has none either.
-func (fakeSessions) EnsureInside(context.Context, *kube.Factory, string, string, func(string)) (*add.Session, error) {
+// EnsureIsolated has none either.
+func (fakeSessions) EnsureIsolated(context.Context, *kube.Factory, string, string, func(string)) (*intercept.Session, error) {
 	return nil, errors.New("not in scripts")
 }
 

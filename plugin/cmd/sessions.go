@@ -9,8 +9,8 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
@@ -21,7 +21,7 @@ import (
 type sessions struct{}
 
 // Ensure starts the process if there is none.
-func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*add.Session, error) {
+func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*intercept.Session, error) {
 	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, p
 	if err != nil {
 		return nil, err
 	}
-	return &add.Session{User: s.User, Name: s.Session, Track: track(c, "")}, nil
+	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, "")}, nil
 }
 
 // Connect opens a proxy, or a TUN with netd's help.
@@ -77,8 +77,8 @@ func (sessions) Helper(ctx context.Context, streams genericiooptions.IOStreams) 
 	return found.Socket, found.Close, nil
 }
 
-// Inside opens the network of a program that has one of its own.
-func (sessions) Inside(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error {
+// OpenIsolated opens the network of a program that has one of its own.
+func (sessions) OpenIsolated(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error {
 	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (sessions) Inside(ctx context.Context, f *kube.Factory, transport string, d
 }
 
 // Resume opens it again, and tells of the intercept.
-func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, intercept string, start bool) error {
+func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key string, start bool) error {
 	cfg := session.Config{Factory: f, Transport: transport}
 	c, err := session.Find(ctx, cfg)
 	if errors.Is(err, session.ErrNotRunning) && start {
@@ -98,16 +98,16 @@ func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d
 	if err != nil {
 		return err
 	}
-	if _, err := c.OpenDevice(ctx, *d); err != nil || intercept == "" {
+	if _, err := c.OpenDevice(ctx, *d); err != nil || key == "" {
 		return err
 	}
-	namespace, name, _ := strings.Cut(intercept, "/")
+	namespace, name, _ := strings.Cut(key, "/")
 	_, err = c.Track(ctx, namespace, name, d.Socket)
 	return err
 }
 
-// EnsureInside is Ensure for intercepts whose ports are a program's own.
-func (sessions) EnsureInside(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*add.Session, error) {
+// EnsureIsolated is Ensure for intercepts whose ports are a program's own.
+func (sessions) EnsureIsolated(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*intercept.Session, error) {
 	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)
 	if err != nil {
 		return nil, err
@@ -116,10 +116,11 @@ func (sessions) EnsureInside(ctx context.Context, f *kube.Factory, transport, so
 	if err != nil {
 		return nil, err
 	}
-	return &add.Session{User: s.User, Name: s.Session, Track: track(c, socket)}, nil
+	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, socket)}, nil
 }
 
-// track is add.Session's, for ports that are behind a socket, or this machine's.
+// track is that of an intercept.Session. The ports belong to the program behind a socket, or
+// to this machine.
 func track(c *session.Client, socket string) func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
 	return func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
 		former, err := c.Track(ctx, namespace, name, socket)

@@ -14,14 +14,21 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // ErrNotRunning says that the context has no session process.
 var ErrNotRunning = errors.New("no session is running")
 
-// errEnding says that the process is about to end.
-var errEnding = errors.New("the session is ending")
+// The answers of the process, by the names that commands use.
+type (
+	Status          = socket.Status
+	Network         = socket.Network
+	Denial          = socket.Denial
+	StatusIntercept = socket.StatusIntercept
+	StatusPort      = socket.StatusPort
+)
 
 // Client speaks to a session process.
 type Client struct {
@@ -29,7 +36,8 @@ type Client struct {
 	http *http.Client
 }
 
-func newClient(dir *state.Dir) *Client {
+// NewClient returns a Client of the process that has a directory.
+func NewClient(dir *state.Dir) *Client {
 	return &Client{dir: dir, http: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -42,31 +50,31 @@ func newClient(dir *state.Dir) *Client {
 // Status asks the process.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	var s Status
-	if err := c.call(ctx, http.MethodGet, "/status", nil, &s); err != nil {
+	if err := c.call(ctx, http.MethodGet, socket.PathStatus, nil, &s); err != nil {
 		return nil, err
 	}
 	return &s, nil
 }
 
-// Track tells the process of an intercept that it is to stay alive for, and whose
-// ports are this machine's, or a program's own: socket is then where the
-// command that started it listens (netd/handover), and the intercept ends with that. Former is the
-// socket before.
-func (c *Client) Track(ctx context.Context, namespace, name, socket string) (former string, err error) {
-	var was tracked
-	err = c.call(ctx, http.MethodPost, "/intercepts", tracked{Namespace: namespace, Name: name, Socket: socket}, &was)
+// Track tells the process to stay alive for an intercept. Where at is "", the
+// intercept's ports are this machine's. Otherwise they are a program's own: at is the
+// socket (netd/handover) of the command that started the program, and the intercept
+// ends with that command. Former is the socket before.
+func (c *Client) Track(ctx context.Context, namespace, name, at string) (former string, err error) {
+	var was socket.Tracked
+	err = c.call(ctx, http.MethodPost, socket.PathIntercepts, socket.Tracked{Namespace: namespace, Name: name, Socket: at}, &was)
 	return was.Socket, err
 }
 
-// OpenProxy gives programs on the laptop access to the cluster, by a proxy on the
-// given address of this machine (port 0: any).
+// OpenProxy gives programs on the laptop access to the cluster by a proxy, at the given
+// address of this machine (port 0: any).
 func (c *Client) OpenProxy(ctx context.Context, want state.Proxy) (*Network, error) {
-	return c.network(ctx, "/proxy", want)
+	return c.network(ctx, socket.PathProxy, want)
 }
 
 // OpenDevice gives them access by a TUN.
 func (c *Client) OpenDevice(ctx context.Context, want state.Device) (*Network, error) {
-	return c.network(ctx, "/device", want)
+	return c.network(ctx, socket.PathDevice, want)
 }
 
 func (c *Client) network(ctx context.Context, path string, want any) (*Network, error) {
@@ -79,40 +87,42 @@ func (c *Client) network(ctx context.Context, path string, want any) (*Network, 
 
 // Disconnect ends what these began. Intercepts stay.
 func (c *Client) Disconnect(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, "/disconnect", nil, nil)
+	return c.call(ctx, http.MethodPost, socket.PathDisconnect, nil, nil)
 }
 
-// Release ends what a command wanted of them, by its name. What it was in place
-// of comes back.
+// Release ends the access that a command wanted, by its name. What that access replaced
+// comes back.
 func (c *Client) Release(ctx context.Context, by string) error {
-	return c.call(ctx, http.MethodPost, "/release?by="+url.QueryEscape(by), nil, nil)
+	return c.call(ctx, http.MethodPost, socket.PathRelease+"?by="+url.QueryEscape(by), nil, nil)
 }
 
-// Leave ends an intercept of the session, and returns it as it was. With wait the
-// application has its traffic back then.
+// Leave ends an intercept of the session, and returns it as it was. With wait it returns when
+// the application has its traffic back.
 func (c *Client) Leave(ctx context.Context, namespace, name string, wait bool) (*v1alpha1.Intercept, error) {
 	var was v1alpha1.Intercept
-	err := c.call(ctx, http.MethodPost, "/leave", leaving{Namespace: namespace, Name: name, Wait: wait}, &was)
+	err := c.call(ctx, http.MethodPost, socket.PathLeave, socket.Leaving{Namespace: namespace, Name: name, Wait: wait}, &was)
 	return &was, err
 }
 
-// Quit ends the process and with it the Session object and its intercepts,
-// and returns when it is gone. That none runs is no error.
-func (c *Client) Quit(ctx context.Context) error { return c.quit(ctx, "/quit") }
+// Quit ends the process, the Session object and its intercepts, and returns when the process
+// is gone. It is no error if none runs.
+func (c *Client) Quit(ctx context.Context) error { return c.quit(ctx, socket.PathQuit) }
 
-// replace ends the process and leaves everything to a successor.
-func (c *Client) replace(ctx context.Context) error { return c.quit(ctx, "/quit?successor=true") }
+// Replace ends the process and leaves everything to a successor.
+func (c *Client) Replace(ctx context.Context) error {
+	return c.quit(ctx, socket.PathQuit+"?successor=true")
+}
 
 func (c *Client) quit(ctx context.Context, path string) error {
 	for {
 		err := c.call(ctx, http.MethodPost, path, nil, nil)
 		switch {
-		case err == nil, errors.Is(err, errEnding):
+		case err == nil, errors.Is(err, socket.ErrEnding):
 			return c.gone(ctx)
 		case !errors.Is(err, ErrNotRunning):
 			return err
 		}
-		// Nobody listens: there is no process, or one that has only begun to start.
+		// No process listens: there is none, or it has only begun to start.
 		if held, err := c.held(ctx); !held {
 			return err
 		}
@@ -128,8 +138,8 @@ func (c *Client) gone(ctx context.Context) error {
 	}
 }
 
-// held says whether a process holds the session, and pauses if one does. It is
-// false with an error too.
+// held says whether a process holds the session, and pauses if one does. With an error it
+// is false.
 func (c *Client) held(ctx context.Context) (bool, error) {
 	if locked, err := c.dir.Locked(); err != nil || !locked {
 		return false, err
@@ -142,9 +152,9 @@ func (c *Client) held(ctx context.Context) (bool, error) {
 	}
 }
 
-// hold keeps the process from ending for a while, and tells it of this command.
-func (c *Client) hold(ctx context.Context, who *caller) error {
-	return c.call(ctx, http.MethodPost, "/hold", who, nil)
+// hold keeps the process from ending for a while, and describes this command to it.
+func (c *Client) hold(ctx context.Context, caller *socket.Caller) error {
+	return c.call(ctx, http.MethodPost, socket.PathHold, caller, nil)
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
@@ -169,7 +179,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusConflict:
-		return errEnding
+		return socket.ErrEnding
 	case resp.StatusCode != http.StatusOK:
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 		return errors.New(strings.TrimSpace(string(text)))

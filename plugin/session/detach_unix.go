@@ -4,6 +4,6 @@ package session
 
 import "syscall"
 
-// detached gives a process a session of its own: the terminal's signals do
-// not reach it.
+// detached gives a process a Unix session of its own, so that the terminal's signals do not
+// reach it.
 func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }

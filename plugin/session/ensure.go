@@ -7,59 +7,76 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 const (
-	// poll is how often a process that starts or ends is looked at.
+	// poll is the pause between two looks at a process that starts or ends.
 	poll = 20 * time.Millisecond
 	// hangs is how long a process may hold the lock and not answer.
 	hangs = 10 * time.Second
-	// A process that is not ready stays for so long at most: it is asked again
-	// after holdAgain, and after askAgain where it could not say yes.
+	// A process that is not connected yet ends when no command holds it. It is asked to
+	// stay again after holdAgain, and after askAgain if it did not agree.
 	holdAgain, askAgain = 20 * time.Second, 500 * time.Millisecond
-	// moment is how long an error may last that nobody needs to know.
+	// moment is how long an error may last before the user hears about it.
 	moment = 3 * time.Second
 )
 
-// Config says which session.
+// Config says which session, and how to start it.
 type Config struct {
 	Factory *kube.Factory
 	// Transport is "auto", "service-proxy" or "port-forward". Empty is auto.
 	Transport string
+	// Dir is the session's directory. If it is nil, it is the one in the user's cache
+	// directory.
+	Dir *state.Dir
+	// Start starts the process. If it is nil, the process is this program, detached
+	// from the terminal.
+	Start func(who *socket.Caller, dir *state.Dir) (*Child, error)
 }
 
-// Ensure returns the session of the context, connected to the traffic-manager.
-// It starts the process when none runs, and replaces one of another build, or
-// one that came by another transport than is explicitly asked for. Progress
-// hears what it is waiting for. An error is the process's own reason, in words
-// for a person; a process that is only slow to connect goes on trying.
+// dir opens the directory of a session.
+func (c *Config) dir(id *socket.Identity) (*state.Dir, error) {
+	if c.Dir != nil {
+		return c.Dir, nil
+	}
+	return state.Open(id.Key)
+}
+
+// Ensure returns the session of the context, connected to the traffic-manager. It starts
+// the process when none runs. It replaces a process of another build, and one that uses
+// another transport than the command asks for. Progress hears what Ensure waits for. An
+// error is the process's own reason, in words for a person. A process that is only slow to
+// connect goes on trying.
 func Ensure(ctx context.Context, cfg Config, progress func(string)) (*Client, error) {
-	id, err := identify(cfg.Factory)
+	id, err := Identify(cfg.Factory)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := state.Open(id.Key)
+	dir, err := cfg.dir(id)
 	if err != nil {
 		return nil, err
 	}
-	who, err := newCaller(ctx, cfg.Factory, id)
+	who, err := NewCaller(ctx, cfg.Factory, id)
 	if err != nil {
 		return nil, err
 	}
-	e := &ensurer{client: newClient(dir), who: who, transport: cfg.Transport, progress: progress,
-		spawn: func() (*child, error) { return spawn(cfg, who, dir) }}
+	start := cfg.Start
+	if start == nil {
+		start = cfg.spawn
+	}
+	e := &ensurer{client: NewClient(dir), who: who, transport: cfg.Transport, progress: progress,
+		start: func() (*Child, error) { return start(who, dir) }}
 	return e.run(ctx)
 }
 
-// NotConnectedError says that the time was over before a session was connected.
+// NotConnectedError says that the session was not connected in time.
 type NotConnectedError struct {
-	// Phase is what it was doing, Last why it did not come further; "" if that is
-	// not known.
+	// Phase is what the session was doing, Last its last error; "" if that is not known.
 	Phase, Last string
 	err         error
 }
@@ -80,16 +97,16 @@ func (e *NotConnectedError) Unwrap() error { return e.err }
 
 type ensurer struct {
 	client    *Client
-	who       *caller
+	who       *socket.Caller
 	transport string
 	progress  func(string)
-	spawn     func() (*child, error)
+	start     func() (*Child, error)
 
-	child  *child
-	helper *handover.Client // keeps intercept-netd between two processes
-	held   int              // PID of the process that was asked to stay
-	asked  time.Time        // when it was
-	silent time.Time        // since when the lock is held and nobody answers
+	child  *Child
+	helper *handover.Client // keeps intercept-netd alive between two processes
+	held   int              // PID of the process that agreed to stay
+	asked  time.Time        // when it was asked to
+	silent time.Time        // since when the lock is held and no process answers
 	said   string
 	// failing is since when the process has an error.
 	failing time.Time
@@ -120,7 +137,7 @@ func (e *ensurer) run(ctx context.Context) (*Client, error) {
 	}
 }
 
-// step looks once and does what is to be done next.
+// step asks for the status once, and does what is to be done next.
 func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 	s, err := e.client.Status(ctx)
 	switch {
@@ -134,7 +151,7 @@ func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 		if exited, err := e.child.exited(); !exited || err != nil {
 			return false, err
 		}
-		e.child = nil // another process was faster
+		e.child = nil // another process has the lock
 	}
 	locked, err := e.client.dir.Locked()
 	switch {
@@ -143,7 +160,7 @@ func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 	case !locked:
 		e.say("starting session")
 		e.asked = time.Time{}
-		e.child, err = e.spawn()
+		e.child, err = e.start()
 		return false, err
 	case e.silent.IsZero():
 		e.silent = time.Now()
@@ -153,12 +170,13 @@ func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 	return false, nil
 }
 
-// running judges the process that answers.
+// running decides about the process that answers: it is ready, it is replaced, or the
+// command waits.
 func (e *ensurer) running(ctx context.Context, s *Status) (ready bool, err error) {
 	if s.LastError != "" {
 		e.last = s.LastError
 	}
-	if s.Build != build() {
+	if s.Build != socket.Build() {
 		e.say("replacing session of version " + s.Version)
 		return false, e.replace(ctx)
 	}
@@ -183,8 +201,7 @@ func (e *ensurer) running(ctx context.Context, s *Status) (ready bool, err error
 	return false, nil
 }
 
-// tell says what the process does, and what is in its way, unless that may pass
-// in a moment.
+// tell says what the process does, and its last error unless that may pass in a moment.
 func (e *ensurer) tell(s *Status) {
 	text := s.Phase
 	switch {
@@ -199,7 +216,7 @@ func (e *ensurer) tell(s *Status) {
 	e.say(text)
 }
 
-// hold has the process stay for this command, and take its credentials.
+// hold asks the process to stay for this command, and to take over its credentials.
 func (e *ensurer) hold(ctx context.Context, s *Status) (held bool, err error) {
 	if e.held != s.PID && time.Since(e.asked) < askAgain {
 		return false, nil
@@ -208,11 +225,11 @@ func (e *ensurer) hold(ctx context.Context, s *Status) (held bool, err error) {
 	e.tell(s)
 	err = e.client.hold(ctx, e.who)
 	switch {
-	case errors.Is(err, errEnding):
+	case errors.Is(err, socket.ErrEnding):
 		e.held, e.asked = 0, time.Time{}
 		return false, e.client.gone(ctx)
 	case errors.Is(err, ErrNotRunning) || ctx.Err() != nil:
-		return false, nil // it ends just now: look again
+		return false, nil // it ends just now: ask again
 	case err != nil:
 		e.held, e.last = 0, err.Error()
 		return false, nil
@@ -221,8 +238,8 @@ func (e *ensurer) hold(ctx context.Context, s *Status) (held bool, err error) {
 	return true, nil
 }
 
-// replace ends the process in favour of another one, for which the network's
-// helper stays: one that was started on demand ends with its last session.
+// replace ends the process in favor of another one. It keeps a connection to
+// intercept-netd, because a netd that was started on demand ends with its last session.
 func (e *ensurer) replace(ctx context.Context) error {
 	if s, err := e.client.dir.Load(); err == nil && s.Device != nil && e.helper == nil {
 		e.helper, err = handover.Dial(ctx, s.Device.Socket)
@@ -230,12 +247,12 @@ func (e *ensurer) replace(ctx context.Context) error {
 			e.helper = nil // it is gone, and the network with it
 		}
 	}
-	return e.client.replace(ctx)
+	return e.client.Replace(ctx)
 }
 
-// regained says that the network is back, or why not.
+// regained says that the network is back, or that it is known why it is not.
 func regained(n *Network) bool {
-	return n == nil || n.Device != nil || n.Missing != "" && n.Missing != helpless(errComing)
+	return n == nil || n.Device != nil || n.Missing != "" && n.Missing != socket.Returning
 }
 
 func (e *ensurer) release() {
@@ -253,6 +270,3 @@ func (e *ensurer) say(text string) {
 		e.progress(text)
 	}
 }
-
-// build tells programs apart that must not share a process.
-func build() string { return version.Version + "+" + version.Commit() }

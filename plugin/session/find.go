@@ -10,27 +10,28 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// forgetTimeout is how long the lock may be another's before a process has it.
+// forgetTimeout is how long another command may hold the lock. Whoever holds it longer is
+// a process.
 const forgetTimeout = 200 * time.Millisecond
 
 // Find returns the running session of the context, or ErrNotRunning.
 func Find(ctx context.Context, cfg Config) (*Client, error) {
-	id, err := identify(cfg.Factory)
+	id, err := Identify(cfg.Factory)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := state.Open(id.Key)
+	dir, err := cfg.dir(id)
 	if err != nil {
 		return nil, err
 	}
-	c := newClient(dir)
+	c := NewClient(dir)
 	s, err := c.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if s.Rejected { // this command may have better ones
-		if who, err := newCaller(ctx, cfg.Factory, id); err == nil {
-			_ = c.hold(ctx, who) // its status says what is
+	if s.Rejected { // this command may have valid credentials
+		if who, err := NewCaller(ctx, cfg.Factory, id); err == nil {
+			_ = c.hold(ctx, who) // the status says what came of it
 		}
 	}
 	return c, nil
@@ -48,8 +49,8 @@ func Ask(ctx context.Context, cfg Config) (*Status, error) {
 	return c.Status(ctx)
 }
 
-// Command gives a sign of life of a command for which access is wanted by that name,
-// until it is closed or the command ends.
+// Command shows the session that a command lives, until the Closer is closed or the command
+// ends. By is the name by which the command asks for access.
 func Command(cfg Config, by string) (io.Closer, error) {
 	dir, err := dirOf(cfg)
 	if err != nil {
@@ -58,8 +59,8 @@ func Command(cfg Config, by string) (io.Closer, error) {
 	return dir.Command(by)
 }
 
-// ForgetCommand has no successor bring back what one command wanted, by its
-// name. It does nothing while a session runs.
+// ForgetCommand removes what a command wanted, by its name, from what the next process will
+// bring back. It does nothing while a session runs.
 func ForgetCommand(cfg Config, by string) error {
 	dir, err := dirOf(cfg)
 	if err != nil {
@@ -69,14 +70,14 @@ func ForgetCommand(cfg Config, by string) error {
 	return err
 }
 
-// offline has no successor bring back the network.
+// offline removes the network from what the next process will bring back.
 func offline(s *state.State) { s.Proxies, s.Device = nil, nil }
 
-// forget changes what a dead process has left, and says whether its successor
-// would have had a network.
+// forget changes what a dead process has left. It says whether the next process would have
+// brought back a network.
 func forget(dir *state.Dir, change func(*state.State)) (was bool, err error) {
 	lock, err := dir.Lock()
-	// A command that only looks whether there is a process keeps the lock for a moment.
+	// A command that checks whether there is a process holds the lock for a moment.
 	for deadline := time.Now().Add(forgetTimeout); errors.Is(err, state.ErrLocked) && time.Now().Before(deadline); lock, err = dir.Lock() {
 		time.Sleep(poll)
 	}
@@ -99,9 +100,9 @@ func forget(dir *state.Dir, change func(*state.State)) (was bool, err error) {
 }
 
 func dirOf(cfg Config) (*state.Dir, error) {
-	id, err := identify(cfg.Factory)
+	id, err := Identify(cfg.Factory)
 	if err != nil {
 		return nil, err
 	}
-	return state.Open(id.Key)
+	return cfg.dir(id)
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
 // flagValue is a kubectl flag that was given.
@@ -17,7 +18,7 @@ type flagValue struct {
 	values []string
 }
 
-// explicit lists kubectl's flags that differ from their defaults, by name.
+// explicit lists those of kubectl's flags that differ from their defaults, by name.
 func explicit(f *kube.Factory) []flagValue {
 	defaults := pflag.NewFlagSet("", pflag.ContinueOnError)
 	genericclioptions.NewConfigFlags(true).AddFlags(defaults)
@@ -37,24 +38,23 @@ func explicit(f *kube.Factory) []flagValue {
 	return list
 }
 
-// Flags that are not passed on as they are.
+// Flags that the process does not get as they are.
 var (
 	// The process serves all namespaces and never gives up.
 	notForwarded = []string{"context", "namespace", "request-timeout"}
-	// Everybody can read a command line.
+	// Every user of the machine can read a command line.
 	secretFlags = []string{"token", "password"}
 	pathFlags   = []string{"kubeconfig", "client-certificate", "client-key", "certificate-authority", "cache-dir"}
 )
 
-// ProxyEnv is where the proxy of a session listens that the other variables of a
-// shell name.
+// ProxyEnv names the environment variable with the address of a session's proxy. It says
+// which of a shell's other proxy variables mean that proxy.
 const ProxyEnv = "KUBECTL_INTERCEPT_PROXY"
 
-// forward returns the arguments and the environment of a process that is to
-// see the cluster just as this one does, whatever becomes of the current
-// directory and the kubeconfig's current context, and the secrets among the
-// flags.
-func forward(f *kube.Factory, id *identity, env []string) (args, environ []string, secrets map[string]string, err error) {
+// forward returns the arguments and the environment of a process that sees the cluster just
+// as this command does, even when the current directory or the kubeconfig's current
+// context changes. It returns the secrets among the flags apart.
+func forward(f *kube.Factory, id *socket.Identity, env []string) (args, environ []string, secrets map[string]string, err error) {
 	if id.Context != "" {
 		args = append(args, "--context="+id.Context)
 	}
@@ -88,8 +88,8 @@ func forward(f *kube.Factory, id *identity, env []string) (args, environ []strin
 	return args, environ, secrets, nil
 }
 
-// withoutProxy is an environment without the proxy of a session: the way to the
-// API server must not lead through that.
+// withoutProxy removes the proxy of a session from an environment: connections to the API
+// server must not go through it.
 func withoutProxy(env []string) []string {
 	own := ""
 	for _, kv := range env {

@@ -10,25 +10,17 @@ import (
 	"slices"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
-// identity says which session a command line belongs to.
-type identity struct {
-	Key              string
-	Context          string
-	Server           string
-	Namespace        string // of the context
-	ManagerNamespace string
-}
-
-// identify resolves the kubeconfig. Two command lines have the same key if
-// they act as the same user through the same context. What a kubeconfig says of
-// a user or a server may change, as certificates do when they are renewed, and
-// addresses when a cluster on this machine starts again; so not the credentials
-// count but the entries' names and the file, and the flags that overrule them.
-// Whether it is still the same user of the same cluster, a process that is there
-// asks the API server; see process.verify.
-func identify(f *kube.Factory) (*identity, error) {
+// Identify reads the kubeconfig and says which session a command line belongs to. Two
+// command lines have the same key if they act as the same user through the same
+// context. The key is made of the names of the kubeconfig's entries, of their file, and
+// of the flags that overrule them. It is not made of the credentials and the server's
+// address: a certificate is renewed, and a cluster on this machine may start again at
+// another address. A process that runs asks the API server whether the user and the
+// cluster are still the same (package daemon).
+func Identify(f *kube.Factory) (*socket.Identity, error) {
 	cfg, err := f.ToRESTConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
@@ -37,7 +29,7 @@ func identify(f *kube.Factory) (*identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
-	id := &identity{Context: raw.CurrentContext, Server: cfg.Host, ManagerNamespace: f.ManagerNamespace}
+	id := &socket.Identity{Context: raw.CurrentContext, Server: cfg.Host, ManagerNamespace: f.ManagerNamespace}
 	if f.Context != nil && *f.Context != "" {
 		id.Context = *f.Context
 	}
@@ -56,13 +48,13 @@ func identify(f *kube.Factory) (*identity, error) {
 			return nil, fmt.Errorf("read kubeconfig: %w", err)
 		}
 	}
-	var server string // counts where nothing has a name
+	var server string // part of the key where nothing has a name
 	if id.Context == "" {
 		server = id.Server
 	}
 	parts := []string{server, id.Context, id.ManagerNamespace, user, origin}
 	for _, flag := range explicit(f) {
-		if slices.Contains(whoFlags, flag.name) {
+		if slices.Contains(userFlags, flag.name) {
 			parts = append(parts, flag.name)
 			parts = append(parts, flag.values...)
 		}
@@ -76,11 +68,10 @@ func identify(f *kube.Factory) (*identity, error) {
 	return id, nil
 }
 
-// whoFlags are kubectl's flags that say who the user is, and where.
-var whoFlags = []string{"server", "cluster", "as", "as-uid", "as-group", "as-user-extra", "token", "username", "password", "client-certificate", "client-key"}
+// userFlags are those of kubectl's flags that say who the user is, and in which cluster.
+var userFlags = []string{"server", "cluster", "as", "as-uid", "as-group", "as-user-extra", "token", "username", "password", "client-certificate", "client-key"}
 
-// fileOf is the file of an entry. A pipe has another name each time, and none
-// here.
+// fileOf is the file of an entry; "" for a pipe, which has another name each time.
 func fileOf(location string) (string, error) {
 	if info, err := os.Stat(location); location == "" || err == nil && !info.Mode().IsRegular() {
 		return "", nil

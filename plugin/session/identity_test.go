@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
 const kubeconfig = `
@@ -56,9 +57,9 @@ func flags(t *testing.T, args ...string) *kube.Factory {
 	return f
 }
 
-func mustIdentify(t *testing.T, args ...string) *identity {
+func mustIdentify(t *testing.T, args ...string) *socket.Identity {
 	t.Helper()
-	id, err := identify(flags(t, args...))
+	id, err := Identify(flags(t, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestForward(t *testing.T) {
 	}
 	f := flags(t, "--kubeconfig", "config", "--as", "jim", "--as-group", "a", "--as-group", "b,c", "--token", "secret", "-n", "shop",
 		"--insecure-skip-tls-verify", "--request-timeout", "3s", "--manager-namespace", "mine")
-	id, err := identify(f)
+	id, err := Identify(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,8 +133,8 @@ func TestForward(t *testing.T) {
 			t.Errorf("children of the process inherit %q", kv)
 		}
 	}
-	again := &caller{Args: args, Secrets: secrets}
-	if cfg, err := again.load(); err != nil || cfg.BearerToken != "secret" || cfg.Impersonate.UserName != "jim" {
+	again := &socket.Caller{Args: args, Secrets: secrets}
+	if cfg, err := again.Load(); err != nil || cfg.BearerToken != "secret" || cfg.Impersonate.UserName != "jim" {
 		t.Errorf("loaded anew it is %+v, %v", cfg, err)
 	}
 }
@@ -142,7 +143,7 @@ func TestForward(t *testing.T) {
 // through others.
 func TestForwardLeavesTheProxy(t *testing.T) {
 	f := flags(t, "--kubeconfig", writeConfig(t, kubeconfig))
-	id, err := identify(f)
+	id, err := Identify(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,20 +154,5 @@ func TestForwardLeavesTheProxy(t *testing.T) {
 	}
 	if _, env, _, err := forward(f, id, all); err != nil || !slices.Equal(env, all) {
 		t.Errorf("nobody said whose proxy it is, and the environment is %q, %v", env, err)
-	}
-}
-
-func TestObjectName(t *testing.T) {
-	for _, c := range []struct{ user, host, want string }{
-		{"jane", "laptop", "jane-laptop-"},
-		{"Jane.Doe@example.com", "Janes-MacBook.local", "jane-doe-example-com-janes-macbook-"},
-		{"system:serviceaccount:shop:builder", "", "system-serviceaccount-shop-builder-host-"},
-		{"", "---", "user-host-"},
-		{strings.Repeat("x", 500), strings.Repeat("y", 500), strings.Repeat("x", 34) + "-" + strings.Repeat("y", 20) + "-"},
-	} {
-		got := objectName(c.user, c.host)
-		if !strings.HasPrefix(got, c.want) || len(got) != len(c.want)+5 || len(got) > 63 {
-			t.Errorf("%q on %q is %q", c.user, c.host, got)
-		}
 	}
 }

@@ -17,51 +17,51 @@ import (
 )
 
 const (
-	// lookTimeout is how long one of many sessions may take to tell its status.
-	lookTimeout = 3 * time.Second
-	// quitTimeout is how long a process may take to end by itself, killTimeout how
-	// long one that was killed may still be there.
+	// askTimeout is how long one of many sessions may take to answer.
+	askTimeout = 3 * time.Second
+	// quitTimeout is how long a process may take to end by itself, killTimeout how long a
+	// killed process may still be there.
 	quitTimeout, killTimeout = 12 * time.Second, 5 * time.Second
 )
 
-// Known is a session of this user on this machine, as it is on disk: to find it
-// needs no kubeconfig and no cluster.
+// Known is a session of this user on this machine. It is found by its directory, which needs
+// no kubeconfig and no cluster.
 type Known struct {
 	Context string `json:"context"`
 	Server  string `json:"server"`
 	User    string `json:"user"`
-	// PID is the process's; 0 if none runs, or one hangs and is not known.
+	// PID is the process's; 0 if none runs, or if one hangs whose PID is not known.
 	PID int `json:"pid,omitempty"`
-	// Status is what the process says; nil if none answers.
+	// Status is the process's answer; nil if none answers.
 	Status *Status `json:"session,omitempty"`
-	// Asked says of a dead one that its network would come back with it.
+	// Asked says that a session is dead and its network would come back with it.
 	Asked bool `json:"asked,omitempty"`
-	// ManagerNamespace is that of its Session object; "" if that is not known.
+	// ManagerNamespace is that of the Session object; "" if that is not known.
 	ManagerNamespace string `json:"-"`
-	// Flag makes another command line mean it: "--context NAME", or "--all".
+	// Flag makes another command line mean this session: "--context NAME", or "--all".
 	Flag string `json:"-"`
 
 	dir  *state.Dir
 	held bool // by a process
 }
 
-// All are the sessions that run, and the dead ones whose network or intercepts
-// would come back.
+// All are the sessions that run, and the dead sessions whose network or intercepts would
+// come back.
 func All(ctx context.Context) ([]Known, error) {
 	dirs, err := state.List()
 	if err != nil {
 		return nil, err
 	}
-	return known(ctx, dirs), nil
+	return KnownIn(ctx, dirs), nil
 }
 
-// Of are those that a command line means: the session of its kubeconfig and
-// flags or, where the kubeconfig does not have the context that it names, those
-// that began by that name. The error is about the kubeconfig.
+// Of are the sessions that a command line means: the session of its kubeconfig and flags.
+// If the kubeconfig does not have the context that the command line names, they are the
+// sessions that began by that name. The error is about the kubeconfig.
 func Of(ctx context.Context, cfg Config) ([]Known, error) {
 	own, err := dirOf(cfg)
 	if err == nil {
-		return flagged(known(ctx, []*state.Dir{own}), cfg), nil
+		return flagged(KnownIn(ctx, []*state.Dir{own}), cfg), nil
 	}
 	all, aerr := All(ctx)
 	if aerr != nil {
@@ -74,24 +74,24 @@ func Of(ctx context.Context, cfg Config) ([]Known, error) {
 	return flagged(named, cfg), nil
 }
 
-// Others are all but those of the command line.
+// Others are all sessions but those that the command line means.
 func Others(ctx context.Context, cfg Config) ([]Known, error) {
 	dirs, err := state.List()
 	if err != nil {
 		return nil, err
 	}
 	own, err := dirOf(cfg)
-	if err == nil { // it is not asked
+	if err == nil { // do not ask it
 		dirs = slices.DeleteFunc(dirs, func(d *state.Dir) bool { return d.Path() == own.Path() })
 	}
-	others := known(ctx, dirs)
+	others := KnownIn(ctx, dirs)
 	if err != nil {
 		others = slices.DeleteFunc(others, func(k Known) bool { return k.named(cfg) })
 	}
 	return flagged(others, cfg), nil
 }
 
-// flagged are those with the Flag of each.
+// flagged sets the Flag of each session.
 func flagged(list []Known, cfg Config) []Known {
 	for n := range list {
 		list[n].Flag = list[n].flag(cfg)
@@ -105,12 +105,12 @@ func (k *Known) named(cfg Config) bool {
 	return name != nil && *name != "" && *name == k.Context
 }
 
-// known are those of directories that are worth to know, all asked at once.
-func known(ctx context.Context, dirs []*state.Dir) []Known {
+// KnownIn are the sessions of directories. All are asked at the same time.
+func KnownIn(ctx context.Context, dirs []*state.Dir) []Known {
 	found, worth := make([]Known, len(dirs)), make([]bool, len(dirs))
 	var wg sync.WaitGroup
 	for n, dir := range dirs {
-		wg.Go(func() { found[n], worth[n] = look(ctx, dir) })
+		wg.Go(func() { found[n], worth[n] = ask(ctx, dir) })
 	}
 	wg.Wait()
 	var list []Known
@@ -122,16 +122,17 @@ func known(ctx context.Context, dirs []*state.Dir) []Known {
 	return list
 }
 
-// look says whether there is a session worth to know.
-func look(ctx context.Context, dir *state.Dir) (Known, bool) {
+// ask reads what a directory says of its session, and asks the process. It is false if
+// there is neither a process nor anything that would come back with one.
+func ask(ctx context.Context, dir *state.Dir) (Known, bool) {
 	s, err := dir.Load()
 	if err != nil {
-		return Known{}, false // it is another user's, or broken
+		return Known{}, false // it is another user's, or damaged
 	}
 	k := Known{Context: s.Context, Server: s.Server, User: s.User, ManagerNamespace: s.ManagerNamespace, dir: dir}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if k.Status, err = newClient(dir).Status(ctx); err == nil {
+	if k.Status, err = NewClient(dir).Status(ctx); err == nil {
 		k.Context, k.Server, k.User, k.PID = k.Status.Context, k.Status.Server, k.Status.User, k.Status.PID
 		k.ManagerNamespace = k.Status.ManagerNamespace
 		k.held = true
@@ -153,7 +154,7 @@ func (k *Known) flag(cfg Config) string {
 	}
 	f := kube.NewFactory()
 	f.KubeConfig, f.Context, f.ManagerNamespace = cfg.Factory.KubeConfig, &k.Context, cfg.Factory.ManagerNamespace
-	if id, err := identify(f); err == nil && id.Key != filepath.Base(k.dir.Path()) {
+	if id, err := Identify(f); err == nil && id.Key != filepath.Base(k.dir.Path()) {
 		return everything // the name means another session here
 	}
 	return "--context " + k.Context
@@ -163,7 +164,7 @@ func (k *Known) flag(cfg Config) string {
 func (k *Known) Held() bool { return k.held }
 
 // Client speaks to the process.
-func (k *Known) Client() *Client { return newClient(k.dir) }
+func (k *Known) Client() *Client { return NewClient(k.dir) }
 
 // Served are the intercepts that the process serves.
 func (k *Known) Served() []types.NamespacedName {
@@ -176,11 +177,11 @@ func (k *Known) Served() []types.NamespacedName {
 	return list
 }
 
-// Online says that it gives this machine's programs access to a cluster, or
-// would, if it were not dead.
+// Online says that the session gives this machine's programs access to a cluster, or would
+// if it were not dead.
 func (k *Known) Online() bool { return k.Asked || k.Status != nil && k.Status.Network.Online() }
 
-// Disconnect ends what connect began; false: there was nothing.
+// Disconnect ends what connect began. It is false if there was nothing.
 func (k *Known) Disconnect(ctx context.Context) (bool, error) {
 	switch {
 	case k.Status != nil && !k.Status.Network.Online():
@@ -193,9 +194,9 @@ func (k *Known) Disconnect(ctx context.Context) (bool, error) {
 	return forget(k.dir, offline)
 }
 
-// Quit ends the session: what connect began, its intercepts, its process, which
-// is killed if it does not end by itself, and its Session object. That one's
-// name is returned where the cluster does not delete it now.
+// Quit ends the session: what connect began, its intercepts, its process and its Session
+// object. It kills a process that does not end by itself. It returns the name of a Session
+// object that the cluster does not delete now.
 func (k *Known) Quit(ctx context.Context) (left string, err error) {
 	if k.held {
 		if err := k.end(ctx); err != nil {
@@ -235,7 +236,7 @@ func (k *Known) end(ctx context.Context) error {
 	return c.gone(ctx)
 }
 
-// Named says which session it is, to people.
+// Named says to a person which session it is.
 func (k *Known) Named() string {
 	if k.Context == "" {
 		return "the session in " + filepath.Base(k.dir.Path())

@@ -1,29 +1,25 @@
 package session
 
 import (
-	"context"
-	"errors"
 	"os"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// home is a machine whose sessions are in the user's cache folder.
-func home(t *testing.T, f *kube.Factory) *machine {
+// home makes an empty cache directory, with the directory of a session in it.
+func home(t *testing.T) *state.Dir {
 	t.Helper()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	m := newMachine(t, f)
-	var err error
-	if m.dir, err = state.Open(m.id.Key); err != nil {
+	dir, err := state.Open("demo")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return dir
 }
 
 // nowhere has a kubeconfig without the context.
@@ -35,56 +31,20 @@ func nowhere(t *testing.T, name string) Config {
 	return Config{Factory: f}
 }
 
-func TestKnownWithoutKubeconfig(t *testing.T) {
-	c := newCluster(t)
-	m := home(t, c.factory())
-	m.mustEnsure()
-	all, err := All(t.Context())
-	if err != nil || len(all) != 1 || all[0].Context != "demo" || all[0].User != "jane" || all[0].Status == nil || all[0].PID == 0 {
-		t.Fatalf("all: %+v, %v", all, err)
-	}
-	if mine, err := Of(t.Context(), Config{Factory: m.f}); err != nil || len(mine) != 1 || mine[0].Flag != "--context demo" {
-		t.Errorf("with its kubeconfig: %+v, %v", mine, err)
-	}
-	if others, err := Others(t.Context(), Config{Factory: m.f}); err != nil || len(others) != 0 {
-		t.Errorf("others: %+v, %v", others, err)
-	}
-	gone := nowhere(t, "demo")
-	mine, err := Of(t.Context(), gone)
-	if err != nil || len(mine) != 1 {
-		t.Fatalf("of a context that is gone: %+v, %v", mine, err)
-	}
-	if _, err := Of(t.Context(), nowhere(t, "other")); err == nil {
-		t.Error("a context that nobody knows is one")
-	}
-	others, err := Others(t.Context(), nowhere(t, ""))
-	if err != nil || len(others) != 1 || others[0].Flag != "--context demo" {
-		t.Errorf("others without a kubeconfig: %+v, %v", others, err)
-	}
-
-	left, err := mine[0].Quit(t.Context())
-	if err != nil || left != "" || len(c.sessions()) != 0 {
-		t.Errorf("quit leaves %q, %v, sessions %v", left, err, c.sessions())
-	}
-	if all, err := All(t.Context()); err != nil || len(all) != 0 {
-		t.Errorf("after quit: %+v, %v", all, err)
-	}
-}
-
 // What a dead session would bring back is known as well, and forgotten.
 func TestKnownDead(t *testing.T) {
-	m := home(t, newCluster(t).factory())
+	dir := home(t)
 	s := state.New()
 	s.Context, s.Session, s.Proxies = "demo", "jane-1", []state.Proxy{{Address: "127.0.0.1:1080", Namespace: "shop"}}
-	if err := m.dir.Save(s); err != nil {
+	if err := dir.Save(s); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := m.dir.Lock()
+	lock, err := dir.Lock()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// A process that hangs.
-	if err := m.dir.SavePID(); err != nil {
+	if err := dir.SavePID(); err != nil {
 		t.Fatal(err)
 	}
 	all, err := All(t.Context())
@@ -109,28 +69,16 @@ func TestKnownDead(t *testing.T) {
 	}
 }
 
-func TestTakenNamesTheSession(t *testing.T) {
-	m := home(t, newCluster(t).factory())
-	m.mustEnsure()
-	if err := m.last.taken(t.Context(), errors.New("else")); err.Error() != "else" {
-		t.Errorf("another error becomes %v", err)
-	}
-	err := m.last.taken(context.Background(), handover.ErrTaken)
-	if !errors.Is(err, handover.ErrTaken) || !strings.Contains(err.Error(), "kubectl intercept disconnect --all") {
-		t.Errorf("nobody known: %v", err)
-	}
-}
-
 // One that has intercepts alone is known as well; it is not one that hangs.
 func TestKnownDeadWithIntercepts(t *testing.T) {
-	m := home(t, newCluster(t).factory())
+	dir := home(t)
 	s := state.New()
 	s.Context, s.Session, s.ManagerNamespace = "demo", "jane-1", "infra"
 	s.Intercepts = []types.NamespacedName{{Namespace: "shop", Name: "quote"}}
-	if err := m.dir.Save(s); err != nil {
+	if err := dir.Save(s); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := m.dir.Lock()
+	lock, err := dir.Lock()
 	if err != nil {
 		t.Fatal(err)
 	}

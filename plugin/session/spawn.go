@@ -11,19 +11,25 @@ import (
 	"strings"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// child is a session process that this process started.
-type child struct {
-	dir  *state.Dir
-	pid  int
-	done chan error // gets what Wait returned
+// ChildFlag is the flag of a process that a command starts: the process reads a
+// socket.Caller from its standard input.
+const ChildFlag = "child"
+
+// Child is a session process that this process started.
+type Child struct {
+	Dir *state.Dir
+	PID int
+	// Done gets the error with which the process ended.
+	Done <-chan error
 }
 
 // spawn starts the process, detached from the terminal and the working
 // directory of this one.
-func spawn(cfg Config, who *caller, dir *state.Dir) (*child, error) {
+func (c *Config) spawn(who *socket.Caller, dir *state.Dir) (*Child, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
@@ -32,9 +38,9 @@ func spawn(cfg Config, who *caller, dir *state.Dir) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
-	args := append([]string{"session", "--" + childFlag}, who.Args...)
-	if cfg.Transport != "" && cfg.Transport != carrier.Auto {
-		args = append(args, "--transport="+cfg.Transport)
+	args := append([]string{"session", "--" + ChildFlag}, who.Args...)
+	if c.Transport != "" && c.Transport != carrier.Auto {
+		args = append(args, "--transport="+c.Transport)
 	}
 	log, err := dir.OpenLog()
 	if err != nil {
@@ -47,25 +53,25 @@ func spawn(cfg Config, who *caller, dir *state.Dir) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
-	c := &child{dir: dir, pid: cmd.Process.Pid, done: make(chan error, 1)}
-	go func() { c.done <- cmd.Wait() }()
-	return c, nil
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	return &Child{Dir: dir, PID: cmd.Process.Pid, Done: done}, nil
 }
 
-// exited says whether the process has ended, and why if that was not in
-// favour of another one.
-func (c *child) exited() (bool, error) {
+// exited says whether the process has ended. The error is why, unless it ended in favor of
+// another process.
+func (c *Child) exited() (bool, error) {
 	var err error
 	select {
-	case err = <-c.done:
+	case err = <-c.Done:
 	default:
 		return false, nil
 	}
-	if text := c.dir.Failure(c.pid); text != "" {
+	if text := c.Dir.Failure(c.PID); text != "" {
 		return true, errors.New(text)
 	}
 	if err != nil {
-		return true, fmt.Errorf("the session process ended (%w): %s\nIts log is %s", err, lastLine(c.dir.Log()), c.dir.Log())
+		return true, fmt.Errorf("the session process ended (%w): %s\nIts log is %s", err, lastLine(c.Dir.Log()), c.Dir.Log())
 	}
 	return true, nil
 }

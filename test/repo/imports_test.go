@@ -53,6 +53,54 @@ func TestOneImporterOfHelm(t *testing.T) {
 	}
 }
 
+// A verb of the command line imports no other verb. What several verbs need is a package
+// beside plugin/cmd.
+func TestVerbsImportNoVerbs(t *testing.T) {
+	verb := func(path string) string {
+		rest, below := strings.CutPrefix(path, "plugin/cmd/")
+		if !below {
+			return ""
+		}
+		name, _, _ := strings.Cut(rest, "/")
+		return name
+	}
+	verbs := map[string]bool{}
+	for _, p := range mustPackages(t) {
+		own := verb(p.name())
+		if own == "" {
+			continue
+		}
+		verbs[own] = true
+		for _, imp := range p.Imports {
+			if other := verb(strings.TrimPrefix(imp, module+"/")); other != "" && other != own {
+				t.Errorf("%s imports the verb %s", p.name(), other)
+			}
+		}
+	}
+	if len(verbs) < 10 {
+		t.Errorf("only %d verbs were found", len(verbs))
+	}
+}
+
+// Commands speak to the session process by its socket, and link none of its parts.
+func TestImportersOfTheSessionProcess(t *testing.T) {
+	for part, importer := range map[string]string{"plugin/session/daemon": "plugin/cmd", "plugin/session/access": "plugin/session/daemon"} {
+		found := false
+		for _, p := range mustPackages(t) {
+			if !slices.Contains(p.Imports, module+"/"+part) {
+				continue
+			}
+			found = true
+			if p.name() != importer {
+				t.Errorf("%s imports %s; only %s may", p.name(), part, importer)
+			}
+		}
+		if !found {
+			t.Errorf("nothing imports %s", part)
+		}
+	}
+}
+
 // linked is what a binary must never contain, and why.
 var linked = map[string]map[string]string{
 	"./agent": {

@@ -22,7 +22,7 @@ type Sessions interface {
 	Helper(ctx context.Context, streams genericiooptions.IOStreams) (socket string, release func() error, err error)
 	// Connect opens the way into the cluster that is asked for.
 	Connect(ctx context.Context, f *kube.Factory, a *Access, progress func(string)) (*session.Network, error)
-	// Command gives a sign of life of a command for which access is wanted by that name.
+	// Command shows the session that the command lives which holds access by that name.
 	Command(f *kube.Factory, by string) (io.Closer, error)
 	// Release ends what a command wanted, by its name. What it was in place of
 	// comes back.

@@ -24,8 +24,8 @@ type Access struct {
 	Proxy string
 	// Device is the interface. Its namespace is the proxy's, too.
 	Device state.Device
-	// By is the name of the command for which access is wanted;
-	// state.Standing: until disconnect.
+	// By is the holder of the access: the name of a command, or state.Standing until
+	// disconnect.
 	By string
 }
 
@@ -68,7 +68,7 @@ func (o *Options) Run(ctx context.Context) error {
 }
 
 func (o *Options) connect(ctx context.Context) (*session.Network, error) {
-	if o.Access.Proxy == "" { // who types a password needs his time
+	if o.Access.Proxy == "" { // a user who types a password may take long
 		socket, release, err := o.sessions.Helper(ctx, o.IOStreams)
 		if err != nil {
 			return nil, err
@@ -84,8 +84,8 @@ func (o *Options) connect(ctx context.Context) (*session.Network, error) {
 	return n, target.TimedOut(ctx, o.Timeout, err)
 }
 
-// during opens the way, runs the command and closes the way, unless somebody
-// else wants it as well.
+// during opens the way, runs the command and closes the way, unless there are other
+// holders.
 func (o *Options) during(ctx context.Context) error {
 	o.Access.By = rand.Text()
 	alive, err := o.sessions.Command(o.factory, o.Access.By)
@@ -95,7 +95,7 @@ func (o *Options) during(ctx context.Context) error {
 	defer alive.Close() // what is left of it does no harm
 	n, err := o.connect(ctx)
 	if err != nil {
-		_ = o.release(ctx) // it may have come too late; why it did is what matters
+		_ = o.release(ctx) // the session may open the way after all
 		return err
 	}
 	if n.Replaced != "" {

@@ -150,7 +150,7 @@ func (e *Ended) programs() int {
 	if e.Status == nil || e.Status.Network == nil {
 		return 0
 	}
-	return len(e.Status.Network.Alone)
+	return len(e.Status.Network.Isolated)
 }
 
 // namespace is that of its Session object, as a flag.

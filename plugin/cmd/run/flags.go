@@ -10,20 +10,20 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/routing"
 )
 
 // Flags are the command line as it was typed.
 type Flags struct {
-	Intercept add.Flags
-	Routing   connect.Routing
+	Intercept intercept.Flags
+	Routing   routing.Flags
 	Publish   []string
 }
 
 func (f *Flags) add(fs *pflag.FlagSet) {
-	f.Intercept.AddIntercept(fs)
+	f.Intercept.AddFlags(fs)
 	fs.StringArrayVar(&f.Publish, "publish", nil, "`[LOCAL:]PORT`: TCP port of the program that this machine's localhost reaches, there at port LOCAL or the same. Repeatable")
 	f.Routing.AddFlags(fs)
 }
@@ -41,7 +41,7 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	var err error
 	switch workload := args[:dash]; {
 	case len(workload) > 0 || f.Intercept.Workload != "":
-		if o.Intercept, err = f.Intercept.ToIntercept(factory, workload, streams); err != nil {
+		if o.Intercept, err = f.Intercept.ToOptions(factory, workload, streams); err != nil {
 			return nil, err
 		}
 		for _, p := range o.Intercept.Ports {
@@ -57,11 +57,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	if o.Publish, err = parsePublish(f.Publish); err != nil {
 		return nil, err
 	}
-	access := connect.Access{}
-	if err := f.Routing.ToAccess(&access); err != nil {
+	if err := f.Routing.ToDevice(&o.Device); err != nil {
 		return nil, err
 	}
-	o.Device = access.Device
 	if o.Device.Namespace, err = factory.Namespace(); err != nil {
 		return nil, err
 	}

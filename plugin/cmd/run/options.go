@@ -9,9 +9,8 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/inside"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
@@ -33,7 +32,7 @@ type Options struct {
 	// Command is the program.
 	Command []string
 	// Intercept is what comes to its ports; nil: nothing.
-	Intercept *add.Options
+	Intercept *intercept.Options
 	Publish   []Published
 	// Device is the program's network, but for its socket.
 	Device    state.Device
@@ -55,7 +54,7 @@ func (o *Options) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer space.Close()
-	o.Device.Socket, o.Device.Alone = space.Socket(), true
+	o.Device.Socket, o.Device.Isolated = space.Socket(), true
 	if err := o.connect(ctx); err != nil {
 		return err
 	}
@@ -64,21 +63,21 @@ func (o *Options) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer p.close()
-	var made *v1alpha1.Intercept
+	var made *intercept.Made
 	if o.Intercept != nil {
-		if made, err = o.Intercept.Make(ctx, insideSessions{o.sessions, space.Socket()}); err != nil {
+		if made, err = o.Intercept.Make(ctx, isolatedSessions{o.sessions, space.Socket()}); err != nil {
 			return err
 		}
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 			defer cancel()
-			if lerr := o.Intercept.Leave(ctx, made); lerr != nil && err == nil {
+			if lerr := made.Leave(ctx); lerr != nil && err == nil {
 				err = lerr
 			} else if lerr != nil {
 				fmt.Fprintf(o.ErrOut, "warning: %s\n", render.Error(lerr))
 			}
 		}()
-		if err := render.Intercept(o.ErrOut, made); err != nil {
+		if err := render.Intercept(o.ErrOut, made.Intercept); err != nil {
 			return err
 		}
 	}
@@ -107,12 +106,12 @@ func (o *Options) connect(ctx context.Context) error {
 	defer cancel()
 	steps := render.NewProgress(o.ErrOut)
 	defer steps.Done()
-	return target.TimedOut(ctx, o.Timeout, o.sessions.Inside(ctx, o.factory, o.Transport, &o.Device, steps.Step))
+	return target.TimedOut(ctx, o.Timeout, o.sessions.OpenIsolated(ctx, o.factory, o.Transport, &o.Device, steps.Step))
 }
 
-// keep has another session serve the network when the one that did is gone.
-// The terminal is the program's: nothing is said.
-func (o *Options) keep(ctx context.Context, space *inside.Space, made *v1alpha1.Intercept) {
+// keep has another session serve the network when the session that did is gone. It prints
+// nothing, because the terminal is the program's.
+func (o *Options) keep(ctx context.Context, space *inside.Space, made *intercept.Made) {
 	for {
 		select {
 		case <-space.Lost():
@@ -131,7 +130,7 @@ func (o *Options) keep(ctx context.Context, space *inside.Space, made *v1alpha1.
 	}
 }
 
-func (o *Options) resume(ctx context.Context, made *v1alpha1.Intercept, start bool) error {
+func (o *Options) resume(ctx context.Context, made *intercept.Made, start bool) error {
 	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	name := ""
@@ -141,14 +140,13 @@ func (o *Options) resume(ctx context.Context, made *v1alpha1.Intercept, start bo
 	return o.sessions.Resume(ctx, o.factory, o.Transport, &o.Device, name, start)
 }
 
-// insideSessions are the sessions of add for a program with a localhost of its
-// own.
-type insideSessions struct {
+// isolatedSessions serve an intercept of a program with a localhost of its own.
+type isolatedSessions struct {
 	Sessions
 	socket string
 }
 
-// Ensure implements add.Sessions.
-func (s insideSessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*add.Session, error) {
-	return s.EnsureInside(ctx, f, transport, s.socket, progress)
+// Ensure implements intercept.Sessions.
+func (s isolatedSessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*intercept.Session, error) {
+	return s.EnsureIsolated(ctx, f, transport, s.socket, progress)
 }

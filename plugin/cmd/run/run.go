@@ -9,29 +9,29 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
 
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/inside"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // Sessions has the background process serve the program's network.
 type Sessions interface {
-	// Inside starts the process where there is none, and has it serve a
-	// network that whoever listens at d.Socket makes.
-	Inside(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error
-	// Resume has whichever process there is, of whatever version, serve the
-	// network again, and an intercept; "" is none. Unless start is true it
-	// starts none: another command may just be replacing it.
-	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, intercept string, start bool) error
-	// EnsureInside is Ensure of add, for intercepts whose ports are behind the
-	// socket.
-	EnsureInside(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*add.Session, error)
+	// OpenIsolated has the background process serve a network, and starts the process if
+	// there is none. The maker of the network listens at d.Socket.
+	OpenIsolated(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error
+	// Resume has the process that there is, of any version, serve the network again, and
+	// the intercept "NAMESPACE/NAME"; "" is none. Only if start is true it starts a
+	// process: another command may just be replacing it.
+	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key string, start bool) error
+	// EnsureIsolated is intercept.Sessions.Ensure, for intercepts whose ports belong to
+	// the program behind the socket.
+	EnsureIsolated(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*intercept.Session, error)
 }
 
 // NewCommand returns the command.
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
-	flags := &Flags{Intercept: add.DefaultFlags()}
+	flags := &Flags{Intercept: intercept.DefaultFlags()}
 	cmd := &cobra.Command{
 		Use:                   "run [TYPE/NAME | NAME] [--port LOCAL[:SVCPORT[/PROTO]]] [--publish [LOCAL:]PORT] -- COMMAND...",
 		DisableFlagsInUseLine: true,

@@ -26,7 +26,7 @@ func network(n *session.Network) string {
 	for _, p := range n.Proxies {
 		ways = append(ways, fmt.Sprintf("proxy at %s, names of namespace %s", p.Address, p.Namespace))
 	}
-	if k := len(n.Alone); k > 0 {
+	if k := len(n.Isolated); k > 0 {
 		ways = append(ways, render.Count(int64(k), "program")+" with a network of its own")
 	}
 	return strings.Join(ways, "; ")

@@ -16,8 +16,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
 
-// Credentials are a client configuration that needs no file, no plugin and no
-// environment. They are secret and stay in memory.
+// Credentials are a client configuration that needs no file, no plugin and no environment.
+// They are secret and stay in memory. There is a field for each setting of a kubeconfig that
+// matters here.
 type Credentials struct {
 	// Host is the API server's URL, Proxy that of what leads there.
 	Host  string

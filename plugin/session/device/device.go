@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/stack"
@@ -29,6 +30,9 @@ type Config struct {
 	// is the TUN. It is nil if only the cluster's addresses are routed into the TUN.
 	Direct func(ctx context.Context, network, addr string) (net.Conn, error)
 	Log    *slog.Logger
+	// Undo is how long the maker of the TUN may take to undo it; zero is the default of
+	// handover.Client.
+	Undo time.Duration
 }
 
 // Want is what the TUN is for.
@@ -73,6 +77,9 @@ func Open(ctx context.Context, cfg Config) (*Device, error) {
 	client, err := handover.Dial(ctx, cfg.Socket)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Undo > 0 {
+		client.Undo = cfg.Undo
 	}
 	d := &Device{cfg: cfg, client: client}
 	if err := d.open(ctx); err != nil {

@@ -25,15 +25,15 @@ type Status struct {
 	Search  []string   `json:"search"`
 	// Resolvers are asked for all other names.
 	Resolvers []netip.AddrPort `json:"resolvers,omitempty"`
-	// Alone says that one program has it, and not the whole laptop.
-	Alone bool `json:"alone,omitempty"`
+	// Isolated says that one program has it, and not the whole laptop.
+	Isolated bool `json:"isolated,omitempty"`
 }
 
 // Status says how the device is at present.
 func (d *Device) Status() Status {
 	l := d.now()
 	s := Status{Interface: l.network.Interface, Namespace: l.want.Names.Namespace, Routes: l.plan.Routes, Clashing: l.plan.Clashing, Never: l.want.Never,
-		DNS: l.dns(), DNSMode: l.network.DNSMode, Search: names.New(l.want.names()).SearchList(), Resolvers: l.network.Resolvers, Alone: d.cfg.Direct != nil}
+		DNS: l.dns(), DNSMode: l.network.DNSMode, Search: names.New(l.want.names()).SearchList(), Resolvers: l.network.Resolvers, Isolated: d.cfg.Direct != nil}
 	if len(s.Clashing) > 0 {
 		s.Virtual = l.virtual
 	}

@@ -28,49 +28,50 @@ const (
 type entry struct {
 	gone chan struct{} // closed when it is dropped
 
-	mu     sync.Mutex
-	obj    *v1alpha1.Intercept
-	counts map[place]*counts
-	inside *inside // nil: this machine's own ports
+	mu       sync.Mutex
+	obj      *v1alpha1.Intercept
+	counts   map[endpoint]*counts
+	isolated *isolated // nil if the ports are this machine's
 }
 
-// place is where a flow goes on this machine.
-type place struct {
+// endpoint is where a flow goes on this machine.
+type endpoint struct {
 	host     string
 	port     int32
 	protocol tunnel.Protocol
 }
 
 // String is "host:port".
-func (p place) String() string { return net.JoinHostPort(p.host, strconv.Itoa(int(p.port))) }
+func (p endpoint) String() string { return net.JoinHostPort(p.host, strconv.Itoa(int(p.port))) }
 
 type counts struct{ connections, refused, in, out atomic.Int64 }
 
 func newEntry(i *v1alpha1.Intercept) *entry {
-	return &entry{obj: i, counts: map[place]*counts{}, gone: make(chan struct{})}
+	return &entry{obj: i, counts: map[endpoint]*counts{}, gone: make(chan struct{})}
 }
 
-// within is where its ports are; nil is this machine.
-func (e *entry) within() *inside {
+// program is the program that has the ports. It is nil if they are this machine's.
+func (e *entry) program() *isolated {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.inside
+	return e.isolated
 }
 
-// lead notes where its ports are. It returns the socket of where they were.
-func (e *entry) lead(socket string) (in *inside, former string) {
+// setSocket notes the socket of the program that has the ports; "" is this machine. It
+// returns the program, and the socket before.
+func (e *entry) setSocket(socket string) (in *isolated, former string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.inside != nil {
-		former = e.inside.socket
+	if e.isolated != nil {
+		former = e.isolated.socket
 	}
 	if former != socket {
-		e.inside = nil
+		e.isolated = nil
 		if socket != "" {
-			e.inside = &inside{socket: socket}
+			e.isolated = &isolated{socket: socket}
 		}
 	}
-	return e.inside, former
+	return e.isolated, former
 }
 
 func (e *entry) object() *v1alpha1.Intercept {
@@ -83,12 +84,12 @@ func (e *entry) set(i *v1alpha1.Intercept) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if i.UID != e.obj.UID {
-		e.counts = map[place]*counts{} // another object of the same name
+		e.counts = map[endpoint]*counts{} // another object of the same name
 	}
 	e.obj = i
 }
 
-func (e *entry) count(p place) *counts {
+func (e *entry) count(p endpoint) *counts {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c := e.counts[p]
@@ -99,17 +100,17 @@ func (e *entry) count(p place) *counts {
 	return c
 }
 
-// where finds the local port of a flow to a pod's port. The numbers in status
-// are those of the pod template; a named target port may have another number
-// in this very pod, which is no question when there is one port only.
-func (e *entry) where(o *tunnel.Open) (place, bool) {
+// where finds the local port of a flow to a pod's port. The numbers in the status are those
+// of the pod template. A named target port may have another number in this very pod; if
+// the Intercept has a single port, the flow goes there all the same.
+func (e *entry) where(o *tunnel.Open) (endpoint, bool) {
 	i := e.object()
-	var ports []place
+	var ports []endpoint
 	for _, p := range i.Status.Ports {
 		if protocol(p.Protocol) != o.Protocol {
 			continue
 		}
-		at := place{p.LocalHost, p.LocalPort, o.Protocol}
+		at := endpoint{p.LocalHost, p.LocalPort, o.Protocol}
 		if p.ContainerPort == int32(o.Port) {
 			return at, true
 		}
@@ -118,14 +119,14 @@ func (e *entry) where(o *tunnel.Open) (place, bool) {
 	if len(i.Status.Ports) == 0 { // not resolved yet, as far as we know
 		for _, p := range i.Spec.Ports {
 			if protocol(p.Protocol) == o.Protocol {
-				ports = append(ports, place{p.LocalHost, p.LocalPort, o.Protocol})
+				ports = append(ports, endpoint{p.LocalHost, p.LocalPort, o.Protocol})
 			}
 		}
 	}
 	if len(ports) == 1 {
 		return ports[0], true
 	}
-	return place{}, false
+	return endpoint{}, false
 }
 
 func protocol(p corev1.Protocol) tunnel.Protocol {
@@ -135,8 +136,8 @@ func protocol(p corev1.Protocol) tunnel.Protocol {
 	return tunnel.TCP
 }
 
-// follow keeps an entry up to date until the Intercept is gone or no longer
-// this session's.
+// follow keeps an entry up to date until the Intercept is gone, or belongs to another
+// session.
 func (t *Table) follow(key types.NamespacedName, e *entry) {
 	for t.ctx.Err() == nil {
 		err := target.Follow(t.ctx, t.client, key, func(i *v1alpha1.Intercept) (bool, error) {

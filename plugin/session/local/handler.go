@@ -26,9 +26,9 @@ func (t *Table) Handle(ctx context.Context, o *tunnel.Open, in tunnel.Incoming) 
 		return err
 	}
 	c := e.count(p)
-	conn, stream, err := dial(ctx, e.within(), p)
+	conn, stream, err := dial(ctx, e.program(), p)
 	if err == nil && p.protocol == tunnel.UDP {
-		conn, stream, err = ask(ctx, conn, stream, e.within(), p, o.First)
+		conn, stream, err = ask(ctx, conn, stream, e.program(), p, o.First)
 	}
 	if err != nil {
 		c.refused.Add(1)
@@ -56,7 +56,7 @@ func (t *Table) Handle(ctx context.Context, o *tunnel.Open, in tunnel.Incoming) 
 	})
 }
 
-// write sends what travelled with the open, if that is anything.
+// write sends the first bytes, which came with the flow's Open, if there are any.
 func write(conn net.Conn, first []byte) error {
 	if len(first) == 0 {
 		return nil
@@ -65,28 +65,28 @@ func write(conn net.Conn, first []byte) error {
 	return err
 }
 
-// find returns where a flow goes, and reads the Intercept again if what is
-// known of it does not say.
-func (t *Table) find(ctx context.Context, o *tunnel.Open) (*entry, place, error) {
+// find returns where a flow goes. It reads the Intercept again if the known one has no port
+// for the flow.
+func (t *Table) find(ctx context.Context, o *tunnel.Open) (*entry, endpoint, error) {
 	e, err := t.lookup(ctx, o)
 	if err != nil {
-		return nil, place{}, err
+		return nil, endpoint{}, err
 	}
 	if p, ok := e.where(o); ok {
 		return e, p, nil
 	}
 	i := e.object()
 	if e, err = t.fetch(ctx, clientKey(i)); err != nil {
-		return nil, place{}, err
+		return nil, endpoint{}, err
 	}
 	if p, ok := e.where(o); ok {
 		return e, p, nil
 	}
-	return nil, place{}, fmt.Errorf("intercept %s has no port %d/%s: %w", o.Intercept, o.Port, o.Protocol, tunnel.ErrRefused)
+	return nil, endpoint{}, fmt.Errorf("intercept %s has no port %d/%s: %w", o.Intercept, o.Port, o.Protocol, tunnel.ErrRefused)
 }
 
 // dial connects to the program, here or in its own network.
-func dial(ctx context.Context, in *inside, p place) (conn net.Conn, stream tunnel.Stream, err error) {
+func dial(ctx context.Context, in *isolated, p endpoint) (conn net.Conn, stream tunnel.Stream, err error) {
 	switch {
 	case in != nil:
 		conn, err = in.dial(ctx, p)
@@ -111,7 +111,7 @@ func dial(ctx context.Context, in *inside, p place) (conn net.Conn, stream tunne
 
 // dialTCP connects to a local program. Some listen on localhost by its IPv6
 // address only.
-func dialTCP(ctx context.Context, p place) (net.Conn, error) {
+func dialTCP(ctx context.Context, p endpoint) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	c, err := d.DialContext(ctx, "tcp", p.String())
 	if err != nil && p.host == localhost4 {
@@ -124,10 +124,10 @@ func dialTCP(ctx context.Context, p place) (net.Conn, error) {
 	return c, err
 }
 
-// ask sends the first datagram to a local program: only after a write the kernel
-// says that nobody listens. Some programs listen on localhost by its IPv6 address
-// only; the other address is asked then.
-func ask(ctx context.Context, conn net.Conn, s tunnel.Stream, in *inside, p place, first []byte) (net.Conn, tunnel.Stream, error) {
+// ask sends the first datagram to a local program: only after a write the kernel says that
+// no program listens. Then ask tries the other address of localhost, since some programs
+// listen by its IPv6 address only.
+func ask(ctx context.Context, conn net.Conn, s tunnel.Stream, in *isolated, p endpoint, first []byte) (net.Conn, tunnel.Stream, error) {
 	for {
 		err := write(conn, first)
 		if err == nil && !refused(conn) {
@@ -147,7 +147,7 @@ func ask(ctx context.Context, conn net.Conn, s tunnel.Stream, in *inside, p plac
 // The addresses of localhost.
 const localhost4, localhost6 = "127.0.0.1", "::1"
 
-func dialUDP(ctx context.Context, p place) (net.Conn, error) {
+func dialUDP(ctx context.Context, p endpoint) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	return d.DialContext(ctx, "udp", p.String())
 }

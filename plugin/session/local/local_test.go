@@ -63,13 +63,13 @@ func TestProgramsOnIPv6Localhost(t *testing.T) {
 	}
 	defer l.Close()
 	port := int32(l.Addr().(*net.TCPAddr).Port)
-	c, err := dialTCP(context.Background(), place{"127.0.0.1", port, tunnel.TCP})
+	c, err := dialTCP(context.Background(), endpoint{"127.0.0.1", port, tunnel.TCP})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Close()
 	l.Close()
-	if _, err := dialTCP(context.Background(), place{"127.0.0.1", port, tunnel.TCP}); err == nil {
+	if _, err := dialTCP(context.Background(), endpoint{"127.0.0.1", port, tunnel.TCP}); err == nil {
 		t.Fatal("a closed port answers")
 	}
 }

@@ -48,7 +48,7 @@ func (e *entry) status() Intercept {
 	i := e.object()
 	s := Intercept{Namespace: i.Namespace, Name: i.Name, State: string(cmp.Or(i.Status.State, v1alpha1.StateWaiting))}
 	for _, p := range i.Spec.Ports {
-		e.count(place{p.LocalHost, p.LocalPort, protocol(p.Protocol)})
+		e.count(endpoint{p.LocalHost, p.LocalPort, protocol(p.Protocol)})
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -19,11 +19,11 @@ import (
 
 // Table holds the Intercepts of one session. It is safe for concurrent use.
 //
-// It learns of an Intercept by Track, by Sweep, or when the first flow of it
-// arrives, reads it with the user's own permissions, and follows it until it
-// is gone. An Intercept of another session is not served.
+// It learns of an Intercept by Track, by Sweep, or when the Intercept's first flow arrives.
+// It reads the Intercept with the user's own permissions, and watches it until it is gone.
+// It does not serve an Intercept of another session.
 type Table struct {
-	ctx     context.Context // ends the following
+	ctx     context.Context // ends the watches
 	client  client.WithWatch
 	session string
 	user    string
@@ -35,8 +35,8 @@ type Table struct {
 	entries map[types.NamespacedName]*entry
 }
 
-// NewTable serves the session of a user. Until ctx ends it follows what it
-// serves; changed hears when an Intercept comes or goes.
+// NewTable returns the Table of a user's session. It watches what it serves until ctx ends,
+// and calls changed when an Intercept comes or goes.
 func NewTable(ctx context.Context, c client.WithWatch, session, user string, log *slog.Logger, changed func()) *Table {
 	return &Table{ctx: ctx, client: c, session: session, user: user, log: log, changed: changed, entries: map[types.NamespacedName]*entry{}}
 }
@@ -53,22 +53,22 @@ func (t *Table) Keys() []types.NamespacedName {
 	return keys
 }
 
-// Track serves an Intercept from now on. Its ports are this machine's, or those
-// of a program with a network of its own: then socket is where the command that
-// started the program listens (netd/handover), and the Intercept ends with it. Former is the
-// socket before. The error is tunnel.ErrDenied if it does not exist or is not this
-// session's.
+// Track serves an Intercept from now on. Its ports are this machine's, or those of a
+// program with a network of its own: then socket is where the command that started the
+// program listens (netd/handover), and the Intercept ends with the program. Former is the
+// socket before. The error is tunnel.ErrDenied if the Intercept does not exist or is
+// another session's.
 func (t *Table) Track(ctx context.Context, key types.NamespacedName, socket string) (former string, err error) {
 	e, err := t.fetch(ctx, key)
 	if err != nil {
 		return "", err
 	}
-	in, former := e.lead(socket)
+	in, former := e.setSocket(socket)
 	if former == socket {
 		return former, nil
 	}
 	if in != nil {
-		go t.attend(key, e, in)
+		go t.endWithProgram(key, e, in)
 	}
 	t.changed()
 	return former, nil

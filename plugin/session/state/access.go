@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// Standing wants access until disconnect. Every other name in a list By is that
-// of a command, which wants it until it ends.
+// Standing is the holder of access that stays until disconnect. Every other name in a list
+// By is that of a command, which holds access until the command ends.
 const Standing = ""
 
 // Device is a TUN, and what is wanted behind it besides the cluster.
 type Device struct {
-	// Socket is where whoever makes the TUN listens (netd/handover).
+	// Socket is where the maker of the TUN listens (netd/handover).
 	Socket    string `json:"socket"`
 	Namespace string `json:"namespace"`
 	// Also and Never are networks that lead into the cluster, or do not;
@@ -22,27 +22,26 @@ type Device struct {
 	Also    []netip.Prefix `json:"also,omitempty"`
 	Never   []netip.Prefix `json:"never,omitempty"`
 	Allowed []netip.Prefix `json:"allowed,omitempty"`
-	// Virtual is where what clashes appears; the zero Prefix: where there is
-	// room.
+	// Virtual is where addresses of the cluster appear that clash with others. The zero
+	// Prefix leaves the choice to the machine.
 	Virtual netip.Prefix `json:"virtual,omitzero"`
-	// Alone says that it is one program's, whose whole network it is.
-	Alone bool `json:"alone,omitempty"`
-	// By names those that want it: see Wanted. Under comes back when none of them does
-	// any more.
+	// Isolated says that the TUN is the whole network of a single program.
+	Isolated bool `json:"isolated,omitempty"`
+	// By are the holders: see Wanted. Under comes back when there is none any more.
 	By    []string `json:"by,omitempty"`
 	Under *Device  `json:"under,omitempty"`
 }
 
-// Over is what is wanted when d is asked for while before is wanted: before for
-// one more, d on top of it for as long as a command runs, or d in its place.
-// Before may be nil.
+// Over is what is wanted when d is asked for while before is wanted: before with one more
+// holder if both are alike, d over before for as long as a command runs, or d instead of
+// before. Before may be nil.
 func (d Device) Over(before *Device) Device {
 	d.By = Wanted(d.By)
 	stays := slices.Contains(d.By, Standing)
 	switch {
 	case before == nil:
 	case d.like(before):
-		d.By, d.Under = Join(before.By, d.By), before.Under
+		d.By, d.Under = AddHolders(before.By, d.By), before.Under
 		if stays {
 			d.Under = d.Under.Without(Standing)
 		}
@@ -52,23 +51,23 @@ func (d Device) Over(before *Device) Device {
 	return d
 }
 
-// Without is what is wanted once one of By does no more; nil is nothing.
+// Without is what is wanted when a holder is gone; nil is nothing.
 func (d *Device) Without(by string) *Device {
 	if d == nil {
 		return nil
 	}
 	rest := *d
-	rest.By, rest.Under = leave(d.By, by), d.Under.Without(by)
+	rest.By, rest.Under = without(d.By, by), d.Under.Without(by)
 	if len(rest.By) == 0 {
 		return rest.Under
 	}
 	return &rest
 }
 
-// Replaces says that d takes the place of before, for good or for a while.
+// Replaces says that d differs from before, and so replaces it, for good or for a while.
 func (d *Device) Replaces(before *Device) bool { return before != nil && !d.like(before) }
 
-// like says that both lead to the same, whoever wants or makes them.
+// like says that both give the same access, whatever their holders and makers.
 func (d *Device) like(o *Device) bool {
 	a, b := *d, *o
 	a.Socket, a.By, a.Under = "", nil, nil
@@ -76,7 +75,7 @@ func (d *Device) like(o *Device) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// String says what is behind it.
+// String describes the access.
 func (d *Device) String() string {
 	text := "names as in namespace " + d.Namespace
 	for _, part := range []struct {
@@ -93,31 +92,31 @@ func (d *Device) String() string {
 	return text
 }
 
-// Proxy is one by which programs on the laptop reach the cluster.
+// Proxy is a proxy by which programs on the laptop reach the cluster.
 type Proxy struct {
 	// Address is its "address:port" on this machine, Namespace that of names
 	// without one.
 	Address   string `json:"proxy"`
 	Namespace string `json:"namespace"`
-	// By names those that want it: see Wanted.
+	// By are the holders: see Wanted.
 	By []string `json:"by,omitempty"`
 }
 
-// Release is what is wanted once a command does no more.
+// Release removes a command from the holders.
 func (s *State) Release(by string) {
 	if d := s.Device; d != nil {
 		s.Device = d.Without(by)
 	}
 	var rest []Proxy
 	for _, p := range s.Proxies {
-		if p.By = leave(p.By, by); len(p.By) > 0 {
+		if p.By = without(p.By, by); len(p.By) > 0 {
 			rest = append(rest, p)
 		}
 	}
 	s.Proxies = rest
 }
 
-// Commands are the names of commands for which there is access.
+// Commands are the names of the commands that hold access.
 func (s *State) Commands() []string {
 	var all []string
 	for _, p := range s.Proxies {
@@ -130,7 +129,7 @@ func (s *State) Commands() []string {
 	return slices.DeleteFunc(slices.Compact(all), func(by string) bool { return by == Standing })
 }
 
-// Wanted is a list By. Whoever says nothing is Standing.
+// Wanted is a list By with its default: an empty list is Standing.
 func Wanted(by []string) []string {
 	if len(by) == 0 {
 		return []string{Standing}
@@ -138,8 +137,8 @@ func Wanted(by []string) []string {
 	return by
 }
 
-// Join adds those of b to a.
-func Join(a, b []string) []string {
+// AddHolders adds the holders in b to a.
+func AddHolders(a, b []string) []string {
 	all := slices.Clone(Wanted(a))
 	for _, by := range Wanted(b) {
 		if !slices.Contains(all, by) {
@@ -149,6 +148,6 @@ func Join(a, b []string) []string {
 	return all
 }
 
-func leave(all []string, by string) []string {
+func without(all []string, by string) []string {
 	return slices.DeleteFunc(slices.Clone(Wanted(all)), func(s string) bool { return s == by })
 }

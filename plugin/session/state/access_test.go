@@ -53,7 +53,7 @@ func TestDeviceHolders(t *testing.T) {
 }
 
 func TestRelease(t *testing.T) {
-	s := State{Proxies: []Proxy{{Address: "a", By: Join(nil, []string{"c"})}, {Address: "b", By: []string{"c"}}, {Address: "c"}}}
+	s := State{Proxies: []Proxy{{Address: "a", By: AddHolders(nil, []string{"c"})}, {Address: "b", By: []string{"c"}}, {Address: "c"}}}
 	d := wanted("shop", "c")
 	s.Device = &d
 	s.Release("c")

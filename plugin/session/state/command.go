@@ -6,14 +6,14 @@ import (
 	"os"
 )
 
-// Command is the sign that a command lives for which there is access: see By of
-// Device and Proxy. The system takes it back when the command ends, however it ends.
+// Command is the sign that a command lives that holds access: see By of Device and Proxy.
+// The operating system removes the sign when the command ends, however it ends.
 type Command struct {
 	lock *Lock
 	path string
 }
 
-// Command gives a sign of life under a name that no other command has.
+// Command gives the sign, under a name that no other command has.
 func (d *Dir) Command(name string) (*Command, error) {
 	l, err := d.lock(commandFile(name), tryLock)
 	if err != nil {
@@ -22,13 +22,13 @@ func (d *Dir) Command(name string) (*Command, error) {
 	return &Command{l, d.file(commandFile(name))}, nil
 }
 
-// Close takes the sign back. The file goes after the lock, since Windows does not
+// Close removes the sign. It unlocks the file before it removes it, since Windows does not
 // remove a file that is open.
 func (c *Command) Close() error {
 	return errors.Join(c.lock.Unlock(), os.Remove(c.path))
 }
 
-// Lives says whether a command of that name lives. It removes what a dead one left.
+// Lives says whether a command of that name lives. It removes the file of a dead command.
 func (d *Dir) Lives(name string) bool {
 	path := d.file(commandFile(name))
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -36,7 +36,7 @@ func (d *Dir) Lives(name string) bool {
 	}
 	l, err := d.lock(commandFile(name), tryShared)
 	if err != nil {
-		return true // or nobody can know
+		return true // or it cannot be known
 	}
 	_ = errors.Join(l.Unlock(), os.Remove(path)) // the next call tries again
 	return false

@@ -12,31 +12,32 @@ import (
 // maxSocketPath is what fits every system's sockaddr_un, with its final zero.
 const maxSocketPath = 103
 
-// Dir is the directory of one session. Nobody but the user can enter it.
+// Dir is the directory of one session. Only the user can enter it. It has many short methods,
+// because it alone knows the names of the files in the directory.
 type Dir struct {
 	path, socket string
 }
 
 // Open makes the directory of the session called key.
 func Open(key string) (*Dir, error) {
-	parent, err := place()
+	parent, err := parentDir()
 	if err != nil {
 		return nil, err
 	}
 	return OpenIn(parent, key)
 }
 
-// List returns the directories of all sessions of this user; none where there is
-// no cache directory that could hold them.
+// List returns the directories of all sessions of this user. There are none if the user has
+// no cache directory.
 func List() ([]*Dir, error) {
-	parent, err := place()
+	parent, err := parentDir()
 	if err != nil {
 		return nil, nil
 	}
 	return ListIn(parent)
 }
 
-// ListIn is List with another place than the cache directory.
+// ListIn is List with another directory than the cache directory.
 func ListIn(parent string) ([]*Dir, error) {
 	entries, err := os.ReadDir(parent)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -45,7 +46,7 @@ func ListIn(parent string) ([]*Dir, error) {
 	var dirs []*Dir
 	for _, e := range entries {
 		if _, err := os.Lstat(filepath.Join(parent, e.Name(), lockFile)); err != nil {
-			continue // none was ever there
+			continue // no session was ever there
 		}
 		if d, err := OpenIn(parent, e.Name()); err == nil { // else it is not this user's
 			dirs = append(dirs, d)
@@ -54,7 +55,7 @@ func ListIn(parent string) ([]*Dir, error) {
 	return dirs, nil
 }
 
-// OpenIn is Open with another place than the cache directory.
+// OpenIn is Open with another directory than the cache directory.
 func OpenIn(parent, key string) (*Dir, error) {
 	d := &Dir{path: filepath.Join(parent, key)}
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
@@ -79,7 +80,8 @@ func OpenIn(parent, key string) (*Dir, error) {
 	return d, nil
 }
 
-// Siblings are the directories of all sessions beside this one, and itself.
+// Siblings are the directories of all sessions in the same directory as this one, which is
+// among them.
 func (d *Dir) Siblings() ([]*Dir, error) { return ListIn(filepath.Dir(d.path)) }
 
 // Path is the directory.
@@ -93,13 +95,13 @@ func (d *Dir) Log() string { return filepath.Join(d.path, "session.log") }
 
 func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
 
-// maxLog is the size from which on a log is put aside.
+// maxLog is the size from which a log is renamed.
 const maxLog = 5 << 20
 
-// OpenLog opens the log for appending, and puts a large one aside.
+// OpenLog opens the log for appending, and renames a large one before.
 func (d *Dir) OpenLog() (*os.File, error) {
 	if info, err := os.Stat(d.Log()); err == nil && info.Size() > maxLog {
-		// On failure the file only goes on growing.
+		// If that fails, the file goes on growing.
 		_ = os.Rename(d.Log(), d.Log()+".1")
 	}
 	f, err := os.OpenFile(d.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -15,13 +15,15 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
-// State is what a successor takes over. Only the holder of the lock writes it.
+// State is what a successor takes over. Only the holder of the lock writes it. Its fields are
+// those of one file.
 type State struct {
 	// Token is the session's secret, TokenSize bytes.
 	Token []byte `json:"token"`
 	// Session is the name of the Session object; empty before it exists.
 	Session string `json:"session,omitempty"`
-	// Context, Server and User say whose session it is where no kubeconfig does.
+	// Context, Server and User say whose session it is, to commands whose kubeconfig does
+	// not have the context.
 	Context string `json:"context,omitempty"`
 	Server  string `json:"server,omitempty"`
 	User    string `json:"user,omitempty"`
@@ -29,15 +31,15 @@ type State struct {
 	ManagerNamespace string `json:"managerNamespace,omitempty"`
 	// Generation is that of the last run.
 	Generation uint64 `json:"generation"`
-	// Transport is the way that worked last, at TransportTime.
+	// Transport is the transport that worked last, at TransportTime.
 	Transport     string    `json:"transport,omitempty"`
 	TransportTime time.Time `json:"transportTime,omitzero"`
 	// Intercepts are those that were served.
 	Intercepts []types.NamespacedName `json:"intercepts,omitempty"`
-	// Inside are the sockets (netd/handover) of those whose ports are not this
+	// Isolated are the sockets (netd/handover) of the intercepts whose ports are not this
 	// machine's but a program's own, by "namespace/name".
-	Inside map[string]string `json:"inside,omitempty"`
-	// Proxies and Device are the outbound access that there was.
+	Isolated map[string]string `json:"isolated,omitempty"`
+	// Proxies and Device are the access to the cluster that there was.
 	Proxies []Proxy `json:"proxies,omitempty"`
 	Device  *Device `json:"device,omitempty"`
 }
@@ -62,7 +64,7 @@ func (s *State) Renew() {
 }
 
 // Clear forgets all that a successor would bring back.
-func (s *State) Clear() { s.Intercepts, s.Inside, s.Proxies, s.Device = nil, nil, nil, nil }
+func (s *State) Clear() { s.Intercepts, s.Isolated, s.Proxies, s.Device = nil, nil, nil, nil }
 
 // Online says that a successor would give programs access to the cluster.
 func (s *State) Online() bool { return s.Device != nil || len(s.Proxies) > 0 }
@@ -119,7 +121,7 @@ type Failure struct {
 	Error string `json:"error"`
 }
 
-// Fail leaves the reason for whoever started this process.
+// Fail leaves the reason for the command that started this process.
 func (d *Dir) Fail(text string) error {
 	return d.write("failure.json", Failure{PID: os.Getpid(), Error: text})
 }

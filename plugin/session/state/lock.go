@@ -15,8 +15,8 @@ const (
 // ErrLocked says that another process has the session.
 var ErrLocked = errors.New("another process holds this session")
 
-// Lock is the right to be the session. The system releases it when the
-// process ends, however it ends.
+// Lock is the right to be the session. The operating system releases it when the process
+// ends, however it ends.
 type Lock struct{ f *os.File }
 
 // Lock takes the lock, or returns ErrLocked.
@@ -34,8 +34,8 @@ func (d *Dir) lock(name string, try func(*os.File) error) (*Lock, error) {
 	return &Lock{f}, nil
 }
 
-// Locked says whether a process has the session. Those that look at once do not
-// take each other for it.
+// Locked says whether a process has the session. Two commands that ask at the same time do
+// not take each other for that process.
 func (d *Dir) Locked() (bool, error) {
 	l, err := d.lock(lockFile, tryShared)
 	if errors.Is(err, ErrLocked) {
@@ -47,18 +47,18 @@ func (d *Dir) Locked() (bool, error) {
 	return false, l.Unlock()
 }
 
-// Unlock gives the lock back. The file stays: removing it would let two
+// Unlock releases the lock. The file stays: removing it would let two
 // processes hold locks on different files of the same name.
 func (l *Lock) Unlock() error { return l.f.Close() }
 
-// SavePID notes the process that holds the lock, which calls it.
+// SavePID writes the PID of the process that holds the lock, which is this one.
 func (d *Dir) SavePID() error { return d.write(pidFile, os.Getpid()) }
 
-// ClearPID takes the note back, before that process gives the lock back.
+// ClearPID removes the PID, before this process releases the lock.
 func (d *Dir) ClearPID() { os.Remove(d.file(pidFile)) }
 
-// PID is that process's; 0 if it is not known. It means nothing while nobody
-// holds the lock.
+// PID is that of the process that holds the lock; 0 if it is not known. It means nothing
+// while the lock is free.
 func (d *Dir) PID() int {
 	b, err := os.ReadFile(d.file(pidFile))
 	if err != nil {

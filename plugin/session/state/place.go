@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 )
 
-// PlaceError says that the user's cache directory takes no session.
+// PlaceError says that no session can be kept in the user's cache directory.
 type PlaceError struct {
-	// Path is what is in the way; "" where no directory is known at all.
+	// Path is the file or directory that prevents it; "" if the user has no cache directory.
 	Path string
-	// Owner is whose it is, if not the user's.
+	// Owner is its owner if that is not the user.
 	Owner string
 	Err   error
 }
@@ -33,8 +33,8 @@ func (e *PlaceError) Error() string {
 // Unwrap returns what the system said.
 func (e *PlaceError) Unwrap() error { return e.Err }
 
-// place is the directory that holds those of all sessions.
-func place() (string, error) {
+// parentDir is the directory that holds the directories of all sessions.
+func parentDir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", &PlaceError{Err: err}
@@ -44,7 +44,7 @@ func place() (string, error) {
 
 // Usable says why Open could not make a directory, and makes none.
 func Usable() (path string, err error) {
-	path, err = place()
+	path, err = parentDir()
 	if err != nil {
 		return "", err
 	}
@@ -58,7 +58,7 @@ func Usable() (path string, err error) {
 	return path, nil
 }
 
-// existing is the path, or what there is of it.
+// existing is the path, or the longest part of it that exists.
 func existing(path string) string {
 	for {
 		if _, err := os.Lstat(path); err == nil || filepath.Dir(path) == path {
@@ -68,7 +68,7 @@ func existing(path string) string {
 	}
 }
 
-// unusable explains an error of what is at path, or was to be.
+// unusable explains an error about the file or directory at path.
 func unusable(path string, err error) error {
 	var in *os.PathError
 	if errors.As(err, &in) && in.Err != nil {

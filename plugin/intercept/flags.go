@@ -1,0 +1,115 @@
+package intercept
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// The values of --mechanism and --mount that say what is done anyway.
+const (
+	tcp     = "tcp"
+	noMount = "false"
+)
+
+// Flags are those of an intercept, as they were typed: what is intercepted, and how.
+type Flags struct {
+	Ports           []string
+	Service         string
+	Workload        string
+	Name            string
+	Inject          string
+	KeepEstablished bool
+	NoFallback      bool
+	Transport       string
+	Timeout         time.Duration
+	Mechanism       string // as other tools have it
+	Mount           string // as other tools have it
+}
+
+// DefaultFlags are the flags before any was typed.
+func DefaultFlags() Flags {
+	return Flags{Inject: string(v1alpha1.InjectAuto), Mechanism: tcp, Mount: noMount, Transport: "auto", Timeout: time.Minute}
+}
+
+// AddFlags binds the flags.
+func (f *Flags) AddFlags(fs *pflag.FlagSet) {
+	fs.StringArrayVarP(&f.Ports, "port", "p", nil, "`LOCAL[:SVCPORT[/PROTO]]`: local port, and name or number of the port to intercept. Repeatable")
+	fs.StringVar(&f.Service, "service", "", "Which Service to intercept if several select the workload")
+	fs.StringVar(&f.Workload, "workload", "", "`TYPE/NAME` of the workload; the argument is then the intercept's name")
+	fs.StringVar(&f.Name, "name", "", "Name of the intercept (default: the workload's name)")
+	fs.StringVar(&f.Inject, "inject", f.Inject, "How the agent enters the pods: ephemeral (at once), sidecar (pods are replaced), or auto: a sidecar that is there, else ephemeral if the namespace admits it, else sidecar")
+	fs.BoolVar(&f.KeepEstablished, "keep-established", false, "Leave connections alone that are open already")
+	fs.BoolVar(&f.NoFallback, "no-fallback", false, "Refuse callers while nothing listens on the local port, instead of letting the application answer")
+	fs.StringVar(&f.Mechanism, "mechanism", f.Mechanism, "")
+	fs.StringVar(&f.Mount, "mount", f.Mount, "")
+	fs.Lookup("mount").NoOptDefVal = "true"
+	for _, name := range []string{"mechanism", "mount"} { // what people are used to say, where it says nothing here
+		_ = fs.MarkHidden(name)
+	}
+	fs.StringVar(&f.Transport, "transport", f.Transport, "Way to the traffic-manager: auto, service-proxy or port-forward")
+	fs.DurationVar(&f.Timeout, "timeout", f.Timeout, "How long to wait. Zero checks once, negative waits for a week")
+}
+
+// ToOptions checks the flags; it does not speak to the cluster.
+func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams genericiooptions.IOStreams) (*Options, error) {
+	o := &Options{IOStreams: streams, Factory: factory, Transport: f.Transport, Wait: true, Timeout: f.Timeout, DryRun: cmdutil.DryRunNone,
+		Request: Request{Service: f.Service, Name: f.Name, KeepEstablished: f.KeepEstablished, NoFallback: f.NoFallback, Inject: v1alpha1.InjectMode(f.Inject)}}
+	workload, err := f.workload(args)
+	if err != nil {
+		return nil, err
+	}
+	if f.Workload != "" && len(args) == 1 {
+		o.Name = args[0]
+	}
+	if o.Ref, err = target.Parse(workload); err != nil {
+		return nil, err
+	}
+	if o.Ports, err = parsePorts(f.Ports); err != nil {
+		return nil, err
+	}
+	if !slices.Contains([]v1alpha1.InjectMode{v1alpha1.InjectAuto, v1alpha1.InjectEphemeral, v1alpha1.InjectSidecar}, o.Inject) {
+		return nil, fmt.Errorf("--inject %q: use auto, ephemeral or sidecar", f.Inject)
+	}
+	if f.Mechanism != tcp {
+		return nil, fmt.Errorf("--mechanism %s: not there yet: an intercept takes all connections of a port, which is called %s", f.Mechanism, tcp)
+	}
+	if f.Mount != noMount {
+		return nil, fmt.Errorf("--mount %s: not there yet: the files of a pod are not on this machine; kubectl cp copies some", f.Mount)
+	}
+	if !slices.Contains([]string{"auto", "service-proxy", "port-forward"}, o.Transport) {
+		return nil, fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", f.Transport)
+	}
+	if o.Namespace, err = factory.Namespace(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// workload is what the arguments name: "TYPE/NAME", "TYPE NAME", "NAME", or
+// "NAME --workload TYPE/NAME".
+func (f *Flags) workload(args []string) (string, error) {
+	switch {
+	case f.Workload != "" && len(args) <= 1:
+		if len(args) == 1 && f.Name != "" {
+			return "", errors.New("the intercept has two names: give either --name or an argument with --workload")
+		}
+		return f.Workload, nil
+	case len(args) == 1:
+		return args[0], nil
+	case len(args) == 2 && target.IsType(args[0]) && f.Workload == "":
+		return args[0] + "/" + args[1], nil
+	case len(args) == 0:
+		return "", errors.New("which workload? For example kubectl intercept add deploy/quote --port 8080:http")
+	}
+	return "", fmt.Errorf("one workload at a time, not %q", args)
+}

@@ -1,0 +1,181 @@
+package intercept
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// Session is this machine's side of intercepts.
+type Session struct {
+	// User owns it, Name is its Session object's.
+	User, Name string
+	// Track has the background process serve an intercept, and stay alive for it. Back
+	// undoes that: the intercept's ports are again those of the program before.
+	Track func(ctx context.Context, namespace, name string) (back func(context.Context) error, err error)
+}
+
+// Sessions brings up the background process that receives the traffic.
+type Sessions interface {
+	// Ensure returns once the session is connected. Meanwhile progress hears what
+	// happens.
+	Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*Session, error)
+}
+
+// dryRunSession stands for the session that a dry run does not start.
+const dryRunSession = "dry-run"
+
+// Request is what is intercepted, and how.
+type Request struct {
+	Ref             v1alpha1.WorkloadReference
+	Namespace       string
+	Ports           []v1alpha1.InterceptPort
+	Service, Name   string
+	Inject          v1alpha1.InjectMode
+	KeepEstablished bool
+	NoFallback      bool
+}
+
+// Options are the checked flags.
+type Options struct {
+	genericiooptions.IOStreams
+	Request
+
+	Factory   *kube.Factory
+	Transport string
+	// Wait is for traffic to arrive here. Timeout is for all that Make does.
+	Wait    bool
+	Timeout time.Duration
+	DryRun  cmdutil.DryRunStrategy
+}
+
+// Made is an intercept that Make made.
+type Made struct {
+	*v1alpha1.Intercept
+	// Resolved are the containers' ports for which the intercept's ports stand.
+	Resolved []v1alpha1.ResolvedPort
+
+	client   client.WithWatch
+	workload *resolve.Workload
+}
+
+// maker makes one intercept.
+type maker struct {
+	*Options
+
+	client   client.WithWatch
+	progress *render.Progress
+	workload *resolve.Workload
+	resolved []v1alpha1.ResolvedPort
+	// back is that of Session.Track; nil before the intercept is tracked.
+	back func(context.Context) error
+}
+
+// Make makes an intercept, or changes the one that the user has of the workload.
+func (o *Options) Make(ctx context.Context, sessions Sessions) (*Made, error) {
+	m := &maker{Options: o, progress: render.NewProgress(o.ErrOut)}
+	defer m.progress.Done()
+	bounded, cancel := target.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	i, before, err := m.request(bounded, sessions)
+	if err != nil {
+		return nil, target.TimedOut(bounded, o.Timeout, err)
+	}
+	if o.Wait && o.DryRun == cmdutil.DryRunNone {
+		i, err = m.await(ctx, bounded, i, before)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Made{Intercept: i, Resolved: m.resolved, client: m.client, workload: m.workload}, nil
+}
+
+// request creates or changes the intercept, and has the session serve it.
+func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1alpha1.Intercept, err error) {
+	if m.client, err = m.Factory.Client(); err != nil {
+		return nil, nil, err
+	}
+	m.progress.Step("resolving " + resolve.RefString(m.Ref))
+	if err := m.resolve(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := m.checkManager(ctx); err != nil {
+		return nil, nil, err
+	}
+	m.warnOfProbes()
+	user, err := target.User(ctx, m.client)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &Session{User: user, Name: dryRunSession}
+	if m.DryRun == cmdutil.DryRunNone {
+		if s, err = sessions.Ensure(ctx, m.Factory, m.Transport, m.progress.Step); err != nil {
+			return nil, nil, err
+		}
+	}
+	if i, before, err = m.apply(ctx, s); err != nil {
+		return nil, nil, err
+	}
+	if m.DryRun == cmdutil.DryRunNone {
+		if m.back, err = s.Track(ctx, i.Namespace, i.Name); err != nil {
+			if ctx.Err() != nil {
+				err = m.interrupted()
+			}
+			return nil, nil, m.undo(ctx, i, before, err)
+		}
+		m.warnOfTakeover(ctx, before, s)
+	}
+	return i, before, nil
+}
+
+// Leave ends the intercept, and waits a while for its end. If it has been changed since,
+// it belongs to that command, and stays.
+func (m *Made) Leave(ctx context.Context) error {
+	var now v1alpha1.Intercept
+	i := m.Intercept
+	err := m.client.Get(ctx, client.ObjectKeyFromObject(i), &now)
+	if apierrors.IsNotFound(err) || err == nil && (now.UID != i.UID || !equality.Semantic.DeepEqual(now.Spec, i.Spec)) {
+		return nil
+	}
+	err = m.client.Delete(ctx, i, client.Preconditions{UID: &i.UID})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("leave %s: %w; run kubectl intercept leave %s -n %s", m.workload, err, i.Name, i.Namespace)
+	}
+	return gone(ctx, m.client, i, undoDeadline)
+}
+
+// checkManager refuses at once what the traffic-manager would refuse later. A user who may
+// not read what the traffic-manager says about itself goes on, unless the cluster does not
+// know what an intercept is.
+func (m *maker) checkManager(ctx context.Context) error {
+	i, err := target.InstalledIfReadable(ctx, m.client, m.Factory.ManagerNamespace)
+	if err != nil {
+		return err
+	}
+	if obstacle := i.WorkloadObstacle(m.workload); obstacle != nil {
+		return fmt.Errorf("%s cannot be intercepted: %w", m.workload, obstacle)
+	}
+	if i != nil {
+		return nil
+	}
+	known, err := m.Factory.Serves(v1alpha1.GroupVersion())
+	if err == nil && !known {
+		return &target.NotInstalledError{Namespace: m.Factory.ManagerNamespace}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package intercept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// resolve finds the workload and the ports. A mistake is reported at once, and the object
+// that is written is unambiguous.
+func (m *maker) resolve(ctx context.Context) error {
+	w, service, err := target.Find(ctx, m.client, m.Namespace, m.Ref)
+	if err != nil {
+		return err
+	}
+	var all *target.Listing // where a Service stays one
+	if m.Ref.Kind == "Service" && service == "" {
+		all = m.warnOfUnseen(ctx)
+	}
+	if m.Service == "" {
+		m.Service = service
+	}
+	services, err := resolve.Services(ctx, m.client, w)
+	if err != nil {
+		return err
+	}
+	if m.resolved, err = resolve.Ports(w, services, m.Service, m.Ports); err != nil {
+		return advise(err)
+	}
+	for n, p := range m.resolved {
+		m.Ports[n].Protocol = p.Protocol
+		if m.Ports[n].Port == "" {
+			m.Ports[n].Port = resolve.Identifier(p)
+		}
+	}
+	m.workload = w
+	m.warnOfDoubts(ctx, all)
+	return twice(m.Ports)
+}
+
+// warnOfUnseen warns if the user may not list every kind of workload: then the Service
+// itself is intercepted, although it may have a single workload. It returns the workloads,
+// nil if they cannot be listed.
+func (m *maker) warnOfUnseen(ctx context.Context) *target.Listing {
+	found, err := target.Workloads(ctx, m.client, m.Namespace)
+	if err != nil {
+		return nil
+	}
+	if gap := found.Gap(m.Namespace, m.Factory.Serves); gap != "" {
+		m.progress.Done()
+		render.Warn(m.ErrOut, gap+": what "+resolve.RefString(m.Ref)+" selects is intercepted")
+	}
+	return found
+}
+
+// advise adds to an error about a port or a Service flags that would work.
+func advise(err error) error {
+	var port *resolve.PortError
+	if !errors.As(err, &port) || port.Example == "" {
+		return err
+	}
+	return fmt.Errorf("%w; for example %s", err, port.Example)
+}

@@ -1,0 +1,115 @@
+package access
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// manyNamespaces is as many namespaces as are asked for. In a cluster with more, the
+// others are reached by longer names.
+const manyNamespaces = 1000
+
+// networkWait is how long a program that uses a proxy waits until the cluster's network
+// is known.
+const networkWait = 2 * time.Second
+
+// Cluster is what an Access asks about the cluster.
+type Cluster struct {
+	// Feed has the cluster's network.
+	Feed *Feed
+	// Reader lists namespaces.
+	Reader client.Reader
+	// Config returns the way to the API server.
+	Config func() *rest.Config
+	// Domain returns the cluster's DNS domain, as the traffic-manager told it to a carrier.
+	Domain func() string
+	// Intercepts returns the session's intercepts.
+	Intercepts func() []types.NamespacedName
+}
+
+// clusterView is what is known about the cluster. It is safe for concurrent use.
+type clusterView struct {
+	Cluster
+
+	server     *apiServer
+	log        *slog.Logger
+	namespaces atomic.Pointer[[]string] // when they were last listed
+}
+
+// want is what shall lie behind a TUN now: what the traffic-manager says about the
+// cluster, and what was asked for on the command line.
+func (v *clusterView) want(ctx context.Context, asked *state.Device) (*device.Want, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	n, err := v.Feed.wait(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &device.Want{Names: v.names(n, asked.Namespace), Networks: slices.Concat(n.Services, n.Pods),
+		Also: slices.Concat(n.AlsoProxy, asked.Also), Never: slices.Concat(n.NeverProxy, asked.Never),
+		Allowed: slices.Concat(n.AllowConflicting, asked.Allowed), Virtual: asked.Virtual, Servers: v.server.lookup(ctx)}
+	w.Names.Namespaces = v.listNamespaces(ctx)
+	if !w.Virtual.IsValid() {
+		w.Virtual = n.Virtual
+	}
+	for _, key := range v.Intercepts() {
+		if key.Namespace != asked.Namespace && !slices.Contains(w.Names.Intercepted, key.Namespace) {
+			w.Names.Intercepted = append(w.Names.Intercepted, key.Namespace)
+		}
+	}
+	return w, nil
+}
+
+// names decides about names as a pod of a namespace would use them.
+func (v *clusterView) names(n *ClusterNetwork, namespace string) names.Config {
+	return names.Config{Domain: n.Domain, Namespace: namespace, Include: n.Include, Exclude: n.Exclude, Mappings: n.Mappings,
+		Outside: hostNames(v.server.hosts())}
+}
+
+// namesSoon is names for a program that uses a proxy. While the traffic-manager has not
+// told of the cluster's network, the program waits up to networkWait for that.
+func (v *clusterView) namesSoon(ctx context.Context, namespace string) names.Config {
+	ctx, cancel := context.WithTimeout(ctx, networkWait)
+	defer cancel()
+	n, err := v.Feed.wait(ctx)
+	if err != nil {
+		n = &ClusterNetwork{Domain: v.Domain()}
+	}
+	return v.names(n, namespace)
+}
+
+// listNamespaces returns the namespaces that there are, if the user may list them. While
+// the API server does not answer, it returns those of the last time.
+func (v *clusterView) listNamespaces(ctx context.Context) []string {
+	list := metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	var all []string
+	switch err := v.Reader.List(ctx, &list, client.Limit(manyNamespaces)); {
+	case err == nil:
+		for _, n := range list.Items {
+			all = append(all, n.Name)
+		}
+		slices.Sort(all)
+	default:
+		v.log.Debug("namespaces are not known", "error", err)
+		if last := v.namespaces.Load(); last != nil && !apierrors.IsForbidden(err) {
+			return *last
+		}
+	}
+	v.namespaces.Store(&all)
+	return all
+}

@@ -1,0 +1,142 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/access"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// maxRequest is the largest request in bytes, but for that of a Caller.
+const maxRequest = 64 << 10
+
+// api answers the requests of commands on the socket.
+type api struct{ *process }
+
+// routes has one handler for each request.
+func (a *api) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+socket.PathStatus, func(w http.ResponseWriter, _ *http.Request) { answer(w, a.status()) })
+	mux.HandleFunc("POST "+socket.PathHold, a.serveHold)
+	mux.HandleFunc("POST "+socket.PathQuit, func(_ http.ResponseWriter, r *http.Request) {
+		reason := endQuit
+		if r.FormValue("successor") == "true" {
+			reason = endReplaced
+		}
+		a.life.end(reason)
+	})
+	mux.HandleFunc("POST "+socket.PathIntercepts, a.serveTrack)
+	mux.HandleFunc("POST "+socket.PathLeave, a.serveLeave)
+	mux.HandleFunc("POST "+socket.PathRelease, a.serveRelease)
+	mux.HandleFunc("POST "+socket.PathProxy, a.serveProxy)
+	mux.HandleFunc("POST "+socket.PathDevice, a.serveDevice)
+	mux.HandleFunc("POST "+socket.PathDisconnect, a.serveDisconnect)
+	return mux
+}
+
+// answer writes v as JSON. The command may be gone; then nobody needs it.
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// decode reads a request.
+func decode(w http.ResponseWriter, r *http.Request, into any) error {
+	return json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(into)
+}
+
+// keep keeps the process for the command that asks, or refuses the request because the
+// end has begun.
+func (a *api) keep(w http.ResponseWriter) bool {
+	held := a.life.hold(a.times.hold)
+	if !held {
+		http.Error(w, socket.ErrEnding.Error(), http.StatusConflict)
+	}
+	return held
+}
+
+// serveHold keeps the process for a command, and takes the command's credentials.
+func (a *api) serveHold(w http.ResponseWriter, r *http.Request) {
+	c, err := socket.ReadCaller(http.MaxBytesReader(w, r.Body, socket.MaxCaller))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if !a.keep(w) {
+		return
+	}
+	switch err := a.accept(r.Context(), c); {
+	case errors.Is(err, socket.ErrEnding):
+		http.Error(w, socket.ErrEnding.Error(), http.StatusConflict)
+	case err != nil:
+		http.Error(w, render.Error(err), http.StatusBadGateway)
+	}
+}
+
+func (a *api) serveProxy(w http.ResponseWriter, r *http.Request) {
+	var want state.Proxy
+	a.serveNetwork(w, r, &want, func() bool { return want.Namespace != "" },
+		func(ctx context.Context, to *access.Access) (*socket.Network, error) { return to.OpenProxy(ctx, want) })
+}
+
+func (a *api) serveDevice(w http.ResponseWriter, r *http.Request) {
+	var want state.Device
+	a.serveNetwork(w, r, &want, func() bool { return want.Namespace != "" && want.Socket != "" },
+		func(ctx context.Context, to *access.Access) (*socket.Network, error) { return to.OpenDevice(ctx, want) })
+}
+
+// serveNetwork reads what is wanted, has it opened, and answers.
+func (a *api) serveNetwork(w http.ResponseWriter, r *http.Request, want any, complete func() bool,
+	open func(context.Context, *access.Access) (*socket.Network, error)) {
+	if err := decode(w, r, want); err != nil || !complete() {
+		http.Error(w, "the request is not complete", http.StatusBadRequest)
+		return
+	}
+	if !a.keep(w) {
+		return
+	}
+	var n *socket.Network
+	work, err := a.working()
+	if err == nil {
+		n, err = open(r.Context(), work.access)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	answer(w, n)
+}
+
+// serveRelease ends what a command wanted.
+func (a *api) serveRelease(w http.ResponseWriter, r *http.Request) {
+	by := r.FormValue("by")
+	if by == state.Standing {
+		http.Error(w, "want the command's name", http.StatusBadRequest)
+		return
+	}
+	work, err := a.working()
+	if err == nil {
+		err = work.access.Release(r.Context(), by)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	}
+}
+
+// serveDisconnect ends what connect began. A process that has not begun its work brings
+// back nothing.
+func (a *api) serveDisconnect(w http.ResponseWriter, _ *http.Request) {
+	work, err := a.working()
+	if err != nil {
+		a.record.Change(func(s *state.State) { s.Proxies, s.Device = nil, nil })
+		return
+	}
+	if err := work.access.Disconnect(); err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	}
+}

@@ -1,0 +1,81 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/credentials"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// NewCommand returns the hidden command that is the process itself, in the
+// foreground. It logs to the standard error output.
+func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Command {
+	transport, level, child := carrier.Auto, "info", false
+	cmd := &cobra.Command{
+		Use:               "session",
+		Short:             "Run the session process in the foreground",
+		Hidden:            true,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains([]string{carrier.Auto, carrier.ViaService, carrier.ViaPortForward}, transport) {
+				return fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", transport)
+			}
+			var l slog.Level
+			if err := l.UnmarshalText([]byte(level)); err != nil {
+				return fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
+			}
+			log := slog.New(slog.NewTextHandler(streams.ErrOut, &slog.HandlerOptions{Level: l}))
+			who, err := callerOf(cmd.Context(), f, streams, child)
+			if err != nil {
+				return err
+			}
+			dir, err := state.Open(who.Identity.Key)
+			if err != nil {
+				return err
+			}
+			source, err := credentials.NewSource(cmd.Context(), who.Credentials, who.Origin(), log)
+			if err != nil {
+				return errors.Join(err, dir.Fail(render.Error(err)))
+			}
+			err = newProcess(who.Identity, dir, source, transport, log).run(cmd.Context())
+			if errors.Is(err, state.ErrLocked) {
+				log.Info("another process is the session already")
+				return nil
+			}
+			if err != nil {
+				return errors.New(render.Error(err))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&transport, "transport", transport, "Way to the traffic-manager: auto, service-proxy or port-forward")
+	cmd.Flags().StringVar(&level, "log-level", level, "debug, info, warn or error")
+	cmd.Flags().BoolVar(&child, session.ChildFlag, child, "Read from the standard input what the command says of itself that starts the session")
+	return cmd
+}
+
+// callerOf describes the command that starts the process: the command sends its own
+// description to a child; otherwise this is the command.
+func callerOf(ctx context.Context, f *kube.Factory, streams genericiooptions.IOStreams, child bool) (*socket.Caller, error) {
+	if child {
+		return socket.ReadCaller(streams.In)
+	}
+	id, err := session.Identify(f)
+	if err != nil {
+		return nil, err
+	}
+	return session.NewCaller(ctx, f, id)
+}

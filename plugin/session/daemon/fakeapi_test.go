@@ -1,0 +1,393 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+)
+
+// object is a Session or an Intercept.
+type object interface{ metav1.Object }
+
+// cluster is an API server that knows one user, "jane", unless a test adds
+// others, with Sessions, Intercepts and the traffic-manager's end of the tunnel.
+type cluster struct {
+	t       *testing.T
+	server  *httptest.Server
+	group   *tunnel.Group // flows to the session
+	refuse  string        // a verb on sessions that is forbidden
+	missing bool          // the product is not installed
+	code    int           // a gateway answers so instead of the traffic-manager
+	mute    chan struct{} // if not nil: gets each question for the user's name, which has no answer
+
+	mu      sync.Mutex
+	users   map[string]string // by token
+	version int
+	objects map[string]object // by path
+	changed chan struct{}     // closed at every change
+	carried int               // carriers that were welcome
+	conns   []net.Conn        // theirs
+	cuts    int               // how often all connections were broken
+	keys    *tunnel.LineKeys  // of the last session that was
+	offers  chan offered      // lines
+
+	outbound tunnel.Handler // gets the flows of programs on the laptop; nil refuses them
+}
+
+// offered is a line to spare.
+type offered struct {
+	conn  net.Conn
+	hello *tunnel.LineHello
+}
+
+func newCluster(t *testing.T) *cluster {
+	c := &cluster{t: t, group: tunnel.NewGroup(tunnel.NewBudget(64 << 20)), objects: map[string]object{}, changed: make(chan struct{}),
+		users: map[string]string{"jane": "jane"}, offers: make(chan offered, 64)}
+	c.server = httptest.NewTLSServer(c)
+	t.Cleanup(func() { c.server.CloseClientConnections(); c.server.Close() })
+	return c
+}
+
+// factory returns flags for the cluster with a kubeconfig of its own.
+func (c *cluster) factory() *kube.Factory {
+	path := filepath.Join(c.t.TempDir(), "config")
+	c.write(path, map[string]any{"token": "jane"})
+	f := kube.NewFactory()
+	f.KubeConfig = &path
+	return f
+}
+
+// login changes who may come with which token.
+func (c *cluster) login(users map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users = users
+}
+
+// write writes a kubeconfig, in which jane is so.
+func (c *cluster) write(path string, jane map[string]any) {
+	c.t.Helper()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.server.Certificate().Raw})
+	config, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "kind": "Config", "current-context": "demo",
+		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{"server": c.server.URL, "certificate-authority-data": ca}}},
+		"users":    []any{map[string]any{"name": "jane", "user": jane}},
+		"contexts": []any{map[string]any{"name": "demo", "context": map[string]any{"cluster": "c", "user": "jane", "namespace": "shop"}}}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, config, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *cluster) change() {
+	c.version++
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+const apiPrefix = "/apis/kubectl-intercept.dev/v1alpha1"
+
+func path(o object) string {
+	resource := "intercepts"
+	if _, ok := o.(*v1alpha1.Session); ok {
+		resource = "sessions"
+	}
+	return apiPrefix + "/namespaces/" + o.GetNamespace() + "/" + resource + "/" + o.GetName()
+}
+
+func (c *cluster) put(o object) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.change()
+	if o.GetUID() == "" {
+		o.SetUID(types.UID("uid-" + strconv.Itoa(c.version)))
+	}
+	o.SetResourceVersion(strconv.Itoa(c.version))
+	c.objects[path(o)] = o
+}
+
+func (c *cluster) remove(path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.objects, path)
+	c.change()
+}
+
+// sessions are the paths of the Session objects.
+func (c *cluster) sessions() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var paths []string
+	for p := range c.objects {
+		if strings.Contains(p, "/sessions/") {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// tell has the first Session object tell of the cluster's network.
+func tell(c *cluster, n *v1alpha1.SessionNetwork) {
+	c.mu.Lock()
+	o, _ := c.objects[firstSession(c)].(*v1alpha1.Session)
+	c.mu.Unlock()
+	s := o.DeepCopy()
+	s.Status.Network = n
+	c.put(s)
+}
+
+// firstSession is a path; c.mu is held.
+func firstSession(c *cluster) string {
+	for p := range c.objects {
+		if strings.Contains(p, "/sessions/") {
+			return p
+		}
+	}
+	return ""
+}
+
+func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	user, cuts := c.users[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")], c.cuts
+	c.mu.Unlock()
+	switch {
+	case user == "":
+		reply(w, nil, apierrors.NewUnauthorized("who are you?"))
+	case strings.HasSuffix(r.URL.Path, "/selfsubjectreviews") && c.mute != nil:
+		io.Copy(io.Discard, r.Body) // only then the server hears that the client hangs up
+		c.mute <- struct{}{}
+		<-r.Context().Done()
+	case strings.HasSuffix(r.URL.Path, "/selfsubjectreviews"):
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview","status":{"userInfo":{"username":"`+user+`"}}}`)
+	case c.missing:
+		reply(w, nil, apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.Group, Resource: "sessions"}, ""))
+	case r.Header.Get("Upgrade") == tunnel.UpgradeProtocol:
+		c.carry(w, r, cuts)
+	case r.Header.Get("Upgrade") == tunnel.LineUpgradeProtocol:
+		c.offer(w, r)
+	case strings.Contains(r.URL.Path, "/sessions") && c.refuse == r.Method:
+		reply(w, nil, apierrors.NewForbidden(schema.GroupResource{Group: v1alpha1.Group, Resource: "sessions"}, "",
+			errText(`User "jane" cannot create resource "sessions" in API group "kubectl-intercept.dev" in the namespace "intercept-system"`)))
+	case r.Method == http.MethodPost:
+		var s v1alpha1.Session
+		if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
+			reply(w, nil, apierrors.NewBadRequest(err.Error()))
+			return
+		}
+		c.put(&s)
+		reply(w, &s, nil)
+	case r.Method == http.MethodDelete:
+		c.remove(r.URL.Path)
+		reply(w, &metav1.Status{Status: "Success"}, nil)
+	case r.URL.Query().Get("watch") != "":
+		c.watch(w, r)
+	default:
+		c.read(w, r)
+	}
+}
+
+type errText string
+
+func (e errText) Error() string { return string(e) }
+
+func reply(w http.ResponseWriter, v any, err *apierrors.StatusError) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		s := err.Status()
+		s.Kind, s.APIVersion = "Status", "v1"
+		w.WriteHeader(int(s.Code))
+		v = s
+	}
+	json.NewEncoder(w).Encode(v)
+}
+
+// read serves get and list.
+func (c *cluster) read(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o := c.objects[r.URL.Path]; o != nil {
+		reply(w, o, nil)
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/pods") {
+		reply(w, &corev1.PodList{}, nil)
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/intercepts") {
+		list := v1alpha1.InterceptList{}
+		for _, o := range c.objects {
+			if i, ok := o.(*v1alpha1.Intercept); ok {
+				list.Items = append(list.Items, *i)
+			}
+		}
+		reply(w, &list, nil)
+		return
+	}
+	reply(w, nil, apierrors.NewNotFound(schema.GroupResource{}, r.URL.Path))
+}
+
+// watch serves the watch of a single object.
+func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name=")
+	at := r.URL.Path + "/" + name
+	seen := r.URL.Query().Get("resourceVersion")
+	w.Header().Set("Content-Type", "application/json")
+	w.(http.Flusher).Flush()
+	var last object
+	for {
+		c.mu.Lock()
+		o, changed := c.objects[at], c.changed
+		c.mu.Unlock()
+		event := map[string]any{}
+		switch {
+		case o == nil:
+			if last == nil { // deleted before the watch: its last state is of no interest
+				return
+			}
+			event["type"], event["object"] = "DELETED", last
+		case o.GetResourceVersion() != seen:
+			event["type"], event["object"] = "MODIFIED", o
+			seen = o.GetResourceVersion()
+		}
+		if len(event) > 0 {
+			json.NewEncoder(w).Encode(event)
+			w.(http.Flusher).Flush()
+		}
+		if o == nil {
+			return
+		}
+		last = o
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// carry is the traffic-manager's end of a carrier that was admitted after so many
+// cuts: a later one breaks it, also while it is being set up.
+func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
+	if !strings.HasSuffix(r.URL.Path, "/services/https:traffic-manager:tunnel/proxy/tunnel") {
+		http.NotFound(w, r)
+		return
+	}
+	if c.code != 0 {
+		http.Error(w, "upstream is not what it was", c.code)
+		return
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.UpgradeProtocol+"\r\n\r\n")
+	hello, err := tunnel.ReadHello(conn)
+	if err != nil {
+		conn.Close()
+		return
+	}
+	sum := sha256.Sum256(hello.Token[:])
+	c.mu.Lock()
+	s, _ := c.objects[apiPrefix+"/namespaces/intercept-system/sessions/"+hello.Session].(*v1alpha1.Session)
+	ok := s != nil && s.Spec.TokenHash == hex.EncodeToString(sum[:])
+	if c.cuts > cuts {
+		c.mu.Unlock()
+		conn.Close()
+		return
+	}
+	if ok {
+		c.carried++
+		c.conns = append(c.conns, conn)
+		c.keys, _ = tunnel.NewLineKeys(hello.Token)
+	}
+	c.mu.Unlock()
+	if !ok {
+		tunnel.WriteWelcome(conn, &tunnel.Welcome{Refusal: "unknown session"})
+		conn.Close()
+		return
+	}
+	tunnel.WriteWelcome(conn, &tunnel.Welcome{Pod: "manager-0", Version: "9.9.9", Domain: "cluster.local"})
+	if hello.Direction == tunnel.Outbound {
+		handle := c.outbound
+		if handle == nil {
+			handle = func(context.Context, *tunnel.Open, tunnel.Incoming) error { return tunnel.ErrRefused }
+		}
+		tunnel.Serve(r.Context(), conn, tunnel.NewBudget(1<<20), handle)
+		return
+	}
+	c.group.Add(r.Context(), conn, nil)
+}
+
+// offer is the traffic-manager's end of a line.
+func (c *cluster) offer(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, "/services/http:traffic-manager:tunnel/proxy/line") {
+		http.NotFound(w, r)
+		return
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.LineUpgradeProtocol+"\r\n\r\n")
+	hello, err := tunnel.ReadLineHello(conn)
+	c.mu.Lock()
+	ok := err == nil && c.keys != nil && hello.Check(c.keys)
+	c.mu.Unlock()
+	if !ok || tunnel.WriteWelcome(conn, &tunnel.Welcome{}) != nil {
+		conn.Close()
+		return
+	}
+	c.offers <- offered{conn, hello}
+}
+
+// stop ends the server. It accepts no connection any more before it breaks those that
+// there are: a watch that began in between would keep it from ending.
+func (c *cluster) stop() {
+	c.server.Listener.Close()
+	c.cut()
+	c.server.Close()
+}
+
+// cut breaks every connection, and those of carriers.
+func (c *cluster) cut() {
+	c.server.CloseClientConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		conn.Close()
+	}
+	c.conns = nil
+	c.cuts++
+}
+
+// carriers is how many were welcome so far.
+func (c *cluster) carriers() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.carried
+}

@@ -1,0 +1,151 @@
+//go:build linux
+
+package daemon
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device/devicetest"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// lives gives signs of life of commands until the test ends, or kill does.
+func lives(t *testing.T, m *machine, commands ...string) (kill func(command string)) {
+	t.Helper()
+	signs := map[string]*state.Command{}
+	kill = func(command string) {
+		if s := signs[command]; s != nil {
+			s.Close()
+			delete(signs, command)
+		}
+	}
+	for _, name := range commands {
+		s, err := m.dir.Command(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signs[name] = s
+		t.Cleanup(func() { kill(name) })
+	}
+	return kill
+}
+
+// A command that connects leaves what stood before, and gets what it wants.
+func TestCommandLeavesWhatStands(t *testing.T) {
+	_, m, client := networked(t)
+	kill := lives(t, m, "one", "two", "three", "four")
+	at := socketOf(t)
+	netd := devicetest.Listen(t, at)
+	open := func(namespace, by string) *socket.Network {
+		t.Helper()
+		n, err := client.OpenDevice(t.Context(), state.Device{Socket: at, Namespace: namespace, By: []string{by}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	release := func(by string) {
+		t.Helper()
+		if err := client.Release(t.Context(), by); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := open("shop", state.Standing); n.Replaced != "" {
+		t.Errorf("the first replaces %q", n.Replaced)
+	}
+	if n := open("shop", "one"); n.Replaced != "" {
+		t.Errorf("the same replaces %q", n.Replaced)
+	}
+	release("one")
+	if d := networkOf(client).Device; d == nil || d.Namespace != "shop" {
+		t.Fatalf("after a command: %+v", d)
+	}
+	if n := open("blog", "two"); n.Replaced != "names as in namespace shop" || n.Device.Namespace != "blog" {
+		t.Errorf("another namespace: %+v", n)
+	}
+	// A successor knows of both.
+	if err := client.Replace(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	client, _ = m.mustEnsure()
+	wait(t, "the device of the successor", func() bool { return networkOf(client).Device != nil })
+	release("two")
+	if d := networkOf(client).Device; d == nil || d.Namespace != "shop" || netd.Open() != 1 {
+		t.Fatalf("after a command of another namespace: %+v, %d networks", d, netd.Open())
+	}
+	if err := client.Disconnect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	open("shop", "three")
+	release("three")
+	if s, err := client.Status(t.Context()); err != nil || s.Network != nil || netd.Open() != 0 {
+		t.Errorf("after a command alone: %+v, %v, %d networks", s.Network, err, netd.Open())
+	}
+	open("shop", "four")
+	kill("four")
+	wait(t, "the network to go with a command that is killed", func() bool { return networkOf(client).Device == nil && netd.Open() == 0 })
+}
+
+func TestProxiesStay(t *testing.T) {
+	_, m, client := networked(t)
+	lives(t, m, "one")
+	open := func(at, namespace, by string) *socket.Network {
+		t.Helper()
+		n, err := client.OpenProxy(t.Context(), state.Proxy{Address: at, Namespace: namespace, By: []string{by}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const anywhere = "127.0.0.1:0"
+	listens := func(at string) bool {
+		c, err := net.Dial("tcp", at)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}
+	shop := open(anywhere, "shop", state.Standing).Proxy
+	if again := open(anywhere, "shop", state.Standing); again.Proxy != shop {
+		t.Errorf("again it is at %s, not at %s", again.Proxy, shop)
+	}
+	blog := open(anywhere, "blog", state.Standing).Proxy
+	if blog == shop || !listens(shop) || !listens(blog) {
+		t.Fatalf("proxies at %s (%t) and %s (%t)", shop, listens(shop), blog, listens(blog))
+	}
+	// Commands share what stands, and have their own otherwise.
+	if n := open(anywhere, "shop", "one"); n.Proxy != shop || n.Namespace != "shop" {
+		t.Errorf("a command gets %s, %s", n.Proxy, n.Namespace)
+	}
+	tools := open(anywhere, "tools", "one").Proxy
+	if _, err := client.OpenProxy(t.Context(), state.Proxy{Address: shop, Namespace: "tools", By: []string{"one"}}); err == nil ||
+		!strings.Contains(err.Error(), "has names of namespace shop: choose another address") {
+		t.Errorf("a command takes what stands: %v", err)
+	}
+	if err := client.Release(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	if !listens(shop) || !listens(blog) || listens(tools) {
+		t.Errorf("after a command: %t, %t, %t", listens(shop), listens(blog), listens(tools))
+	}
+	if n := open(shop, "tools", state.Standing); n.Replaced != "names as in namespace shop" || n.Proxy != shop || len(n.Proxies) != 2 {
+		t.Errorf("the same address: %+v", n)
+	}
+	if err := client.Replace(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	client, _ = m.mustEnsure()
+	wait(t, "both proxies of the successor", func() bool { return len(networkOf(client).Proxies) == 2 })
+	if !listens(shop) || !listens(blog) {
+		t.Errorf("after a successor: %t, %t", listens(shop), listens(blog))
+	}
+	if err := client.Disconnect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if listens(shop) || listens(blog) {
+		t.Error("a proxy listens after disconnect")
+	}
+}

@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// serveTrack has the process serve an intercept, and stay alive for it.
+func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
+	var want socket.Tracked
+	if err := decode(w, r, &want); err != nil || want.Namespace == "" || want.Name == "" {
+		http.Error(w, "want an intercept's namespace and name", http.StatusBadRequest)
+		return
+	}
+	if !a.keep(w) {
+		return
+	}
+	work, err := a.working()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	former, err := work.table.Track(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Socket)
+	switch {
+	case errors.Is(err, tunnel.ErrDenied):
+		http.Error(w, render.Error(err), http.StatusForbidden)
+	case err != nil:
+		http.Error(w, render.Error(err), http.StatusBadGateway)
+	default:
+		want.Socket = former
+		answer(w, want)
+	}
+}
+
+// serveLeave ends an intercept with the session's own credentials. A command whose
+// kubeconfig does not have the context any more has none.
+func (a *api) serveLeave(w http.ResponseWriter, r *http.Request) {
+	var want socket.Leaving
+	if err := decode(w, r, &want); err != nil || want.Namespace == "" || want.Name == "" {
+		http.Error(w, "want an intercept's namespace and name", http.StatusBadRequest)
+		return
+	}
+	var was *v1alpha1.Intercept
+	work, err := a.working()
+	if err == nil {
+		was, err = work.leave(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Wait)
+	}
+	if err != nil {
+		http.Error(w, render.Error(err), http.StatusBadGateway)
+		return
+	}
+	answer(w, was)
+}
+
+// leave deletes an intercept of the user and returns it as it was. With wait it returns
+// when the application has its traffic back.
+func (w *work) leave(ctx context.Context, key types.NamespacedName, wait bool) (*v1alpha1.Intercept, error) {
+	var was v1alpha1.Intercept
+	if err := w.client.Get(ctx, key, &was); err != nil {
+		return nil, err
+	}
+	if was.Spec.User != w.object.Spec.User {
+		return nil, fmt.Errorf("intercept %s belongs to %s", key, was.Spec.User)
+	}
+	if err := w.client.Delete(ctx, &was, client.Preconditions{UID: &was.UID}); client.IgnoreNotFound(err) != nil {
+		return nil, err
+	}
+	if !wait {
+		return &was, nil
+	}
+	return &was, target.Follow(ctx, w.client, key, func(now *v1alpha1.Intercept) (bool, error) {
+		return now == nil || now.UID != was.UID, nil
+	})
+}

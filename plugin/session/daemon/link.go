@@ -1,0 +1,188 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+const (
+	// carriers is how many there are. More gave nothing.
+	carriers = 4
+	// windowBudget is by how much the windows of all flows may grow. It is what programs
+	// that stop reading can pin on top of their initial windows, and twice what a fast
+	// line of 20 ms has under way.
+	windowBudget = 24 << 20
+	// refusedTimeout is how long a traffic-manager may refuse a new session, as it does
+	// while it has not heard of the object.
+	refusedTimeout = 15 * time.Second
+)
+
+// link is the connection to the traffic-manager by which flows arrive. It is safe for
+// concurrent use.
+type link struct {
+	settings
+
+	started time.Time
+	life    *lifetime
+	record  *record
+	dial    func(context.Context) (net.Conn, string, error)
+	pool    *carrier.Pool
+	lines   *carrier.Lines // nil where the transport has none
+	drop    func()         // drops connections that lines use
+
+	mu        sync.Mutex
+	connected bool  // it was, once
+	fatal     error // why it never will be
+}
+
+// newLink makes the carriers and the lines, which are not running yet.
+func (p *process) newLink(c client.Reader, hello tunnel.Hello, handle tunnel.Handler) (*link, error) {
+	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record}
+	ladder, err := l.ladder(c)
+	if err != nil {
+		return nil, err
+	}
+	l.dial = ladder.Dial
+	budget := tunnel.NewBudget(windowBudget)
+	serve := func(ctx context.Context, conn net.Conn) error { return tunnel.Serve(ctx, conn, budget, handle) }
+	l.pool = carrier.NewPool(carrier.Config{Size: carriers, Dial: l.dial, Hello: hello, Log: l.log, Serve: serve,
+		Connected: l.up, Failed: l.failed})
+	if l.transport == carrier.ViaPortForward {
+		return l, nil
+	}
+	return l, l.addLines(&hello, handle)
+}
+
+func (l *link) ladder(c client.Reader) (*carrier.Ladder, error) {
+	var ways []carrier.Transport
+	if l.transport != carrier.ViaPortForward {
+		t, err := carrier.NewServiceProxy(l.source, l.id.ManagerNamespace)
+		if err != nil {
+			return nil, err
+		}
+		ways = append(ways, t)
+	}
+	if l.transport != carrier.ViaService {
+		ways = append(ways, carrier.NewPortForward(l.source, c, l.id.ManagerNamespace))
+	}
+	ladder := carrier.NewLadder(ways...)
+	if s := l.record.State(); s.Transport != "" {
+		ladder.Prefer(s.Transport, s.TransportTime.Add(carrier.ForgetAfter))
+	}
+	return ladder, nil
+}
+
+func (l *link) addLines(hello *tunnel.Hello, handle tunnel.Handler) error {
+	keys, err := tunnel.NewLineKeys(hello.Token)
+	if err != nil {
+		return err
+	}
+	proxy, err := carrier.NewLineProxy(l.source, l.id.ManagerNamespace)
+	if err != nil {
+		return err
+	}
+	l.drop = proxy.Drop
+	l.lines, err = carrier.NewLines(carrier.LinesConfig{Dial: proxy.Dial, Keys: keys, Session: hello.Session,
+		Generation: hello.Generation, Handler: handle, Log: l.log,
+		Up: func() bool { s := l.pool.State(); return s.Carriers > 0 && s.Transport == carrier.ViaService }})
+	return err
+}
+
+// up notes the transport of a carrier that is up.
+func (l *link) up(transport string) {
+	l.source.Accepted()
+	l.mu.Lock()
+	first := !l.connected
+	l.connected = true
+	l.mu.Unlock()
+	if first {
+		go trim()
+	}
+	if l.lines != nil {
+		l.lines.Retry()
+	}
+	if s := l.record.State(); l.transport != carrier.Auto || s.Transport == transport && time.Since(s.TransportTime) < carrier.ForgetAfter {
+		return
+	}
+	l.record.Change(func(s *state.State) { s.Transport, s.TransportTime = transport, time.Now() })
+}
+
+// failed ends a process that has never been connected and never will be.
+func (l *link) failed(err error) {
+	var refused *carrier.RefusedError
+	l.mu.Lock()
+	final := !l.connected && (carrier.Hopeless(err) || errors.As(err, &refused) && time.Since(l.started) > refusedTimeout)
+	if final && l.fatal == nil {
+		l.fatal = l.explain(err)
+	}
+	l.mu.Unlock()
+	if final {
+		l.life.end(endFailed)
+	}
+}
+
+// failure is why the process can never connect.
+func (l *link) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fatal
+}
+
+// was says that the process was connected.
+func (l *link) was() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.connected
+}
+
+// woke acts on a sleep of the machine.
+func (l *link) woke(gap time.Duration) {
+	l.pool.Woke(gap)
+	if gap > carrier.LongSleep {
+		l.redialLines()
+	}
+}
+
+// redial closes every connection and dials again.
+func (l *link) redial() {
+	l.pool.Renew()
+	l.redialLines()
+}
+
+func (l *link) redialLines() {
+	if l.lines != nil {
+		l.lines.Renew()
+		l.drop()
+	}
+}
+
+// retry has connections that wait dialed at once.
+func (l *link) retry() {
+	l.pool.Retry()
+	if l.lines != nil {
+		l.lines.Retry()
+	}
+}
+
+// explain finds the plain words for why there is no carrier.
+func (s *settings) explain(err error) error {
+	if carrier.Hopeless(err) && (errors.Is(err, carrier.ErrNoManager) || apierrors.IsNotFound(err)) {
+		return &target.NotInstalledError{Namespace: s.id.ManagerNamespace}
+	}
+	if s.transport != carrier.Auto && carrier.IsNotPossible(err) && !apierrors.IsForbidden(err) {
+		return fmt.Errorf("%w (another --transport may work)", err)
+	}
+	return err
+}

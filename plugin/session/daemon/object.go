@@ -1,0 +1,138 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// claim returns the Session object of this process: that of an earlier process if it is this
+// user's and the token is valid for it, otherwise a new one. It notes the choice in s.
+func claim(ctx context.Context, c client.Client, namespace string, user authenticationv1.UserInfo, s *state.State) (*v1alpha1.Session, error) {
+	if s.Session != "" {
+		var old v1alpha1.Session
+		err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: s.Session}, &old)
+		switch {
+		case err == nil && sameUser(&old.Spec, user) && old.Spec.TokenHash == s.TokenHash() && old.DeletionTimestamp == nil:
+			return &old, nil
+		case err != nil && !apierrors.IsNotFound(err):
+			return nil, err
+		}
+		s.Renew() // never use a token that another Session knows
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	created := &v1alpha1.Session{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace},
+		Spec:       v1alpha1.SessionSpec{User: user.Username, Groups: user.Groups, TokenHash: s.TokenHash(), Host: host, Version: version.Version},
+	}
+	for {
+		created.Name = objectName(user.Username, host)
+		err := c.Create(ctx, created)
+		switch {
+		case apierrors.IsAlreadyExists(err):
+			continue // one in 60 million
+		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
+			// The resource, or the namespace.
+			return nil, &target.NotInstalledError{Namespace: namespace}
+		case err != nil:
+			return nil, err
+		}
+		s.Session = created.Name
+		return created, nil
+	}
+}
+
+// sameUser says whether a Session has this user's present name and groups.
+func sameUser(s *v1alpha1.SessionSpec, user authenticationv1.UserInfo) bool {
+	return s.User == user.Username && slices.Equal(s.Groups, user.Groups)
+}
+
+// objectName is "user-host-x7k2p", a DNS label.
+func objectName(user, host string) string {
+	host, _, _ = strings.Cut(host, ".")
+	return kube.LabelPart(user, 34, "user") + "-" + kube.LabelPart(host, 20, "host") + "-" + strings.ToLower(rand.Text()[:5])
+}
+
+// rewatch is the pause before a watch that broke is begun again.
+const rewatch = time.Second
+
+// untilDeleted returns when the Session object is gone, or when ctx ends. An API server that
+// does not answer is no sign that the object is gone. Seen is called with each state of
+// the object.
+func untilDeleted(ctx context.Context, c client.WithWatch, s *v1alpha1.Session, seen func(*v1alpha1.Session)) {
+	key := client.ObjectKeyFromObject(s)
+	for ctx.Err() == nil {
+		if goneOnce(ctx, c, key, s, seen) {
+			return
+		}
+		select {
+		case <-time.After(rewatch):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// goneOnce watches until the watch breaks or the object is gone.
+func goneOnce(ctx context.Context, c client.WithWatch, key client.ObjectKey, s *v1alpha1.Session, seen func(*v1alpha1.Session)) bool {
+	var now v1alpha1.Session
+	err := c.Get(ctx, key, &now)
+	if apierrors.IsNotFound(err) || err == nil && now.UID != s.UID {
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	seen(&now)
+	w, err := c.Watch(ctx, &v1alpha1.SessionList{}, &client.ListOptions{
+		Namespace:     key.Namespace,
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", key.Name),
+		Raw:           &metav1.ListOptions{ResourceVersion: now.ResourceVersion},
+	})
+	if err != nil {
+		return false
+	}
+	defer w.Stop()
+	for event := range w.ResultChan() {
+		switch event.Type {
+		case watch.Modified:
+			if o, ok := event.Object.(*v1alpha1.Session); ok {
+				seen(o)
+			}
+		case watch.Deleted:
+			return true
+		case watch.Error:
+			return false
+		}
+	}
+	return false
+}
+
+// deleteObject deletes the Session object, and no later object of the same name.
+func deleteObject(ctx context.Context, c client.Client, s *v1alpha1.Session) error {
+	err := c.Delete(ctx, s, client.Preconditions{UID: &s.UID})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete session %s: %w", s.Name, err)
+	}
+	return nil
+}

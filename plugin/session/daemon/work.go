@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/access"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+)
+
+// work is what a process has once it has a Session object. Nothing of it is replaced.
+type work struct {
+	settings
+
+	object  *v1alpha1.Session
+	client  client.WithWatch
+	table   *local.Table
+	link    *link
+	access  *access.Access
+	feed    *access.Feed
+	denials outbound.Denials
+}
+
+// newWork makes everything that the process needs until ctx ends, and starts nothing.
+func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error) {
+	w := &work{settings: p.settings, object: p.object, client: c, feed: access.NewFeed()}
+	w.table = local.NewTable(ctx, c, w.object.Name, w.object.Spec.User, p.log, func() { p.saveIntercepts(w.table) })
+	go tunnel.ReleaseMemory(ctx)
+	s := p.record.State()
+	hello := tunnel.Hello{Session: w.object.Name, Token: [tunnel.TokenSize]byte(s.Token), Generation: s.Generation,
+		Direction: tunnel.Inbound, Version: socket.Build()}
+	var err error
+	if w.link, err = p.newLink(c, hello, w.table.Handle); err != nil {
+		return nil, err
+	}
+	w.access = access.New(ctx, access.Config{
+		Log:      p.log,
+		Upstream: access.Upstream{Dial: w.link.dial, Hello: hello, Lines: w.link.lines, Budget: windowBudget},
+		Cluster: access.Cluster{Feed: w.feed, Reader: c, Config: p.source.Config, Domain: func() string { return w.link.pool.State().Domain },
+			Intercepts: w.table.Keys},
+		Machine: p.machine,
+		Record:  p.record,
+		Denials: &w.denials,
+		Explain: p.explainTaken,
+		Redial:  w.link.redial,
+		Times:   p.times.access,
+	})
+	return w, nil
+}
+
+// saveIntercepts records what a successor will have to serve. When the end has begun, the
+// record stays as it is.
+func (p *process) saveIntercepts(table *local.Table) {
+	p.life.unlessEnding(func() {
+		p.record.Change(func(s *state.State) { s.Intercepts, s.Isolated = table.Keys(), table.Isolated() })
+	})
+}
+
+// resume serves what an earlier process served.
+func (w *work) resume(ctx context.Context, former state.State) {
+	for _, key := range former.Intercepts {
+		if _, err := w.table.Track(ctx, key, former.Isolated[key.String()]); err != nil {
+			w.log.Info("intercept is not resumed", "intercept", key.String(), "error", err)
+		}
+	}
+}
+
+// woke acts on a sleep of the machine.
+func (w *work) woke(gap time.Duration) {
+	w.link.woke(gap)
+	w.access.Woke(gap)
+}
+
+// retry has everything that waits tried again.
+func (w *work) retry() {
+	w.access.Retry()
+	w.link.retry()
+}

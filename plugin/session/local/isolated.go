@@ -1,0 +1,128 @@
+package local
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
+)
+
+// isolated is the localhost of a program with a network of its own. The command that
+// started the program listens at the socket.
+type isolated struct {
+	socket string
+
+	mu     sync.Mutex
+	client *handover.Client
+}
+
+// connect returns the connection to the command that started the program.
+func (i *isolated) connect(ctx context.Context) (*handover.Client, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.client != nil {
+		select {
+		case <-i.client.Done():
+		default:
+			return i.client, nil
+		}
+	}
+	c, err := handover.Dial(ctx, i.socket)
+	if err != nil {
+		return nil, err
+	}
+	i.client = c
+	return c, nil
+}
+
+// close may be called while others dial.
+func (i *isolated) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.client != nil {
+		_ = i.client.Close() // it has nothing to undo
+	}
+}
+
+func (i *isolated) dial(ctx context.Context, p endpoint) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c, err := i.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	network := "tcp"
+	if p.protocol == tunnel.UDP {
+		network = "udp"
+	}
+	return c.DialInside(ctx, handover.Port{Network: network, Number: uint16(p.port)})
+}
+
+const (
+	// redial is the pause before another attempt to reach the command that started the
+	// program.
+	redial = 500 * time.Millisecond
+	// redials is how many attempts fail before the program counts as gone.
+	redials = 4
+)
+
+// endWithProgram deletes the Intercept when the program for which it was made is gone. A
+// program that was killed could not do so itself.
+func (t *Table) endWithProgram(key types.NamespacedName, e *entry, in *isolated) {
+	defer in.close()
+	for failures := 0; failures < redials; {
+		ctx, cancel := context.WithTimeout(t.ctx, readTimeout)
+		c, err := in.connect(ctx)
+		cancel()
+		if err != nil {
+			failures++
+			select {
+			case <-time.After(redial):
+				continue
+			case <-e.gone:
+				return
+			case <-t.ctx.Done():
+				return
+			}
+		}
+		failures = 0
+		select {
+		case <-c.Done():
+		case <-e.gone:
+			return
+		case <-t.ctx.Done():
+			return
+		}
+	}
+	if e.program() != in {
+		return // it is another program's now
+	}
+	i := e.object()
+	t.log.Info("the program is gone that the intercept was made for", "intercept", key.String())
+	ctx, cancel := context.WithTimeout(t.ctx, readTimeout)
+	defer cancel()
+	if err := t.client.Delete(ctx, i, client.Preconditions{UID: &i.UID}); client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
+		t.log.Warn("intercept is not left", "intercept", key.String(), "error", err)
+	}
+}
+
+// Isolated says which Intercepts belong to programs with a network of their own. It
+// returns the sockets by the Intercepts' "namespace/name".
+func (t *Table) Isolated() map[string]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sockets := map[string]string{}
+	for key, e := range t.entries {
+		if in := e.program(); in != nil {
+			sockets[key.String()] = in.socket
+		}
+	}
+	return sockets
+}

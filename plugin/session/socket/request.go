@@ -1,0 +1,32 @@
+package socket
+
+import "errors"
+
+// ErrEnding says that the process is about to end. On the socket it is the status
+// Conflict.
+var ErrEnding = errors.New("the session is ending")
+
+// The paths of the requests.
+const (
+	PathStatus     = "/status"
+	PathHold       = "/hold"
+	PathQuit       = "/quit" // with successor=true another process takes over
+	PathIntercepts = "/intercepts"
+	PathLeave      = "/leave"
+	PathProxy      = "/proxy"
+	PathDevice     = "/device"
+	PathRelease    = "/release" // with by=NAME of a command
+	PathDisconnect = "/disconnect"
+)
+
+// Tracked is an intercept for which the process is to stay alive. Socket is where the
+// command listens that started a program in a network of its own (netd/handover); ""
+// means that the ports are this machine's. In the answer it is the socket before.
+type Tracked struct{ Namespace, Name, Socket string }
+
+// Leaving is an intercept that is to end. With Wait the answer comes when the
+// application has its traffic back.
+type Leaving struct {
+	Namespace, Name string
+	Wait            bool
+}
