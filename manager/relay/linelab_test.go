@@ -240,7 +240,7 @@ func flow(t *testing.T, s tunnel.Stream, open tunnel.Open) tunnel.Verdict {
 	if err := tunnel.WriteOpen(s, &open); err != nil {
 		t.Fatal(err)
 	}
-	v, err := tunnel.ReadVerdict(s)
+	v, _, err := tunnel.ReadAnswer(s)
 	if err != nil {
 		t.Fatal(err)
 	}

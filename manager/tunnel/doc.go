@@ -34,14 +34,12 @@
 // chunk of length 0 is a half-close. After both directions have ended, or a
 // refusal, the connection serves another flow. A reset is a TCP reset.
 //
-// On a line whose ends agree on [ALPNFlow2] the verdict Denied is followed by
-// its reason, u16 length and text for people, at most [MaxReason] bytes. With
-// an older peer, by [ALPNFlow], there is no reason, and TimedOut and
-// Unreachable are told as Refused.
+// The verdict Denied is followed by its reason, u16 length and text for people,
+// at most [MaxReason] bytes.
 //
 // What lies between API server and laptop cuts connections on which nothing moves
 // for a while, often half a minute, and TCP's own keepalive does not reach
-// through it. So either end of a line by [ALPNFlow3] that has written nothing for
+// through it. So either end of a line that has written nothing for
 // some seconds, within a flow or between two, writes a chunk of length 2³²-1
 // without payload, which means nothing. A line that no agent has yet hears from
 // the relay, and a carrier has pings of its own.

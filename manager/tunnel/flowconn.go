@@ -20,11 +20,9 @@ const maxChunk = 1 << 20
 // serves the next flow, since a handshake costs more than all the rest of a
 // short flow: see OnIdle.
 type FlowConn struct {
-	tls *tls.Conn
-	raw *RecordConn
-	// explains: the peers speak ALPNFlow2 or later.
-	explains bool
-	life     *life
+	tls  *tls.Conn
+	raw  *RecordConn
+	life *life
 
 	left            int // of the chunk that is being read
 	sentEnd, gotEnd atomic.Bool
@@ -57,16 +55,19 @@ func relayDialer() *net.Dialer {
 	return &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
 }
 
-// NewFlowConn makes a FlowConn of a shaken-hands connection on top of a
-// RecordConn.
-func NewFlowConn(t *tls.Conn) (*FlowConn, error) {
+// NewFlowConn makes a FlowConn of a connection between agent and relay, on
+// which TLS has shaken hands on top of a RecordConn.
+func NewFlowConn(t *tls.Conn) (*FlowConn, error) { return newFlowConn(t, false) }
+
+// newFlowConn gives signs of life if asked to: those of a line pass through the
+// API server.
+func newFlowConn(t *tls.Conn, signs bool) (*FlowConn, error) {
 	raw, ok := t.NetConn().(*RecordConn)
 	if !ok {
 		return nil, fmt.Errorf("flow on a %T", t.NetConn())
 	}
 	raw.Batch()
-	p := t.ConnectionState().NegotiatedProtocol
-	return &FlowConn{tls: t, raw: raw, explains: p == ALPNFlow2 || p == ALPNFlow3, life: newLife(t, raw, p == ALPNFlow3)}, nil
+	return &FlowConn{tls: t, raw: raw, life: newLife(t, raw, signs)}, nil
 }
 
 // OnIdle makes Close hand the connection, as a fresh Stream, to take once the
@@ -106,7 +107,7 @@ func (c *FlowConn) chunk() error {
 		return err
 	}
 	n := binary.BigEndian.Uint32(head[:])
-	if n == sign && c.life.signs {
+	if n == sign {
 		return nil
 	}
 	if n > maxChunk {
@@ -211,7 +212,7 @@ func (c *FlowConn) Close() error {
 	}
 	if c.idle != nil && c.sentEnd.Load() && c.gotEnd.Load() {
 		c.raw.Trim()
-		c.idle(&FlowConn{tls: c.tls, raw: c.raw, explains: c.explains, life: c.life})
+		c.idle(&FlowConn{tls: c.tls, raw: c.raw, life: c.life})
 		return nil
 	}
 	return c.raw.Conn.Close()

@@ -11,13 +11,8 @@ import (
 const (
 	// ALPNAgent selects the agents' control protocol, package rpc.
 	ALPNAgent = "kubectl-intercept-agent/1"
-	// ALPNFlow selects one flow of an agent.
+	// ALPNFlow selects flows, one after the other.
 	ALPNFlow = "kubectl-intercept-flow/1"
-	// ALPNFlow2 is ALPNFlow where both ends of a line know all verdicts and
-	// that a reason follows Denied.
-	ALPNFlow2 = "kubectl-intercept-flow/2"
-	// ALPNFlow3 is ALPNFlow2 where both ends of a line give signs of life.
-	ALPNFlow3 = "kubectl-intercept-flow/3"
 	// ALPNLine selects a line; see LineHello.
 	ALPNLine = "kubectl-intercept-line/1"
 	// UpgradeProtocol is the HTTP Upgrade token of a carrier.

@@ -20,9 +20,8 @@ const (
 // when there is none to write. It is that of all flows on the connection, and
 // ends with it.
 type life struct {
-	tls   *tls.Conn
-	raw   *RecordConn
-	signs bool
+	tls *tls.Conn
+	raw *RecordConn
 
 	mu    sync.Mutex // held while a chunk is written
 	wrote bool       // since the last tick; under mu
@@ -30,7 +29,7 @@ type life struct {
 }
 
 func newLife(t *tls.Conn, raw *RecordConn, signs bool) *life {
-	l := &life{tls: t, raw: raw, signs: signs}
+	l := &life{tls: t, raw: raw}
 	if signs {
 		l.timer = time.AfterFunc(math.MaxInt64, l.tick) // there before it ticks
 		l.timer.Reset(signEvery)

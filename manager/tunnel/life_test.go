@@ -28,7 +28,7 @@ func (c *counted) Write(p []byte) (int, error) {
 // A quiet line moves bytes both ways, within a flow and between two, and the
 // flows are none the wiser.
 func TestSignsOfLife(t *testing.T) {
-	c, s := tlsPair(t, ALPNFlow3)
+	c, s := tlsPair(t)
 	var ends [2]*FlowConn
 	var wires [2]*counted
 	for i, end := range []interface{ NetConn() net.Conn }{c, s} {
@@ -36,8 +36,8 @@ func TestSignsOfLife(t *testing.T) {
 		wires[i] = &counted{Conn: raw.Conn, wrote: make(chan struct{}, 1)}
 		raw.Conn = wires[i]
 	}
-	ends[0], _ = NewFlowConn(c)
-	ends[1], _ = NewFlowConn(s)
+	ends[0], _ = newFlowConn(c, true)
+	ends[1], _ = newFlowConn(s, true)
 	quiet := func(when string) {
 		t.Helper()
 		for i := range ends {
@@ -89,16 +89,14 @@ func TestSignsOfLife(t *testing.T) {
 	quiet("after the last flow")
 }
 
-// A peer that does not know signs of life gets none.
-func TestNoSignsForOlderPeers(t *testing.T) {
-	for _, protocol := range []string{ALPNFlow, ALPNFlow2} {
-		c, _ := tlsPair(t, protocol)
-		f, err := NewFlowConn(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f.life.timer != nil {
-			t.Errorf("%s: signs of life are given", protocol)
-		}
+// Nothing between agent and relay cuts quiet connections: no signs of life.
+func TestNoSignsBetweenAgentAndRelay(t *testing.T) {
+	c, _ := tlsPair(t)
+	f, err := NewFlowConn(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.life.timer != nil {
+		t.Error("signs of life are given")
 	}
 }

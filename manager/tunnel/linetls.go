@@ -18,9 +18,6 @@ type NoLineError struct{ Verdict Verdict }
 // Error says why.
 func (e *NoLineError) Error() string { return "no line: " + e.Verdict.String() }
 
-// lineProtocols are what the ends of a line may speak, the latest first.
-func lineProtocols() []string { return []string{ALPNFlow3, ALPNFlow2, ALPNFlow} }
-
 // DialLine asks the relay at addr for a line, and shakes hands with the
 // session. Cfg proves the pod to the relay; its certificate is shown
 // to the session, too. The error is a NoLineError if the relay has none.
@@ -69,13 +66,13 @@ func requestLine(ctx context.Context, c *RecordConn, cfg *tls.Config, q *LineReq
 // certificate is the one whose pin the session was told.
 func JoinLine(ctx context.Context, c *RecordConn, own []tls.Certificate, session Pin) (*FlowConn, error) {
 	t := tls.Client(c, &tls.Config{
-		MinVersion: tls.VersionTLS13, NextProtos: lineProtocols(), DynamicRecordSizingDisabled: true,
+		MinVersion: tls.VersionTLS13, NextProtos: []string{ALPNFlow}, DynamicRecordSizingDisabled: true,
 		Certificates: own, InsecureSkipVerify: true, VerifyConnection: pinned(session),
 	})
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("shake hands with the session: %w", err)
 	}
-	return NewFlowConn(t)
+	return newFlowConn(t, true)
 }
 
 // pinned accepts the peer with that key and no other.
@@ -108,14 +105,14 @@ func (s *LineServer) Accept(ctx context.Context, c net.Conn, j *LineJoined) (*Fl
 	ctx, cancel := context.WithTimeout(ctx, lineTimeout)
 	defer cancel()
 	t := tls.Server(NewRecordConn(c), &tls.Config{
-		MinVersion: tls.VersionTLS13, NextProtos: lineProtocols(), DynamicRecordSizingDisabled: true,
+		MinVersion: tls.VersionTLS13, NextProtos: []string{ALPNFlow}, DynamicRecordSizingDisabled: true,
 		Certificates: s.cert, SessionTicketsDisabled: true,
 		ClientAuth: tls.RequireAnyClientCert, VerifyConnection: pinned(j.Agent),
 	})
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("shake hands with the agent of pod %s: %w", j.Pod, err)
 	}
-	return NewFlowConn(t)
+	return newFlowConn(t, true)
 }
 
 // OfIntercept allows the flows of the intercept that a line was joined for.
@@ -181,7 +178,7 @@ func (f *lineFlow) Accept() error {
 func (f *lineFlow) Join(s Stream, count Count) error { return Pipe(f.stream, s, count) }
 
 func (f *lineFlow) refuse(err error) {
-	if writeAnswer(f.stream, err) != nil {
+	if writeAnswer(f.stream, verdictOf(err), reasonOf(err)) != nil {
 		f.stream.Reset()
 	} else if c, ok := f.stream.(*FlowConn); ok {
 		c.Refused()

@@ -27,7 +27,7 @@ type Protocol uint8
 const (
 	TCP Protocol = 0
 	UDP Protocol = 1
-	// ICMP is for echoes (ping), outbound and on carriers only.
+	// ICMP is for echoes (ping), outbound only.
 	ICMP Protocol = 2
 )
 
@@ -169,7 +169,8 @@ func ReadOpen(r io.Reader) (*Open, error) {
 	return ParseOpen(b)
 }
 
-// Verdict is the relay's answer to an Open on the agent's leg: one byte.
+// Verdict is the answer to an Open on a line or on the agent's leg: one byte,
+// and behind Denied a reason.
 type Verdict uint8
 
 // The verdicts.
@@ -232,49 +233,30 @@ func Ask(ctx context.Context, s Stream, o *Open) (v Verdict, reason string, err 
 	return v, reason, nil
 }
 
-// WriteVerdict sends v.
-func WriteVerdict(w io.Writer, v Verdict) error {
-	_, err := w.Write([]byte{byte(v)})
-	return err
-}
+// WriteVerdict sends v, without a reason.
+func WriteVerdict(w io.Writer, v Verdict) error { return writeAnswer(w, v, "") }
 
-// ReadVerdict reads one.
-func ReadVerdict(r io.Reader) (Verdict, error) {
+// ReadAnswer reads a verdict and, if there is one, its reason.
+func ReadAnswer(r io.Reader) (Verdict, string, error) {
 	var b [1]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	return verdict(b[0])
-}
-
-// explains says that the peers of a stream speak ALPNFlow2 or later.
-func explains(s Stream) bool {
-	f, ok := s.(*FlowConn)
-	return ok && f.explains
-}
-
-// ReadAnswer reads a verdict and, where the peer gives one, its reason.
-func ReadAnswer(s Stream) (Verdict, string, error) {
-	v, err := ReadVerdict(s)
-	if err != nil || v != Denied || !explains(s) {
+	v, err := verdict(b[0])
+	if err != nil || v != Denied {
 		return v, "", err
 	}
-	reason, err := readReason(s)
+	reason, err := readReason(r)
 	return v, reason, err
 }
 
-// writeAnswer sends the verdict that an error stands for, in words that the
-// peer knows.
-func writeAnswer(s Stream, err error) error {
-	v := verdictOf(err)
-	switch {
-	case explains(s) && v == Denied:
-		_, werr := s.Write(appendReason([]byte{byte(v)}, reasonOf(err)))
-		return werr
-	case !explains(s) && (v == TimedOut || v == Unreachable):
-		v = Refused
+func writeAnswer(w io.Writer, v Verdict, reason string) error {
+	b := []byte{byte(v)}
+	if v == Denied {
+		b = appendReason(b, reason)
 	}
-	return WriteVerdict(s, v)
+	_, err := w.Write(b)
+	return err
 }
 
 func verdict(b byte) (Verdict, error) {

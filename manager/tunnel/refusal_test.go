@@ -3,7 +3,6 @@ package tunnel
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -13,17 +12,13 @@ import (
 
 var missing = &DeniedError{`user "alice" may not dial 10.96.2.1: that needs "create pods/portforward" in namespace "bank"`}
 
-// refusals is what a far side answers, and what the opener learns of it: with
-// a peer of today, and with an older one on a line.
-var refusals = []struct {
-	name                  string
-	answer, want, wantOld error
-}{
-	{"refused", ErrRefused, ErrRefused, ErrRefused},
-	{"denied", ErrDenied, ErrDenied, ErrDenied},
-	{"denied, with a reason", missing, missing, ErrDenied},
-	{"timed out", ErrTimedOut, ErrTimedOut, ErrRefused},
-	{"unreachable", ErrUnreachable, ErrUnreachable, ErrRefused},
+// refusals is what a far side answers, and what the opener is told.
+var refusals = map[string]error{
+	"refused":               ErrRefused,
+	"denied":                ErrDenied,
+	"denied, with a reason": missing,
+	"timed out":             ErrTimedOut,
+	"unreachable":           ErrUnreachable,
 }
 
 // same says that an error is want, in the same words.
@@ -44,14 +39,14 @@ func TestRefusalOnCarrier(t *testing.T) {
 	go g.Add(ctx, near, nil)
 	go Serve(ctx, far, NewBudget(1<<20), func(context.Context, *Open, Incoming) error { return answer })
 	wait(t, "carrier", func() bool { return g.Len() == 1 })
-	for _, c := range refusals {
-		answer = c.answer
+	for name, want := range refusals {
+		answer = want
 		f, err := g.Open(t.Context(), &Open{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Confirm(); !same(err, c.want) || !Answered(err) {
-			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		if err := f.Confirm(); !same(err, want) || !Answered(err) {
+			t.Errorf("%s: %v, want %v", name, err, want)
 		}
 		f.Abort()
 	}
@@ -65,8 +60,7 @@ func TestRefusalOnCarrier(t *testing.T) {
 	}
 }
 
-// TestRefusalOnLine asks with peers that know reasons and with peers that do
-// not. The line serves the next flow after each.
+// TestRefusalOnLine: the line serves the next flow after each.
 func TestRefusalOnLine(t *testing.T) {
 	k := lineKeys(t, 1)
 	server, err := NewLineServer(k)
@@ -86,55 +80,39 @@ func TestRefusalOnLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// An older relay offers the one protocol that it knows.
-	older := func(c *RecordConn) (*FlowConn, error) {
-		tc := tls.Client(c, &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{ALPNFlow}, DynamicRecordSizingDisabled: true,
-			Certificates: cert, InsecureSkipVerify: true, VerifyConnection: pinned(pin)})
-		if err := tc.Handshake(); err != nil {
-			return nil, err
+	a, b := pair(t)
+	var answer error
+	done := make(chan error, 1)
+	go func() {
+		f, err := JoinLine(t.Context(), NewRecordConn(b), cert, pin)
+		if err == nil {
+			ServeLine(t.Context(), f, func(*Open) bool { return true },
+				func(context.Context, *Open, Incoming) error { return answer })
 		}
-		return NewFlowConn(tc)
+		done <- err
+	}()
+	f, err := server.Accept(t.Context(), a, &LineJoined{Agent: agentPin})
+	if err != nil {
+		t.Fatal(err)
 	}
-	today := func(c *RecordConn) (*FlowConn, error) { return JoinLine(t.Context(), c, cert, pin) }
-	for name, join := range map[string]func(*RecordConn) (*FlowConn, error){"today": today, "older": older} {
-		a, b := pair(t)
-		var answer error
-		done := make(chan error, 1)
-		go func() {
-			f, err := join(NewRecordConn(b))
-			if err == nil {
-				ServeLine(t.Context(), f, func(*Open) bool { return true },
-					func(context.Context, *Open, Incoming) error { return answer })
-			}
-			done <- err
-		}()
-		f, err := server.Accept(t.Context(), a, &LineJoined{Agent: agentPin})
+	var s Stream = f
+	for name, want := range refusals {
+		answer = want
+		now := s.(*FlowConn)
+		now.OnIdle(func(next Stream) { s = next })
+		v, reason, err := Ask(t.Context(), now, &Open{})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", name, err)
 		}
-		var s Stream = f
-		for _, c := range refusals {
-			want := c.want
-			if name == "older" {
-				want = c.wantOld
-			}
-			answer = c.answer
-			now := s.(*FlowConn)
-			now.OnIdle(func(next Stream) { s = next })
-			v, reason, err := Ask(t.Context(), now, &Open{})
-			if err != nil {
-				t.Fatalf("%s, %s: %v", name, c.name, err)
-			}
-			if err := v.Err(reason); !same(err, want) {
-				t.Errorf("%s, %s: %v, want %v", name, c.name, err, want)
-			}
-			now.Refused()
-			now.Close()
+		if err := v.Err(reason); !same(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
 		}
-		s.Reset()
-		if err := <-done; err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		now.Refused()
+		now.Close()
+	}
+	s.Reset()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // tlsPair returns the two ends of a TLS connection on the loopback, on top of
 // what wrap makes of the server's end of the TCP connection.
-func tlsPair(t testing.TB, alpn string) (client, server *tls.Conn) {
+func tlsPair(t testing.TB) (client, server *tls.Conn) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -31,8 +31,8 @@ func tlsPair(t testing.TB, alpn string) (client, server *tls.Conn) {
 	pool := x509.NewCertPool()
 	pool.AddCert(cert)
 	a, b := pair(t)
-	client = tls.Client(NewRecordConn(a), &tls.Config{RootCAs: pool, ServerName: "relay", NextProtos: []string{alpn}})
-	server = tls.Server(NewRecordConn(b), &tls.Config{NextProtos: []string{alpn},
+	client = tls.Client(NewRecordConn(a), &tls.Config{RootCAs: pool, ServerName: "relay", NextProtos: []string{ALPNFlow}})
+	server = tls.Server(NewRecordConn(b), &tls.Config{NextProtos: []string{ALPNFlow},
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
@@ -48,7 +48,7 @@ func tlsPair(t testing.TB, alpn string) (client, server *tls.Conn) {
 // flowPair returns the two ends of the agent's leg.
 func flowPair(t testing.TB) (*FlowConn, *FlowConn) {
 	t.Helper()
-	c, s := tlsPair(t, ALPNFlow)
+	c, s := tlsPair(t)
 	a, err := NewFlowConn(c)
 	if err != nil {
 		t.Fatal(err)

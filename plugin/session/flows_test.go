@@ -188,7 +188,7 @@ func TestFlowsOnLines(t *testing.T) {
 		if err := tunnel.WriteOpen(line, &open); err != nil {
 			t.Fatal(err)
 		}
-		if v, err := tunnel.ReadVerdict(line); err != nil || v != tunnel.Accepted {
+		if v, _, err := tunnel.ReadAnswer(line); err != nil || v != tunnel.Accepted {
 			t.Fatalf("verdict %v, %v", v, err)
 		}
 		if _, err := line.Write([]byte("second")); err != nil {
@@ -205,7 +205,7 @@ func TestFlowsOnLines(t *testing.T) {
 	if err := tunnel.WriteOpen(foreign, &open); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := tunnel.ReadVerdict(foreign); err != nil || v != tunnel.Denied {
+	if v, _, err := tunnel.ReadAnswer(foreign); err != nil || v != tunnel.Denied {
 		t.Fatalf("verdict %v, %v", v, err)
 	}
 }

@@ -90,7 +90,7 @@ func (d *Dialer) open(ctx context.Context, p tunnel.Protocol, target string, fir
 func (d *Dialer) ask(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
 	open := &tunnel.Open{Session: d.Session, Protocol: p, Target: target, First: first}
 	for range staleMost {
-		if d.Lines == nil || d.lines.Load() >= linesMax || p == tunnel.ICMP { // of which older relays know nothing: it would cost the line
+		if d.Lines == nil || d.lines.Load() >= linesMax {
 			break
 		}
 		s := d.Lines.Get()
