@@ -13,6 +13,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 )
 
@@ -62,7 +65,7 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 // refuses the agent, it is gone for longer than patience, or ctx ends: only a
 // refusal is an error.
 func (a *common) obey(ctx context.Context, set control.Ports, patience control.Patience) error {
-	go tunnel.ReleaseMemory(ctx)
+	go buffer.ReleaseMemory(ctx)
 	client := control.NewClient(a.settings, a.identity, version.Version, a.log)
 	client.Patience = patience
 	err := client.Enroll(ctx)
@@ -89,12 +92,12 @@ func (a *common) close(ctx context.Context, set interface{ Close(context.Context
 // dialRelay connects with a relay, or through it with a session.
 func dialRelay(identity *control.Identity) relay.Dial {
 	return func(ctx context.Context, w relay.Way) (tunnel.Stream, error) {
-		var c *tunnel.FlowConn
+		var c *line.Conn
 		var err error
 		if w.Line.Session == "" {
-			c, err = tunnel.DialFlow(ctx, w.Relay, identity.TLS(tunnel.ALPNFlow))
+			c, err = line.DialRelay(ctx, w.Relay, identity.TLS(handshake.ALPNFlow))
 		} else {
-			c, err = tunnel.DialLine(ctx, w.Relay, identity.TLS(tunnel.ALPNLine), &w.Line)
+			c, err = line.Dial(ctx, w.Relay, identity.TLS(handshake.ALPNLine), &w.Line)
 		}
 		if err != nil {
 			return nil, err

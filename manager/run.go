@@ -43,7 +43,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
@@ -104,7 +104,7 @@ func run(ctx context.Context, log *slog.Logger, o *options) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle(tunnel.UpgradePath, rel)
+	mux.Handle(handshake.UpgradePath, rel)
 	a := o.config.Agent
 	agentConfig := func() inject.Config {
 		return inject.Config{Image: a.Image, PullPolicy: a.ImagePullPolicy, LogLevel: a.LogLevel,

@@ -7,21 +7,21 @@ import (
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // The reason is of the thing that failed.
 func TestReasons(t *testing.T) {
-	verdict := func(v tunnel.Verdict) error { return fmt.Errorf("open: %w", &VerdictError{"10.0.0.1:17843", v}) }
+	verdict := func(v frame.Verdict) error { return fmt.Errorf("open: %w", &VerdictError{"10.0.0.1:17843", v}) }
 	c := &Counters{}
 	for _, x := range []struct {
 		err  error
 		want rpc.Reason
 	}{
-		{verdict(tunnel.Refused), rpc.Reason_PROGRAM_REFUSED},
-		{verdict(tunnel.TimedOut), rpc.Reason_PROGRAM_SILENT},
-		{verdict(tunnel.NoSession), rpc.Reason_SESSION_AWAY},
-		{verdict(tunnel.Denied), rpc.Reason_NOT_ALLOWED},
+		{verdict(frame.Refused), rpc.Reason_PROGRAM_REFUSED},
+		{verdict(frame.TimedOut), rpc.Reason_PROGRAM_SILENT},
+		{verdict(frame.NoSession), rpc.Reason_SESSION_AWAY},
+		{verdict(frame.Denied), rpc.Reason_NOT_ALLOWED},
 		{ErrAway, rpc.Reason_SESSION_AWAY},
 		{fmt.Errorf("relay: %w", context.DeadlineExceeded), rpc.Reason_SESSION_SILENT},
 		{ErrSilent, rpc.Reason_SESSION_SILENT},

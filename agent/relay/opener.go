@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/warm"
 )
 
 const (
@@ -17,10 +21,10 @@ const (
 	patience = 2 * time.Second
 )
 
-// VerdictError is a relay's answer other than tunnel.Accepted.
+// VerdictError is a relay's answer other than frame.Accepted.
 type VerdictError struct {
 	Relay   string
-	Verdict tunnel.Verdict
+	Verdict frame.Verdict
 }
 
 // Error says who answered what.
@@ -34,12 +38,12 @@ type Way struct {
 	Relay string
 	// Line is zero for a connection on which the relay takes flows of any
 	// session.
-	Line tunnel.LineRequest
+	Line handshake.LineRequest
 }
 
 // lineTo is the way of an intercept's flows through a relay.
 func lineTo(addr string, r *Route) Way {
-	return Way{addr, tunnel.LineRequest{Session: r.Session, Intercept: r.Intercept, InterceptUID: r.UID}}
+	return Way{addr, handshake.LineRequest{Session: r.Session, Intercept: r.Intercept, InterceptUID: r.UID}}
 }
 
 // Dial makes one connection, ready for an Open frame.
@@ -56,12 +60,12 @@ type Opener struct {
 	turns   chan struct{} // one element per handshake under way
 
 	mu    sync.Mutex
-	pools map[Way]*tunnel.WarmPool
+	pools map[Way]*warm.Pool
 }
 
 // NewOpener returns an Opener whose background work ends with ctx.
 func NewOpener(ctx context.Context, dial Dial) *Opener {
-	return &Opener{ctx: ctx, dial: dial, pools: map[Way]*tunnel.WarmPool{}, turns: make(chan struct{}, handshakes)}
+	return &Opener{ctx: ctx, dial: dial, pools: map[Way]*warm.Pool{}, turns: make(chan struct{}, handshakes)}
 }
 
 // Keep holds warm connections for these routes and for no other.
@@ -73,7 +77,7 @@ func (o *Opener) Keep(routes []*Route) {
 			wanted[lineTo(addr, r)] = true
 		}
 	}
-	var gone []*tunnel.WarmPool
+	var gone []*warm.Pool
 	o.mu.Lock()
 	for w, p := range o.pools {
 		if !wanted[w] {
@@ -83,7 +87,7 @@ func (o *Opener) Keep(routes []*Route) {
 	}
 	for w := range wanted {
 		if o.pools[w] == nil {
-			o.pools[w] = tunnel.NewWarmPool(o.ctx, func(ctx context.Context) (tunnel.Stream, error) { return o.fresh(ctx, w) })
+			o.pools[w] = warm.New(o.ctx, func(ctx context.Context) (tunnel.Stream, error) { return o.fresh(ctx, w) })
 		}
 	}
 	o.mu.Unlock()
@@ -99,7 +103,7 @@ func (o *Opener) Keep(routes []*Route) {
 // Open asks the route's relays, one after the other, to take the flow, and
 // returns the stream once one accepted. The answers Refused and TimedOut are
 // final: the laptop was reached.
-func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.Stream, error) {
+func (o *Opener) Open(ctx context.Context, r *Route, open *frame.Open) (tunnel.Stream, error) {
 	open.Intercept, open.InterceptUID, open.Session = r.Intercept, r.UID, r.Session
 	failed := ErrNoRelay
 	for _, addr := range r.Relays {
@@ -118,7 +122,7 @@ func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.
 		}
 		failed = err
 		var v *VerdictError
-		if ctx.Err() != nil || errors.As(err, &v) && (v.Verdict == tunnel.Refused || v.Verdict == tunnel.TimedOut) {
+		if ctx.Err() != nil || errors.As(err, &v) && (v.Verdict == frame.Refused || v.Verdict == frame.TimedOut) {
 			break
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -129,25 +133,25 @@ func (o *Opener) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.
 }
 
 // ask opens the flow at one relay and keeps the breaker's books.
-func (o *Opener) ask(ctx context.Context, line Way, trial bool, open *tunnel.Open) (tunnel.Stream, error) {
-	addr, session := line.Relay, line.session()
+func (o *Opener) ask(ctx context.Context, to Way, trial bool, open *frame.Open) (tunnel.Stream, error) {
+	addr, session := to.Relay, to.session()
 	for {
-		s, way, warm, err := o.connect(ctx, line, trial)
+		s, way, warm, err := o.connect(ctx, to, trial)
 		if err != nil {
 			return nil, err
 		}
 		begun := time.Now()
 		limited, cancel := context.WithTimeout(ctx, patience)
-		v, _, err := tunnel.Ask(limited, s, open)
+		v, _, err := line.Ask(limited, s, open)
 		cancel()
 		if err == nil {
 			o.breaker.succeed(addr, time.Now())
 			o.breaker.succeed(session, time.Now())
 			o.reuse(way, s)
-			if v == tunnel.Accepted {
+			if v == frame.Accepted {
 				return s, nil
 			}
-			if f, ok := s.(*tunnel.FlowConn); ok && way.Line.Session != "" {
+			if f, ok := s.(*line.Conn); ok && way.Line.Session != "" {
 				f.Refused()
 			}
 			s.Close()

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // healthServer is a gRPC server that is well, or not.
@@ -61,12 +62,12 @@ func laptop(t *testing.T, addr string) *relay.Opener {
 			return nil, err
 		}
 		go func() {
-			open, err := tunnel.ReadOpen(far)
+			open, err := frame.ReadOpen(far)
 			if err != nil {
 				return
 			}
 			program, err := dial(t.Context(), addr)
-			if err != nil || tunnel.WriteVerdict(far, tunnel.Accepted) != nil {
+			if err != nil || frame.WriteVerdict(far, frame.Accepted) != nil {
 				far.Close()
 				return
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // serve leads one connection to its end.
@@ -77,7 +78,7 @@ func (l *Listener) lead(o opening, t *target, source, dialled netip.AddrPort) *f
 		t.counters.Missed(relay.ErrAway)
 		return l.application(dialled, o.first)
 	}
-	open := &tunnel.Open{Protocol: tunnel.TCP, Port: l.cfg.Port, Source: source, First: o.first}
+	open := &frame.Open{Protocol: frame.TCP, Port: l.cfg.Port, Source: source, First: o.first}
 	laptop, err := l.opener.Open(t.ctx, t.route, open)
 	if err != nil {
 		return l.fallBack(dialled, o.first, t, err)

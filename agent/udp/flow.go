@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 const (
@@ -68,7 +69,7 @@ func (l *Listener) serve(f *flow) {
 	err := relay.ErrAway
 	if len(r.Relays) > 0 {
 		var laptop tunnel.Stream
-		open := &tunnel.Open{Protocol: tunnel.UDP, Port: l.port, Source: f.key.source}
+		open := &frame.Open{Protocol: frame.UDP, Port: l.port, Source: f.key.source}
 		if len(first) <= maxFirst {
 			open.First = first
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/app"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 )
 
 const (
@@ -56,7 +56,7 @@ type Listener struct {
 	dial  dial // to the application
 
 	queued  atomic.Int64 // bytes waiting in flows
-	buffers sync.Pool    // *[]byte of tunnel.MaxDatagram
+	buffers sync.Pool    // *[]byte of datagram.Max
 }
 
 // key is a flow's source and the address its datagrams arrived at, which the
@@ -98,7 +98,7 @@ func listen(ctx context.Context, port, at uint16, pod []netip.Addr, opener *rela
 		port: port, pod: pod, opener: opener, log: log.With("port", port, "protocol", "UDP"),
 		conn: c.(*net.UDPConn), flows: map[key]*flow{}, dial: app.DialUDP,
 	}
-	l.buffers.New = func() any { b := make([]byte, tunnel.MaxDatagram); return &b }
+	l.buffers.New = func() any { b := make([]byte, datagram.Max); return &b }
 	l.target.Store(&target{counters: &relay.Counters{}})
 	l.ctx, l.stop = context.WithCancel(ctx)
 	return l, nil
@@ -138,7 +138,7 @@ func (l *Listener) Leave() {
 func (l *Listener) Close(context.Context) { l.wg.Wait() }
 
 func (l *Listener) read() {
-	buf := make([]byte, tunnel.MaxDatagram)
+	buf := make([]byte, datagram.Max)
 	oob := make([]byte, 128)
 	for {
 		n, m, _, source, err := l.conn.ReadMsgUDPAddrPort(buf, oob)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 )
 
 // IANA protocol numbers.
@@ -34,7 +34,7 @@ func dialEcho(to netip.Addr) (net.Conn, error) {
 }
 
 // newEchoes makes a connection to one host of a socket that speaks ICMP. What
-// is written are echo requests as of tunnel.AppendEcho, what is read their
+// is written are echo requests as of datagram.AppendEcho, what is read their
 // replies. Their identifier is the socket's, by the kernel.
 func newEchoes(c net.PacketConn, to netip.Addr) *echoes {
 	e := &echoes{PacketConn: c, to: to, host: &net.UDPAddr{IP: to.AsSlice()}, buf: make([]byte, 64<<10),
@@ -58,7 +58,7 @@ var _ net.Conn = (*echoes)(nil)
 
 // Write sends one request. One that cannot be sent is lost, like any other.
 func (e *echoes) Write(p []byte) (int, error) {
-	seq, payload, err := tunnel.ParseEcho(p)
+	seq, payload, err := datagram.ParseEcho(p)
 	if err != nil {
 		return 0, err
 	}
@@ -87,7 +87,7 @@ func (e *echoes) Read(p []byte) (int, error) {
 			continue
 		}
 		if body, ok := m.Body.(*icmp.Echo); ok {
-			return copy(p, tunnel.AppendEcho(nil, uint16(body.Seq), body.Data)), nil
+			return copy(p, datagram.AppendEcho(nil, uint16(body.Seq), body.Data)), nil
 		}
 	}
 }

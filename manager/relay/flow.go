@@ -12,6 +12,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 )
 
 const (
@@ -24,54 +27,54 @@ const (
 
 // ServeFlow serves one connection of an agent, one flow after the other: it
 // waits for the Open, passes the flow on and joins the two. It owns the
-// connection, which has shaken hands on top of tunnel.NewRecordConn.
+// connection, which has shaken hands on top of record.NewConn.
 func (r *Relay) ServeFlow(conn *tls.Conn) {
 	defer conn.NetConn().Close()
 	pod, ok := pki.PeerPod(conn.ConnectionState())
 	if !ok {
 		return
 	}
-	agent, err := tunnel.NewFlowConn(conn)
+	agent, err := line.NewConn(conn)
 	if err != nil {
 		return
 	}
-	tunnel.ServeFlows(agent, func(s tunnel.Stream) { r.serveFlow(pod, s) })
+	line.ServeEach(agent, func(s tunnel.Stream) { r.serveFlow(pod, s) })
 }
 
 // serveFlow serves one flow and closes the stream.
 func (r *Relay) serveFlow(pod pki.Pod, agent tunnel.Stream) {
 	defer agent.Close()
 	agent.SetReadDeadline(time.Now().Add(warmLife))
-	open, err := tunnel.ReadOpen(agent)
+	open, err := frame.ReadOpen(agent)
 	if err != nil {
 		return
 	}
 	agent.SetReadDeadline(time.Time{})
 	flow, verdict := r.open(pod, open)
-	if err := tunnel.WriteVerdict(agent, verdict); err != nil {
+	if err := frame.WriteVerdict(agent, verdict); err != nil {
 		if flow != nil {
 			flow.Abort()
 		}
 		return
 	}
-	if verdict == tunnel.Accepted {
+	if verdict == frame.Accepted {
 		flow.Join(agent, nil)
 	}
 }
 
 // open finds out whether the pod may send this flow and where to, and opens
 // it. The flow is not nil if and only if it is accepted.
-func (r *Relay) open(pod pki.Pod, o *tunnel.Open) (*tunnel.OutFlow, tunnel.Verdict) {
+func (r *Relay) open(pod pki.Pod, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
 	if !r.allowed(pod, o) {
-		return nil, tunnel.Denied
+		return nil, frame.Denied
 	}
 	s := r.session(o.Session)
 	if s == nil {
-		return nil, tunnel.NoSession
+		return nil, frame.NoSession
 	}
 	flow, err := s.group.Open(s.ctx, o)
 	if err != nil {
-		return nil, tunnel.NoSession
+		return nil, frame.NoSession
 	}
 	timer := time.AfterFunc(confirmTimeout, func() {
 		flow.Abort()
@@ -79,22 +82,22 @@ func (r *Relay) open(pod pki.Pod, o *tunnel.Open) (*tunnel.OutFlow, tunnel.Verdi
 	})
 	err = flow.Confirm()
 	if timer.Stop() && err == nil {
-		return flow, tunnel.Accepted
+		return flow, frame.Accepted
 	}
 	flow.Abort()
 	switch {
-	case errors.Is(err, tunnel.ErrRefused):
-		return nil, tunnel.Refused
-	case errors.Is(err, tunnel.ErrTimedOut):
-		return nil, tunnel.TimedOut
-	case errors.Is(err, tunnel.ErrDenied):
-		return nil, tunnel.Denied
+	case errors.Is(err, frame.ErrRefused):
+		return nil, frame.Refused
+	case errors.Is(err, frame.ErrTimedOut):
+		return nil, frame.TimedOut
+	case errors.Is(err, frame.ErrDenied):
+		return nil, frame.Denied
 	}
-	return nil, tunnel.NoSession
+	return nil, frame.NoSession
 }
 
 // allowed says whether the pod's own plan holds this very route.
-func (r *Relay) allowed(pod pki.Pod, o *tunnel.Open) bool {
+func (r *Relay) allowed(pod pki.Pod, o *frame.Open) bool {
 	ports, err := r.planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
 	if err != nil {
 		return false

@@ -15,7 +15,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 const (
@@ -30,13 +32,13 @@ const (
 // spare is a line that a session offers and no agent has.
 type spare struct {
 	conn  *net.TCPConn
-	hello *tunnel.LineHello
+	hello *handshake.LineHello
 }
 
-// line is a spare that an agent has, or will have in a moment.
-type line struct {
+// takenLine is a spare that an agent has, or will have in a moment.
+type takenLine struct {
 	pod  pki.Pod
-	want *tunnel.LineRequest
+	want *handshake.LineRequest
 	conn *net.TCPConn // the session's end
 }
 
@@ -48,9 +50,9 @@ var errNoCarrier = errors.New("the session has no carrier at this replica")
 func (r *Relay) Lines() http.Handler { return http.HandlerFunc(r.offer) }
 
 func (r *Relay) offer(w http.ResponseWriter, q *http.Request) {
-	if q.URL.Path != tunnel.LineUpgradePath || q.Header.Get("Upgrade") != tunnel.LineUpgradeProtocol {
-		w.Header().Set("Upgrade", tunnel.LineUpgradeProtocol)
-		http.Error(w, "what is not TLS speaks "+tunnel.LineUpgradeProtocol+" only", http.StatusUpgradeRequired)
+	if q.URL.Path != handshake.LineUpgradePath || q.Header.Get("Upgrade") != handshake.LineUpgradeProtocol {
+		w.Header().Set("Upgrade", handshake.LineUpgradeProtocol)
+		http.Error(w, "what is not TLS speaks "+handshake.LineUpgradeProtocol+" only", http.StatusUpgradeRequired)
 		return
 	}
 	c, buffered, err := http.NewResponseController(w).Hijack()
@@ -71,24 +73,24 @@ func (r *Relay) offer(w http.ResponseWriter, q *http.Request) {
 
 func (r *Relay) welcomeLine(conn *net.TCPConn) error {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.LineUpgradeProtocol+"\r\n\r\n")
+	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.LineUpgradeProtocol+"\r\n\r\n")
 	if err != nil {
 		return err
 	}
-	hello, err := tunnel.ReadLineHello(conn)
+	hello, err := handshake.ReadLineHello(conn)
 	if err != nil {
 		return err
 	}
 	s := r.session(hello.Session)
 	if s == nil || s.generation != hello.Generation || !hello.Check(s.keys) {
-		tunnel.WriteWelcome(conn, &tunnel.Welcome{Refusal: errNoCarrier.Error(), Version: r.version, Pod: r.pod})
+		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: errNoCarrier.Error(), Version: r.version, Pod: r.pod})
 		return errNoCarrier // the same words, so that names cannot be probed
 	}
-	if err := tunnel.WriteWelcome(conn, &tunnel.Welcome{Version: r.version, Pod: r.pod}); err != nil {
+	if err := handshake.WriteWelcome(conn, &handshake.Welcome{Version: r.version, Pod: r.pod}); err != nil {
 		return err
 	}
 	conn.SetDeadline(time.Time{})
-	if hello.Direction == tunnel.Outbound {
+	if hello.Direction == handshake.Outbound {
 		go r.serveOutboundLine(s, conn, hello)
 		return nil
 	}
@@ -127,7 +129,7 @@ func (s *session) keepSpares() {
 		select {
 		case l := <-s.spares:
 			l.conn.SetWriteDeadline(time.Now().Add(frameTimeout))
-			if tunnel.WriteLineKeepalive(l.conn) != nil || s.put(l) != nil {
+			if handshake.WriteLineKeepalive(l.conn) != nil || s.put(l) != nil {
 				l.conn.Close()
 			}
 		default:
@@ -137,7 +139,7 @@ func (s *session) keepSpares() {
 
 // ServeLine serves an agent that asks for a line to a session, until the line
 // breaks. It owns the connection, which has shaken hands on top of
-// tunnel.NewRecordConn.
+// record.NewConn.
 func (r *Relay) ServeLine(agent *tls.Conn) {
 	defer agent.NetConn().Close()
 	pod, ok := pki.PeerPod(agent.ConnectionState())
@@ -145,38 +147,38 @@ func (r *Relay) ServeLine(agent *tls.Conn) {
 		return
 	}
 	agent.SetDeadline(time.Now().Add(handshakeTimeout))
-	want, err := tunnel.ReadLineRequest(agent)
+	want, err := handshake.ReadLineRequest(agent)
 	if err != nil {
 		return
 	}
 	s := r.session(want.Session)
-	var l *line
-	verdict := tunnel.Accepted
+	var l *takenLine
+	verdict := frame.Accepted
 	switch {
 	case s == nil:
-		verdict = tunnel.NoSession
+		verdict = frame.NoSession
 	case !r.mayReach(pod, want):
-		verdict = tunnel.Denied
+		verdict = frame.Denied
 	default:
-		if l = s.join(pod, want, tunnel.PinOf(agent.ConnectionState().PeerCertificates[0])); l == nil {
-			verdict = tunnel.NoLine
+		if l = s.join(pod, want, handshake.PinOf(agent.ConnectionState().PeerCertificates[0])); l == nil {
+			verdict = frame.NoLine
 		}
 	}
-	var pin tunnel.Pin
+	var pin handshake.Pin
 	if l != nil {
 		defer s.end(l)
 		pin = s.pin
 	}
-	if tunnel.WriteLineAnswer(agent, verdict, pin) != nil || l == nil {
+	if handshake.WriteLineAnswer(agent, verdict, pin) != nil || l == nil {
 		return
 	}
 	// From here on the two speak with each other.
 	agent.SetDeadline(time.Time{})
-	record, ok := agent.NetConn().(*tunnel.RecordConn)
+	raw, ok := agent.NetConn().(*record.Conn)
 	if !ok {
 		return
 	}
-	conn, ok := record.Conn.(*net.TCPConn)
+	conn, ok := raw.Conn.(*net.TCPConn)
 	if !ok {
 		return
 	}
@@ -187,8 +189,8 @@ func (r *Relay) ServeLine(agent *tls.Conn) {
 
 // join tells the session of a spare line who will have it. It returns nil when
 // there is none in time.
-func (s *session) join(pod pki.Pod, want *tunnel.LineRequest, agent tunnel.Pin) *line {
-	j := &tunnel.LineJoined{Agent: agent, Pod: pod.String(), Intercept: want.Intercept, InterceptUID: want.InterceptUID}
+func (s *session) join(pod pki.Pod, want *handshake.LineRequest, agent handshake.Pin) *takenLine {
+	j := &handshake.LineJoined{Agent: agent, Pod: pod.String(), Intercept: want.Intercept, InterceptUID: want.InterceptUID}
 	t := time.NewTimer(spareWait)
 	defer t.Stop()
 	for {
@@ -196,7 +198,7 @@ func (s *session) join(pod pki.Pod, want *tunnel.LineRequest, agent tunnel.Pin) 
 		case l := <-s.spares:
 			l.conn.SetWriteDeadline(time.Now().Add(frameTimeout))
 			if s.begin(l, j) {
-				return s.add(&line{pod, want, l.conn})
+				return s.add(&takenLine{pod, want, l.conn})
 			}
 			l.conn.Close() // it was gone; the next
 		case <-t.C:
@@ -207,8 +209,8 @@ func (s *session) join(pod pki.Pod, want *tunnel.LineRequest, agent tunnel.Pin) 
 	}
 }
 
-func (s *session) begin(l *spare, j *tunnel.LineJoined) bool {
-	if gone(l.conn) || tunnel.WriteLineJoined(l.conn, s.keys, l.hello, j) != nil {
+func (s *session) begin(l *spare, j *handshake.LineJoined) bool {
+	if gone(l.conn) || handshake.WriteLineJoined(l.conn, s.keys, l.hello, j) != nil {
 		return false
 	}
 	return l.conn.SetWriteDeadline(time.Time{}) == nil
@@ -221,7 +223,7 @@ func gone(c *net.TCPConn) bool {
 	return err != nil || !quiet
 }
 
-func (s *session) add(l *line) *line {
+func (s *session) add(l *takenLine) *takenLine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lines[l] = struct{}{}
@@ -231,7 +233,7 @@ func (s *session) add(l *line) *line {
 	return l
 }
 
-func (s *session) end(l *line) {
+func (s *session) end(l *takenLine) {
 	l.conn.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -239,7 +241,7 @@ func (s *session) end(l *line) {
 }
 
 // cut closes the lines for which which says so.
-func (s *session) cut(which func(*line) bool) {
+func (s *session) cut(which func(*takenLine) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for l := range s.lines {
@@ -251,7 +253,7 @@ func (s *session) cut(which func(*line) bool) {
 
 // mayReach says whether the pod's own plan sends that intercept to that
 // session.
-func (r *Relay) mayReach(pod pki.Pod, q *tunnel.LineRequest) bool {
+func (r *Relay) mayReach(pod pki.Pod, q *handshake.LineRequest) bool {
 	ports, err := r.planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
 	return err == nil && slices.ContainsFunc(ports, func(p *rpc.CapturePort) bool {
 		return p.Route.Session == q.Session && p.Route.Intercept == q.Intercept && p.Route.InterceptUid == q.InterceptUID

@@ -23,7 +23,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 )
 
 // windowBudget is what the windows of one session may grow by here, in bytes.
@@ -43,7 +45,7 @@ type Relay struct {
 	dns       string
 	domain    string
 	own       []tls.Certificate // this replica's, on outbound lines
-	ownPin    tunnel.Pin
+	ownPin    handshake.Pin
 
 	mu       sync.Mutex
 	sessions map[string]*session
@@ -74,9 +76,9 @@ type Reach interface {
 
 // New returns a Relay without sessions.
 func New(c Config) (*Relay, error) {
-	var secret [tunnel.TokenSize]byte
+	var secret [handshake.TokenSize]byte
 	rand.Read(secret[:])
-	keys, err := tunnel.NewLineKeys(secret)
+	keys, err := handshake.NewKeys(secret)
 	if err != nil {
 		return nil, err
 	}
@@ -99,16 +101,16 @@ type session struct {
 	generation uint64
 	ctx        context.Context
 	cancel     context.CancelFunc
-	group      *tunnel.Group
-	budget     *tunnel.Budget // of outbound flows
+	group      *mux.Group
+	budget     *mux.Budget // of outbound flows
 	carriers   int
 	suspect    sync.Mutex // held while a ping finds out whether it lives
-	keys       *tunnel.LineKeys
-	pin        tunnel.Pin
+	keys       *handshake.Keys
+	pin        handshake.Pin
 	spares     chan *spare
 
 	mu    sync.Mutex
-	lines map[*line]struct{}
+	lines map[*takenLine]struct{}
 }
 
 // Connected says whether the session has a carrier here.
@@ -131,7 +133,7 @@ func (r *Relay) Drop(name string) {
 var errToken = errors.New("the session's token is not valid: it may have been taken over or ended")
 
 // authenticate finds the Session that the token belongs to.
-func (r *Relay) authenticate(ctx context.Context, h *tunnel.Hello) (*v1alpha1.Session, error) {
+func (r *Relay) authenticate(ctx context.Context, h *handshake.Hello) (*v1alpha1.Session, error) {
 	var s v1alpha1.Session
 	err := r.reader.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: h.Session}, &s)
 	if apierrors.IsNotFound(err) {
@@ -150,7 +152,7 @@ func (r *Relay) authenticate(ctx context.Context, h *tunnel.Hello) (*v1alpha1.Se
 
 // join adds a carrier to its session; a newer run of the laptop's process
 // ends the carriers of the older one. Leave must be called when it is gone.
-func (r *Relay) join(h *tunnel.Hello, who authz.Subject) (*session, error) {
+func (r *Relay) join(h *handshake.Hello, who authz.Subject) (*session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.sessions[h.Session]
@@ -175,8 +177,8 @@ func (r *Relay) join(h *tunnel.Hello, who authz.Subject) (*session, error) {
 	return s, nil
 }
 
-func newSession(h *tunnel.Hello, who authz.Subject) (*session, error) {
-	keys, err := tunnel.NewLineKeys(h.Token)
+func newSession(h *handshake.Hello, who authz.Subject) (*session, error) {
+	keys, err := handshake.NewKeys(h.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -184,13 +186,13 @@ func newSession(h *tunnel.Hello, who authz.Subject) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{name: h.Session, subject: who, generation: h.Generation, group: tunnel.NewGroup(tunnel.NewBudget(windowBudget)),
-		budget: tunnel.NewBudget(windowBudget),
-		keys:   keys, pin: pin, spares: make(chan *spare, spareMax), lines: map[*line]struct{}{}}
+	s := &session{name: h.Session, subject: who, generation: h.Generation, group: mux.NewGroup(mux.NewBudget(windowBudget)),
+		budget: mux.NewBudget(windowBudget),
+		keys:   keys, pin: pin, spares: make(chan *spare, spareMax), lines: map[*takenLine]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	context.AfterFunc(s.ctx, func() {
 		s.dropSpares()
-		s.cut(func(*line) bool { return true })
+		s.cut(func(*takenLine) bool { return true })
 	})
 	return s, nil
 }
@@ -248,7 +250,7 @@ func (r *Relay) check(s *session) {
 func (r *Relay) look(s *session) {
 	r.check(s)
 	s.keepSpares()
-	s.cut(func(l *line) bool { return !r.mayReach(l.pod, l.want) })
+	s.cut(func(l *takenLine) bool { return !r.mayReach(l.pod, l.want) })
 }
 
 // NeedLeaderElection says that every replica relays.
@@ -257,7 +259,7 @@ func (r *Relay) NeedLeaderElection() bool { return false }
 // Start pings every session now and then, so that a cable pulled out is
 // noticed without traffic. It runs until ctx ends.
 func (r *Relay) Start(ctx context.Context) error {
-	go tunnel.ReleaseMemory(ctx)
+	go buffer.ReleaseMemory(ctx)
 	t := time.NewTicker(10 * time.Second)
 	defer t.Stop()
 	for {

@@ -20,7 +20,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // TestPorts: agents are served at both ports, everybody else at the one for
@@ -31,9 +31,9 @@ func TestPorts(t *testing.T) {
 		protocol           string
 		everybody, atAgent string
 	}{
-		{tunnel.ALPNFlow, "flow", "flow"},
-		{tunnel.ALPNAgent, "Unimplemented", "Unimplemented"}, // gRPC answers
-		{tunnel.ALPNLine, "line", "line"},
+		{handshake.ALPNFlow, "flow", "flow"},
+		{handshake.ALPNAgent, "Unimplemented", "Unimplemented"}, // gRPC answers
+		{handshake.ALPNLine, "line", "line"},
 		{"http/1.1", "web", "refused"},
 		{"", "web", "refused"},
 	} {
@@ -124,7 +124,7 @@ func over(t *testing.T, addr, protocol string) string {
 	}
 	defer c.Close()
 	switch protocol {
-	case tunnel.ALPNAgent:
+	case handshake.ALPNAgent:
 		g, err := grpc.NewClient("passthrough:///manager", grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return c, nil }))
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 // Splice moves src to dst until src ends; the kernel moves the bytes, and count
@@ -16,7 +17,7 @@ func Splice(dst, src *net.TCPConn, count func(int)) error {
 	if err != nil {
 		return err
 	}
-	batch := NewBatcher(src)
+	batch := record.NewBatcher(src)
 	for {
 		n, err := look.Arrived()
 		if errors.Is(err, io.EOF) {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
 )
 
 // Stream is one end of a flow: a connection that can end one direction and
@@ -27,6 +29,12 @@ type Stream interface {
 func NewTCP(c *net.TCPConn) Stream { return tcpStream{c} }
 
 type tcpStream struct{ *net.TCPConn }
+
+// WritePieces writes them with one system call.
+func (t tcpStream) WritePieces(pieces net.Buffers) error {
+	_, err := pieces.WriteTo(t.TCPConn)
+	return err
+}
 
 func (t tcpStream) Reset() {
 	t.SetLinger(0)
@@ -72,22 +80,27 @@ func copyStream(dst, src Stream, count func(int)) error {
 		if err := Splice(td.TCPConn, ts.TCPConn, count); err != nil {
 			return err
 		}
-		return closeWrite(dst)
+		return CloseWrite(dst)
 	}
-	var sized sizer
+	var size buffer.Sizer
+	pool := buffer.Pool()
 	for {
-		buf := sized.get()
+		buf := pool.Get(size.Next())
 		n, err := src.Read(*buf)
+		size.Adapt(n)
+		var werr error
 		if n > 0 {
-			if _, werr := dst.Write((*buf)[:n]); werr != nil {
-				sized.put(buf, n)
-				return werr
-			}
+			_, werr = dst.Write((*buf)[:n])
+		}
+		pool.Put(buf)
+		if werr != nil {
+			return werr
+		}
+		if n > 0 {
 			count(n)
 		}
-		sized.put(buf, n)
 		if err == io.EOF {
-			return closeWrite(dst)
+			return CloseWrite(dst)
 		}
 		if err != nil {
 			return err
@@ -95,8 +108,8 @@ func copyStream(dst, src Stream, count func(int)) error {
 	}
 }
 
-// closeWrite ends a direction; that the peer is gone already is no error.
-func closeWrite(s Stream) error {
+// CloseWrite ends a direction; that the peer is gone already is no error.
+func CloseWrite(s Stream) error {
 	if err := s.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) &&
 		!errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.EPIPE) {
 		return err

@@ -10,7 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
@@ -122,7 +122,7 @@ func (p *process) track(w http.ResponseWriter, r *http.Request) {
 	}
 	former, err := table.Track(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Socket)
 	switch {
-	case errors.Is(err, tunnel.ErrDenied):
+	case errors.Is(err, frame.ErrDenied):
 		http.Error(w, render.Error(err), http.StatusForbidden)
 	case err != nil:
 		http.Error(w, render.Error(err), http.StatusBadGateway)

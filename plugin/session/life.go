@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 )
 
@@ -34,8 +35,8 @@ func defaultTimes() times {
 	return times{idle: 30 * time.Second, hold: 90 * time.Second, look: time.Second, gone: 30 * time.Minute, renew: 5 * time.Second, reopen: 2 * time.Second}
 }
 
-func serveCarrier(b *tunnel.Budget, h tunnel.Handler) func(context.Context, net.Conn) error {
-	return func(ctx context.Context, c net.Conn) error { return tunnel.Serve(ctx, c, b, h) }
+func serveCarrier(b *mux.Budget, h tunnel.Handler) func(context.Context, net.Conn) error {
+	return func(ctx context.Context, c net.Conn) error { return mux.Serve(ctx, c, b, h) }
 }
 
 // finish begins the end; the first reason counts.

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
@@ -77,7 +77,7 @@ type process struct {
 	lines  *carrier.Lines // nil where the transport has none
 	// What outbound access is made of: the Hello of carriers, the ways to the
 	// manager, the context of the work.
-	hello   tunnel.Hello
+	hello   handshake.Hello
 	dialers *carrier.Ladder
 	running context.Context
 	network network

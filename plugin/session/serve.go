@@ -12,7 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
@@ -110,11 +112,11 @@ func (p *process) prepare(ctx context.Context, c client.WithWatch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.table = local.NewTable(ctx, c, p.object.Name, p.user, p.log, p.saveIntercepts)
-	hello := tunnel.Hello{Session: p.object.Name, Token: [tunnel.TokenSize]byte(p.state.Token),
-		Generation: p.state.Generation, Direction: tunnel.Inbound, Version: build()}
-	go tunnel.ReleaseMemory(ctx)
+	hello := handshake.Hello{Session: p.object.Name, Token: [handshake.TokenSize]byte(p.state.Token),
+		Generation: p.state.Generation, Direction: handshake.Inbound, Version: build()}
+	go buffer.ReleaseMemory(ctx)
 	p.hello, p.dialers, p.running, p.client = hello, ladder, ctx, c
-	budget := tunnel.NewBudget(windowBudget)
+	budget := mux.NewBudget(windowBudget)
 	table := p.table
 	p.pool = carrier.NewPool(carrier.Config{Size: carriers, Dial: ladder.Dial, Hello: hello, Log: p.log,
 		Serve:     serveCarrier(budget, table.Handle),
@@ -126,8 +128,8 @@ func (p *process) prepare(ctx context.Context, c client.WithWatch) error {
 }
 
 // prepareLines makes the lines; p.mu is held.
-func (p *process) prepareLines(hello *tunnel.Hello) error {
-	keys, err := tunnel.NewLineKeys(hello.Token)
+func (p *process) prepareLines(hello *handshake.Hello) error {
+	keys, err := handshake.NewKeys(hello.Token)
 	if err != nil {
 		return err
 	}

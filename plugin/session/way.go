@@ -8,7 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/warm"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
@@ -22,7 +24,7 @@ var errNotConnected = errors.New("the session is not connected yet")
 // their own share it.
 type way struct {
 	pool   *carrier.Pool
-	group  *tunnel.Group
+	group  *mux.Group
 	dialer *outbound.Dialer
 	gate   outbound.Gate
 	asking atomic.Bool // for a sign of life
@@ -40,8 +42,8 @@ func (p *process) openWay(ctx context.Context) (*way, error) {
 	if pool == nil {
 		return nil, errNotConnected
 	}
-	hello.Direction = tunnel.Outbound
-	w := &way{group: tunnel.NewGroup(tunnel.NewBudget(windowBudget))}
+	hello.Direction = handshake.Outbound
+	w := &way{group: mux.NewGroup(mux.NewBudget(windowBudget))}
 	w.ctx, w.stop = context.WithCancel(running)
 	up := make(chan struct{}, 1)
 	serve := func(ctx context.Context, c net.Conn) error {
@@ -69,7 +71,7 @@ func (p *process) openWay(ctx context.Context) (*way, error) {
 	}
 	w.dialer = &outbound.Dialer{Session: hello.Session, Group: w.group, Gate: &w.gate, Denials: &p.denials}
 	if lines != nil {
-		w.dialer.Lines = tunnel.NewWarmPool(w.ctx, lines.DialOutbound)
+		w.dialer.Lines = warm.New(w.ctx, lines.DialOutbound)
 	}
 	return w, nil
 }

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 // upgradedConn is an HTTP connection without TLS after the 101, as a net.Conn.
@@ -21,7 +21,7 @@ type upgradedConn struct {
 // connection below.
 func newUpgradedConn(stream io.ReadWriteCloser, raw net.Conn) net.Conn {
 	if t, ok := raw.(*tls.Conn); ok {
-		return tunnel.NewCarrierConn(t, stream)
+		return record.NewCarrier(t, stream)
 	}
 	return &upgradedConn{stream: stream, Conn: raw}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 )
 
 const (
@@ -27,7 +29,7 @@ type LinesConfig struct {
 	// Up says whether there are carriers on the way that lines take.
 	Up func() bool
 	// Keys, Session and Generation are those of the carriers' Hello.
-	Keys       *tunnel.LineKeys
+	Keys       *handshake.Keys
 	Session    string
 	Generation uint64
 	Handler    tunnel.Handler
@@ -38,7 +40,7 @@ type LinesConfig struct {
 // concurrent use.
 type Lines struct {
 	cfg    LinesConfig
-	server *tunnel.LineServer
+	server *line.Server
 
 	signals
 	outbound chan struct{} // a turn for each outbound line
@@ -49,7 +51,7 @@ type Lines struct {
 
 // NewLines returns Lines that are not running yet.
 func NewLines(cfg LinesConfig) (*Lines, error) {
-	s, err := tunnel.NewLineServer(cfg.Keys)
+	s, err := line.NewServer(cfg.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +144,7 @@ func (l *Lines) one(ctx context.Context, joined func()) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	j, err := l.offer(conn, tunnel.Inbound)
+	j, err := l.offer(conn, handshake.Inbound)
 	if err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func (l *Lines) one(ctx context.Context, joined func()) error {
 	l.count(1)
 	defer l.count(-1)
 	l.cfg.Log.Debug("line is up", "pod", j.Pod, "intercept", j.Intercept)
-	tunnel.ServeLine(ctx, f, j.OfIntercept, l.cfg.Handler)
+	line.Serve(ctx, f, j.OfIntercept, l.cfg.Handler)
 	return nil
 }
 
@@ -179,7 +181,7 @@ func (l *Lines) DialOutbound(ctx context.Context) (tunnel.Stream, error) {
 	conn := &turnConn{Conn: below, turns: l.outbound}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	j, err := l.offer(conn, tunnel.Outbound)
+	j, err := l.offer(conn, handshake.Outbound)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -214,13 +216,13 @@ func (c *turnConn) Trim() {
 
 // offer waits until an agent has the line. The relay gives a sign of life
 // every ten seconds.
-func (l *Lines) offer(conn net.Conn, d tunnel.Direction) (*tunnel.LineJoined, error) {
+func (l *Lines) offer(conn net.Conn, d handshake.Direction) (*handshake.LineJoined, error) {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	h := tunnel.NewLineHello(l.cfg.Keys, l.cfg.Session, l.cfg.Generation, d)
-	if err := tunnel.WriteLineHello(conn, h); err != nil {
+	h := handshake.NewLineHello(l.cfg.Keys, l.cfg.Session, l.cfg.Generation, d)
+	if err := handshake.WriteLineHello(conn, h); err != nil {
 		return nil, fmt.Errorf("offer a line: %w", err)
 	}
-	w, err := tunnel.ReadWelcome(conn)
+	w, err := handshake.ReadWelcome(conn)
 	if err != nil {
 		return nil, fmt.Errorf("offer a line: %w", err)
 	}
@@ -229,7 +231,7 @@ func (l *Lines) offer(conn net.Conn, d tunnel.Direction) (*tunnel.LineJoined, er
 	}
 	alive := func() { conn.SetDeadline(time.Now().Add(silence)) }
 	alive()
-	j, err := tunnel.ReadLineJoined(conn, l.cfg.Keys, h, alive)
+	j, err := handshake.ReadLineJoined(conn, l.cfg.Keys, h, alive)
 	if err != nil {
 		return nil, fmt.Errorf("wait for an agent: %w", err)
 	}

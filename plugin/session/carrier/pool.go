@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // handshakeTimeout bounds Hello and Welcome.
@@ -35,7 +35,7 @@ type Config struct {
 	// Dial returns an upgraded connection and how it came; see Ladder.
 	Dial func(context.Context) (net.Conn, string, error)
 	// Hello begins each carrier.
-	Hello tunnel.Hello
+	Hello handshake.Hello
 	// Serve uses a carrier until it breaks. It owns the connection.
 	Serve func(context.Context, net.Conn) error
 	// Connected, if not nil, hears of every carrier that is up, and Failed of
@@ -160,16 +160,16 @@ func (p *Pool) once(ctx context.Context) (lived time.Duration, err error) {
 }
 
 // greet shakes hands.
-func (p *Pool) greet(ctx context.Context, conn net.Conn) (*tunnel.Welcome, time.Duration, error) {
+func (p *Pool) greet(ctx context.Context, conn net.Conn) (*handshake.Welcome, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // deadlines may have no effect
 	defer stop()
 	begin := time.Now()
-	if err := tunnel.WriteHello(conn, &p.cfg.Hello); err != nil {
+	if err := handshake.WriteHello(conn, &p.cfg.Hello); err != nil {
 		return nil, 0, fmt.Errorf("greet the traffic-manager: %w", err)
 	}
-	w, err := tunnel.ReadWelcome(conn)
+	w, err := handshake.ReadWelcome(conn)
 	if err != nil {
 		return nil, 0, fmt.Errorf("greet the traffic-manager: %w", err)
 	}
@@ -182,7 +182,7 @@ func (p *Pool) greet(ctx context.Context, conn net.Conn) (*tunnel.Welcome, time.
 	return w, time.Since(begin), nil
 }
 
-func (p *Pool) up(transport string, w *tunnel.Welcome, rtt time.Duration) {
+func (p *Pool) up(transport string, w *handshake.Welcome, rtt time.Duration) {
 	p.mu.Lock()
 	first := p.state.Carriers == 0
 	p.state.Carriers++

@@ -15,7 +15,8 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 // ServiceProxy reaches the manager through the API server's proxy to its
@@ -39,13 +40,13 @@ type proxyClient struct {
 // NewServiceProxy uses the Service traffic-manager, port "tunnel", in a
 // namespace.
 func NewServiceProxy(access Access, namespace string) (*ServiceProxy, error) {
-	return newServiceProxy(access, namespace, "https", tunnel.UpgradePath, tunnel.UpgradeProtocol)
+	return newServiceProxy(access, namespace, "https", handshake.UpgradePath, handshake.UpgradeProtocol)
 }
 
 // NewLineProxy is for lines: the API server does not encrypt what it sends to
 // the manager, for it is encrypted already.
 func NewLineProxy(access Access, namespace string) (*ServiceProxy, error) {
-	return newServiceProxy(access, namespace, "http", tunnel.LineUpgradePath, tunnel.LineUpgradeProtocol)
+	return newServiceProxy(access, namespace, "http", handshake.LineUpgradePath, handshake.LineUpgradeProtocol)
 }
 
 func newServiceProxy(access Access, namespace, scheme, path, protocol string) (*ServiceProxy, error) {
@@ -117,7 +118,7 @@ func newTransport(cfg *rest.Config, all *sockets) (*http.Transport, error) {
 				return nil, err
 			}
 			all.add(c)
-			return tunnel.NewRecordConn(c), nil
+			return record.NewConn(c), nil
 		},
 		DisableCompression: true,
 		IdleConnTimeout:    attemptTimeout,

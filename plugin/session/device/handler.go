@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/stack"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
@@ -68,7 +70,7 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 		return
 	}
 	dctx, cancel := context.WithTimeout(ctx, dialTime)
-	far, err := h.open(dctx, tunnel.TCP, to, outside)
+	far, err := h.open(dctx, frame.TCP, to, outside)
 	cancel()
 	switch {
 	case err != nil && silent(dctx, err):
@@ -88,7 +90,7 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 	h.join(far, near, to)
 }
 
-func (h *handler) open(ctx context.Context, p tunnel.Protocol, to netip.AddrPort, outside bool) (outbound.Conn, error) {
+func (h *handler) open(ctx context.Context, p frame.Protocol, to netip.AddrPort, outside bool) (outbound.Conn, error) {
 	if outside {
 		return h.dialer.OpenOutside(ctx, p, to.String(), h.around)
 	}
@@ -98,7 +100,7 @@ func (h *handler) open(ctx context.Context, p tunnel.Protocol, to netip.AddrPort
 // silent says that a program shall hear nothing, as it would inside the
 // cluster. Where the cluster was not even asked, it is refused at once.
 func silent(ctx context.Context, err error) bool {
-	return errors.Is(err, tunnel.ErrTimedOut) || errors.Is(err, tunnel.ErrUnreachable) || errors.Is(ctx.Err(), context.DeadlineExceeded)
+	return errors.Is(err, frame.ErrTimedOut) || errors.Is(err, frame.ErrUnreachable) || errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
 // early lets the program begin before the far side is reached: what it says
@@ -118,7 +120,7 @@ func (h *handler) early(ctx context.Context, r *stack.TCPRequest, to netip.AddrP
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
-	far, operr := h.dialer.Open(ctx, tunnel.TCP, to.String(), buf[:n])
+	far, operr := h.dialer.Open(ctx, frame.TCP, to.String(), buf[:n])
 	cancel()
 	if operr != nil {
 		h.log.Debug("connection reset", "to", to, "error", operr)
@@ -165,14 +167,14 @@ func (h *handler) directTCP(ctx context.Context, r *stack.TCPRequest, to netip.A
 func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 	real, ok := h.real(f.To.Addr())
 	to := netip.AddrPortFrom(real, f.To.Port())
-	near := tunnel.NewDatagrams(f, udpIdle)
+	near := datagram.New(f, udpIdle)
 	outside := ok && h.outside(f.To.Addr(), real)
 	switch {
 	case !ok:
 		f.Refuse()
 	case outside, h.inside(f.To.Addr(), real):
 		dctx, cancel := context.WithTimeout(ctx, dialTime)
-		far, err := h.open(dctx, tunnel.UDP, to, outside)
+		far, err := h.open(dctx, frame.UDP, to, outside)
 		cancel()
 		if err != nil {
 			h.log.Debug("datagrams refused", "to", to, "error", err)
@@ -191,7 +193,7 @@ func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 			f.Refuse()
 			return
 		}
-		_ = tunnel.Pipe(tunnel.NewDatagrams(c, udpIdle), near, nil)
+		_ = tunnel.Pipe(datagram.New(c, udpIdle), near, nil)
 		f.Close()
 	}
 }

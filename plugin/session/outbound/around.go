@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // Direct dials from this machine, as a program without a session.
@@ -19,16 +21,16 @@ type Direct func(ctx context.Context, network, addr string) (net.Conn, error)
 // Service, a pod on its node's network, or what an ExternalName leads to. A pod
 // would reach it, so the cluster is asked first; where the user may not go that
 // way this machine dials it. Denials remembers what was reached neither way.
-func (d *Dialer) OpenOutside(ctx context.Context, p tunnel.Protocol, target string, direct Direct) (Conn, error) {
+func (d *Dialer) OpenOutside(ctx context.Context, p frame.Protocol, target string, direct Direct) (Conn, error) {
 	c, err := d.open(ctx, p, target, nil)
 	switch {
-	case errors.Is(err, tunnel.ErrDenied):
+	case errors.Is(err, frame.ErrDenied):
 		near, nerr := direct.open(ctx, p, target)
 		if nerr == nil {
 			return near, nil
 		}
 		err = fmt.Errorf("%w; nor does this machine reach it itself: %w", err, nerr)
-	case errors.Is(err, tunnel.ErrTimedOut), errors.Is(err, tunnel.ErrUnreachable):
+	case errors.Is(err, frame.ErrTimedOut), errors.Is(err, frame.ErrUnreachable):
 		err = fmt.Errorf("from within the cluster: %w", err)
 	default:
 		return c, err
@@ -38,9 +40,9 @@ func (d *Dialer) OpenOutside(ctx context.Context, p tunnel.Protocol, target stri
 }
 
 // open is a connection from this machine, as if it was a flow.
-func (dial Direct) open(ctx context.Context, p tunnel.Protocol, addr string) (Conn, error) {
+func (dial Direct) open(ctx context.Context, p frame.Protocol, addr string) (Conn, error) {
 	network := "tcp"
-	if p == tunnel.UDP {
+	if p == frame.UDP {
 		network = "udp"
 	}
 	c, err := dial(ctx, network, addr)
@@ -48,8 +50,8 @@ func (dial Direct) open(ctx context.Context, p tunnel.Protocol, addr string) (Co
 		return nil, err
 	}
 	var s tunnel.Stream
-	if p == tunnel.UDP {
-		s = datagrams{tunnel.NewDatagrams(c, directIdle)}
+	if p == frame.UDP {
+		s = datagrams{datagram.New(c, directIdle)}
 	} else if t, ok := c.(*net.TCPConn); ok {
 		s = tunnel.NewTCP(t)
 	} else {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // Where the user may not go through the cluster this machine dials, and what
@@ -24,11 +24,11 @@ func TestOpenOutside(t *testing.T) {
 	}{
 		{"allowed", w.fake.String() + ":80", failed, false, nil, 0},
 		{"denied, and reached from here", "10.0.0.1:80", nil, true, nil, 0},
-		{"denied, and not reached from here", "10.0.0.1:80", failed, true, tunnel.ErrDenied, 1},
+		{"denied, and not reached from here", "10.0.0.1:80", failed, true, frame.ErrDenied, 1},
 	} {
 		d := &Dialer{Session: "s", Group: w.dialer.Group, Denials: new(Denials)}
 		dialled := false
-		conn, err := d.OpenOutside(t.Context(), tunnel.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := d.OpenOutside(t.Context(), frame.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dialled = true
 			if c.direct != nil {
 				return nil, c.direct

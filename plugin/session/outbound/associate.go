@@ -11,7 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // association is a UDP port of the proxy for one program (RFC 1928, section 7).
@@ -76,7 +77,7 @@ func (a *association) serve(ctx context.Context) {
 			continue // nobody to tell
 		}
 		if f := a.flow(ctx, host, port); f != nil {
-			if tunnel.WriteDatagram(f, payload) != nil {
+			if datagram.Write(f, payload) != nil {
 				f.Close()
 			}
 		}
@@ -106,7 +107,7 @@ func (a *association) flow(ctx context.Context, host string, port uint16) net.Co
 	if f != nil {
 		return f
 	}
-	to, err := a.proxy.dial(ctx, tunnel.UDP, host, port)
+	to, err := a.proxy.dial(ctx, frame.UDP, host, port)
 	if err != nil {
 		a.proxy.Log.Debug("proxy", "udp", host, "error", err)
 		return nil
@@ -132,10 +133,10 @@ func (a *association) answers(key string, f net.Conn, host string, port uint16) 
 		a.mu.Unlock()
 	}()
 	head := appendSocksHost([]byte{0, 0, 0}, host, port)
-	buf := make([]byte, len(head)+tunnel.MaxDatagram)
+	buf := make([]byte, len(head)+datagram.Max)
 	copy(buf, head)
 	for {
-		n, err := tunnel.ReadDatagram(f, buf[len(head):])
+		n, err := datagram.Read(f, buf[len(head):])
 		if err != nil {
 			return
 		}

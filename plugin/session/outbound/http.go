@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // http serves one request: a CONNECT, or one with an absolute URL, after which
@@ -26,7 +26,7 @@ func (p *Proxy) http(ctx context.Context, c *net.TCPConn, r *bufio.Reader) error
 	if err != nil {
 		return errors.Join(err, httpReply(c, http.StatusBadRequest, err.Error()))
 	}
-	to, err := p.dial(ctx, tunnel.TCP, host, port)
+	to, err := p.dial(ctx, frame.TCP, host, port)
 	if err != nil {
 		return errors.Join(err, httpReply(c, httpStatus(err), err.Error()))
 	}
@@ -119,7 +119,7 @@ func httpTarget(q *http.Request) (host string, port uint16, err error) {
 }
 
 func httpStatus(err error) int {
-	if errors.Is(err, tunnel.ErrDenied) {
+	if errors.Is(err, frame.ErrDenied) {
 		return http.StatusForbidden
 	}
 	return http.StatusBadGateway

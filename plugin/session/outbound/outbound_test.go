@@ -23,6 +23,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 )
 
 // world is the cluster's end: a name server that knows one Service, whose
@@ -43,10 +46,10 @@ func newWorld(t *testing.T, serve func(net.Conn)) *world {
 	w.service = netip.MustParseAddrPort(listen(t, serve))
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
-	group := tunnel.NewGroup(tunnel.NewBudget(1 << 20))
+	group := mux.NewGroup(mux.NewBudget(1 << 20))
 	done := make(chan struct{}, 2)
 	go func() { group.Add(ctx, near, nil); done <- struct{}{} }()
-	go func() { tunnel.Serve(ctx, far, tunnel.NewBudget(1<<20), w.handle); done <- struct{}{} }()
+	go func() { mux.Serve(ctx, far, mux.NewBudget(1<<20), w.handle); done <- struct{}{} }()
 	d := &Dialer{Session: "s", Group: group}
 	w.dialer = d
 	p := &Proxy{Dialer: d, Log: slog.New(slog.DiscardHandler), Resolver: &Resolver{Dialer: d, Domain: "cluster.local", Namespace: "shop"},
@@ -94,8 +97,8 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-func (w *world) handle(_ context.Context, o *tunnel.Open, in tunnel.Incoming) error {
-	if o.Protocol == tunnel.ICMP && o.Target == w.fake.String() {
+func (w *world) handle(_ context.Context, o *frame.Open, in tunnel.Incoming) error {
+	if o.Protocol == frame.ICMP && o.Target == w.fake.String() {
 		if err := in.Accept(); err != nil {
 			return err
 		}
@@ -104,14 +107,14 @@ func (w *world) handle(_ context.Context, o *tunnel.Open, in tunnel.Incoming) er
 		go echoes(near)
 		return in.Join(&framed{far}, nil)
 	}
-	if o.Target == tunnel.TargetDNS || o.Protocol == tunnel.UDP {
+	if o.Target == frame.TargetDNS || o.Protocol == frame.UDP {
 		if err := in.Accept(); err != nil {
 			return err
 		}
 		near, far := net.Pipe()
-		go w.datagrams(near, o.Target == tunnel.TargetDNS)
+		go w.datagrams(near, o.Target == frame.TargetDNS)
 		if len(o.First) > 0 {
-			if err := tunnel.WriteDatagram(far, o.First); err != nil {
+			if err := datagram.Write(far, o.First); err != nil {
 				return err
 			}
 		}
@@ -121,23 +124,23 @@ func (w *world) handle(_ context.Context, o *tunnel.Open, in tunnel.Incoming) er
 	case netip.AddrPortFrom(w.fake, 80).String():
 		c, err := net.Dial("tcp", w.service.String())
 		if err != nil {
-			return tunnel.ErrRefused
+			return frame.ErrRefused
 		}
 		if err := in.Accept(); err != nil {
 			return err
 		}
 		return in.Join(tunnel.NewTCP(c.(*net.TCPConn)), nil)
 	case netip.AddrPortFrom(w.fake, 81).String():
-		return tunnel.ErrRefused
+		return frame.ErrRefused
 	}
-	return &tunnel.DeniedError{Reason: "10.0.0.1 is out of reach"}
+	return &frame.DeniedError{Reason: "10.0.0.1 is out of reach"}
 }
 
 // datagrams answers questions, or sends back what it gets.
 func (w *world) datagrams(c net.Conn, names bool) {
-	buf := make([]byte, tunnel.MaxDatagram)
+	buf := make([]byte, datagram.Max)
 	for {
-		n, err := tunnel.ReadDatagram(c, buf)
+		n, err := datagram.Read(c, buf)
 		if err != nil {
 			return
 		}
@@ -161,7 +164,7 @@ func (w *world) datagrams(c net.Conn, names bool) {
 			}
 			answer, _ = a.Pack()
 		}
-		if tunnel.WriteDatagram(c, answer) != nil {
+		if datagram.Write(c, answer) != nil {
 			return
 		}
 		if w.brief {
@@ -174,17 +177,17 @@ func (w *world) datagrams(c net.Conn, names bool) {
 // echoes answers echoes, unless they say not to.
 func echoes(c net.Conn) {
 	defer c.Close()
-	buf := make([]byte, tunnel.MaxDatagram)
+	buf := make([]byte, datagram.Max)
 	for {
-		n, err := tunnel.ReadDatagram(c, buf)
+		n, err := datagram.Read(c, buf)
 		if err != nil {
 			return
 		}
-		switch _, payload, err := tunnel.ParseEcho(buf[:n]); {
+		switch _, payload, err := datagram.ParseEcho(buf[:n]); {
 		case err != nil || string(payload) == "end":
 			return
 		case string(payload) == "lost":
-		case tunnel.WriteDatagram(c, buf[:n]) != nil:
+		case datagram.Write(c, buf[:n]) != nil:
 			return
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 )
 
 const (
@@ -84,7 +86,7 @@ func (p *Proxy) serve(ctx context.Context, conn net.Conn) {
 }
 
 // dial connects to host, a name or an address.
-func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, port uint16) (Conn, error) {
+func (p *Proxy) dial(ctx context.Context, proto frame.Protocol, host string, port uint16) (Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	var addrs []netip.Addr
@@ -112,7 +114,7 @@ func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, po
 			return c, nil
 		}
 		failed = fmt.Errorf("dial %s (%s): %w", host, target, err)
-		if errors.Is(err, tunnel.ErrDenied) {
+		if errors.Is(err, frame.ErrDenied) {
 			p.Log.Warn("not allowed", "host", host, "target", target, "reason", err)
 		}
 	}
@@ -120,9 +122,9 @@ func (p *Proxy) dial(ctx context.Context, proto tunnel.Protocol, host string, po
 }
 
 // unasked says that nobody in the cluster could be asked.
-func unasked(err error) bool { return errors.Is(err, ErrAway) || errors.Is(err, tunnel.ErrNoCarrier) }
+func unasked(err error) bool { return errors.Is(err, ErrAway) || errors.Is(err, mux.ErrNoCarrier) }
 
-func (p *Proxy) direct(ctx context.Context, proto tunnel.Protocol, host string, port uint16) (Conn, error) {
+func (p *Proxy) direct(ctx context.Context, proto frame.Protocol, host string, port uint16) (Conn, error) {
 	return p.Direct.open(ctx, proto, net.JoinHostPort(host, strconv.Itoa(int(port))))
 }
 

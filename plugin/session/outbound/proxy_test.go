@@ -8,7 +8,8 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // What is not the cluster's, or cannot be, is reached as without a proxy.
@@ -48,7 +49,7 @@ func TestDirect(t *testing.T) {
 				direct = network + " " + addr
 				return nil, errors.New("the world outside")
 			}}
-		if _, err := p.dial(t.Context(), tunnel.TCP, c.host, 81); err == nil || direct != c.direct {
+		if _, err := p.dial(t.Context(), frame.TCP, c.host, 81); err == nil || direct != c.direct {
 			t.Errorf("%s: dialled %q, %v, want %q", c.name, direct, err, c.direct)
 		}
 		r.Close()
@@ -82,14 +83,14 @@ func TestDirectDatagrams(t *testing.T) {
 	}
 	defer far.Close()
 	p := &Proxy{Inside: func(netip.Addr) bool { return false }, Direct: (&net.Dialer{}).DialContext}
-	c, err := p.dial(t.Context(), tunnel.UDP, "127.0.0.1", uint16(far.LocalAddr().(*net.UDPAddr).Port))
+	c, err := p.dial(t.Context(), frame.UDP, "127.0.0.1", uint16(far.LocalAddr().(*net.UDPAddr).Port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	near, end := net.Pipe()
 	joined := make(chan error, 1)
 	go func() { joined <- c.Join(&framed{end}, nil) }()
-	if err := tunnel.WriteDatagram(near, []byte("ping")); err != nil {
+	if err := datagram.Write(near, []byte("ping")); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 100)
@@ -100,7 +101,7 @@ func TestDirectDatagrams(t *testing.T) {
 	if _, err := far.WriteToUDP([]byte("pong"), from); err != nil {
 		t.Fatal(err)
 	}
-	if n, err = tunnel.ReadDatagram(near, buf); err != nil || string(buf[:n]) != "pong" {
+	if n, err = datagram.Read(near, buf); err != nil || string(buf[:n]) != "pong" {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
 	near.Close()

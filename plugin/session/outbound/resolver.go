@@ -15,7 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // ErrNoName says that the cluster does not know a name.
@@ -255,7 +255,7 @@ func (r *Resolver) exchange(ctx context.Context, q *dns.Msg) (x *exchange, p *pe
 func (r *Resolver) open(o *opening, first []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
 	defer cancel()
-	c, err := r.Dialer.Open(ctx, tunnel.UDP, tunnel.TargetDNS, first)
+	c, err := r.Dialer.Open(ctx, frame.UDP, frame.TargetDNS, first)
 	r.mu.Lock()
 	r.opening = nil
 	if o.err = err; err != nil || r.closed {
@@ -277,9 +277,9 @@ func (r *Resolver) byTCP(ctx context.Context, q *dns.Msg) *dns.Msg {
 		return nil
 	}
 	first := append(binary.BigEndian.AppendUint16(nil, uint16(len(packet))), packet...)
-	c, err := r.Dialer.Open(ctx, tunnel.TCP, tunnel.TargetDNS, first)
+	c, err := r.Dialer.Open(ctx, frame.TCP, frame.TargetDNS, first)
 	if err != nil {
-		if errors.Is(err, tunnel.ErrDenied) {
+		if errors.Is(err, frame.ErrDenied) {
 			r.noTCP.Store(true) // an older traffic-manager
 		}
 		return nil

@@ -1,0 +1,135 @@
+package frame
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What a far side answers that does not take a flow.
+var (
+	// ErrRefused: nothing listens there.
+	ErrRefused = errors.New("refused")
+	// ErrDenied: the far side does not allow the flow.
+	ErrDenied = errors.New("denied")
+	// ErrTimedOut: the target does not answer.
+	ErrTimedOut = errors.New("timed out")
+	// ErrUnreachable: there is no way to the target.
+	ErrUnreachable = errors.New("unreachable")
+)
+
+// maxReason bounds the text of a DeniedError on its way, in bytes.
+const maxReason = 512
+
+// DeniedError is ErrDenied in the far side's own words, for people.
+type DeniedError struct{ Reason string }
+
+// Error is the reason.
+func (e *DeniedError) Error() string {
+	if e.Reason == "" {
+		return ErrDenied.Error()
+	}
+	return e.Reason
+}
+
+// Unwrap makes it an ErrDenied.
+func (e *DeniedError) Unwrap() error { return ErrDenied }
+
+// Answered says that err is the far side's answer to an Open, and not why it
+// could not be asked.
+func Answered(err error) bool {
+	v, _ := AnswerOf(err)
+	return v != NoSession
+}
+
+// AnswerOf is how a Handler's error travels: as a verdict, and what a DeniedError
+// says. An error that is no answer becomes NoSession.
+func AnswerOf(err error) (v Verdict, reason string) {
+	var d *DeniedError
+	switch {
+	case errors.As(err, &d):
+		return Denied, clean(d.Reason)
+	case errors.Is(err, ErrDenied):
+		return Denied, ""
+	case errors.Is(err, ErrRefused):
+		return Refused, ""
+	case errors.Is(err, ErrTimedOut):
+		return TimedOut, ""
+	case errors.Is(err, ErrUnreachable):
+		return Unreachable, ""
+	}
+	return NoSession, ""
+}
+
+// Err is the error that a verdict stands for, nil for Accepted. The reason is
+// that of Denied.
+func (v Verdict) Err(reason string) error {
+	switch v {
+	case Accepted:
+		return nil
+	case Refused:
+		return ErrRefused
+	case Denied:
+		return denied(reason)
+	case TimedOut:
+		return ErrTimedOut
+	case Unreachable:
+		return ErrUnreachable
+	}
+	return fmt.Errorf("traffic-manager: %s", v)
+}
+
+func denied(reason string) error {
+	if reason = clean(reason); reason == "" || reason == ErrDenied.Error() {
+		return ErrDenied
+	}
+	return &DeniedError{reason}
+}
+
+// clean makes one printable line of at most maxReason bytes of a peer's text.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case r == utf8.RuneError || !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, s)
+	if len(s) > maxReason {
+		n := maxReason
+		for !utf8.RuneStart(s[n]) {
+			n--
+		}
+		s = s[:n]
+	}
+	return strings.TrimSpace(s)
+}
+
+// appendReason appends a reason as it follows Denied on a line: u16 length
+// and text.
+func appendReason(b []byte, reason string) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(reason)))
+	return append(b, reason...)
+}
+
+func readReason(r io.Reader) (string, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return "", err
+	}
+	n := binary.BigEndian.Uint16(head[:])
+	if n > maxReason {
+		return "", fmt.Errorf("reason of %d bytes exceeds %d", n, maxReason)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return "", fmt.Errorf("reason: %w", err)
+	}
+	return clean(string(b)), nil
+}
