@@ -65,7 +65,7 @@ func (r *Relay) serveCarrier(conn net.Conn) {
 		return
 	}
 	conn.SetDeadline(time.Time{})
-	log.Info("carrier up", "version", hello.Version)
+	log.Info("carrier up", "version", hello.Version, "protocol", hello.Protocol)
 	if hello.Direction == handshake.Outbound {
 		err = mux.Serve(s.ctx, conn, s.budget, r.outbound(s))
 	} else {

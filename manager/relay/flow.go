@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"slices"
 	"time"
 
@@ -65,6 +64,9 @@ func (r *Relay) serveFlow(pod pki.Pod, agent tunnel.Stream) {
 // open finds out whether the pod may send this flow and where to, and opens
 // it. The flow is not nil if and only if it is accepted.
 func (r *Relay) open(pod pki.Pod, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
+	if !o.Supported(frame.Captured) {
+		return nil, frame.Unsupported
+	}
 	if !r.allowed(pod, o) {
 		return nil, frame.Denied
 	}
@@ -85,15 +87,8 @@ func (r *Relay) open(pod pki.Pod, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
 		return flow, frame.Accepted
 	}
 	flow.Abort()
-	switch {
-	case errors.Is(err, frame.ErrRefused):
-		return nil, frame.Refused
-	case errors.Is(err, frame.ErrTimedOut):
-		return nil, frame.TimedOut
-	case errors.Is(err, frame.ErrDenied):
-		return nil, frame.Denied
-	}
-	return nil, frame.NoSession
+	v, _ := frame.AnswerOf(err)
+	return nil, v
 }
 
 // allowed says whether the pod's own plan holds this very route.

@@ -29,6 +29,9 @@ const (
 // outbound connects a session's flows with Services and pods.
 func (r *Relay) outbound(s *session) tunnel.Handler {
 	return func(ctx context.Context, o *frame.Open, in tunnel.Incoming) error {
+		if !o.Supported(frame.Dialed) {
+			return frame.ErrUnsupported
+		}
 		target, err := r.target(ctx, s, o)
 		if err != nil {
 			return err

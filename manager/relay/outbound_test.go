@@ -59,7 +59,7 @@ func TestOutboundLine(t *testing.T) {
 		next := make(chan tunnel.Stream, 1)
 		f := s.(*line.Conn)
 		f.OnIdle(func(s tunnel.Stream) { next <- s })
-		if err := frame.WriteOpen(s, &frame.Open{Target: x.target, Session: "alice", First: []byte("first ")}); err != nil {
+		if err := frame.WriteOpen(s, &frame.Open{Kind: frame.Dialed, Target: x.target, Session: "alice", First: []byte("first ")}); err != nil {
 			t.Fatal(err)
 		}
 		v, reason, err := frame.ReadAnswer(s)

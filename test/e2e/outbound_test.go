@@ -59,7 +59,7 @@ func TestOutside(t *testing.T) {
 	// The proxy dials addresses outside itself: the traffic-manager is asked here.
 	g, name := alice.Carrier(), alice.Status().Session.Session
 	dial := func(port int) error {
-		f, err := g.Open(t.Context(), &frame.Open{Session: name, Protocol: frame.TCP, Target: net.JoinHostPort(host, strconv.Itoa(port))})
+		f, err := g.Open(t.Context(), &frame.Open{Kind: frame.Dialed, Session: name, Protocol: frame.TCP, Target: net.JoinHostPort(host, strconv.Itoa(port))})
 		l.Must(err)
 		defer f.Abort()
 		return f.Confirm()
@@ -96,7 +96,7 @@ func TestEcho(t *testing.T) {
 	proxyOf(alice)
 	g, name := alice.Carrier(), alice.Status().Session.Session
 	open := func(p frame.Protocol, target string, first []byte) (*mux.OutFlow, error) {
-		f, err := g.Open(t.Context(), &frame.Open{Session: name, Protocol: p, Target: target, First: first})
+		f, err := g.Open(t.Context(), &frame.Open{Kind: frame.Dialed, Session: name, Protocol: p, Target: target, First: first})
 		l.Must(err)
 		return f, f.Confirm()
 	}

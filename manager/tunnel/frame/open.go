@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 )
 
@@ -28,113 +29,170 @@ const (
 	ICMP Protocol = 2
 )
 
-// String is "TCP", "UDP" or "ICMP".
+// String is "TCP", "UDP" or "ICMP", unless a newer peer knows more.
 func (p Protocol) String() string {
 	switch p {
+	case TCP:
+		return "TCP"
 	case UDP:
 		return "UDP"
 	case ICMP:
 		return "ICMP"
 	}
-	return "TCP"
+	return fmt.Sprintf("protocol %d", uint8(p))
 }
+
+// Kind is what a flow is for. A side answers Unsupported to a kind that it does not
+// serve.
+type Kind uint8
+
+// The kinds.
+const (
+	// Captured: a caller has connected to a pod, and the session gets the
+	// connection. Opened by the pod's agent, and by the relay in its name.
+	Captured Kind = 0
+	// Dialed: a program on the laptop has dialed Target. Opened by the session.
+	Dialed Kind = 1
+)
 
 // Open asks the other side to take a flow.
 type Open struct {
+	Kind Kind
 	// Intercept is "namespace/name", InterceptUID its UID.
 	Intercept    string
 	InterceptUID string
-	// Session is the name of the session that is to receive the flow.
+	// Session is the name of the session: the one that is to receive a captured
+	// flow, or that opens a dialed one.
 	Session string
-	// Protocol and Port are what the caller dialled; Port is the pod's.
+	// Protocol and Port are what the caller dialed; Port is the pod's.
 	Protocol Protocol
 	Port     uint16
 	// Source is the caller, as the pod saw it.
 	Source netip.AddrPort
-	// Target is what an outbound flow goes to: "address:port", the address
-	// alone for ICMP, or TargetDNS. Empty for inbound ones.
+	// Target is where a dialed flow goes: "address:port", the address alone for
+	// ICMP, or TargetDNS.
 	Target string
-	// Flow identifies the flow on its carrier; the agent's leg does not use it.
+	// Flow identifies the flow on its carrier; a line does not use it.
 	Flow uint32
 	// First holds the first bytes of the caller; for UDP, the first datagram,
 	// for ICMP, the first echo.
 	First []byte
 }
 
+// Supported says whether an acceptor that serves flows of a kind can serve this
+// one: a newer peer may know kinds and protocols that this program does not.
+func (o *Open) Supported(by Kind) bool { return o.Kind == by && o.Protocol <= ICMP }
+
 // TargetDNS is the name server that the traffic-manager itself uses, by UDP.
 const TargetDNS = "dns"
 
-const openVersion = 1
+// Fields of an Open frame.
+const (
+	openFirst = 0 // the last one, without a length: the rest of the frame
+	openKind  = iota
+	openProtocol
+	openPort
+	openFlow
+	openSource // the binary form of netip.AddrPort
+	openIntercept
+	openInterceptUID
+	openSession
+	openTarget
+)
+
+// maxName bounds a text in an Open frame, in bytes.
+const maxName = 1024
 
 var errOpen = errors.New("malformed open frame")
 
-// AppendOpen appends the frame to b:
-//
-//	version u8, protocol u8, port u16, flow u32,
-//	source u8 length + binary form of netip.AddrPort,
-//	intercept, UID, session, target: u16 length + bytes each, first: the rest
-//
-// All numbers are big endian.
+// AppendOpen appends the frame to b: the version, the fields, and First.
 func AppendOpen(b []byte, o *Open) ([]byte, error) {
 	if len(o.First) > MaxFirst {
 		return nil, fmt.Errorf("first payload of %d bytes exceeds %d", len(o.First), MaxFirst)
 	}
-	b = append(b, openVersion, byte(o.Protocol))
-	b = binary.BigEndian.AppendUint16(b, o.Port)
-	b = binary.BigEndian.AppendUint32(b, o.Flow)
-	source, err := o.Source.MarshalBinary()
-	if err != nil || len(source) > 255 {
-		return nil, fmt.Errorf("source address %v cannot be sent", o.Source)
-	}
-	b = append(b, byte(len(source)))
-	b = append(b, source...)
-	for _, s := range []string{o.Intercept, o.InterceptUID, o.Session, o.Target} {
-		if len(s) > 1024 {
-			return nil, fmt.Errorf("name of %d bytes exceeds 1024", len(s))
+	b = append(b, Version)
+	b = AppendNumber(b, openKind, uint64(o.Kind))
+	b = AppendNumber(b, openProtocol, uint64(o.Protocol))
+	b = AppendNumber(b, openPort, uint64(o.Port))
+	b = AppendNumber(b, openFlow, uint64(o.Flow))
+	if o.Source != (netip.AddrPort{}) {
+		source, err := o.Source.MarshalBinary()
+		if err != nil || len(source) > 255 {
+			return nil, fmt.Errorf("source address %v cannot be sent", o.Source)
 		}
-		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
-		b = append(b, s...)
+		b = AppendField(b, openSource, source)
 	}
-	return append(b, o.First...), nil
+	for i, s := range [...]string{o.Intercept, o.InterceptUID, o.Session, o.Target} {
+		if len(s) > maxName {
+			return nil, fmt.Errorf("name of %d bytes exceeds %d", len(s), maxName)
+		}
+		b = AppendField(b, openIntercept+byte(i), s)
+	}
+	return append(append(b, openFirst), o.First...), nil
 }
 
 // ParseOpen reads a frame. First borrows from b.
 func ParseOpen(b []byte) (*Open, error) {
-	if len(b) < 9 || len(b) > MaxOpen {
+	if len(b) < 1 || len(b) > MaxOpen {
 		return nil, errOpen
 	}
-	if b[0] != openVersion {
-		return nil, fmt.Errorf("open frame of version %d, want %d", b[0], openVersion)
+	if err := CheckVersion(b[0]); err != nil {
+		return nil, err
 	}
-	o := &Open{Protocol: Protocol(b[1]), Port: binary.BigEndian.Uint16(b[2:]), Flow: binary.BigEndian.Uint32(b[4:])}
-	if o.Protocol > ICMP {
-		return nil, fmt.Errorf("open frame of protocol %d", b[1])
-	}
-	n := int(b[8])
-	b = b[9:]
-	if len(b) < n {
-		return nil, errOpen
-	}
-	if err := o.Source.UnmarshalBinary(b[:n]); err != nil {
-		return nil, fmt.Errorf("source address: %w", err)
-	}
-	b = b[n:]
-	for _, s := range []*string{&o.Intercept, &o.InterceptUID, &o.Session, &o.Target} {
-		if len(b) < 2 {
-			return nil, errOpen
+	o := &Open{}
+	for b = b[1:]; len(b) > 0 && b[0] != openFirst; {
+		tag, value, rest, err := Next(b)
+		if err == nil {
+			err = o.set(tag, value)
 		}
-		n := int(binary.BigEndian.Uint16(b))
-		b = b[2:]
-		if n > 1024 || len(b) < n {
-			return nil, errOpen
+		if err != nil {
+			return nil, fmt.Errorf("open frame: %w", err)
 		}
-		*s, b = string(b[:n]), b[n:]
+		b = rest
 	}
-	if len(b) > MaxFirst {
+	if len(b) == 0 || len(b)-1 > MaxFirst {
 		return nil, errOpen
 	}
-	o.First = b
+	o.First = b[1:]
 	return o, nil
+}
+
+// set takes the value of a field over, if it is a known one.
+func (o *Open) set(tag byte, value []byte) error {
+	var n uint64
+	var err error
+	switch tag {
+	case openKind:
+		n, err = Number(value, math.MaxUint8)
+		o.Kind = Kind(n)
+	case openProtocol:
+		n, err = Number(value, math.MaxUint8)
+		o.Protocol = Protocol(n)
+	case openPort:
+		n, err = Number(value, math.MaxUint16)
+		o.Port = uint16(n)
+	case openFlow:
+		n, err = Number(value, math.MaxUint32)
+		o.Flow = uint32(n)
+	case openSource:
+		err = o.Source.UnmarshalBinary(value)
+	case openIntercept:
+		o.Intercept, err = name(value)
+	case openInterceptUID:
+		o.InterceptUID, err = name(value)
+	case openSession:
+		o.Session, err = name(value)
+	case openTarget:
+		o.Target, err = name(value)
+	}
+	return err
+}
+
+func name(value []byte) (string, error) {
+	if len(value) > maxName {
+		return "", errOpen
+	}
+	return string(value), nil
 }
 
 // WriteOpen sends the frame on the agent's leg, behind a u32 length, in one

@@ -10,7 +10,7 @@ import (
 )
 
 func someOpen() *Open {
-	return &Open{Intercept: "shop/quote", InterceptUID: "7d1c", Session: "alice-laptop", Protocol: UDP, Port: 8080,
+	return &Open{Kind: Dialed, Target: "dns", Intercept: "shop/quote", InterceptUID: "7d1c", Session: "alice-laptop", Protocol: UDP, Port: 8080,
 		Source: netip.MustParseAddrPort("[2001:db8::7%eth0]:4711"), Flow: 42, First: []byte("GET / HTTP/1.1\r\n")}
 }
 
@@ -46,7 +46,7 @@ func TestOpenLimits(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	b, _ := AppendOpen(nil, someOpen())
 	f.Add(b)
-	f.Add([]byte{openVersion, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{Version, openPort, 0, 1, 80, 0xf0, 0, 2, 1, 2, openFirst})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		o, err := ParseOpen(b)
 		if err != nil {

@@ -1,10 +1,8 @@
 package frame
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,8 +16,10 @@ var (
 	ErrDenied = errors.New("denied")
 	// ErrTimedOut: the target does not answer.
 	ErrTimedOut = errors.New("timed out")
-	// ErrUnreachable: there is no way to the target.
+	// ErrUnreachable: there is no route to the target.
 	ErrUnreachable = errors.New("unreachable")
+	// ErrUnsupported: the far side does not serve that kind of flow.
+	ErrUnsupported = errors.New("unsupported kind of flow")
 )
 
 // maxReason bounds the text of a DeniedError on its way, in bytes.
@@ -61,6 +61,8 @@ func AnswerOf(err error) (v Verdict, reason string) {
 		return TimedOut, ""
 	case errors.Is(err, ErrUnreachable):
 		return Unreachable, ""
+	case errors.Is(err, ErrUnsupported):
+		return Unsupported, ""
 	}
 	return NoSession, ""
 }
@@ -79,6 +81,8 @@ func (v Verdict) Err(reason string) error {
 		return ErrTimedOut
 	case Unreachable:
 		return ErrUnreachable
+	case Unsupported:
+		return ErrUnsupported
 	}
 	return fmt.Errorf("traffic-manager: %s", v)
 }
@@ -109,27 +113,4 @@ func clean(s string) string {
 		s = s[:n]
 	}
 	return strings.TrimSpace(s)
-}
-
-// appendReason appends a reason as it follows Denied on a line: u16 length
-// and text.
-func appendReason(b []byte, reason string) []byte {
-	b = binary.BigEndian.AppendUint16(b, uint16(len(reason)))
-	return append(b, reason...)
-}
-
-func readReason(r io.Reader) (string, error) {
-	var head [2]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return "", err
-	}
-	n := binary.BigEndian.Uint16(head[:])
-	if n > maxReason {
-		return "", fmt.Errorf("reason of %d bytes exceeds %d", n, maxReason)
-	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return "", fmt.Errorf("reason: %w", err)
-	}
-	return clean(string(b)), nil
 }

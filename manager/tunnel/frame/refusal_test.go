@@ -22,20 +22,29 @@ func TestClean(t *testing.T) {
 	}
 }
 
-func FuzzReason(f *testing.F) {
-	f.Add(appendReason(nil, "no permission"))
+// An answer that is read is one that can be written again.
+func FuzzAnswer(f *testing.F) {
+	for _, err := range []error{ErrRefused, &DeniedError{"no permission"}} {
+		var b bytes.Buffer
+		WriteRefusal(&b, err)
+		f.Add(b.Bytes())
+	}
 	f.Add([]byte{0xff, 0xff, 'x'})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := readReason(bytes.NewReader(b))
+		v, reason, err := ReadAnswer(bytes.NewReader(b))
 		if err != nil {
 			return
 		}
-		if len(s) > maxReason || !utf8.ValidString(s) || strings.ContainsAny(s, "\x1b\n\r\x00") {
-			t.Fatalf("reason %q", s)
+		if v == 0 || len(reason) > maxReason || !utf8.ValidString(reason) || strings.ContainsAny(reason, "\x1b\n\r\x00") {
+			t.Fatalf("verdict %d, reason %q", v, reason)
 		}
-		again, err := readReason(bytes.NewReader(appendReason(nil, s)))
-		if err != nil || again != s {
-			t.Fatalf("%q became %q, %v", s, again, err)
+		var again bytes.Buffer
+		if err := writeAnswer(&again, v, reason); err != nil {
+			t.Fatal(err)
+		}
+		v2, reason2, err := ReadAnswer(&again)
+		if err != nil || v2 != v || reason2 != reason {
+			t.Fatalf("%d, %q became %d, %q, %v", v, reason, v2, reason2, err)
 		}
 	})
 }

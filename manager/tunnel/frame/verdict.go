@@ -1,12 +1,13 @@
 package frame
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
 
-// Verdict is the answer to an Open on a line or on the agent's leg: one byte,
-// and behind Denied a reason.
+// Verdict is the answer to an Open, or to a request for a line.
 type Verdict uint8
 
 // The verdicts.
@@ -22,10 +23,12 @@ const (
 	Denied Verdict = 4
 	// NoLine: the session has no line to spare.
 	NoLine Verdict = 5
-	// TimedOut: the target of an outbound flow does not answer.
+	// TimedOut: the target of a dialed flow does not answer.
 	TimedOut Verdict = 6
-	// Unreachable: there is no way to the target of an outbound flow.
+	// Unreachable: there is no route to the target of a dialed flow.
 	Unreachable Verdict = 7
+	// Unsupported: this side does not serve flows of that kind. It may be older.
+	Unsupported Verdict = 8
 )
 
 // String is the verdict in a word.
@@ -45,40 +48,68 @@ func (v Verdict) String() string {
 		return "timed out"
 	case Unreachable:
 		return "unreachable"
+	case Unsupported:
+		return "unsupported kind of flow"
 	}
 	return fmt.Sprintf("verdict %d", uint8(v))
 }
 
-// WriteVerdict sends v, without a reason.
-func WriteVerdict(w io.Writer, v Verdict) error { return WriteAnswer(w, v, "") }
+// WriteVerdict answers an Open without a reason.
+func WriteVerdict(w io.Writer, v Verdict) error { return writeAnswer(w, v, "") }
 
-// ReadAnswer reads a verdict and, if there is one, its reason.
-func ReadAnswer(r io.Reader) (Verdict, string, error) {
-	var b [1]byte
-	if _, err := io.ReadFull(r, b[:]); err != nil {
-		return 0, "", err
-	}
-	v, err := ParseVerdict(b[0])
-	if err != nil || v != Denied {
-		return v, "", err
-	}
-	reason, err := readReason(r)
-	return v, reason, err
+// WriteRefusal answers an Open with what a Handler's error stands for.
+func WriteRefusal(w io.Writer, err error) error {
+	v, reason := AnswerOf(err)
+	return writeAnswer(w, v, reason)
 }
 
-// WriteAnswer sends v and, behind Denied, the reason.
-func WriteAnswer(w io.Writer, v Verdict, reason string) error {
-	b := []byte{byte(v)}
-	if v == Denied {
-		b = appendReason(b, reason)
-	}
+const (
+	// maxAnswer bounds an answer, in bytes.
+	maxAnswer = 4 << 10
+	// answerReason is the field with the reason of Denied.
+	answerReason = 1
+)
+
+// writeAnswer sends in one Write: u16 length, version, verdict, fields.
+func writeAnswer(w io.Writer, v Verdict, reason string) error {
+	b := AppendField([]byte{0, 0, Version, byte(v)}, answerReason, reason)
+	binary.BigEndian.PutUint16(b, uint16(len(b)-2))
 	_, err := w.Write(b)
 	return err
 }
 
-func ParseVerdict(b byte) (Verdict, error) {
-	if v := Verdict(b); v >= Accepted && v <= Unreachable {
-		return v, nil
+// ReadAnswer reads an answer. The verdict of a newer peer may be one that this
+// program does not know.
+func ReadAnswer(r io.Reader) (v Verdict, reason string, err error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, "", err
 	}
-	return 0, fmt.Errorf("unknown verdict %d", b)
+	n := int(binary.BigEndian.Uint16(head[:])) - 2
+	if n < 0 || n > maxAnswer || head[3] == 0 {
+		return 0, "", errAnswer
+	}
+	if err := CheckVersion(head[2]); err != nil {
+		return 0, "", err
+	}
+	if n == 0 {
+		return Verdict(head[3]), "", nil
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return 0, "", fmt.Errorf("answer to an open: %w", err)
+	}
+	for len(b) > 0 {
+		var tag byte
+		var value []byte
+		if tag, value, b, err = Next(b); err != nil {
+			return 0, "", err
+		}
+		if tag == answerReason {
+			reason = clean(string(value))
+		}
+	}
+	return Verdict(head[3]), reason, nil
 }
+
+var errAnswer = errors.New("malformed answer to an open")

@@ -1,52 +1,11 @@
-// Package handshake is the first frames of carriers and lines: they say who is on
-// each end.
 package handshake
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"io"
+	"math"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
-
-// Names on the manager's single port and path.
-const (
-	// ALPNAgent selects the agents' control protocol, package rpc.
-	ALPNAgent = "kubectl-intercept-agent/1"
-	// ALPNFlow selects flows, one after the other.
-	ALPNFlow = "kubectl-intercept-flow/1"
-	// ALPNLine selects a line; see LineHello.
-	ALPNLine = "kubectl-intercept-line/1"
-	// UpgradeProtocol is the HTTP Upgrade token of a carrier.
-	UpgradeProtocol = "kubectl-intercept-tunnel-1"
-	// UpgradePath is where the manager accepts carriers.
-	UpgradePath = "/tunnel"
-	// LineUpgradeProtocol and LineUpgradePath are those of a line.
-	LineUpgradeProtocol = "kubectl-intercept-line-1"
-	LineUpgradePath     = "/line"
-)
-
-// maxFrame bounds a Hello or Welcome frame, in bytes.
-const maxFrame = 4 << 10
-
-// Direction says who opens flows on a carrier.
-type Direction uint8
-
-// The directions, seen from the laptop.
-const (
-	// Inbound: the relay opens flows, the session is the gRPC server.
-	Inbound Direction = 0
-	// Outbound: the session opens flows, the relay is the gRPC server.
-	Outbound Direction = 1
-)
-
-// String is "inbound" or "outbound".
-func (d Direction) String() string {
-	if d == Outbound {
-		return "outbound"
-	}
-	return "inbound"
-}
 
 // TokenSize is the length of a session token in bytes.
 const TokenSize = 32
@@ -63,6 +22,8 @@ type Hello struct {
 	Direction  Direction
 	// Version of the plugin.
 	Version string
+	// Protocol is the frame.Version of the plugin. ReadHello sets it.
+	Protocol uint8
 }
 
 // Welcome is the relay's answer.
@@ -74,18 +35,26 @@ type Welcome struct {
 	Version string
 	// Domain is the cluster's DNS domain, "cluster.local".
 	Domain string
+	// Protocol is the frame.Version of the relay. ReadWelcome sets it.
+	Protocol uint8
 }
 
-const handshakeVersion = 1
-
-var errHandshake = errors.New("malformed handshake frame")
+// Fields of a Hello.
+const (
+	helloSession    = 1
+	helloToken      = 2
+	helloGeneration = 3
+	helloDirection  = 4
+	helloVersion    = 5
+)
 
 // WriteHello sends h.
 func WriteHello(w io.Writer, h *Hello) error {
-	b := []byte{handshakeVersion, byte(h.Direction)}
-	b = binary.BigEndian.AppendUint64(b, h.Generation)
-	b = append(b, h.Token[:]...)
-	return writeFrame(w, appendStrings(b, h.Session, h.Version))
+	b := appendText([]byte{frame.Version}, helloSession, h.Session)
+	b = frame.AppendField(b, helloToken, h.Token[:])
+	b = frame.AppendNumber(b, helloGeneration, h.Generation)
+	b = frame.AppendNumber(b, helloDirection, uint64(h.Direction))
+	return writeFrame(w, appendText(b, helloVersion, h.Version))
 }
 
 // ReadHello reads a Hello.
@@ -98,23 +67,40 @@ func ReadHello(r io.Reader) (*Hello, error) {
 }
 
 func parseHello(b []byte) (*Hello, error) {
-	if len(b) < 10+TokenSize {
-		return nil, errHandshake
-	}
-	if b[0] != handshakeVersion {
-		return nil, fmt.Errorf("handshake of version %d, want %d: plugin and traffic-manager are too far apart, run kubectl intercept upgrade", b[0], handshakeVersion)
-	}
-	h := &Hello{Direction: Direction(b[1]), Generation: binary.BigEndian.Uint64(b[2:])}
-	if h.Direction > Outbound {
-		return nil, errHandshake
-	}
-	copy(h.Token[:], b[10:])
-	return h, parseStrings(b[10+TokenSize:], &h.Session, &h.Version)
+	h := &Hello{}
+	var err error
+	h.Protocol, err = parse(b, func(tag byte, value []byte) (err error) {
+		switch tag {
+		case helloSession:
+			h.Session = string(value)
+		case helloToken:
+			err = exactly(h.Token[:], value)
+		case helloGeneration:
+			h.Generation, err = frame.Number(value, math.MaxUint64)
+		case helloDirection:
+			h.Direction, err = direction(value)
+		case helloVersion:
+			h.Version = string(value)
+		}
+		return err
+	})
+	return h, err
 }
 
-// WriteWelcome sends w.
+// Fields of a Welcome.
+const (
+	welcomeRefusal = 1
+	welcomePod     = 2
+	welcomeVersion = 3
+	welcomeDomain  = 4
+)
+
+// WriteWelcome sends m.
 func WriteWelcome(w io.Writer, m *Welcome) error {
-	return writeFrame(w, appendStrings([]byte{handshakeVersion}, m.Refusal, m.Pod, m.Version, m.Domain))
+	b := appendText([]byte{frame.Version}, welcomeRefusal, m.Refusal)
+	b = appendText(b, welcomePod, m.Pod)
+	b = appendText(b, welcomeVersion, m.Version)
+	return writeFrame(w, appendText(b, welcomeDomain, m.Domain))
 }
 
 // ReadWelcome reads a Welcome.
@@ -127,61 +113,20 @@ func ReadWelcome(r io.Reader) (*Welcome, error) {
 }
 
 func parseWelcome(b []byte) (*Welcome, error) {
-	if len(b) < 1 || b[0] != handshakeVersion {
-		return nil, errHandshake
-	}
 	m := &Welcome{}
-	return m, parseStrings(b[1:], &m.Refusal, &m.Pod, &m.Version, &m.Domain)
-}
-
-func appendStrings(b []byte, list ...string) []byte {
-	for _, s := range list {
-		s = s[:min(len(s), 1024)]
-		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
-		b = append(b, s...)
-	}
-	return b
-}
-
-func parseStrings(b []byte, list ...*string) error {
-	for _, s := range list {
-		if len(b) < 2 {
-			return errHandshake
+	var err error
+	m.Protocol, err = parse(b, func(tag byte, value []byte) error {
+		switch tag {
+		case welcomeRefusal:
+			m.Refusal = string(value)
+		case welcomePod:
+			m.Pod = string(value)
+		case welcomeVersion:
+			m.Version = string(value)
+		case welcomeDomain:
+			m.Domain = string(value)
 		}
-		n := int(binary.BigEndian.Uint16(b))
-		b = b[2:]
-		if len(b) < n {
-			return errHandshake
-		}
-		*s, b = string(b[:n]), b[n:]
-	}
-	if len(b) != 0 {
-		return errHandshake
-	}
-	return nil
-}
-
-func writeFrame(w io.Writer, body []byte) error {
-	if len(body) > maxFrame {
-		return errHandshake
-	}
-	b := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(body)), uint16(len(body)))
-	_, err := w.Write(append(b, body...))
-	return err
-}
-
-func readFrame(r io.Reader) ([]byte, error) {
-	var head [2]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, fmt.Errorf("handshake: %w", err)
-	}
-	n := int(binary.BigEndian.Uint16(head[:]))
-	if n > maxFrame {
-		return nil, errHandshake
-	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, fmt.Errorf("handshake: %w", err)
-	}
-	return b, nil
+		return nil
+	})
+	return m, err
 }

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"math/big"
 	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // pinSize is the length of a Pin in bytes.
@@ -66,9 +68,31 @@ func (k *Keys) Certificate() ([]tls.Certificate, error) {
 	return []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: k.key}}, nil
 }
 
-func (k *Keys) sum(purpose string, parts ...[]byte) []byte {
+// tagMAC is the field that seals a frame: the last one, over all before it and
+// over what the frame answers.
+const (
+	tagMAC   = 0xff
+	macField = 3 + sha256.Size
+)
+
+// seal appends the MAC to a frame.
+func (k *Keys) seal(purpose string, answers, b []byte) []byte {
+	return frame.AppendField(b, tagMAC, k.sum([]byte(purpose), answers, b))
+}
+
+// sealed says that a frame came from seal with these keys.
+func (k *Keys) sealed(purpose string, answers, b []byte) bool {
+	if len(b) < macField {
+		return false
+	}
+	body := b[:len(b)-macField]
+	tag, mac, rest, err := frame.Next(b[len(body):])
+	return err == nil && tag == tagMAC && len(rest) == 0 && hmac.Equal(mac, k.sum([]byte(purpose), answers, body))
+}
+
+func (k *Keys) sum(parts ...[]byte) []byte {
 	m := hmac.New(sha256.New, k.mac)
-	for _, p := range append([][]byte{[]byte(purpose)}, parts...) {
+	for _, p := range parts {
 		m.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p))))
 		m.Write(p)
 	}

@@ -1,18 +1,13 @@
 package handshake
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
-
-var errLine = errors.New("line frame is not the peer's")
 
 const nonceSize = 16
 
@@ -22,30 +17,33 @@ type LineHello struct {
 	Generation uint64
 	Direction  Direction
 	nonce      [nonceSize]byte
-	mac        [sha256.Size]byte
+	sealed     []byte // the frame itself
 }
+
+// Fields of a LineHello.
+const (
+	lineHelloSession    = 1
+	lineHelloGeneration = 2
+	lineHelloDirection  = 3
+	lineHelloNonce      = 4
+)
 
 // NewLineHello makes a Hello that is good for one line.
 func NewLineHello(k *Keys, session string, generation uint64, d Direction) *LineHello {
 	h := &LineHello{Session: session, Generation: generation, Direction: d}
 	rand.Read(h.nonce[:])
-	copy(h.mac[:], h.sum(k))
+	b := appendText([]byte{frame.Version}, lineHelloSession, session)
+	b = frame.AppendNumber(b, lineHelloGeneration, generation)
+	b = frame.AppendNumber(b, lineHelloDirection, uint64(d))
+	h.sealed = k.seal("hello", nil, frame.AppendField(b, lineHelloNonce, h.nonce[:]))
 	return h
 }
 
-func (h *LineHello) sum(k *Keys) []byte {
-	return k.sum("hello", binary.BigEndian.AppendUint64(nil, h.Generation), []byte{byte(h.Direction)}, h.nonce[:], []byte(h.Session))
-}
-
 // Check says whether the holder of the session's token made it.
-func (h *LineHello) Check(k *Keys) bool { return hmac.Equal(h.mac[:], h.sum(k)) }
+func (h *LineHello) Check(k *Keys) bool { return k.sealed("hello", nil, h.sealed) }
 
 // WriteLineHello sends h.
-func WriteLineHello(w io.Writer, h *LineHello) error {
-	b := binary.BigEndian.AppendUint64([]byte{handshakeVersion, byte(h.Direction)}, h.Generation)
-	b = append(append(b, h.nonce[:]...), h.mac[:]...)
-	return writeFrame(w, appendStrings(b, h.Session))
-}
+func WriteLineHello(w io.Writer, h *LineHello) error { return writeFrame(w, h.sealed) }
 
 // ReadLineHello reads one. It is not checked yet.
 func ReadLineHello(r io.Reader) (*LineHello, error) {
@@ -57,22 +55,21 @@ func ReadLineHello(r io.Reader) (*LineHello, error) {
 }
 
 func parseLineHello(b []byte) (*LineHello, error) {
-	const fixed = 2 + 8 + nonceSize + sha256.Size
-	if len(b) < fixed || b[0] != handshakeVersion || Direction(b[1]) > Outbound {
-		return nil, errHandshake
-	}
-	h := &LineHello{Direction: Direction(b[1]), Generation: binary.BigEndian.Uint64(b[2:])}
-	copy(h.nonce[:], b[10:])
-	copy(h.mac[:], b[10+nonceSize:])
-	return h, parseStrings(b[fixed:], &h.Session)
-}
-
-// LineRequest is an agent's wish for a line.
-type LineRequest struct {
-	Session string
-	// Intercept is "namespace/name", InterceptUID its UID. The line carries
-	// flows of it and of no other.
-	Intercept, InterceptUID string
+	h := &LineHello{sealed: b}
+	_, err := parse(b, func(tag byte, value []byte) (err error) {
+		switch tag {
+		case lineHelloSession:
+			h.Session = string(value)
+		case lineHelloGeneration:
+			h.Generation, err = frame.Number(value, math.MaxUint64)
+		case lineHelloDirection:
+			h.Direction, err = direction(value)
+		case lineHelloNonce:
+			err = exactly(h.nonce[:], value)
+		}
+		return err
+	})
+	return h, err
 }
 
 // LineJoined tells the session which agent has its line from now on, and for
@@ -84,15 +81,21 @@ type LineJoined struct {
 	Intercept, InterceptUID string
 }
 
+// Fields of a LineJoined.
+const (
+	joinedAgent        = 1
+	joinedPod          = 2
+	joinedIntercept    = 3
+	joinedInterceptUID = 4
+)
+
 // WriteLineJoined sends j, in answer to h.
 func WriteLineJoined(w io.Writer, k *Keys, h *LineHello, j *LineJoined) error {
-	b := append([]byte{handshakeVersion}, j.Agent[:]...)
-	b = append(b, j.sum(k, h)...)
-	return writeFrame(w, appendStrings(b, j.Pod, j.Intercept, j.InterceptUID))
-}
-
-func (j *LineJoined) sum(k *Keys, h *LineHello) []byte {
-	return k.sum("joined", h.nonce[:], j.Agent[:], []byte(j.Pod), []byte(j.Intercept), []byte(j.InterceptUID))
+	b := frame.AppendField([]byte{frame.Version}, joinedAgent, j.Agent[:])
+	b = appendText(b, joinedPod, j.Pod)
+	b = appendText(b, joinedIntercept, j.Intercept)
+	b = appendText(b, joinedInterceptUID, j.InterceptUID)
+	return writeFrame(w, k.seal("joined", h.nonce[:], b))
 }
 
 // WriteLineKeepalive tells the session that its line is still wanted.
@@ -113,63 +116,27 @@ func ReadLineJoined(r io.Reader, k *Keys, h *LineHello, alive func()) (*LineJoin
 	}
 }
 
+var errLine = errors.New("line frame is not the peer's")
+
 func parseLineJoined(b []byte, k *Keys, h *LineHello) (*LineJoined, error) {
-	const fixed = 1 + pinSize + sha256.Size
-	if len(b) < fixed || b[0] != handshakeVersion {
-		return nil, errHandshake
-	}
-	j := &LineJoined{Agent: Pin(b[1 : 1+pinSize])}
-	if err := parseStrings(b[fixed:], &j.Pod, &j.Intercept, &j.InterceptUID); err != nil {
-		return nil, err
-	}
-	if subtle.ConstantTimeCompare(b[1+pinSize:fixed], j.sum(k, h)) != 1 {
+	if !k.sealed("joined", h.nonce[:], b) {
 		return nil, errLine
 	}
-	return j, nil
-}
-
-// WriteLineRequest asks a relay for a line, on a connection of ALPNLine.
-func WriteLineRequest(w io.Writer, q *LineRequest) error {
-	return writeFrame(w, appendStrings([]byte{handshakeVersion}, q.Session, q.Intercept, q.InterceptUID))
-}
-
-// ReadLineRequest reads one.
-func ReadLineRequest(r io.Reader) (*LineRequest, error) {
-	b, err := readFrame(r)
-	if err != nil {
-		return nil, err
-	}
-	return parseLineRequest(b)
-}
-
-func parseLineRequest(b []byte) (*LineRequest, error) {
-	if len(b) < 1 || b[0] != handshakeVersion {
-		return nil, errHandshake
-	}
-	q := &LineRequest{}
-	return q, parseStrings(b[1:], &q.Session, &q.Intercept, &q.InterceptUID)
-}
-
-// WriteLineAnswer says whether there is a line, and the session's pin.
-func WriteLineAnswer(w io.Writer, v frame.Verdict, session Pin) error {
-	return writeFrame(w, append([]byte{handshakeVersion, byte(v)}, session[:]...))
-}
-
-// ReadLineAnswer reads one.
-func ReadLineAnswer(r io.Reader) (frame.Verdict, Pin, error) {
-	b, err := readFrame(r)
-	if err != nil {
-		return 0, Pin{}, err
-	}
-	return parseLineAnswer(b)
-}
-
-func parseLineAnswer(b []byte) (frame.Verdict, Pin, error) {
-	if len(b) != 2+pinSize || b[0] != handshakeVersion {
-		return 0, Pin{}, errHandshake
-	}
-	v, err := frame.ParseVerdict(b[1])
-	return v, Pin(b[2:]), err
+	j := &LineJoined{}
+	_, err := parse(b, func(tag byte, value []byte) (err error) {
+		switch tag {
+		case joinedAgent:
+			err = exactly(j.Agent[:], value)
+		case joinedPod:
+			j.Pod = string(value)
+		case joinedIntercept:
+			j.Intercept = string(value)
+		case joinedInterceptUID:
+			j.InterceptUID = string(value)
+		}
+		return err
+	})
+	return j, err
 }
 
 // OfIntercept allows the flows of the intercept that a line was joined for.

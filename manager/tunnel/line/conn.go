@@ -103,14 +103,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// chunk reads the head of the next chunk. A sign of life leaves nothing to read.
+// chunk reads the head of the next chunk. A mark leaves nothing to read.
 func (c *Conn) chunk() error {
 	var head [4]byte
 	if _, err := io.ReadFull(c.tls, head[:]); err != nil {
 		return err
 	}
 	n := binary.BigEndian.Uint32(head[:])
-	if n == sign {
+	if n >= firstMark {
 		return nil
 	}
 	if n > maxChunk {

@@ -14,8 +14,11 @@ const (
 	// signEvery is after what silence an end of a line gives a sign of life, and
 	// at most twice that.
 	signEvery = 7 * time.Second
-	// sign is the length of a chunk that means nothing.
-	sign = math.MaxUint32
+	// sign is the length of a chunk that is a sign of life. Lengths from firstMark
+	// on are of chunks without payload that tell something; a reader skips those
+	// that it does not know.
+	sign      = math.MaxUint32
+	firstMark = sign - 0xff
 )
 
 // life lets one chunk at a time be written to a connection, and signs of life

@@ -102,8 +102,7 @@ func (f *lineFlow) Join(s tunnel.Stream, count tunnel.Count) error {
 }
 
 func (f *lineFlow) refuse(err error) {
-	v, reason := frame.AnswerOf(err)
-	if frame.WriteAnswer(f.stream, v, reason) != nil {
+	if frame.WriteRefusal(f.stream, err) != nil {
 		f.stream.Reset()
 	} else if c, ok := f.stream.(*Conn); ok {
 		c.Refused()

@@ -10,7 +10,8 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// Messages of the control stream: type u8, number u32 or u64.
+// Messages of the control stream: type u8 and 8 bytes. Types that a reader does not
+// know may have any length.
 const (
 	controlGrant = 0 // flow u32, bytes u32
 	controlPing  = 1 // echoed as it is, behind controlPong
@@ -62,7 +63,10 @@ func (c *control) run(s messenger) error {
 }
 
 func (c *control) handle(b []byte) error {
-	if len(b) != 9 {
+	switch {
+	case len(b) > 0 && b[0] > controlPong:
+		return nil // of a newer peer
+	case len(b) != 9:
 		return errors.New("malformed control message")
 	}
 	switch b[0] {
@@ -87,8 +91,6 @@ func (c *control) handle(b []byte) error {
 			delete(c.pings, id)
 		}
 		c.mu.Unlock()
-	default:
-		return errors.New("unknown control message")
 	}
 	return nil
 }

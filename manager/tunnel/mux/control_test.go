@@ -7,6 +7,7 @@ import (
 // The control stream must survive anything a peer sends.
 func FuzzControl(f *testing.F) {
 	f.Add([]byte{controlGrant, 0, 0, 0, 1, 0, 0, 1, 0})
+	f.Add([]byte{controlPong + 1})
 	f.Add([]byte{controlPong, 0, 0, 0, 0, 0, 0, 0, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) == 9 && b[0] == controlPing {

@@ -174,7 +174,7 @@ func (g *Group) Open(ctx context.Context, o *frame.Open) (*OutFlow, error) {
 	f := &OutFlow{stream: stream, cancel: cancel, flow: flow{messenger: stream, ctx: stream.Context(), id: open.Flow,
 		control: carrier.control, credit: newCredit(), window: newWindow(g.budget)}}
 	carrier.control.add(open.Flow, f.credit)
-	frame, err := frame.AppendOpen(nil, &open)
+	frame, err := frame.AppendOpen(make([]byte, 0, 256+len(o.First)), &open)
 	if err == nil {
 		err = stream.SendMsg(mem.BufferSlice{mem.SliceBuffer(frame)})
 	}

@@ -17,19 +17,21 @@ func toStatus(err error) error {
 		return status.Error(codes.PermissionDenied, reason)
 	case frame.Refused, frame.TimedOut, frame.Unreachable:
 		return status.Error(codes.Unavailable, v.Err("").Error())
+	case frame.Unsupported:
+		return status.Error(codes.Unimplemented, frame.ErrUnsupported.Error())
 	}
 	return status.Error(codes.Aborted, err.Error())
 }
 
 // fromStatus is the error that toStatus was given. gRPC itself says
-// Unavailable of a broken carrier, in other words.
+// Unavailable of a broken carrier, and Unimplemented, in other words.
 func fromStatus(err error) error {
 	s := status.Convert(err)
 	switch s.Code() {
 	case codes.PermissionDenied:
 		return frame.Denied.Err(s.Message())
-	case codes.Unavailable:
-		for _, known := range []error{frame.ErrRefused, frame.ErrTimedOut, frame.ErrUnreachable} {
+	case codes.Unavailable, codes.Unimplemented:
+		for _, known := range []error{frame.ErrRefused, frame.ErrTimedOut, frame.ErrUnreachable, frame.ErrUnsupported} {
 			if s.Message() == known.Error() {
 				return known
 			}

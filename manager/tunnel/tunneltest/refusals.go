@@ -15,6 +15,7 @@ func Refusals() map[string]error {
 			Reason: `user "alice" may not dial 10.96.2.1: that needs "create pods/portforward" in namespace "bank"`},
 		"timed out":   frame.ErrTimedOut,
 		"unreachable": frame.ErrUnreachable,
+		"unsupported": frame.ErrUnsupported,
 	}
 }
 

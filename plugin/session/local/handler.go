@@ -22,6 +22,9 @@ const (
 // Handle connects a flow with the local program it belongs to. It is a
 // tunnel.Handler.
 func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) error {
+	if !o.Supported(frame.Captured) {
+		return frame.ErrUnsupported
+	}
 	e, p, err := t.find(ctx, o)
 	if err != nil {
 		t.log.Warn("flow is not served", "intercept", o.Intercept, "port", o.Port, "protocol", o.Protocol.String(), "error", err)

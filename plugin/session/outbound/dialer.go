@@ -92,7 +92,7 @@ func (d *Dialer) open(ctx context.Context, p frame.Protocol, target string, firs
 }
 
 func (d *Dialer) ask(ctx context.Context, p frame.Protocol, target string, first []byte) (Conn, error) {
-	open := &frame.Open{Session: d.Session, Protocol: p, Target: target, First: first}
+	open := &frame.Open{Kind: frame.Dialed, Session: d.Session, Protocol: p, Target: target, First: first}
 	for range staleMost {
 		if d.Lines == nil || d.lines.Load() >= linesMax {
 			break
