@@ -190,7 +190,7 @@ func (r *Relay) ServeLine(agent *tls.Conn) {
 // join tells the session of a spare line who will have it. It returns nil when
 // there is none in time.
 func (s *session) join(pod pki.Pod, want *handshake.LineRequest, agent handshake.Pin) *takenLine {
-	j := &handshake.LineJoined{Agent: agent, Pod: pod.String(), Intercept: want.Intercept, InterceptUID: want.InterceptUID}
+	j := &handshake.LineAssigned{Agent: agent, Pod: pod.String(), Intercept: want.Intercept, InterceptUID: want.InterceptUID}
 	t := time.NewTimer(spareWait)
 	defer t.Stop()
 	for {
@@ -209,8 +209,8 @@ func (s *session) join(pod pki.Pod, want *handshake.LineRequest, agent handshake
 	}
 }
 
-func (s *session) begin(l *spare, j *handshake.LineJoined) bool {
-	if gone(l.conn) || handshake.WriteLineJoined(l.conn, s.keys, l.hello, j) != nil {
+func (s *session) begin(l *spare, j *handshake.LineAssigned) bool {
+	if gone(l.conn) || handshake.WriteLineAssigned(l.conn, s.keys, l.hello, j) != nil {
 		return false
 	}
 	return l.conn.SetWriteDeadline(time.Time{}) == nil

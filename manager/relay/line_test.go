@@ -149,7 +149,7 @@ func TestAgentKnowsTheSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		if j, err := handshake.ReadLineJoined(c, l.keys, h, func() {}); err == nil {
+		if j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {}); err == nil {
 			impostor.Accept(context.Background(), c, j)
 		}
 		c.Close()
@@ -169,7 +169,7 @@ func TestSessionKnowsTheAgent(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		j, err := handshake.ReadLineJoined(c, l.keys, h, func() {})
+		j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
 		if err == nil {
 			j.Agent[0]++ // another one than who comes
 			_, err = server.Accept(context.Background(), c, j)

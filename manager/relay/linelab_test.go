@@ -209,7 +209,7 @@ func (l *lineLab) serve() {
 		c.Close()
 	})
 	go func() {
-		j, err := handshake.ReadLineJoined(c, l.keys, h, func() {})
+		j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
 		if err != nil {
 			return
 		}

@@ -151,11 +151,11 @@ func (r *Relay) serveOutboundLine(s *session, conn *net.TCPConn, hello *handshak
 	defer conn.Close()
 	stop := context.AfterFunc(s.ctx, func() { conn.Close() })
 	defer stop()
-	if err := handshake.WriteLineJoined(conn, s.keys, hello, &handshake.LineJoined{Agent: r.ownPin, Pod: r.namespace + "/" + r.pod}); err != nil {
+	if err := handshake.WriteLineAssigned(conn, s.keys, hello, &handshake.LineAssigned{Agent: r.ownPin, Pod: r.namespace + "/" + r.pod}); err != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)
-	f, err := line.Join(ctx, record.NewConn(conn), r.own, s.pin)
+	f, err := line.Client(ctx, record.NewConn(conn), r.own, s.pin)
 	cancel()
 	if err != nil {
 		r.log.Debug("outbound line", "session", s.name, "error", err)

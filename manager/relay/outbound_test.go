@@ -33,7 +33,7 @@ func TestOutboundLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := handshake.ReadLineJoined(c, l.keys, h, func() {})
+	j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

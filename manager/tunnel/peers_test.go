@@ -159,17 +159,17 @@ func (p peer) line(t *testing.T) {
 	if err != nil || !hello.Check(k) || hello.Session != "alice" || hello.Generation != 7 || hello.Direction != handshake.Outbound {
 		t.Fatalf("got %+v, %v", hello, err)
 	}
-	joined := func() fields { return fields{1: pin, 2: "shop/quote-1", 3: "shop/quote", 4: "uid"} }
-	j := &handshake.LineJoined{Agent: handshake.Pin([]byte(pin)), Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: "uid"}
+	assigned := func() fields { return fields{1: pin, 2: "shop/quote-1", 3: "shop/quote", 4: "uid"} }
+	j := &handshake.LineAssigned{Agent: handshake.Pin([]byte(pin)), Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: "uid"}
 	var b bytes.Buffer
-	has(t, &b, handshake.WriteLineJoined(&b, k, hello, j), joined())
-	p.sealed(t, "joined", nonce, b.Bytes()[2:])
+	has(t, &b, handshake.WriteLineAssigned(&b, k, hello, j), assigned())
+	p.sealed(t, "assigned", nonce, b.Bytes()[2:])
 	// The peer is offered one.
 	b.Reset()
 	mine := handshake.NewLineHello(k, "alice", 7, handshake.Outbound)
 	got := has(t, &b, handshake.WriteLineHello(&b, mine), fields{1: "alice", 2: "\x07", 3: "\x01"})
 	p.sealed(t, "hello", "", b.Bytes()[2:])
-	gotJ, err := handshake.ReadLineJoined(framed(p.seal(t, "joined", got[4], p.body(joined()))), k, mine, func() {})
+	gotJ, err := handshake.ReadLineAssigned(framed(p.seal(t, "assigned", got[4], p.body(assigned()))), k, mine, func() {})
 	check(t, gotJ, j, err)
 }
 

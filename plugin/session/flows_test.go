@@ -131,7 +131,7 @@ func openFlow(t *testing.T, c *cluster, name string, port uint16, first []byte) 
 }
 
 // takeLine is what relay and agent do with a line that the session offers.
-func takeLine(t *testing.T, c *cluster, j *handshake.LineJoined) *line.Conn {
+func takeLine(t *testing.T, c *cluster, j *handshake.LineAssigned) *line.Conn {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -152,7 +152,7 @@ func takeLine(t *testing.T, c *cluster, j *handshake.LineJoined) *line.Conn {
 	c.mu.Lock() // a carrier that comes anew sets the keys
 	keys := c.keys
 	c.mu.Unlock()
-	if err := handshake.WriteLineJoined(o.conn, keys, o.hello, j); err != nil {
+	if err := handshake.WriteLineAssigned(o.conn, keys, o.hello, j); err != nil {
 		t.Fatal(err)
 	}
 	a := tls.Client(record.NewConn(o.conn), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13,
@@ -189,7 +189,7 @@ func TestFlowsOnLines(t *testing.T) {
 	c.put(i)
 	open := frame.Open{Intercept: "shop/quote", InterceptUID: string(i.UID), Session: s.Session, Port: 80, First: []byte("first ")}
 	for range 6 { // more than are offered at once
-		line := takeLine(t, c, &handshake.LineJoined{Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: string(i.UID)})
+		line := takeLine(t, c, &handshake.LineAssigned{Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: string(i.UID)})
 		if err := frame.WriteOpen(line, &open); err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func TestFlowsOnLines(t *testing.T) {
 	}
 	wait(t, "six lines in the status", func() bool { s, _ := client.Status(context.Background()); return s.Lines == 6 })
 	// A pod whose line is for one intercept cannot reach another.
-	foreign := takeLine(t, c, &handshake.LineJoined{Pod: "shop/other-1", Intercept: "shop/other", InterceptUID: "o"})
+	foreign := takeLine(t, c, &handshake.LineAssigned{Pod: "shop/other-1", Intercept: "shop/other", InterceptUID: "o"})
 	if err := frame.WriteOpen(foreign, &open); err != nil {
 		t.Fatal(err)
 	}

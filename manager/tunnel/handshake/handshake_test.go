@@ -76,23 +76,23 @@ func TestLineFrames(t *testing.T) {
 			t.Errorf("a Hello with another byte %d is good", i)
 		}
 	}
-	j := &LineJoined{Agent: Pin{1}, Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: "i"}
+	j := &LineAssigned{Agent: Pin{1}, Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: "i"}
 	frames := func(k *Keys, h *LineHello) io.Reader {
 		var b bytes.Buffer
 		if err := WriteLineKeepalive(&b); err != nil {
 			t.Fatal(err)
 		}
-		if err := WriteLineJoined(&b, k, h, j); err != nil {
+		if err := WriteLineAssigned(&b, k, h, j); err != nil {
 			t.Fatal(err)
 		}
 		return &b
 	}
 	alive := 0
-	if got, err := ReadLineJoined(frames(k, h), k, h, func() { alive++ }); err != nil || !reflect.DeepEqual(got, j) || alive != 1 {
+	if got, err := ReadLineAssigned(frames(k, h), k, h, func() { alive++ }); err != nil || !reflect.DeepEqual(got, j) || alive != 1 {
 		t.Errorf("got %+v, %d keepalives, %v", got, alive, err)
 	}
 	for name, r := range map[string]io.Reader{"of other keys": frames(other, h), "of another Hello": frames(k, NewLineHello(k, "alice", 7, Inbound))} {
-		if _, err := ReadLineJoined(r, k, h, func() {}); err == nil {
+		if _, err := ReadLineAssigned(r, k, h, func() {}); err == nil {
 			t.Errorf("a frame %s is good", name)
 		}
 	}
@@ -126,7 +126,7 @@ func FuzzLine(f *testing.F) {
 		if h, err := parseLineHello(b); err == nil && h.Check(k) && !bytes.Contains(b, []byte("alice")) {
 			t.Fatal("a Hello nobody made is good")
 		}
-		if _, err := parseLineJoined(b, k, h); err == nil {
+		if _, err := parseLineAssigned(b, k, h); err == nil {
 			t.Fatal("a frame nobody made is good")
 		}
 		if q, err := parseLineRequest(b); err == nil && len(q.Session)+len(q.Intercept)+len(q.InterceptUID) > len(b) {

@@ -72,37 +72,37 @@ func parseLineHello(b []byte) (*LineHello, error) {
 	return h, err
 }
 
-// LineJoined tells the session which agent has its line from now on, and for
+// LineAssigned tells the session which agent has its line from now on, and for
 // which intercept.
-type LineJoined struct {
+type LineAssigned struct {
 	// Agent is the pin of the agent's certificate, Pod its "namespace/name".
 	Agent                   Pin
 	Pod                     string
 	Intercept, InterceptUID string
 }
 
-// Fields of a LineJoined.
+// Fields of a LineAssigned.
 const (
-	joinedAgent        = 1
-	joinedPod          = 2
-	joinedIntercept    = 3
-	joinedInterceptUID = 4
+	assignedAgent        = 1
+	assignedPod          = 2
+	assignedIntercept    = 3
+	assignedInterceptUID = 4
 )
 
-// WriteLineJoined sends j, in answer to h.
-func WriteLineJoined(w io.Writer, k *Keys, h *LineHello, j *LineJoined) error {
-	b := frame.AppendField([]byte{frame.Version}, joinedAgent, j.Agent[:])
-	b = appendText(b, joinedPod, j.Pod)
-	b = appendText(b, joinedIntercept, j.Intercept)
-	b = appendText(b, joinedInterceptUID, j.InterceptUID)
-	return writeFrame(w, k.seal("joined", h.nonce[:], b))
+// WriteLineAssigned sends j, in answer to h.
+func WriteLineAssigned(w io.Writer, k *Keys, h *LineHello, j *LineAssigned) error {
+	b := frame.AppendField([]byte{frame.Version}, assignedAgent, j.Agent[:])
+	b = appendText(b, assignedPod, j.Pod)
+	b = appendText(b, assignedIntercept, j.Intercept)
+	b = appendText(b, assignedInterceptUID, j.InterceptUID)
+	return writeFrame(w, k.seal("assigned", h.nonce[:], b))
 }
 
 // WriteLineKeepalive tells the session that its line is still wanted.
 func WriteLineKeepalive(w io.Writer) error { return writeFrame(w, nil) }
 
-// ReadLineJoined waits for the answer to h. Alive is called for each keepalive.
-func ReadLineJoined(r io.Reader, k *Keys, h *LineHello, alive func()) (*LineJoined, error) {
+// ReadLineAssigned waits for the answer to h. Alive is called for each keepalive.
+func ReadLineAssigned(r io.Reader, k *Keys, h *LineHello, alive func()) (*LineAssigned, error) {
 	for {
 		b, err := readFrame(r)
 		if err != nil {
@@ -112,26 +112,26 @@ func ReadLineJoined(r io.Reader, k *Keys, h *LineHello, alive func()) (*LineJoin
 			alive()
 			continue
 		}
-		return parseLineJoined(b, k, h)
+		return parseLineAssigned(b, k, h)
 	}
 }
 
 var errLine = errors.New("line frame is not the peer's")
 
-func parseLineJoined(b []byte, k *Keys, h *LineHello) (*LineJoined, error) {
-	if !k.sealed("joined", h.nonce[:], b) {
+func parseLineAssigned(b []byte, k *Keys, h *LineHello) (*LineAssigned, error) {
+	if !k.sealed("assigned", h.nonce[:], b) {
 		return nil, errLine
 	}
-	j := &LineJoined{}
+	j := &LineAssigned{}
 	_, err := parse(b, func(tag byte, value []byte) (err error) {
 		switch tag {
-		case joinedAgent:
+		case assignedAgent:
 			err = exactly(j.Agent[:], value)
-		case joinedPod:
+		case assignedPod:
 			j.Pod = string(value)
-		case joinedIntercept:
+		case assignedIntercept:
 			j.Intercept = string(value)
-		case joinedInterceptUID:
+		case assignedInterceptUID:
 			j.InterceptUID = string(value)
 		}
 		return err
@@ -140,6 +140,6 @@ func parseLineJoined(b []byte, k *Keys, h *LineHello) (*LineJoined, error) {
 }
 
 // OfIntercept allows the flows of the intercept that a line was joined for.
-func (j *LineJoined) OfIntercept(o *frame.Open) bool {
+func (j *LineAssigned) OfIntercept(o *frame.Open) bool {
 	return o.Intercept == j.Intercept && o.InterceptUID == j.InterceptUID
 }

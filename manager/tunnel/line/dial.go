@@ -58,16 +58,16 @@ func requestLine(ctx context.Context, c *record.Conn, cfg *tls.Config, q *handsh
 	if v != frame.Accepted {
 		return nil, &NoLineError{v}
 	}
-	f, err := Join(ctx, c, cfg.Certificates, pin)
+	f, err := Client(ctx, c, cfg.Certificates, pin)
 	if err == nil && !stop() {
 		err = ctx.Err()
 	}
 	return f, err
 }
 
-// Join shakes hands with the session at the other end of a line. The
+// Client shakes hands with the session at the other end of a line. The
 // certificate is the one whose pin the session was told.
-func Join(ctx context.Context, c *record.Conn, own []tls.Certificate, session handshake.Pin) (*Conn, error) {
+func Client(ctx context.Context, c *record.Conn, own []tls.Certificate, session handshake.Pin) (*Conn, error) {
 	t := tls.Client(c, &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{handshake.ALPNFlow}, DynamicRecordSizingDisabled: true,
 		Certificates: own, InsecureSkipVerify: true, VerifyConnection: pinned(session),

@@ -7,7 +7,7 @@
 // A session offers idle lines: HTTP Upgrades through the API server that begin with
 // a [handshake.LineHello]. An agent that wants a line asks a relay for one, on a
 // connection of [handshake.ALPNLine], with a [handshake.LineRequest]. The relay
-// tells the session with a [handshake.LineJoined] which agent gets the line, and
+// tells the session with a [handshake.LineAssigned] which agent gets the line, and
 // tells the agent which session it reaches. From then on the relay only splices,
 // and agent and session shake hands with each other: TLS 1.3 with the keys that
 // the relay named. The frames before that handshake are in the clear between API

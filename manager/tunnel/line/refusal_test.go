@@ -35,14 +35,14 @@ func TestRefusalOnLine(t *testing.T) {
 	var answer error
 	done := make(chan error, 1)
 	go func() {
-		f, err := Join(t.Context(), record.NewConn(b), cert, pin)
+		f, err := Client(t.Context(), record.NewConn(b), cert, pin)
 		if err == nil {
 			Serve(t.Context(), f, func(*frame.Open) bool { return true },
 				func(context.Context, *frame.Open, tunnel.Incoming) error { return answer })
 		}
 		done <- err
 	}()
-	f, err := server.Accept(t.Context(), a, &handshake.LineJoined{Agent: agentPin})
+	f, err := server.Accept(t.Context(), a, &handshake.LineAssigned{Agent: agentPin})
 	if err != nil {
 		t.Fatal(err)
 	}

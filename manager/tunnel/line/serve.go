@@ -28,7 +28,7 @@ func NewServer(k *handshake.Keys) (*Server, error) {
 }
 
 // Accept shakes hands with the agent that a line was joined with.
-func (s *Server) Accept(ctx context.Context, c net.Conn, j *handshake.LineJoined) (*Conn, error) {
+func (s *Server) Accept(ctx context.Context, c net.Conn, j *handshake.LineAssigned) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, lineTimeout)
 	defer cancel()
 	t := tls.Server(record.NewConn(c), &tls.Config{

@@ -216,7 +216,7 @@ func (c *turnConn) Trim() {
 
 // offer waits until an agent has the line. The relay gives a sign of life
 // every ten seconds.
-func (l *Lines) offer(conn net.Conn, d handshake.Direction) (*handshake.LineJoined, error) {
+func (l *Lines) offer(conn net.Conn, d handshake.Direction) (*handshake.LineAssigned, error) {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
 	h := handshake.NewLineHello(l.cfg.Keys, l.cfg.Session, l.cfg.Generation, d)
 	if err := handshake.WriteLineHello(conn, h); err != nil {
@@ -231,7 +231,7 @@ func (l *Lines) offer(conn net.Conn, d handshake.Direction) (*handshake.LineJoin
 	}
 	alive := func() { conn.SetDeadline(time.Now().Add(silence)) }
 	alive()
-	j, err := handshake.ReadLineJoined(conn, l.cfg.Keys, h, alive)
+	j, err := handshake.ReadLineAssigned(conn, l.cfg.Keys, h, alive)
 	if err != nil {
 		return nil, fmt.Errorf("wait for an agent: %w", err)
 	}
