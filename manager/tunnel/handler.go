@@ -7,8 +7,9 @@ import (
 )
 
 // Handler takes the flows that the peer opens. It calls in.Accept once it has
-// reached the target, then in.Join; or returns frame.ErrRefused, frame.ErrDenied (a
-// frame.DeniedError to say why), frame.ErrTimedOut, frame.ErrUnreachable or another error.
+// reached the target, and then in.Join. If it does not take a flow, it returns
+// frame.ErrRefused, frame.ErrDenied (or a frame.DeniedError, which says why),
+// frame.ErrTimedOut, frame.ErrUnreachable, frame.ErrUnsupported or another error.
 // Open.First is valid until it returns.
 type Handler func(ctx context.Context, o *frame.Open, in Incoming) error
 
@@ -21,6 +22,6 @@ type Incoming interface {
 	Join(s Stream, count Count) error
 }
 
-// Count hears of bytes as they pass: in is what came from the carrier, out
-// what went to it. It may be called from two goroutines at once.
+// Count is told how many bytes have passed: in came from the peer that opened the
+// flow, out went to it. It may be called from two goroutines at once.
 type Count func(in, out int)

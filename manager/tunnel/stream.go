@@ -41,10 +41,10 @@ func (t tcpStream) Reset() {
 	t.Close()
 }
 
-// Pipe joins two streams until both directions have ended. Half-close and
-// reset pass through; both are closed on return. Count, if not nil, hears of
-// bytes as they pass and may be called from two goroutines. The error is that
-// of the direction which broke first; nil when both ended well.
+// Pipe moves bytes between two streams until both directions have ended, and
+// closes both. It passes half-closes and resets on. Count, if not nil, is told how
+// many bytes have passed, maybe from two goroutines at once. The error is that of
+// the direction that broke first, and nil if both ended well.
 func Pipe(a, b Stream, count func(fromA, fromB int)) error {
 	if count == nil {
 		count = func(int, int) {}
@@ -71,8 +71,8 @@ func Pipe(a, b Stream, count func(fromA, fromB int)) error {
 	return first
 }
 
-// copyStream moves src to dst until src ends and passes the end on. Between
-// two TCP connections the kernel moves the bytes.
+// copyStream moves the bytes of src to dst until src ends, and then ends the
+// direction to dst's peer. Between two TCP connections the kernel moves the bytes.
 func copyStream(dst, src Stream, count func(int)) error {
 	td, ok1 := dst.(tcpStream)
 	ts, ok2 := src.(tcpStream)
@@ -108,7 +108,8 @@ func copyStream(dst, src Stream, count func(int)) error {
 	}
 }
 
-// CloseWrite ends a direction; that the peer is gone already is no error.
+// CloseWrite ends the direction to the peer of s. It is no error if the peer is gone
+// already.
 func CloseWrite(s Stream) error {
 	if err := s.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) &&
 		!errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.EPIPE) {

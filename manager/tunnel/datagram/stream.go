@@ -23,8 +23,7 @@ import (
 // Max is the largest UDP payload, in bytes.
 const Max = 65507
 
-// Write sends one datagram of a UDP flow: u16 length and payload, in
-// one Write.
+// Write sends one datagram of a UDP flow with one Write: u16 length and payload.
 func Write(w io.Writer, p []byte) error {
 	if len(p) > Max {
 		return fmt.Errorf("datagram of %d bytes exceeds %d", len(p), Max)
@@ -34,8 +33,8 @@ func Write(w io.Writer, p []byte) error {
 	return err
 }
 
-// Read reads one into buf, which must hold it: Max bytes
-// always do.
+// Read reads one datagram into buf, which must be large enough: Max bytes always
+// are.
 func Read(r io.Reader, buf []byte) (int, error) {
 	var head [2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -51,9 +50,9 @@ func Read(r io.Reader, buf []byte) (int, error) {
 	return n, nil
 }
 
-// New makes a Stream of a connected UDP socket: what is read from
-// it are framed datagrams, and so must be what is written. It ends after idle
-// without traffic in either direction.
+// New makes a Stream of a connected UDP socket: a reader gets the datagrams of the
+// socket with their lengths before them, and a writer must write them so. The
+// stream ends after a time of idle without traffic in either direction.
 func New(c net.Conn, idle time.Duration) tunnel.Stream {
 	return &datagrams{Conn: c, idle: idle}
 }

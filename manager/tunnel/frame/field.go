@@ -12,8 +12,8 @@ import (
 // fields that it does not know, and a field that is empty or 0 is left out. So a
 // frame gets a new field without a new version.
 const (
-	// Version is what this program writes. It grows with a change that a peer must
-	// know of, which then acts by the version that the other side wrote.
+	// Version is what this program writes. A change that a new field cannot express
+	// makes it grow; each side then acts by the version that the other has written.
 	Version = 1
 	// Oldest is the oldest version of a peer that this program understands.
 	Oldest = 1

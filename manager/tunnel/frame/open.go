@@ -49,9 +49,9 @@ type Kind uint8
 // The kinds.
 const (
 	// Captured: a caller has connected to a pod, and the session gets the
-	// connection. Opened by the pod's agent, and by the relay in its name.
+	// connection. The pod's agent opens the flow, and the relay for it.
 	Captured Kind = 0
-	// Dialed: a program on the laptop has dialed Target. Opened by the session.
+	// Dialed: a program on the laptop has dialed Target. The session opens the flow.
 	Dialed Kind = 1
 )
 
@@ -79,8 +79,8 @@ type Open struct {
 	First []byte
 }
 
-// Supported says whether an acceptor that serves flows of a kind can serve this
-// one: a newer peer may know kinds and protocols that this program does not.
+// Supported says whether this program can serve the flow where it serves flows of
+// that kind. A newer peer may know other kinds and protocols.
 func (o *Open) Supported(by Kind) bool { return o.Kind == by && o.Protocol <= ICMP }
 
 // TargetDNS is the name server that the traffic-manager itself uses, by UDP.
@@ -195,8 +195,8 @@ func name(value []byte) (string, error) {
 	return string(value), nil
 }
 
-// WriteOpen sends the frame on the agent's leg, behind a u32 length, in one
-// Write.
+// WriteOpen sends the frame on a connection that carries one flow after the other,
+// with one Write: u32 length and frame.
 func WriteOpen(w io.Writer, o *Open) error {
 	b, err := AppendOpen(make([]byte, 4, 256+len(o.First)), o)
 	if err != nil {

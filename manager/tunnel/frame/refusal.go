@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// What a far side answers that does not take a flow.
+// Answers of a far side that does not take a flow.
 var (
 	// ErrRefused: nothing listens there.
 	ErrRefused = errors.New("refused")
@@ -39,15 +39,15 @@ func (e *DeniedError) Error() string {
 // Unwrap makes it an ErrDenied.
 func (e *DeniedError) Unwrap() error { return ErrDenied }
 
-// Answered says that err is the far side's answer to an Open, and not why it
-// could not be asked.
+// Answered says whether err is the far side's answer to an Open. Otherwise nothing
+// has reached the far side.
 func Answered(err error) bool {
 	v, _ := AnswerOf(err)
 	return v != NoSession
 }
 
-// AnswerOf is how a Handler's error travels: as a verdict, and what a DeniedError
-// says. An error that is no answer becomes NoSession.
+// AnswerOf returns the verdict that a Handler's error stands for, and the reason
+// that a DeniedError gives. It returns NoSession for an error that is no answer.
 func AnswerOf(err error) (v Verdict, reason string) {
 	var d *DeniedError
 	switch {

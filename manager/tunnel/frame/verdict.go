@@ -21,17 +21,18 @@ const (
 	// Denied: the agent's pod is not part of the intercept, or the session's
 	// user may not dial the target.
 	Denied Verdict = 4
-	// NoLine: the session has no line to spare.
+	// NoLine: the session has no idle line.
 	NoLine Verdict = 5
 	// TimedOut: the target of a dialed flow does not answer.
 	TimedOut Verdict = 6
 	// Unreachable: there is no route to the target of a dialed flow.
 	Unreachable Verdict = 7
-	// Unsupported: this side does not serve flows of that kind. It may be older.
+	// Unsupported: this side does not serve flows of that kind, or of that protocol.
+	// It may be older.
 	Unsupported Verdict = 8
 )
 
-// String is the verdict in a word.
+// String is the verdict in a few words.
 func (v Verdict) String() string {
 	switch v {
 	case Accepted:
@@ -43,7 +44,7 @@ func (v Verdict) String() string {
 	case Denied:
 		return "denied"
 	case NoLine:
-		return "no line to spare"
+		return "no idle line"
 	case TimedOut:
 		return "timed out"
 	case Unreachable:

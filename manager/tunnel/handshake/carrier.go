@@ -12,12 +12,12 @@ const TokenSize = 32
 
 // Hello is the first frame of a carrier, from the session.
 type Hello struct {
-	// Session is the name of the Session object, Token the secret whose hash
-	// the object carries.
+	// Session is the name of the Session object, Token the secret whose hash is in
+	// its spec.
 	Session string
 	Token   [TokenSize]byte
-	// Generation names one run of the session process; carriers of an older
-	// run are dropped when a newer one says Hello.
+	// Generation names one run of the session process. The Hello of a newer run ends
+	// the carriers of an older one.
 	Generation uint64
 	Direction  Direction
 	// Version of the plugin.
@@ -28,9 +28,9 @@ type Hello struct {
 
 // Welcome is the relay's answer.
 type Welcome struct {
-	// Refusal is why the carrier is refused; empty means welcome.
+	// Refusal says why the relay refuses the carrier; empty if it does not.
 	Refusal string
-	// Pod is the replica's pod name, Version its version.
+	// Pod is the name of the relay's pod, Version that of its program.
 	Pod     string
 	Version string
 	// Domain is the cluster's DNS domain, "cluster.local".

@@ -27,8 +27,8 @@ type Pin [pinSize]byte
 // PinOf is the pin of a certificate.
 func PinOf(c *x509.Certificate) Pin { return sha256.Sum256(c.RawSubjectPublicKeyInfo) }
 
-// Keys are what session and relay derive of the session's token: the key
-// that authenticates frames in the clear, and the session's key pair.
+// Keys are what session and relay derive from the session's token: the key that
+// authenticates frames in the clear, and the session's key pair.
 type Keys struct {
 	mac []byte
 	key ed25519.PrivateKey
@@ -47,7 +47,7 @@ func NewKeys(token [TokenSize]byte) (*Keys, error) {
 	return &Keys{mac: mac, key: ed25519.NewKeyFromSeed(seed)}, nil
 }
 
-// Pin is the session's, as its agents must see it.
+// Pin is that of the session's certificate, which its agents verify.
 func (k *Keys) Pin() (Pin, error) {
 	der, err := x509.MarshalPKIXPublicKey(k.key.Public())
 	if err != nil {
@@ -56,7 +56,7 @@ func (k *Keys) Pin() (Pin, error) {
 	return sha256.Sum256(der), nil
 }
 
-// Certificate is the session's, signed by itself: it is known by its pin.
+// Certificate is the session's. It is self-signed: agents verify its pin.
 func (k *Keys) Certificate() ([]tls.Certificate, error) {
 	now := time.Now()
 	t := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "session"},
@@ -68,26 +68,26 @@ func (k *Keys) Certificate() ([]tls.Certificate, error) {
 	return []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: k.key}}, nil
 }
 
-// tagMAC is the field that seals a frame: the last one, over all before it and
-// over what the frame answers.
+// tagMAC is the field with the MAC: the last field of a sealed frame. The MAC covers
+// all bytes before it, and the nonce of the frame that this one answers.
 const (
 	tagMAC   = 0xff
 	macField = 3 + sha256.Size
 )
 
 // seal appends the MAC to a frame.
-func (k *Keys) seal(purpose string, answers, b []byte) []byte {
-	return frame.AppendField(b, tagMAC, k.sum([]byte(purpose), answers, b))
+func (k *Keys) seal(purpose string, nonce, b []byte) []byte {
+	return frame.AppendField(b, tagMAC, k.sum([]byte(purpose), nonce, b))
 }
 
-// sealed says that a frame came from seal with these keys.
-func (k *Keys) sealed(purpose string, answers, b []byte) bool {
+// sealed says whether seal made the frame with these keys.
+func (k *Keys) sealed(purpose string, nonce, b []byte) bool {
 	if len(b) < macField {
 		return false
 	}
 	body := b[:len(b)-macField]
 	tag, mac, rest, err := frame.Next(b[len(body):])
-	return err == nil && tag == tagMAC && len(rest) == 0 && hmac.Equal(mac, k.sum([]byte(purpose), answers, body))
+	return err == nil && tag == tagMAC && len(rest) == 0 && hmac.Equal(mac, k.sum([]byte(purpose), nonce, body))
 }
 
 func (k *Keys) sum(parts ...[]byte) []byte {

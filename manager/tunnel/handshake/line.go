@@ -28,7 +28,7 @@ const (
 	lineHelloNonce      = 4
 )
 
-// NewLineHello makes a Hello that is good for one line.
+// NewLineHello makes a LineHello that is valid for one line.
 func NewLineHello(k *Keys, session string, generation uint64, d Direction) *LineHello {
 	h := &LineHello{Session: session, Generation: generation, Direction: d}
 	rand.Read(h.nonce[:])
@@ -39,13 +39,13 @@ func NewLineHello(k *Keys, session string, generation uint64, d Direction) *Line
 	return h
 }
 
-// Check says whether the holder of the session's token made it.
+// Check says whether a holder of the session's token made it.
 func (h *LineHello) Check(k *Keys) bool { return k.sealed("hello", nil, h.sealed) }
 
 // WriteLineHello sends h.
 func WriteLineHello(w io.Writer, h *LineHello) error { return writeFrame(w, h.sealed) }
 
-// ReadLineHello reads one. It is not checked yet.
+// ReadLineHello reads a LineHello. The caller must Check it.
 func ReadLineHello(r io.Reader) (*LineHello, error) {
 	b, err := readFrame(r)
 	if err != nil {
@@ -72,8 +72,8 @@ func parseLineHello(b []byte) (*LineHello, error) {
 	return h, err
 }
 
-// LineAssigned tells the session which agent has its line from now on, and for
-// which intercept.
+// LineAssigned tells the session which agent its line belongs to from now on, and
+// for which intercept.
 type LineAssigned struct {
 	// Agent is the pin of the agent's certificate, Pod its "namespace/name".
 	Agent                   Pin
@@ -98,10 +98,10 @@ func WriteLineAssigned(w io.Writer, k *Keys, h *LineHello, j *LineAssigned) erro
 	return writeFrame(w, k.seal("assigned", h.nonce[:], b))
 }
 
-// WriteLineKeepalive tells the session that its line is still wanted.
+// WriteLineKeepalive tells the session that the relay still holds its idle line.
 func WriteLineKeepalive(w io.Writer) error { return writeFrame(w, nil) }
 
-// ReadLineAssigned waits for the answer to h. Alive is called for each keepalive.
+// ReadLineAssigned waits for the answer to h. It calls alive for each keepalive.
 func ReadLineAssigned(r io.Reader, k *Keys, h *LineHello, alive func()) (*LineAssigned, error) {
 	for {
 		b, err := readFrame(r)
@@ -139,7 +139,7 @@ func parseLineAssigned(b []byte, k *Keys, h *LineHello) (*LineAssigned, error) {
 	return j, err
 }
 
-// OfIntercept allows the flows of the intercept that a line was joined for.
+// OfIntercept says whether a flow is of the intercept that the line is for.
 func (j *LineAssigned) OfIntercept(o *frame.Open) bool {
 	return o.Intercept == j.Intercept && o.InterceptUID == j.InterceptUID
 }

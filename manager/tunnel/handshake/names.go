@@ -2,7 +2,7 @@
 // each end, and which version of the protocol it speaks.
 package handshake
 
-// Names on the manager's ports and paths.
+// Names by which a client says what it wants on the manager's ports.
 const (
 	// ALPNAgent selects the agents' control protocol, package rpc.
 	ALPNAgent = "kubectl-intercept-agent/1"

@@ -7,11 +7,11 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
-// LineRequest is an agent's wish for a line.
+// LineRequest asks a relay for a line to a session.
 type LineRequest struct {
 	Session string
-	// Intercept is "namespace/name", InterceptUID its UID. The line carries
-	// flows of it and of no other.
+	// Intercept is "namespace/name", InterceptUID its UID. The line carries flows of
+	// this intercept only.
 	Intercept, InterceptUID string
 }
 
@@ -22,14 +22,14 @@ const (
 	requestInterceptUID = 3
 )
 
-// WriteLineRequest asks a relay for a line, on a connection of ALPNLine.
+// WriteLineRequest sends q, on a connection of ALPNLine.
 func WriteLineRequest(w io.Writer, q *LineRequest) error {
 	b := appendText([]byte{frame.Version}, requestSession, q.Session)
 	b = appendText(b, requestIntercept, q.Intercept)
 	return writeFrame(w, appendText(b, requestInterceptUID, q.InterceptUID))
 }
 
-// ReadLineRequest reads one.
+// ReadLineRequest reads a LineRequest.
 func ReadLineRequest(r io.Reader) (*LineRequest, error) {
 	b, err := readFrame(r)
 	if err != nil {
@@ -60,13 +60,14 @@ const (
 	answerSession = 2
 )
 
-// WriteLineAnswer says whether there is a line, and the session's pin.
+// WriteLineAnswer answers a LineRequest. The verdict Accepted says that the line
+// begins here, and session is the pin of its other end.
 func WriteLineAnswer(w io.Writer, v frame.Verdict, session Pin) error {
 	b := frame.AppendNumber([]byte{frame.Version}, answerVerdict, uint64(v))
 	return writeFrame(w, frame.AppendField(b, answerSession, session[:]))
 }
 
-// ReadLineAnswer reads one.
+// ReadLineAnswer reads the answer to a LineRequest.
 func ReadLineAnswer(r io.Reader) (frame.Verdict, Pin, error) {
 	b, err := readFrame(r)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 const (
 	// maxFrame bounds a frame of a handshake, in bytes.
 	maxFrame = 4 << 10
-	// maxText bounds a text in it; what is longer is cut.
+	// maxText bounds a text in a frame, in bytes. A longer text is cut.
 	maxText = 1024
 )
 
@@ -46,7 +46,7 @@ func parse(b []byte, take func(tag byte, value []byte) error) (version uint8, er
 	return version, nil
 }
 
-// exactly copies a value that has one length only.
+// exactly copies a value to dst. Only one length is valid.
 func exactly(dst, value []byte) error {
 	if len(value) != len(dst) {
 		return errHandshake

@@ -9,8 +9,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
-// Ask sends the frame and reads the verdict, with the reason if there is one,
-// until ctx ends. After an error the stream is of no more use.
+// Ask opens a flow and waits for the verdict, and the reason if there is one, until
+// ctx ends. After an error the stream is unusable.
 func Ask(ctx context.Context, s tunnel.Stream, o *frame.Open) (v frame.Verdict, reason string, err error) {
 	stop := context.AfterFunc(ctx, func() {
 		s.SetReadDeadline(time.Unix(1, 0))
@@ -21,7 +21,7 @@ func Ask(ctx context.Context, s tunnel.Stream, o *frame.Open) (v frame.Verdict, 
 		v, reason, err = frame.ReadAnswer(s)
 	}
 	if !stop() {
-		err = context.Cause(ctx) // the stream's deadlines are spoilt
+		err = context.Cause(ctx) // AfterFunc has set the stream's deadlines
 	}
 	if err != nil {
 		return 0, "", fmt.Errorf("await verdict: %w", err)

@@ -15,14 +15,13 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
-// maxChunk bounds a chunk on the agent's leg, in bytes.
+// maxChunk bounds a chunk, in bytes.
 const maxChunk = 1 << 20
 
-// Conn is the agent's leg of one flow, as a Stream over TLS. What is
-// written travels in chunks, u32 length and payload; a chunk of length 0 ends
-// the direction. When both directions have ended well the connection below
-// serves the next flow, since a handshake costs more than all the rest of a
-// short flow: see OnIdle.
+// Conn is a Stream for one flow on a TLS connection. Bytes travel in chunks, u32
+// length and payload; a chunk of length 0 ends the direction. When both directions
+// have ended well, the TLS connection serves the next flow, since a handshake costs
+// more than all the rest of a short flow: see OnIdle.
 type Conn struct {
 	tls  *tls.Conn
 	raw  *record.Conn
@@ -30,14 +29,14 @@ type Conn struct {
 
 	left            int // of the chunk that is being read
 	sentEnd, gotEnd atomic.Bool
-	over            atomic.Bool // closed or reset: the connection may be another flow's
+	over            atomic.Bool // closed or reset: the TLS connection may serve another flow
 	idle            func(tunnel.Stream)
 }
 
 var _ tunnel.Stream = (*Conn)(nil)
 
-// DialRelay connects to a relay and shakes hands. Cfg is cloned and given the
-// protocol name handshake.ALPNFlow.
+// DialRelay connects to a relay and shakes hands with a clone of cfg, for flows that
+// the relay puts on carriers.
 func DialRelay(ctx context.Context, addr string, cfg *tls.Config) (*Conn, error) {
 	c, err := relayDialer().DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -58,12 +57,12 @@ func relayDialer() *net.Dialer {
 	return &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
 }
 
-// NewConn makes a Conn of a connection between agent and relay, on
-// which TLS has shaken hands on top of a record.Conn.
+// NewConn makes a Conn of a TLS connection between agent and relay, which sits on a
+// record.Conn and has shaken hands.
 func NewConn(t *tls.Conn) (*Conn, error) { return newConn(t, false) }
 
-// newConn gives signs of life if asked to: those of a line pass through the
-// API server.
+// newConn makes a Conn that gives signs of life if signs is set: a line passes
+// through the API server.
 func newConn(t *tls.Conn, signs bool) (*Conn, error) {
 	raw, ok := t.NetConn().(*record.Conn)
 	if !ok {
@@ -73,8 +72,8 @@ func newConn(t *tls.Conn, signs bool) (*Conn, error) {
 	return &Conn{tls: t, raw: raw, life: newLife(t, raw, signs)}, nil
 }
 
-// OnIdle makes Close hand the connection, as a fresh Stream, to take once the
-// flow has ended well in both directions. Take must not block.
+// OnIdle lets Close hand the TLS connection to take, as a fresh Stream, if the flow
+// has ended well in both directions. Take must not block.
 func (c *Conn) OnIdle(take func(tunnel.Stream)) { c.idle = take }
 
 // Read fills p with as much as has arrived; it waits for the first byte only.
@@ -123,7 +122,7 @@ func (c *Conn) chunk() error {
 	return nil
 }
 
-// cut makes an error of a connection that ends while a flow does not.
+// cut turns the end of the connection into an error: the flow has not ended.
 func cut(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -182,8 +181,8 @@ func (c *Conn) CloseWrite() error {
 	return c.raw.Flush()
 }
 
-// Refused says that the flow ended with a verdict: the connection may serve
-// another one after Close.
+// Refused says that the flow has ended with a verdict other than Accepted. After
+// Close, the TLS connection may serve another flow.
 func (c *Conn) Refused() {
 	c.sentEnd.Store(true)
 	c.gotEnd.Store(true)
@@ -196,7 +195,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.tls.SetReadDeadline
 // connection unusable.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.tls.SetWriteDeadline(t) }
 
-// Reset drops the connection with a TCP reset. After Close it does nothing.
+// Reset ends the connection with a TCP reset. After Close it does nothing.
 func (c *Conn) Reset() {
 	if c.over.Swap(true) {
 		return
@@ -207,8 +206,8 @@ func (c *Conn) Reset() {
 	c.raw.Conn.Close()
 }
 
-// Close ends the flow: it closes the connection, or hands it on if the flow
-// has ended well.
+// Close ends the flow: it closes the connection, or hands it to OnIdle's function if
+// the flow has ended well.
 func (c *Conn) Close() error {
 	if c.over.Swap(true) {
 		return nil

@@ -18,12 +18,12 @@ const lineTimeout = 10 * time.Second
 // NoLineError is a relay's answer to a request for a line.
 type NoLineError struct{ Verdict frame.Verdict }
 
-// Error says why.
+// Error says why there is none.
 func (e *NoLineError) Error() string { return "no line: " + e.Verdict.String() }
 
-// Dial asks the relay at addr for a line, and shakes hands with the
-// session. Cfg proves the pod to the relay; its certificate is shown
-// to the session, too. The error is a NoLineError if the relay has none.
+// Dial asks the relay at addr for a line, and shakes hands with the session at its
+// other end. The certificate in cfg proves to the relay which pod this is, and the
+// session sees it, too. The error is a NoLineError if the relay has no line.
 func Dial(ctx context.Context, addr string, cfg *tls.Config, q *handshake.LineRequest) (*Conn, error) {
 	c, err := relayDialer().DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -37,8 +37,8 @@ func Dial(ctx context.Context, addr string, cfg *tls.Config, q *handshake.LineRe
 	return f, nil
 }
 
-// requestLine speaks TLS with the relay up to its answer, and with the session
-// from there on. The record.Conn keeps the two apart.
+// requestLine speaks TLS with the relay until its answer, and with the session from
+// then on. The record.Conn below reads no byte of the one for the other.
 func requestLine(ctx context.Context, c *record.Conn, cfg *tls.Config, q *handshake.LineRequest) (*Conn, error) {
 	outer := cfg.Clone()
 	outer.NextProtos, outer.MinVersion = []string{handshake.ALPNLine}, tls.VersionTLS13
@@ -65,8 +65,8 @@ func requestLine(ctx context.Context, c *record.Conn, cfg *tls.Config, q *handsh
 	return f, err
 }
 
-// Client shakes hands with the session at the other end of a line. The
-// certificate is the one whose pin the session was told.
+// Client shakes hands with the session at the other end of a line. The session has
+// been told the pin of the certificate own.
 func Client(ctx context.Context, c *record.Conn, own []tls.Certificate, session handshake.Pin) (*Conn, error) {
 	t := tls.Client(c, &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{handshake.ALPNFlow}, DynamicRecordSizingDisabled: true,
@@ -78,7 +78,7 @@ func Client(ctx context.Context, c *record.Conn, own []tls.Certificate, session 
 	return newConn(t, true)
 }
 
-// pinned accepts the peer with that key and no other.
+// pinned accepts no peer but the one with that pin.
 func pinned(p handshake.Pin) func(tls.ConnectionState) error {
 	return func(s tls.ConnectionState) error {
 		if len(s.PeerCertificates) == 0 || handshake.PinOf(s.PeerCertificates[0]) != p {

@@ -11,19 +11,18 @@ import (
 )
 
 const (
-	// signEvery is after what silence an end of a line gives a sign of life, and
-	// at most twice that.
+	// signEvery is how long an end of a line writes nothing before it gives a sign
+	// of life; it may take twice as long.
 	signEvery = 7 * time.Second
-	// sign is the length of a chunk that is a sign of life. Lengths from firstMark
-	// on are of chunks without payload that tell something; a reader skips those
-	// that it does not know.
+	// sign is the length of a chunk that is a sign of life. Chunks with lengths from
+	// firstMark on are marks and have no payload; a reader skips the marks that it
+	// does not know.
 	sign      = math.MaxUint32
 	firstMark = sign - 0xff
 )
 
-// life lets one chunk at a time be written to a connection, and signs of life
-// when there is none to write. It is that of all flows on the connection, and
-// ends with it.
+// life lets the flows on a connection write one chunk at a time, and writes signs of
+// life when they are silent. It lives as long as the connection.
 type life struct {
 	tls *tls.Conn
 	raw *record.Conn
@@ -36,7 +35,7 @@ type life struct {
 func newLife(t *tls.Conn, raw *record.Conn, signs bool) *life {
 	l := &life{tls: t, raw: raw}
 	if signs {
-		l.timer = time.AfterFunc(math.MaxInt64, l.tick) // there before it ticks
+		l.timer = time.AfterFunc(math.MaxInt64, l.tick) // l.timer is set before tick runs
 		l.timer.Reset(signEvery)
 	}
 	return l
@@ -50,8 +49,8 @@ func (l *life) begin() {
 
 func (l *life) end() { l.mu.Unlock() }
 
-// tick gives a sign, unless something was written since the last time, or is
-// being written: then the peer hears enough, or does not listen.
+// tick gives a sign of life, unless a chunk was written since the last tick or is
+// being written.
 func (l *life) tick() {
 	if !l.mu.TryLock() {
 		l.timer.Reset(signEvery)
@@ -65,8 +64,8 @@ func (l *life) tick() {
 	}
 }
 
-// give writes past the batch, which has nothing that waits, and which a quiet
-// connection needs no buffer for.
+// give writes a sign of life. It goes past the batch of the record.Conn, which is
+// empty, so that a quiet connection needs no buffer.
 func (l *life) give() error {
 	return l.raw.Unbatched(func() error {
 		_, err := l.tls.Write(binary.BigEndian.AppendUint32(nil, sign))

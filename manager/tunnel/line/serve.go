@@ -18,7 +18,7 @@ type Server struct {
 	cert []tls.Certificate
 }
 
-// NewServer shows the session's key.
+// NewServer returns a Server with the certificate that belongs to the keys.
 func NewServer(k *handshake.Keys) (*Server, error) {
 	cert, err := k.Certificate()
 	if err != nil {
@@ -27,7 +27,7 @@ func NewServer(k *handshake.Keys) (*Server, error) {
 	return &Server{keys: k, cert: cert}, nil
 }
 
-// Accept shakes hands with the agent that a line was joined with.
+// Accept shakes hands with the agent that a line was assigned to.
 func (s *Server) Accept(ctx context.Context, c net.Conn, j *handshake.LineAssigned) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, lineTimeout)
 	defer cancel()
@@ -42,8 +42,8 @@ func (s *Server) Accept(ctx context.Context, c net.Conn, j *handshake.LineAssign
 	return newConn(t, true)
 }
 
-// Serve serves the flows that come on a line, one after the other, until it
-// breaks. It owns the connection. What is not allowed is denied.
+// Serve serves the flows on a line, one after the other, until the line breaks. It
+// owns the connection. It denies flows that allowed does not allow.
 func Serve(ctx context.Context, c *Conn, allowed func(*frame.Open) bool, h tunnel.Handler) {
 	stop := context.AfterFunc(ctx, c.Reset)
 	defer stop()
@@ -68,9 +68,8 @@ func Serve(ctx context.Context, c *Conn, allowed func(*frame.Open) bool, h tunne
 	})
 }
 
-// ServeEach gives the flows that travel on a connection, one after the other,
-// to serve, which must close them. It returns when the connection is of no
-// more use.
+// ServeEach calls serve for the flows on a connection, one after the other, until
+// the connection is unusable. Serve must close each flow.
 func ServeEach(c *Conn, serve func(tunnel.Stream)) {
 	for next := tunnel.Stream(c); next != nil; {
 		now := next
@@ -82,7 +81,7 @@ func ServeEach(c *Conn, serve func(tunnel.Stream)) {
 	}
 }
 
-// lineFlow is a flow on a line, as its acceptor sees it.
+// lineFlow is the acceptor's end of a flow on a line.
 type lineFlow struct {
 	stream   tunnel.Stream
 	accepted bool

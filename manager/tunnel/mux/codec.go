@@ -22,16 +22,16 @@ const (
 )
 
 const (
-	// carrierBuffer is the size of a carrier's write buffer. There is no read
-	// buffer: what TLS has decrypted is read from where it is.
+	// carrierBuffer is the size of a carrier's write buffer. A carrier needs no read
+	// buffer: gRPC reads from the record that TLS has decrypted.
 	carrierBuffer = 128 << 10
-	// streamWindow and connWindow are HTTP/2's own windows. They are set above
-	// what credit allows, so they never hold a flow; setting both also turns
-	// gRPC's bandwidth probing off.
+	// streamWindow and connWindow are HTTP/2's own windows. They are larger than
+	// what credit allows, so they never stop a flow. Where both are set, gRPC does
+	// not probe the bandwidth.
 	streamWindow = maxWindow + buffer.Max
 	connWindow   = 1 << 30
-	// mostFlows bounds the flows of one carrier.
-	mostFlows = 1 << 14
+	// maxFlows bounds the flows of one carrier.
+	maxFlows = 1 << 14
 	// maxMessage bounds a received message.
 	maxMessage = buffer.Max + frame.MaxOpen
 )
@@ -61,13 +61,13 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// On a carrier that is silent for as long as alive, the opener asks whether the
-// other side is there, and gives it up when there is no answer for as long as
-// dead. What lies between cuts connections on which nothing moves, some after
-// half a minute, and TCP's own keepalive does not reach through a proxy.
+// When nothing has arrived on a carrier for the time of pingAfter, the opener sends a
+// ping, and closes the carrier if no answer comes for the time of pingTimeout. Proxies
+// and load balancers cut connections on which nothing moves, some after half a
+// minute, and TCP's own keepalive does not reach through them.
 const (
-	alive = 15 * time.Second
-	dead  = 30 * time.Second
+	pingAfter   = 15 * time.Second
+	pingTimeout = 30 * time.Second
 )
 
 func dialOptions() []grpc.DialOption {
@@ -78,7 +78,7 @@ func dialOptions() []grpc.DialOption {
 		grpc.WithWriteBufferSize(carrierBuffer), grpc.WithReadBufferSize(0),
 		grpc.WithStaticStreamWindowSize(streamWindow), grpc.WithStaticConnWindowSize(connWindow),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: alive, Timeout: dead, PermitWithoutStream: true}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout, PermitWithoutStream: true}),
 		experimental.WithBufferPool(buffer.Pool()),
 	}
 }
@@ -88,9 +88,9 @@ func serverOptions() []grpc.ServerOption {
 		grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(maxMessage),
 		grpc.WriteBufferSize(carrierBuffer), grpc.ReadBufferSize(0),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connWindow),
-		grpc.MaxConcurrentStreams(mostFlows),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * alive, Timeout: dead}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: alive / 3, PermitWithoutStream: true}),
+		grpc.MaxConcurrentStreams(maxFlows),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * pingAfter, Timeout: pingTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingAfter / 3, PermitWithoutStream: true}),
 		experimental.BufferPool(buffer.Pool()),
 	}
 }

@@ -14,7 +14,7 @@ import (
 // know may have any length.
 const (
 	controlGrant = 0 // flow u32, bytes u32
-	controlPing  = 1 // echoed as it is, behind controlPong
+	controlPing  = 1 // the answer is the same number in a controlPong
 	controlPong  = 2
 )
 
@@ -24,12 +24,12 @@ type messenger interface {
 	RecvMsg(m any) error
 }
 
-// control is one carrier's control stream with the flows it speaks of.
+// control is the control stream of one carrier, with the flows of the carrier.
 type control struct {
 	mu      sync.Mutex // guards stream.SendMsg and flows
 	stream  messenger
 	flows   map[uint32]*credit
-	ready   chan struct{} // closed once stream is set
+	ready   chan struct{} // closed when stream is set
 	moved   atomic.Int64  // bytes of all flows, both ways
 	pings   map[uint64]chan struct{}
 	pingSeq uint64

@@ -35,7 +35,7 @@ type flow struct {
 	sized   buffer.Sizer
 }
 
-// send moves r to the carrier until it ends, and passes the end on.
+// send moves the bytes of r to the carrier until r ends, and ends the direction.
 func (f *flow) send(r io.Reader, count tunnel.Count) error {
 	for {
 		n, waited, err := f.credit.wait(f.ctx)
@@ -66,8 +66,8 @@ func (f *flow) send(r io.Reader, count tunnel.Count) error {
 	}
 }
 
-// sendData sends the first n payload bytes of buf, which it takes over. A
-// small payload moves to a right-sized slice, lest it pin a large buffer.
+// sendData sends the first n payload bytes of buf, and owns buf. It copies a small
+// payload to a slice of its size, so that the payload does not pin a large buffer.
 func (f *flow) sendData(buf *[]byte, n int, blocked bool) error {
 	(*buf)[0] = typeData
 	if blocked {
@@ -86,7 +86,7 @@ func (f *flow) sendData(buf *[]byte, n int, blocked bool) error {
 	return f.SendMsg(mem.BufferSlice{m})
 }
 
-// receive moves the carrier to w until the peer ends its direction.
+// receive moves bytes from the carrier to w until the peer ends its direction.
 func (f *flow) receive(w io.Writer, count tunnel.Count) error {
 	var pieces, scratch net.Buffers
 	t := time.Now()
@@ -123,8 +123,8 @@ func (f *flow) receive(w io.Writer, count tunnel.Count) error {
 	}
 }
 
-// split takes a message apart: its type, the length of its payload and the
-// payload's pieces, appended to pieces. The length is -1 if it is malformed.
+// split returns the type of a message, the length of its payload, and the payload's
+// pieces appended to pieces. The length is -1 if the message is malformed.
 func split(m mem.BufferSlice, pieces net.Buffers) (kind byte, n int, _ net.Buffers) {
 	first := true
 	for _, b := range m {
@@ -147,7 +147,7 @@ func split(m mem.BufferSlice, pieces net.Buffers) (kind byte, n int, _ net.Buffe
 	return kind, n, pieces
 }
 
-// piecesWriter is a Stream that takes several pieces in one go.
+// piecesWriter is a Stream that writes several pieces at once.
 type piecesWriter interface {
 	WritePieces(net.Buffers) error
 }
@@ -164,10 +164,10 @@ func writePieces(w io.Writer, pieces net.Buffers) error {
 	return nil
 }
 
-// join moves bytes between the flow and s until both directions have ended.
-// It returns nil if both ended well. On an error s is reset, and join does
-// not wait for a receive that only the end of the gRPC stream can wake: stop
-// must end it.
+// join moves bytes between the flow and s until both directions have ended. It
+// returns nil if both ended well. On an error it resets s and calls stop, which must
+// end the gRPC stream: join does not wait for the other direction, which may be
+// waiting for a message.
 func (f *flow) join(s tunnel.Stream, count tunnel.Count, stop func()) error {
 	if count == nil {
 		count = func(int, int) {}

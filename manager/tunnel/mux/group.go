@@ -40,14 +40,14 @@ type opener struct {
 	control *control
 	next    atomic.Uint32
 
-	// rate is recent bytes per second, sampled when a flow is placed.
+	// rate is bytes per second of late, sampled when a flow picks its carrier.
 	rate      float64
 	lastMoved int64
 	lastTime  time.Time
 }
 
-// Add serves a carrier until it breaks or ctx ends, then drops it. It owns c. Up,
-// unless nil, is called as soon as flows find the carrier.
+// Add opens flows on a carrier until it breaks or ctx ends. It owns c. It calls up,
+// unless that is nil, as soon as flows may pick the carrier.
 func (g *Group) Add(ctx context.Context, c net.Conn, up func()) error {
 	conn := make(chan net.Conn, 1)
 	conn <- c
@@ -97,7 +97,7 @@ func (g *Group) Len() int {
 	return len(g.carriers)
 }
 
-// Ping measures the round trip of the carrier that answers first; false when
+// Ping measures the round trip of the carrier that answers first. It returns false if
 // none answers in time.
 func (g *Group) Ping(timeout time.Duration) (time.Duration, bool) {
 	g.mu.Lock()
@@ -122,9 +122,9 @@ func (g *Group) Ping(timeout time.Duration) (time.Duration, bool) {
 	return 0, false
 }
 
-// pick chooses the carrier that moved the fewest bytes of late, so that a
-// quiet flow does not queue behind a bulky one; then the one with the fewest
-// flows.
+// pick chooses the carrier that has moved the fewest bytes of late, so that a quiet
+// flow does not queue behind a busy one. Of several such carriers it chooses the one
+// with the fewest flows.
 func (g *Group) pick() *opener {
 	const quiet = 1 << 20 // bytes per second
 	g.mu.Lock()
@@ -149,15 +149,15 @@ func (g *Group) pick() *opener {
 	return best
 }
 
-// OutFlow is a flow as its opener sees it.
+// OutFlow is the opener's end of a flow.
 type OutFlow struct {
 	flow
 	stream grpc.ClientStream
 	cancel context.CancelFunc
 }
 
-// Open asks for a flow. It does not wait for an answer; o.First may be reused
-// on return.
+// Open opens a flow and does not wait for the answer. The caller may reuse o.First
+// when Open has returned.
 func (g *Group) Open(ctx context.Context, o *frame.Open) (*OutFlow, error) {
 	carrier := g.pick()
 	if carrier == nil {
@@ -198,9 +198,9 @@ func (c *control) nextID(next *atomic.Uint32) uint32 {
 	}
 }
 
-// Confirm waits until the far side has reached its target. frame.ErrRefused,
-// frame.ErrDenied (a frame.DeniedError if it says why), frame.ErrTimedOut and frame.ErrUnreachable are
-// its answers; any other error is the carrier's.
+// Confirm waits until the far side has reached its target. If the far side has
+// answered that it does not take the flow, frame.Answered is true of the error;
+// any other error is the carrier's.
 func (f *OutFlow) Confirm() error {
 	md, err := f.stream.Header()
 	if err == nil && md != nil {
@@ -221,7 +221,7 @@ func (f *OutFlow) Join(s tunnel.Stream, count tunnel.Count) error {
 	if err := f.join(s, count, f.cancel); err != nil {
 		return err
 	}
-	// Cancelling earlier would drop what is still queued for the far side.
+	// To cancel earlier would drop what is queued for the far side.
 	var m mem.BufferSlice
 	for f.stream.RecvMsg(&m) == nil {
 		m.Free()
@@ -229,7 +229,7 @@ func (f *OutFlow) Join(s tunnel.Stream, count tunnel.Count) error {
 	return nil
 }
 
-// Abort drops the flow; the far side sees a reset unless it had ended well.
+// Abort ends the flow. The far side sees a reset, unless the flow had ended well.
 func (f *OutFlow) Abort() {
 	f.cancel()
 	f.close()

@@ -17,7 +17,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
-// inFlow is an Incoming on a carrier.
+// inFlow is the acceptor's end of a flow on a carrier.
 type inFlow struct {
 	flow
 	stream grpc.ServerStream
@@ -90,7 +90,7 @@ func (a *acceptor) flow(_ any, s grpc.ServerStream) error {
 	return nil
 }
 
-// oneListener hands one connection to a server and ends when it closes.
+// oneListener is a listener that accepts one connection, and closes with it.
 type oneListener struct {
 	conn   chan net.Conn
 	closed chan struct{}
@@ -121,7 +121,7 @@ func (l *oneListener) Close() error {
 
 func (l *oneListener) Addr() net.Addr { return l.addr }
 
-// closeNotifier ends the listener with its connection.
+// closeNotifier closes the listener together with its connection.
 type closeNotifier struct {
 	net.Conn
 	l *oneListener

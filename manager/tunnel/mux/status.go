@@ -7,7 +7,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
-// toStatus is how a Handler's error travels on a carrier.
+// toStatus returns the status in which a Handler's error travels on a carrier.
 func toStatus(err error) error {
 	switch v, reason := frame.AnswerOf(err); v {
 	case frame.Denied:
@@ -23,8 +23,8 @@ func toStatus(err error) error {
 	return status.Error(codes.Aborted, err.Error())
 }
 
-// fromStatus is the error that toStatus was given. gRPC itself says
-// Unavailable of a broken carrier, and Unimplemented, in other words.
+// fromStatus returns the error that toStatus was given. gRPC has the codes
+// Unavailable and Unimplemented for errors of its own, with other messages.
 func fromStatus(err error) error {
 	s := status.Convert(err)
 	switch s.Code() {

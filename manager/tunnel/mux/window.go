@@ -8,17 +8,17 @@ import (
 
 // Credit windows, in bytes.
 const (
-	// initialWindow is what a sender may have under way before any grant.
+	// initialWindow is how much a sender may have under way before any grant.
 	initialWindow = 256 << 10
 	// maxWindow is how far a window grows.
 	maxWindow = 16 << 20
-	// growWithin is the time in which a flow must get through half its window
-	// to be worth a larger one: a path of twice that round trip still is.
+	// growWithin is the time in which a flow must move half its window before the
+	// window grows: it still grows on a path whose round trip is twice that time.
 	growWithin = 250 * time.Millisecond
 )
 
-// Budget bounds what the windows of one session may grow by together. It is
-// safe for concurrent use.
+// Budget bounds how much the windows of one session may grow together. It is safe
+// for concurrent use.
 type Budget struct {
 	mu   sync.Mutex
 	left int
@@ -48,8 +48,8 @@ type window struct {
 	budget *Budget
 	size   int // granted to the sender at any time
 	owed   int // consumed and not granted yet
-	// Since the last look at growth: bytes consumed, whether the sender had to
-	// wait, and where the time went.
+	// Since consumed last decided whether to grow: bytes consumed, whether the
+	// sender had to wait, and the time spent waiting for the network and the sink.
 	seen      int
 	blocked   bool
 	net, sink time.Duration
@@ -57,9 +57,9 @@ type window struct {
 
 func newWindow(b *Budget) *window { return &window{budget: b, size: initialWindow} }
 
-// consumed says that n bytes were delivered after waiting for the network and
-// then for the sink, and whether the sender had been out of credit. It returns
-// the bytes to grant now.
+// consumed says that n bytes have been delivered, how long the flow waited for the
+// network and then for the sink, and whether the sender had been out of credit. It
+// returns how many bytes to grant now.
 func (w *window) consumed(n int, net, sink time.Duration, blocked bool) int {
 	w.owed += n
 	w.seen += n
@@ -68,8 +68,8 @@ func (w *window) consumed(n int, net, sink time.Duration, blocked bool) int {
 	w.blocked = w.blocked || blocked
 	grow := 0
 	if w.seen >= w.size/2 {
-		// The sink had to wait although the sender had more, and half a window
-		// did not take long: the window is what holds the flow.
+		// The sink had to wait although the sender had more to send, and half a
+		// window did not take long. So the window limits the flow.
 		if w.blocked && w.net > w.sink/4 && w.net+w.sink < growWithin && w.size < maxWindow && w.budget.take(w.size) {
 			grow = w.size
 			w.size *= 2
@@ -84,7 +84,7 @@ func (w *window) consumed(n int, net, sink time.Duration, blocked bool) int {
 	return grant
 }
 
-// release gives what the window grew by back to the budget.
+// release gives back to the budget what the window has grown by.
 func (w *window) release() {
 	w.budget.give(w.size - initialWindow)
 	w.size = initialWindow
@@ -126,7 +126,7 @@ func (c *credit) spend(n int) {
 	c.mu.Unlock()
 }
 
-// grant adds credit; it never blocks.
+// grant adds credit. It never blocks.
 func (c *credit) grant(n int) {
 	c.mu.Lock()
 	c.left += n

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Batcher makes a TCP connection that is busy wake its reader for several
-// segments at once rather than for each: much of the cost of a byte is in
-// waking up for it. It sets SO_RCVLOWAT while reads follow upon each other
-// quickly, and takes it back when none came for batchWait, which bounds what
-// it adds to the delay of a last byte. One goroutine may read.
+// Batcher lets a busy TCP connection wake its reader once for several segments
+// instead of once for each, since waking up is much of the cost of a byte. It sets
+// SO_RCVLOWAT while reads follow each other quickly, and resets it when no read
+// came for batchWait, which bounds the delay that it adds to a last byte. One
+// goroutine may read.
 type Batcher struct {
 	conn *net.TCPConn
 	// Reads of at least batchRead bytes in a row, their bytes, and since when.
@@ -19,7 +19,7 @@ type Batcher struct {
 
 	busy  atomic.Bool
 	reads atomic.Uint64 // while busy
-	seen  uint64        // of reads, at the last look
+	seen  uint64        // reads at the last check
 	timer *time.Timer
 }
 
@@ -28,7 +28,7 @@ const (
 	batchStreak = 16
 	batchRate   = 64 // bytes per microsecond, or MB/s, of a busy connection
 	batchWait   = time.Millisecond
-	// batchBytes is what a busy reader waits for.
+	// batchBytes is how much must arrive before a busy reader is woken.
 	batchBytes = 64 << 10
 )
 
@@ -58,22 +58,22 @@ func (b *Batcher) Read(n int) {
 	}
 }
 
-// begin begins a busy time.
+// begin marks the connection busy.
 func (b *Batcher) begin() {
 	if !setLowWater(b.conn, batchBytes) {
 		return
 	}
 	b.busy.Store(true)
 	if b.timer == nil {
-		b.timer = time.AfterFunc(batchWait, b.look)
+		b.timer = time.AfterFunc(batchWait, b.check)
 	} else {
 		b.timer.Reset(batchWait)
 	}
 }
 
-// look ends the busy time if there were no reads since the last look. Setting
-// the option wakes the reader if anything has arrived.
-func (b *Batcher) look() {
+// check ends the busy time if there were no reads since the last check. To set the
+// option wakes the reader if anything has arrived.
+func (b *Batcher) check() {
 	if now := b.reads.Load(); now != b.seen {
 		b.seen = now
 		b.timer.Reset(batchWait)

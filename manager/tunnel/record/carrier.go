@@ -6,10 +6,10 @@ import (
 	"net"
 )
 
-// NewCarrier makes a carrier's connection of a TLS connection on top of a
-// Conn, so that what gRPC writes at once is sent at once. What does not
-// sit on a Conn is returned as it is. Stream is what is read and
-// written: t itself, or what has taken bytes from it already.
+// NewCarrier makes a carrier's connection of a TLS connection that sits on a Conn:
+// it sends with one system call what gRPC writes with one Write. A TLS connection on
+// anything else works, too, without that. Stream is where the carrier reads and
+// writes: t itself, or a reader that has read ahead from it.
 func NewCarrier(t *tls.Conn, stream io.ReadWriteCloser) net.Conn {
 	raw, ok := t.NetConn().(*Conn)
 	if !ok {
@@ -34,7 +34,7 @@ func (c *carrierConn) Read(p []byte) (int, error) {
 		n += m
 	}
 	if n > 0 {
-		return n, nil // an error comes again
+		return n, nil // the next Read returns the error
 	}
 	return 0, err
 }
@@ -47,7 +47,7 @@ func (c *carrierConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Trim passes on what the Conn above does.
+// Trim releases buffers; see Conn.
 func (c *carrierConn) Trim() {
 	if c.raw != nil {
 		c.raw.Trim()

@@ -9,15 +9,15 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
 )
 
-// Conn sits below TLS and batches. A TLS record holds at most 16 KiB,
-// and crypto/tls makes a system call for each, which wakes the peer for each.
-// Here writes gather until Flush, and reads fetch several records at once;
-// account is kept of record boundaries, so that a reader can ask whether
-// another record has arrived. One goroutine may read and one write.
+// Conn is a connection below TLS. A TLS record holds at most 16 KiB, and crypto/tls
+// makes a system call for each record, which wakes the peer for each. A Conn gathers
+// writes until Flush, and fetches several records with one read. It knows where
+// records begin, so that a reader can ask whether another record has arrived. One
+// goroutine may read and one write.
 type Conn struct {
 	net.Conn
 	batching bool
-	past     atomic.Bool // in Unbatched
+	past     atomic.Bool // Unbatched is running
 
 	mu  sync.Mutex // crypto/tls may answer a key update while it reads
 	out *[]byte    // records not sent yet, in a buffer of the pool; nil when quiet
@@ -37,7 +37,7 @@ const (
 	largeFetch   = 128 << 10
 	// maxOut bounds what gathers before it is sent without a Flush.
 	maxOut = 160 << 10
-	// recordMax is more than a TLS record has with all that belongs to it.
+	// recordMax is more than the size of a TLS record with its header and tag.
 	recordMax = 17 << 10
 )
 
@@ -77,8 +77,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// reserve makes room for n more bytes. The buffer grows fast, for what has
-// outgrown a small one is bulk.
+// reserve makes room for n more bytes. From a small buffer it goes to the largest at
+// once: what does not fit a small one is a bulk transfer.
 func (c *Conn) reserve(n int) {
 	if c.out != nil && cap(*c.out)-len(*c.out) >= n {
 		return
@@ -112,7 +112,7 @@ func (c *Conn) flush() error {
 		return nil
 	}
 	_, err := c.Conn.Write(*c.out)
-	if len(*c.out) < smallFetch { // quiet, or quiet again
+	if len(*c.out) < smallFetch { // the connection is quiet
 		buffer.Pool().Put(c.out)
 		c.out = nil
 	} else {
@@ -176,8 +176,8 @@ func (c *Conn) fill() error {
 	return nil
 }
 
-// Trim lets go of buffers that the traffic so far made large, here and in the
-// connection below if that has a Trim. Nobody may be reading or writing.
+// Trim releases buffers that grew with the traffic, here and in the connection below
+// if that has a Trim. No goroutine may read or write meanwhile.
 func (c *Conn) Trim() {
 	if len(c.in) == 0 && c.buf != nil {
 		buffer.Pool().Put(c.buf)

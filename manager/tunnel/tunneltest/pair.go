@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Pair returns the two ends of a TCP connection on the loopback.
+// Pair returns the two ends of a TCP connection on the loopback interface.
 func Pair(t testing.TB) (*net.TCPConn, *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -108,7 +108,8 @@ func Pour(b *testing.B, from, to *net.TCPConn) {
 // in a program.
 type onlyWriter struct{ io.Writer }
 
-// Ended is a stream on which nothing comes and nothing is kept.
+// Ended is a tunnel.Stream at its end: it has nothing to read, and discards what is
+// written.
 type Ended struct{}
 
 // Read implements io.Reader.

@@ -14,13 +14,13 @@ import (
 const (
 	// Min is how many connections a pool keeps at least.
 	Min     = 2
-	warmMax = 16 // for a burst, shrinking again by age
-	// wantMax is how many are dialled ahead. There is room for more: where the
-	// pool was full with them, a connection that a flow gives back would have
-	// none, and every flow would cost a new one.
+	warmMax = 16 // after a burst; age makes the pool shrink again
+	// wantMax is how many connections the pool dials ahead. It has room for more: in
+	// a pool full of them, a connection that a flow gives back would find no room,
+	// and every flow would cost a new connection.
 	wantMax = warmMax / 2
 	warmAge = 60 * time.Second
-	// What failed is tried again after a pause that doubles.
+	// After a failed dial the pool pauses. The pause doubles with each failure.
 	pauseMin = 2 * time.Second
 	pauseMax = 30 * time.Second
 )
@@ -33,25 +33,25 @@ type Pool struct {
 	ctx  context.Context // of the background work
 	stop context.CancelFunc
 
-	mu      sync.Mutex
-	idle    []*warm
-	want    int
-	dialing int
-	failed  bool // the last background dial
-	rest    time.Duration
-	wg      sync.WaitGroup
+	mu       sync.Mutex
+	idle     []*conn
+	want     int
+	dialing  int
+	failed   bool // the last background dial
+	pauseFor time.Duration
+	wg       sync.WaitGroup
 }
 
-// warm is an idle connection; its watcher reads, for the relay sends nothing
-// before an Open except that it closes.
-type warm struct {
+// conn is an idle connection. Its watcher reads from it: until an Open, the peer
+// sends nothing and may only close it.
+type conn struct {
 	stream tunnel.Stream
 	since  time.Time
 	done   chan error
 }
 
-// New begins to fill a pool with what dial returns: connections that
-// are ready for an Open frame. Its work ends with ctx.
+// New returns a pool that fills itself with connections from dial, which are ready
+// for an Open frame. Its background work ends with ctx.
 func New(ctx context.Context, dial func(context.Context) (tunnel.Stream, error)) *Pool {
 	p := &Pool{dial: dial, want: Min}
 	p.ctx, p.stop = context.WithCancel(ctx)
@@ -61,13 +61,13 @@ func New(ctx context.Context, dial func(context.Context) (tunnel.Stream, error))
 	return p
 }
 
-// Get returns a warm connection, which may turn out to be stale, or nil.
+// Get returns an idle connection, or nil. The connection may turn out to be stale.
 func (p *Pool) Get() tunnel.Stream {
 	for {
 		p.mu.Lock()
 		n := len(p.idle)
 		if n == 0 {
-			// A burst outran the pool: keep more, for its next wave.
+			// A burst has emptied the pool: keep more for the next one.
 			p.want = min(p.want+1, wantMax)
 			p.refill()
 			p.mu.Unlock()
@@ -83,8 +83,8 @@ func (p *Pool) Get() tunnel.Stream {
 	}
 }
 
-// take ends the watcher and says whether the connection is still good.
-func (w *warm) take() bool {
+// take ends the watcher and says whether the connection still works.
+func (w *conn) take() bool {
 	w.stream.SetReadDeadline(time.Unix(1, 0))
 	err := <-w.done
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -101,10 +101,10 @@ func (p *Pool) Idle() int {
 	return len(p.idle)
 }
 
-// refill starts dialling what is missing. The caller holds p.mu.
+// refill starts to dial what is missing. The caller holds p.mu.
 func (p *Pool) refill() {
 	if p.failed {
-		return // the pause in connect ends with a refill
+		return // the pause ends with a refill
 	}
 	for len(p.idle)+p.dialing < p.want && p.ctx.Err() == nil {
 		p.dialing++
@@ -127,17 +127,17 @@ func (p *Pool) connect() {
 	}
 	p.mu.Lock()
 	p.dialing--
-	p.rest = 0
+	p.pauseFor = 0
 	p.mu.Unlock()
 	if !p.Put(s) {
 		s.Close()
 	}
 }
 
-// Put adds an idle connection; false when there are enough, or the pool is
-// closed.
+// Put adds an idle connection. It returns false if there are enough or the pool is
+// closed; then the caller keeps the connection.
 func (p *Pool) Put(s tunnel.Stream) bool {
-	w := &warm{stream: s, since: time.Now(), done: make(chan error, 1)}
+	w := &conn{stream: s, since: time.Now(), done: make(chan error, 1)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ctx.Err() != nil || len(p.idle) >= warmMax {
@@ -151,8 +151,8 @@ func (p *Pool) Put(s tunnel.Stream) bool {
 // pause waits before the next dial after one that failed.
 func (p *Pool) pause() {
 	p.mu.Lock()
-	p.rest = min(max(2*p.rest, pauseMin), pauseMax)
-	t := time.NewTimer(p.rest)
+	p.pauseFor = min(max(2*p.pauseFor, pauseMin), pauseMax)
+	t := time.NewTimer(p.pauseFor)
 	p.mu.Unlock()
 	defer t.Stop()
 	select {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// watch waits until w is taken, closed by the relay or too old, and removes it
-// from the pool in the last two cases.
-func (p *Pool) watch(w *warm) {
-	// The deadline may be replaced by that of take at any time before or
-	// after; both wake the read, and the pool's list says which it was.
+// watch waits until w is taken, closed by the peer or too old. In the last two cases
+// it removes w from the pool.
+func (p *Pool) watch(w *conn) {
+	// Take may set its own deadline at any time, before or after this one. Both
+	// deadlines wake the read; whether w is still in the list says which it was.
 	p.mu.Lock()
 	if slices.Contains(p.idle, w) {
 		w.stream.SetReadDeadline(w.since.Add(warmAge))
@@ -20,7 +20,7 @@ func (p *Pool) watch(w *warm) {
 	var b [1]byte
 	n, err := w.stream.Read(b[:])
 	if n > 0 {
-		err = errors.New("relay spoke before its turn")
+		err = errors.New("the peer sent something before an Open")
 	}
 	p.mu.Lock()
 	i := slices.Index(p.idle, w)
@@ -30,7 +30,7 @@ func (p *Pool) watch(w *warm) {
 			p.want = max(p.want-1, Min) // it was not needed
 			p.refill()
 		} else if !p.failed {
-			// The relay closed it: it may be going. Do not run in circles.
+			// The peer closed it, and may be shutting down: pause before the next dial.
 			p.failed = true
 			p.wg.Go(p.pause)
 		}
