@@ -14,11 +14,11 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
-// handshakeTimeout bounds what a peer may take to say who it is.
+// handshakeTimeout bounds a handshake.
 const handshakeTimeout = 10 * time.Second
 
-// ServeHTTP accepts a carrier: an HTTP Upgrade that the API server's proxy, or
-// a port-forward, brings. Who is behind it proves so in the Hello, not in the
+// ServeHTTP accepts a carrier: an HTTP Upgrade that comes through the API server's
+// proxy or a port-forward. The session authenticates itself in the Hello, not in the
 // request.
 func (r *Relay) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if q.Header.Get("Upgrade") != handshake.UpgradeProtocol {
@@ -32,7 +32,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	if buffered.Reader.Buffered() > 0 {
-		conn.Close() // nothing may be sent before the 101
+		conn.Close() // the client must not send anything before the 101
 		return
 	}
 	if t, ok := conn.(*tls.Conn); ok {
@@ -50,18 +50,18 @@ func (r *Relay) serveCarrier(conn net.Conn) {
 	}
 	hello, err := handshake.ReadHello(conn)
 	if err != nil {
-		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: err.Error(), Version: r.version})
+		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version})
 		return
 	}
-	log := r.log.With("session", hello.Session, "direction", hello.Direction.String())
+	log := r.cfg.Log.With("session", hello.Session, "direction", hello.Direction.String())
 	s, err := r.admit(hello)
 	if err != nil {
 		log.Info("carrier refused", "reason", err)
-		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: err.Error(), Version: r.version, Pod: r.pod})
+		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
 		return
 	}
-	defer r.leave(s)
-	if err := handshake.WriteWelcome(conn, &handshake.Welcome{Pod: r.pod, Version: r.version, Domain: r.domain}); err != nil {
+	defer r.removeCarrier(s)
+	if err := handshake.WriteWelcome(conn, &handshake.Welcome{Pod: r.cfg.Pod, Version: r.cfg.Version, Domain: r.cfg.Domain}); err != nil {
 		return
 	}
 	conn.SetDeadline(time.Time{})
@@ -81,5 +81,5 @@ func (r *Relay) admit(h *handshake.Hello) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.join(h, authz.Subject{User: object.Spec.User, Groups: object.Spec.Groups})
+	return r.addCarrier(h, authz.Subject{User: object.Spec.User, Groups: object.Spec.Groups})
 }

@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// warmLife bounds how long an agent keeps a connection without a flow.
-	warmLife = 5 * time.Minute
-	// confirmTimeout is what the laptop may take to dial a local port. The
+	// idleTimeout bounds how long a connection of an agent may be without a flow.
+	idleTimeout = 5 * time.Minute
+	// confirmTimeout bounds how long the laptop may take to dial a local port. The
 	// agent gives up at about the same time.
 	confirmTimeout = 2 * time.Second
 )
 
-// ServeFlow serves one connection of an agent, one flow after the other: it
-// waits for the Open, passes the flow on and joins the two. It owns the
-// connection, which has shaken hands on top of record.NewConn.
+// ServeFlow serves a connection of an agent, one flow after the other: it puts each
+// flow on a carrier of its session. It owns the connection, which sits on a
+// record.Conn and has shaken hands.
 func (r *Relay) ServeFlow(conn *tls.Conn) {
 	defer conn.NetConn().Close()
 	pod, ok := pki.PeerPod(conn.ConnectionState())
@@ -43,7 +43,7 @@ func (r *Relay) ServeFlow(conn *tls.Conn) {
 // serveFlow serves one flow and closes the stream.
 func (r *Relay) serveFlow(pod pki.Pod, agent tunnel.Stream) {
 	defer agent.Close()
-	agent.SetReadDeadline(time.Now().Add(warmLife))
+	agent.SetReadDeadline(time.Now().Add(idleTimeout))
 	open, err := frame.ReadOpen(agent)
 	if err != nil {
 		return
@@ -61,8 +61,8 @@ func (r *Relay) serveFlow(pod pki.Pod, agent tunnel.Stream) {
 	}
 }
 
-// open finds out whether the pod may send this flow and where to, and opens
-// it. The flow is not nil if and only if it is accepted.
+// open opens a flow to the session that it names, if the pod may send it there. It
+// returns a flow if and only if the verdict is Accepted.
 func (r *Relay) open(pod pki.Pod, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
 	if !o.Supported(frame.Captured) {
 		return nil, frame.Unsupported
@@ -91,9 +91,9 @@ func (r *Relay) open(pod pki.Pod, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
 	return nil, v
 }
 
-// allowed says whether the pod's own plan holds this very route.
+// allowed says whether the plan of the pod holds this route.
 func (r *Relay) allowed(pod pki.Pod, o *frame.Open) bool {
-	ports, err := r.planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
+	ports, err := r.cfg.Planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
 	if err != nil {
 		return false
 	}

@@ -90,8 +90,8 @@ func TestLinesEndWithTheRight(t *testing.T) {
 	if err := l.objects.Delete(t.Context(), &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"}}); err != nil {
 		t.Fatal(err)
 	}
-	l.relay.planner.Changed()
-	l.session.cut(func(x *takenLine) bool { return !l.relay.mayReach(x.pod, x.want) })
+	l.relay.cfg.Planner.Changed()
+	l.session.lines.closeAssigned(func(x *assignedLine) bool { return !l.relay.mayReach(x.pod, x.request) })
 	c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	var timeout net.Error
 	if _, err := c.Read(make([]byte, 1)); err == nil || errors.As(err, &timeout) && timeout.Timeout() {
@@ -111,7 +111,7 @@ func TestWhoGetsNoLine(t *testing.T) {
 		request handshake.LineRequest
 		want    frame.Verdict
 	}{
-		{"nothing to spare", quotePod, quote, frame.NoLine},
+		{"no idle line", quotePod, quote, frame.NoLine},
 		{"another pod", pki.Pod{Namespace: "shop", Name: "quote-1", UID: "older"}, quote, frame.Denied},
 		{"another intercept", quotePod, other, frame.Denied},
 		{"a session without carriers", quotePod, nobody, frame.NoSession},

@@ -91,7 +91,7 @@ func newLineLab(t *testing.T) *lineLab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.session, err = l.relay.join(&handshake.Hello{Session: "alice", Token: token, Generation: 1}, authz.Subject{User: "alice"}); err != nil {
+	if l.session, err = l.relay.addCarrier(&handshake.Hello{Session: "alice", Token: token, Generation: 1}, authz.Subject{User: "alice"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.session.cancel)

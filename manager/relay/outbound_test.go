@@ -27,7 +27,7 @@ func (l *lineLab) echo() string {
 func TestOutboundLine(t *testing.T) {
 	l := newLineLab(t)
 	echo := l.echo()
-	l.relay.dns = echo
+	l.relay.cfg.NameServer = echo
 	c, h, _ := l.offer(l.keys, handshake.Outbound)
 	server, err := line.NewServer(l.keys)
 	if err != nil {

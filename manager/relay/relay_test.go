@@ -67,7 +67,7 @@ func TestTokenDecides(t *testing.T) {
 				t.Fatalf("admitted %v, %v", s != nil, err)
 			}
 			if s != nil {
-				r.leave(s)
+				r.removeCarrier(s)
 			}
 		})
 	}
@@ -81,25 +81,25 @@ func TestTokenDecides(t *testing.T) {
 
 func TestNewerProcessTakesOver(t *testing.T) {
 	r, changes := newRelay(t)
-	older, err := r.join(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{})
+	older, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer, err := r.join(&handshake.Hello{Session: "alice", Generation: 2}, authz.Subject{})
+	newer, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 2}, authz.Subject{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if older.ctx.Err() == nil {
 		t.Error("the older process's carriers live on")
 	}
-	if _, err := r.join(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{}); err == nil {
+	if _, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{}); err == nil {
 		t.Error("the older process is admitted again")
 	}
-	r.leave(older)
+	r.removeCarrier(older)
 	if !r.Connected("alice") {
 		t.Error("the end of the older carriers ended the session")
 	}
-	r.leave(newer)
+	r.removeCarrier(newer)
 	if r.Connected("alice") {
 		t.Error("connected without a carrier")
 	}
@@ -110,7 +110,7 @@ func TestNewerProcessTakesOver(t *testing.T) {
 
 func TestDropEndsCarriers(t *testing.T) {
 	r, _ := newRelay(t)
-	s, err := r.join(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{})
+	s, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{})
 	if err != nil {
 		t.Fatal(err)
 	}
