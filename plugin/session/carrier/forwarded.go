@@ -23,8 +23,8 @@ func connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
 		return nil, err
 	}
 	// The API server and the kubelet vouch for the pod, and the manager's
-	// certificate is of its own making: there is nothing to verify here. The
-	// laptop proves itself by the token of its Session.
+	// certificate is self-signed, so there is nothing to verify here. The laptop
+	// authenticates itself by the token of its Session.
 	t := tls.Client(record.NewConn(stream), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, DynamicRecordSizingDisabled: true})
 	fail := func(err error) (net.Conn, error) {
 		stream.Close()
@@ -56,7 +56,8 @@ func connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
 	return record.NewCarrier(t, &bufferedConn{Conn: t, buffered: buffered}), nil
 }
 
-// bufferedConn reads what a bufio.Reader took too much, and then without it.
+// bufferedConn reads what a bufio.Reader has read ahead, and then the connection
+// itself.
 type bufferedConn struct {
 	net.Conn
 	buffered *bufio.Reader
