@@ -15,6 +15,14 @@
 // connection to the API server, so there are a few dozen of them; carriers take
 // the rest, and everything where the transport is a port-forward.
 //
+// # Versions
+//
+// Both ends of every connection write the version of the protocol that they speak,
+// and every frame consists of tagged fields, of which a reader skips those that it
+// does not know. A side that is asked for a kind of flow that it does not serve
+// answers Unsupported. So a newer peer can try what is new and do without it, and a
+// version grows only with a change that an older peer would misread.
+//
 // # Packages
 //
 //	handshake  the first frames of carriers and lines: who is on each end

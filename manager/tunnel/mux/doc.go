@@ -13,12 +13,15 @@
 // The opener's first message is a [frame.Open]. The acceptor answers with response
 // headers when it has reached the far side, or ends the stream with a status:
 // PermissionDenied for not allowed, with the reason as its message; Unavailable
-// with the message "refused", "timed out" or "unreachable". Every other message is
-// one type byte and a payload:
+// with the message "refused", "timed out" or "unreachable"; Unimplemented for a kind
+// of flow that it does not serve. Every other message is one type byte and a payload:
 //
 //	0 data
 //	1 data; the sender had to wait for credit before it
 //	2 end of this direction (half-close), no payload
+//
+// These are the caller's bytes, so a message of another type ends the flow: only a
+// peer whose version knows that type may get one.
 //
 // A direction ends in band because neither the API server's upgrade proxy nor a
 // gRPC server can half-close. A reset ends the gRPC stream with an error.
