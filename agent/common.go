@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 )
 
@@ -61,7 +61,7 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 // obey does what the manager says until the manager ends the agent, refuses it or is
 // gone for longer than patience, or until ctx ends. Only a refusal is an error.
 func (a *common) obey(ctx context.Context, set control.Ports, patience control.Patience) error {
-	go tunnel.ReleaseMemory(ctx)
+	go buffer.ReleaseMemory(ctx)
 	client := control.NewClient(a.settings, a.identity, version.Version, a.log)
 	client.Patience = patience
 	err := client.Enroll(ctx)

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // The application answers whatever fails on the way to the laptop. How long
@@ -15,16 +15,16 @@ import (
 func TestFallback(t *testing.T) {
 	l, m, r, _ := setup(t)
 	l.application(podIP + ":80") // listens at the pod's address alone
-	verdict := func(v tunnel.Verdict) func(*rpc.Route) { return func(*rpc.Route) { r.say(v) } }
+	verdict := func(v frame.Verdict) func(*rpc.Route) { return func(*rpc.Route) { r.say(v) } }
 	cases := []struct {
 		name  string
 		ready func(*rpc.Route)
 	}{
-		{"refused", verdict(tunnel.Refused)},
-		{"no session", verdict(tunnel.NoSession)},
-		{"denied", verdict(tunnel.Denied)},
+		{"refused", verdict(frame.Refused)},
+		{"no session", verdict(frame.NoSession)},
+		{"denied", verdict(frame.Denied)},
 		{"relay is silent", func(*rpc.Route) {
-			r.set(func(*tunnel.Open) (tunnel.Verdict, bool) { return 0, false }, nil)
+			r.set(func(*frame.Open) (frame.Verdict, bool) { return 0, false }, nil)
 		}},
 		{"relay is gone", func(r *rpc.Route) { r.Relays = []string{callerIP + ":8444"} }},
 		{"relay drops packets", func(r *rpc.Route) { r.Relays = []string{"10.77.0.9:8443"} }},
@@ -54,7 +54,7 @@ func TestFallback(t *testing.T) {
 		m.leave() // begins the counters anew
 		fallbacks = 0
 	}
-	r.say(tunnel.Accepted)
+	r.say(frame.Accepted)
 	m.capture(tcpPort(80))
 	eventually(t, "the laptop answers again", func() bool {
 		return ask(l.caller.dial("tcp", podIP+":80"), "x") == "laptop x"
@@ -65,7 +65,7 @@ func TestFallback(t *testing.T) {
 // agent.
 func TestNobodyListens(t *testing.T) {
 	l, m, r, _ := setup(t)
-	r.say(tunnel.Refused)
+	r.say(frame.Refused)
 	m.capture(tcpPort(80))
 	if got := l.askOnce("hello"); !strings.Contains(got, "reset by peer") {
 		t.Errorf("got %q", got)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 func TestKilled(t *testing.T) {
@@ -173,6 +173,6 @@ func TestTwoAgents(t *testing.T) {
 			strings.Contains(a2.output(), "no other agent may hold table kubectl-intercept")
 	})
 	l.caller.expect(podIP+":80", "laptop")
-	r.say(tunnel.Refused)
+	r.say(frame.Refused)
 	l.caller.expect(podIP+":80", "app")
 }

@@ -23,7 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 const (
@@ -72,7 +72,7 @@ func startManager(l *lab) *manager {
 }
 
 func (m *manager) serve() {
-	ln := tls.NewListener(m.lab.caller.listen(managerAddr), m.tls(tunnel.ALPNAgent, tls.VerifyClientCertIfGiven))
+	ln := tls.NewListener(m.lab.caller.listen(managerAddr), m.tls(handshake.ALPNAgent, tls.VerifyClientCertIfGiven))
 	g := grpc.NewServer()
 	rpc.RegisterAgentsServer(g, m)
 	go g.Serve(ln)

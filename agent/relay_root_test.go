@@ -8,7 +8,10 @@ import (
 	"sync"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 const relayAddr = callerIP + ":8443"
@@ -16,9 +19,9 @@ const relayAddr = callerIP + ":8443"
 // fakeRelay is a replica with the session of a laptop.
 type fakeRelay struct {
 	mu       sync.Mutex
-	answer   func(*tunnel.Open) (tunnel.Verdict, bool) // false: no answer at all
-	serve    func(*tunnel.FlowConn, *tunnel.Open)
-	opens    []*tunnel.Open
+	answer   func(*frame.Open) (frame.Verdict, bool) // false: no answer at all
+	serve    func(*line.Conn, *frame.Open)
+	opens    []*frame.Open
 	accepted int
 	resumed  int // of those accepted
 	closed   chan struct{}
@@ -27,14 +30,14 @@ type fakeRelay struct {
 func startRelay(m *manager) *fakeRelay {
 	r := &fakeRelay{
 		closed: make(chan struct{}),
-		answer: func(*tunnel.Open) (tunnel.Verdict, bool) { return tunnel.Accepted, true },
-		serve: func(c *tunnel.FlowConn, o *tunnel.Open) {
+		answer: func(*frame.Open) (frame.Verdict, bool) { return frame.Accepted, true },
+		serve: func(c *line.Conn, o *frame.Open) {
 			talk(c, "laptop", string(o.First))
 		},
 	}
 	ln := m.lab.caller.listen(relayAddr)
 	m.t.Cleanup(func() { close(r.closed) })
-	cfg := m.tls(tunnel.ALPNFlow, tls.RequireAndVerifyClientCert)
+	cfg := m.tls(handshake.ALPNFlow, tls.RequireAndVerifyClientCert)
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -49,11 +52,11 @@ func startRelay(m *manager) *fakeRelay {
 
 func (r *fakeRelay) handle(c net.Conn, cfg *tls.Config) {
 	defer c.Close()
-	t := tls.Server(tunnel.NewRecordConn(c), cfg)
+	t := tls.Server(record.NewConn(c), cfg)
 	if t.Handshake() != nil {
 		return
 	}
-	f, err := tunnel.NewFlowConn(t)
+	f, err := line.NewConn(t)
 	if err != nil {
 		return
 	}
@@ -63,7 +66,7 @@ func (r *fakeRelay) handle(c net.Conn, cfg *tls.Config) {
 		r.resumed++
 	}
 	r.mu.Unlock()
-	o, err := tunnel.ReadOpen(f)
+	o, err := frame.ReadOpen(f)
 	if err != nil {
 		return
 	}
@@ -76,12 +79,12 @@ func (r *fakeRelay) handle(c net.Conn, cfg *tls.Config) {
 		<-r.closed
 		return
 	}
-	if tunnel.WriteVerdict(f, v) == nil && v == tunnel.Accepted {
+	if frame.WriteVerdict(f, v) == nil && v == frame.Accepted {
 		serve(f, o)
 	}
 }
 
-func (r *fakeRelay) set(answer func(*tunnel.Open) (tunnel.Verdict, bool), serve func(*tunnel.FlowConn, *tunnel.Open)) {
+func (r *fakeRelay) set(answer func(*frame.Open) (frame.Verdict, bool), serve func(*line.Conn, *frame.Open)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if answer != nil {
@@ -92,14 +95,14 @@ func (r *fakeRelay) set(answer func(*tunnel.Open) (tunnel.Verdict, bool), serve 
 	}
 }
 
-func (r *fakeRelay) say(v tunnel.Verdict) {
-	r.set(func(*tunnel.Open) (tunnel.Verdict, bool) { return v, true }, nil)
+func (r *fakeRelay) say(v frame.Verdict) {
+	r.set(func(*frame.Open) (frame.Verdict, bool) { return v, true }, nil)
 }
 
-func (r *fakeRelay) seen() []*tunnel.Open {
+func (r *fakeRelay) seen() []*frame.Open {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]*tunnel.Open(nil), r.opens...)
+	return append([]*frame.Open(nil), r.opens...)
 }
 
 // tcpPort is port 80 intercepted by way of the relay.

@@ -17,7 +17,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 )
 
 func TestHalfClose(t *testing.T) {
@@ -35,13 +36,13 @@ func TestHalfClose(t *testing.T) {
 	}
 	m.capture(tcpPort(80))
 	check("laptop")
-	r.say(tunnel.Refused)
+	r.say(frame.Refused)
 	check("app")
 
 	// The laptop ends first and still hears the caller.
 	heard := make(chan string, 1)
-	r.say(tunnel.Accepted)
-	r.set(nil, func(c *tunnel.FlowConn, _ *tunnel.Open) {
+	r.say(frame.Accepted)
+	r.set(nil, func(c *line.Conn, _ *frame.Open) {
 		c.CloseWrite()
 		b, err := io.ReadAll(c)
 		heard <- fmt.Sprint(string(b), err)
@@ -60,7 +61,7 @@ func TestHalfClose(t *testing.T) {
 func TestReset(t *testing.T) {
 	l, m, r, _ := setup(t)
 	ended := make(chan error, 1)
-	r.set(nil, func(c *tunnel.FlowConn, o *tunnel.Open) {
+	r.set(nil, func(c *line.Conn, o *frame.Open) {
 		if bytes.Contains(o.First, []byte("reset")) {
 			c.Reset()
 			return
@@ -105,7 +106,7 @@ func TestLeaveResetsTheLaptopsAndKeepsTheApplications(t *testing.T) {
 	if got := ask(laptops, "x"); got != "laptop x" {
 		t.Fatal(got)
 	}
-	r.say(tunnel.Refused)
+	r.say(frame.Refused)
 	applications := l.caller.dial("tcp", podIP+":80")
 	if got := ask(applications, "x"); got != "app x" {
 		t.Fatal(got)
@@ -160,7 +161,7 @@ func TestBulk(t *testing.T) {
 	up, upload := sum(1)
 	down, download := sum(2)
 	heard := make(chan [32]byte, 1)
-	r.set(nil, func(c *tunnel.FlowConn, o *tunnel.Open) {
+	r.set(nil, func(c *line.Conn, o *frame.Open) {
 		var wg sync.WaitGroup
 		wg.Go(func() { io.Copy(c, download); c.CloseWrite() })
 		defer wg.Wait()

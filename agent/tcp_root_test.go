@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 type rpcReport = rpc.AgentReport
@@ -34,7 +34,7 @@ func TestCaptureAndLeave(t *testing.T) {
 	}
 	o := r.seen()[0]
 	if o.Intercept != "shop/web" || o.InterceptUID != "icept-1" || o.Session != "alice" ||
-		o.Port != 80 || o.Protocol != tunnel.TCP || o.Source.Addr().String() != callerIP {
+		o.Port != 80 || o.Protocol != frame.TCP || o.Source.Addr().String() != callerIP {
 		t.Errorf("open frame: %+v", o)
 	}
 	rep := m.reported("counters", func(r *rpc.AgentReport) bool { return r.Routes[0].Connections == 6 })

@@ -9,14 +9,16 @@ import (
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 )
 
 // datagramApp answers datagrams with a name in front.
 func (l *lab) datagramApp(addr string) {
 	c := l.pod.listenUDP(addr)
 	go func() {
-		buf := make([]byte, tunnel.MaxDatagram)
+		buf := make([]byte, datagram.Max)
 		for {
 			n, from, err := c.ReadFromUDPAddrPort(buf)
 			if err != nil {
@@ -27,14 +29,14 @@ func (l *lab) datagramApp(addr string) {
 	}()
 }
 
-func serveDatagrams(c *tunnel.FlowConn, o *tunnel.Open) {
-	buf := make([]byte, tunnel.MaxDatagram)
+func serveDatagrams(c *line.Conn, o *frame.Open) {
+	buf := make([]byte, datagram.Max)
 	p := o.First
 	for {
-		if tunnel.WriteDatagram(c, append([]byte("laptop "), p...)) != nil {
+		if datagram.Write(c, append([]byte("laptop "), p...)) != nil {
 			return
 		}
-		n, err := tunnel.ReadDatagram(c, buf)
+		n, err := datagram.Read(c, buf)
 		if err != nil {
 			return
 		}
@@ -46,7 +48,7 @@ func askUDP(c net.Conn, p string) string {
 	if _, err := c.Write([]byte(p)); err != nil {
 		return err.Error()
 	}
-	buf := make([]byte, tunnel.MaxDatagram)
+	buf := make([]byte, datagram.Max)
 	n, err := c.Read(buf)
 	if err != nil {
 		return err.Error()
@@ -93,7 +95,7 @@ func TestUDP(t *testing.T) {
 		return p.Protocol == rpc.Protocol_UDP && p.Connections == 4 && p.BytesIn == 8*3+40000
 	})
 	o := r.seen()[0]
-	if o.Protocol != tunnel.UDP || o.Port != 53 || !bytes.Equal(o.First, []byte("one")) ||
+	if o.Protocol != frame.UDP || o.Port != 53 || !bytes.Equal(o.First, []byte("one")) ||
 		o.Source != conns[0].LocalAddr().(*net.UDPAddr).AddrPort() {
 		t.Errorf("open frame: %+v", o)
 	}
@@ -103,7 +105,7 @@ func TestUDPFallback(t *testing.T) {
 	l, m, r, _ := setup(t)
 	r.set(nil, serveDatagrams)
 	l.datagramApp(podIP + ":53")
-	r.say(tunnel.Refused)
+	r.say(frame.Refused)
 	m.capture(udpPort(53))
 	c := l.caller.dial("udp", podIP+":53")
 	for _, word := range []string{"one", "two"} {
@@ -112,7 +114,7 @@ func TestUDPFallback(t *testing.T) {
 		}
 	}
 	// The laptop hears that its port is closed after it has taken the flow.
-	r.set(func(*tunnel.Open) (tunnel.Verdict, bool) { return tunnel.Accepted, true }, func(c *tunnel.FlowConn, _ *tunnel.Open) { c.Reset() })
+	r.set(func(*frame.Open) (frame.Verdict, bool) { return frame.Accepted, true }, func(c *line.Conn, _ *frame.Open) { c.Reset() })
 	if got := askUDP(l.caller.dial("udp", podIP+":53"), "three"); got != "app three" {
 		t.Errorf("closed: %q", got)
 	}
@@ -124,7 +126,7 @@ func TestUDPFallback(t *testing.T) {
 		t.Errorf("laptop is away: %q", got)
 	}
 	// When the laptop is back, flows that the application has go there.
-	r.say(tunnel.Accepted)
+	r.say(frame.Accepted)
 	m.capture(udpPort(53))
 	if got := askUDP(c, "y"); got != "laptop y" {
 		t.Errorf("laptop is back: %q", got)

@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
@@ -51,7 +51,7 @@ func (s *shared) newAgents(ctx context.Context) (*agents.Server, error) {
 // newServer makes the TLS ports.
 func (s *shared) newServer(rel *relay.Relay, control *agents.Server) *server.Server {
 	mux := http.NewServeMux()
-	mux.Handle(tunnel.UpgradePath, rel)
+	mux.Handle(handshake.UpgradePath, rel)
 	mux.Handle(webhook.Path, s.newInjector().Handler(s.mgr.GetScheme()))
 	return &server.Server{Listen: s.listen, ListenAgents: s.listenAgents, Authority: s.authority, Names: []string{s.agentsName}, IPs: []net.IP{s.ip},
 		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Lines: rel.Lines(), Log: s.log}

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 const (
@@ -83,7 +83,7 @@ func (c *Client) connect(ctx context.Context) (rpc.AgentsClient, func(), error) 
 func (c *Client) dialTLS(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	d := tls.Dialer{Config: c.identity.TLS(tunnel.ALPNAgent)}
+	d := tls.Dialer{Config: c.identity.TLS(handshake.ALPNAgent)}
 	conn, err := d.DialContext(ctx, "tcp", c.settings.Manager)
 	if err != nil {
 		return nil, fmt.Errorf("dial manager: %w", err)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // Flow is a caller's connection and its far ends.
@@ -83,7 +84,7 @@ func (p *Port) Connect(c *net.TCPConn, source, dialed netip.AddrPort) *Flow {
 // to the application.
 func (p *Port) take(r *Route, caller tunnel.Stream, source, dialed netip.AddrPort, first []byte) *Flow {
 	r.Arrived()
-	laptop, err := p.Open(r.ctx, r, &tunnel.Open{Protocol: tunnel.TCP, Source: source, First: first})
+	laptop, err := p.Open(r.ctx, r, &frame.Open{Protocol: frame.TCP, Source: source, First: first})
 	if err == nil {
 		r.Moved(len(first), 0)
 		return &Flow{caller, []end{{laptop, r}}}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // reasons are why a connection does not reach the laptop's program. The array says
@@ -63,11 +63,11 @@ func reasonOf(err error) rpc.Reason {
 	switch {
 	case errors.As(err, &v):
 		switch v.Verdict {
-		case tunnel.Refused:
+		case frame.Refused:
 			return rpc.Reason_PROGRAM_REFUSED
-		case tunnel.TimedOut, tunnel.Unreachable:
+		case frame.TimedOut, frame.Unreachable:
 			return rpc.Reason_PROGRAM_SILENT
-		case tunnel.Denied:
+		case frame.Denied:
 			return rpc.Reason_NOT_ALLOWED
 		}
 		return rpc.Reason_SESSION_AWAY

@@ -8,12 +8,12 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // The reason is of the thing that failed.
 func TestReasons(t *testing.T) {
-	verdict := func(v tunnel.Verdict) error {
+	verdict := func(v frame.Verdict) error {
 		return fmt.Errorf("open: %w", &relay.VerdictError{Relay: "10.0.0.1:17843", Verdict: v})
 	}
 	c := &counters{}
@@ -21,10 +21,10 @@ func TestReasons(t *testing.T) {
 		err  error
 		want rpc.Reason
 	}{
-		{verdict(tunnel.Refused), rpc.Reason_PROGRAM_REFUSED},
-		{verdict(tunnel.TimedOut), rpc.Reason_PROGRAM_SILENT},
-		{verdict(tunnel.NoSession), rpc.Reason_SESSION_AWAY},
-		{verdict(tunnel.Denied), rpc.Reason_NOT_ALLOWED},
+		{verdict(frame.Refused), rpc.Reason_PROGRAM_REFUSED},
+		{verdict(frame.TimedOut), rpc.Reason_PROGRAM_SILENT},
+		{verdict(frame.NoSession), rpc.Reason_SESSION_AWAY},
+		{verdict(frame.Denied), rpc.Reason_NOT_ALLOWED},
 		{relay.ErrAway, rpc.Reason_SESSION_AWAY},
 		{fmt.Errorf("relay: %w", context.DeadlineExceeded), rpc.Reason_SESSION_SILENT},
 		{relay.ErrSilent, rpc.Reason_SESSION_SILENT},

@@ -15,11 +15,12 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // Opener opens flows to laptops, as relay.Opener does.
 type Opener interface {
-	Open(context.Context, *relay.Owner, *tunnel.Open) (tunnel.Stream, error)
+	Open(context.Context, *relay.Owner, *frame.Open) (tunnel.Stream, error)
 }
 
 // Dial connects to the application by TCP.
@@ -106,7 +107,7 @@ func (p *Port) Report(report *rpc.RouteReport) {
 func (p *Port) Pick() *Route { return p.table.Load().pick() }
 
 // Open opens a flow to a route's laptop.
-func (p *Port) Open(ctx context.Context, r *Route, open *tunnel.Open) (tunnel.Stream, error) {
+func (p *Port) Open(ctx context.Context, r *Route, open *frame.Open) (tunnel.Stream, error) {
 	if len(r.Relays) == 0 {
 		return nil, relay.ErrAway
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/tcp"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // healthServer is a gRPC server that is well, or not.
@@ -51,7 +52,7 @@ func dial(ctx context.Context, addr string) (*net.TCPConn, error) {
 type laptop string
 
 // Open implements forward.Opener.
-func (l laptop) Open(ctx context.Context, _ *relay.Owner, open *tunnel.Open) (tunnel.Stream, error) {
+func (l laptop) Open(ctx context.Context, _ *relay.Owner, open *frame.Open) (tunnel.Stream, error) {
 	c, err := dial(ctx, string(l))
 	if err != nil {
 		return nil, err

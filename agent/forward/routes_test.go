@@ -15,13 +15,14 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/tcp"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // laptops are those of several intercepts, by the UID of these.
 type laptops map[string]laptop
 
 // Open implements forward.Opener.
-func (l laptops) Open(ctx context.Context, owner *relay.Owner, open *tunnel.Open) (tunnel.Stream, error) {
+func (l laptops) Open(ctx context.Context, owner *relay.Owner, open *frame.Open) (tunnel.Stream, error) {
 	to, ok := l[owner.UID]
 	if !ok {
 		return nil, relay.ErrRefused

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 )
 
 // Identity is how the agent and the traffic-manager know each other.
@@ -19,7 +21,7 @@ type upstream struct {
 	relay string
 	// line is zero for a connection on which the relay takes flows of any
 	// session.
-	line tunnel.LineRequest
+	line handshake.LineRequest
 }
 
 // session is the breaker's key.
@@ -31,12 +33,12 @@ type dial func(context.Context, upstream) (tunnel.Stream, error)
 // dialer dials as this identity.
 func dialer(id Identity) dial {
 	return func(ctx context.Context, u upstream) (tunnel.Stream, error) {
-		var c *tunnel.FlowConn
+		var c *line.Conn
 		var err error
 		if u.line.Session == "" {
-			c, err = tunnel.DialFlow(ctx, u.relay, id.TLS(tunnel.ALPNFlow))
+			c, err = line.DialRelay(ctx, u.relay, id.TLS(handshake.ALPNFlow))
 		} else {
-			c, err = tunnel.DialLine(ctx, u.relay, id.TLS(tunnel.ALPNLine), &u.line)
+			c, err = line.Dial(ctx, u.relay, id.TLS(handshake.ALPNLine), &u.line)
 		}
 		if err != nil {
 			return nil, err // not a nil *FlowConn in an interface

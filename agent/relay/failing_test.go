@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // memoryStream is a stream without a socket, since a socket does not know
@@ -20,12 +21,12 @@ func (s memoryStream) CloseWrite() error { return s.Close() }
 func (s memoryStream) Reset()            { s.Close() }
 
 // answering is a dial that reaches a relay which answers with v.
-func answering(v tunnel.Verdict) dial {
+func answering(v frame.Verdict) dial {
 	return func(context.Context, upstream) (tunnel.Stream, error) {
 		near, far := net.Pipe()
 		go func() {
-			if _, err := tunnel.ReadOpen(far); err == nil {
-				tunnel.WriteVerdict(far, v)
+			if _, err := frame.ReadOpen(far); err == nil {
+				frame.WriteVerdict(far, v)
 			}
 		}()
 		return memoryStream{near}, nil
@@ -35,7 +36,7 @@ func answering(v tunnel.Verdict) dial {
 // silent is a dial that reaches a relay which reads and does not answer.
 func silent(context.Context, upstream) (tunnel.Stream, error) {
 	near, far := net.Pipe()
-	go tunnel.ReadOpen(far)
+	go frame.ReadOpen(far)
 	return memoryStream{near}, nil
 }
 
@@ -50,7 +51,7 @@ func dropping(ctx context.Context, _ upstream) (tunnel.Stream, error) {
 
 // Whatever fails, one flow waits for it and the next ones do not.
 func TestOpenPassesByWhatFails(t *testing.T) {
-	verdict := func(v tunnel.Verdict) func(error) bool {
+	verdict := func(v frame.Verdict) func(error) bool {
 		return func(err error) bool {
 			var e *VerdictError
 			return errors.As(err, &e) && e.Verdict == v
@@ -65,9 +66,9 @@ func TestOpenPassesByWhatFails(t *testing.T) {
 		wait          time.Duration
 		first, others func(error) bool
 	}{
-		{"refused", answering(tunnel.Refused), false, 0, verdict(tunnel.Refused), verdict(tunnel.Refused)},
-		{"no session", answering(tunnel.NoSession), false, 0, verdict(tunnel.NoSession), verdict(tunnel.NoSession)},
-		{"denied", answering(tunnel.Denied), false, 0, verdict(tunnel.Denied), verdict(tunnel.Denied)},
+		{"refused", answering(frame.Refused), false, 0, verdict(frame.Refused), verdict(frame.Refused)},
+		{"no session", answering(frame.NoSession), false, 0, verdict(frame.NoSession), verdict(frame.NoSession)},
+		{"denied", answering(frame.Denied), false, 0, verdict(frame.Denied), verdict(frame.Denied)},
 		{"relay is silent", silent, false, patience, is(context.DeadlineExceeded), is(ErrSilent)},
 		{"relay is gone", gone, false, 0, is(syscall.ECONNREFUSED), is(ErrNoRelay)},
 		{"relay drops packets", dropping, false, dialTimeout, anything, is(ErrNoRelay)},
@@ -82,7 +83,7 @@ func TestOpenPassesByWhatFails(t *testing.T) {
 				}
 				open := func() (time.Duration, error) {
 					begun := time.Now()
-					_, err := o.Open(t.Context(), owner, &tunnel.Open{})
+					_, err := o.Open(t.Context(), owner, &frame.Open{})
 					return time.Since(begun), err
 				}
 				if took, err := open(); took != c.wait || !c.first(err) {

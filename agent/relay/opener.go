@@ -9,16 +9,19 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/warm"
 )
 
 // patience is how long a caller may wait for the laptop's verdict before the
 // application is asked instead.
 const patience = 2 * time.Second
 
-// VerdictError is a relay's answer other than tunnel.Accepted.
+// VerdictError is a relay's answer other than frame.Accepted.
 type VerdictError struct {
 	Relay   string
-	Verdict tunnel.Verdict
+	Verdict frame.Verdict
 }
 
 // Error names the relay and its answer.
@@ -34,7 +37,7 @@ type Opener struct {
 	slots   chan struct{} // one element per handshake under way
 
 	mu    sync.Mutex
-	pools map[upstream]*tunnel.WarmPool
+	pools map[upstream]*warm.Pool
 }
 
 // NewOpener returns an Opener that dials as this identity. Its background work ends
@@ -42,7 +45,7 @@ type Opener struct {
 func NewOpener(ctx context.Context, id Identity) *Opener { return newOpener(ctx, dialer(id)) }
 
 func newOpener(ctx context.Context, d dial) *Opener {
-	return &Opener{ctx: ctx, dial: d, pools: map[upstream]*tunnel.WarmPool{}, slots: make(chan struct{}, handshakes)}
+	return &Opener{ctx: ctx, dial: d, pools: map[upstream]*warm.Pool{}, slots: make(chan struct{}, handshakes)}
 }
 
 // Keep holds warm connections for these owners and for no others.
@@ -54,7 +57,7 @@ func (o *Opener) Keep(owners []Owner) {
 			wanted[owner.line(addr)] = true
 		}
 	}
-	var gone []*tunnel.WarmPool
+	var gone []*warm.Pool
 	o.mu.Lock()
 	for u, p := range o.pools {
 		if !wanted[u] {
@@ -64,7 +67,7 @@ func (o *Opener) Keep(owners []Owner) {
 	}
 	for u := range wanted {
 		if o.pools[u] == nil {
-			o.pools[u] = tunnel.NewWarmPool(o.ctx, func(ctx context.Context) (tunnel.Stream, error) { return o.fresh(ctx, u) })
+			o.pools[u] = warm.New(o.ctx, func(ctx context.Context) (tunnel.Stream, error) { return o.fresh(ctx, u) })
 		}
 	}
 	o.mu.Unlock()
@@ -80,7 +83,7 @@ func (o *Opener) Keep(owners []Owner) {
 // Open asks the owner's relays, one after the other, to take the flow, and
 // returns the stream once one of them accepts. The answers Refused and TimedOut are
 // final: the laptop was reached.
-func (o *Opener) Open(ctx context.Context, owner *Owner, open *tunnel.Open) (tunnel.Stream, error) {
+func (o *Opener) Open(ctx context.Context, owner *Owner, open *frame.Open) (tunnel.Stream, error) {
 	open.Intercept, open.InterceptUID, open.Session = owner.Intercept, owner.UID, owner.Session
 	failed := ErrNoRelay
 	for _, addr := range owner.Relays {
@@ -99,7 +102,7 @@ func (o *Opener) Open(ctx context.Context, owner *Owner, open *tunnel.Open) (tun
 		}
 		failed = err
 		var v *VerdictError
-		if ctx.Err() != nil || errors.As(err, &v) && (v.Verdict == tunnel.Refused || v.Verdict == tunnel.TimedOut) {
+		if ctx.Err() != nil || errors.As(err, &v) && (v.Verdict == frame.Refused || v.Verdict == frame.TimedOut) {
 			break
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -110,7 +113,7 @@ func (o *Opener) Open(ctx context.Context, owner *Owner, open *tunnel.Open) (tun
 }
 
 // ask opens the flow at one relay, and tells the breaker what came of it.
-func (o *Opener) ask(ctx context.Context, to upstream, trial bool, open *tunnel.Open) (tunnel.Stream, error) {
+func (o *Opener) ask(ctx context.Context, to upstream, trial bool, open *frame.Open) (tunnel.Stream, error) {
 	addr, session := to.relay, to.session()
 	for {
 		s, via, pooled, err := o.connect(ctx, to, trial)
@@ -119,16 +122,16 @@ func (o *Opener) ask(ctx context.Context, to upstream, trial bool, open *tunnel.
 		}
 		begun := time.Now()
 		limited, cancel := context.WithTimeout(ctx, patience)
-		v, _, err := tunnel.Ask(limited, s, open)
+		v, _, err := line.Ask(limited, s, open)
 		cancel()
 		if err == nil {
 			o.breaker.succeed(addr, time.Now())
 			o.breaker.succeed(session, time.Now())
 			o.reuse(via, s)
-			if v == tunnel.Accepted {
+			if v == frame.Accepted {
 				return s, nil
 			}
-			if f, ok := s.(*tunnel.FlowConn); ok && via.line.Session != "" {
+			if f, ok := s.(*line.Conn); ok && via.line.Session != "" {
 				f.Refused()
 			}
 			s.Close()

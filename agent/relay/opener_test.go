@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/warm"
 )
 
 // replica is a relay without TLS.
@@ -49,10 +53,10 @@ func (r *replica) dial(ctx context.Context, u upstream) (tunnel.Stream, error) {
 	return tunnel.NewTCP(c.(*net.TCPConn)), nil
 }
 
-func saying(v tunnel.Verdict) func(*net.TCPConn) {
+func saying(v frame.Verdict) func(*net.TCPConn) {
 	return func(c *net.TCPConn) {
-		if _, err := tunnel.ReadOpen(c); err == nil {
-			tunnel.WriteVerdict(c, v)
+		if _, err := frame.ReadOpen(c); err == nil {
+			frame.WriteVerdict(c, v)
 		}
 	}
 }
@@ -68,7 +72,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 }
 
 func (o *Opener) warm(addr string) int {
-	return o.idle(upstream{relay: addr, line: tunnel.LineRequest{Session: "s"}})
+	return o.idle(upstream{relay: addr, line: handshake.LineRequest{Session: "s"}})
 }
 
 func (o *Opener) idle(u upstream) int {
@@ -79,20 +83,20 @@ func (o *Opener) idle(u upstream) int {
 }
 
 func TestOpenTakesWarmConnections(t *testing.T) {
-	r := newReplica(t, saying(tunnel.Accepted))
+	r := newReplica(t, saying(frame.Accepted))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	o := newOpener(ctx, r.dial)
 	o.Keep([]Owner{{Relays: []string{r.addr()}, Session: "s"}})
 	defer o.Keep(nil)
-	eventually(t, "pool is full", func() bool { return o.warm(r.addr()) == tunnel.WarmEach })
+	eventually(t, "pool is full", func() bool { return o.warm(r.addr()) == warm.Min })
 	before := r.dials.Load()
-	s, err := o.Open(ctx, &Owner{Relays: []string{r.addr()}, Session: "s"}, &tunnel.Open{})
+	s, err := o.Open(ctx, &Owner{Relays: []string{r.addr()}, Session: "s"}, &frame.Open{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	eventually(t, "pool is filled again", func() bool { return o.warm(r.addr()) == tunnel.WarmEach })
+	eventually(t, "pool is filled again", func() bool { return o.warm(r.addr()) == warm.Min })
 	if n := r.dials.Load() - before; n != 1 {
 		t.Errorf("%d dials for one flow, want 1 to fill up", n)
 	}
@@ -101,18 +105,18 @@ func TestOpenTakesWarmConnections(t *testing.T) {
 func TestOpenAfterStaleConnections(t *testing.T) {
 	var conns atomic.Int32
 	r := newReplica(t, func(c *net.TCPConn) {
-		if conns.Add(1) <= tunnel.WarmEach {
-			tunnel.ReadOpen(c) // the relay was replaced: the open gets lost
+		if conns.Add(1) <= warm.Min {
+			frame.ReadOpen(c) // the relay was replaced: the open gets lost
 			c.Close()
 			return
 		}
-		saying(tunnel.Accepted)(c)
+		saying(frame.Accepted)(c)
 	})
 	o := newOpener(t.Context(), r.dial)
 	o.Keep([]Owner{{Relays: []string{r.addr()}, Session: "s"}})
 	defer o.Keep(nil)
-	eventually(t, "pool is full", func() bool { return o.warm(r.addr()) == tunnel.WarmEach })
-	s, err := o.Open(t.Context(), &Owner{Relays: []string{r.addr()}, Session: "s"}, &tunnel.Open{})
+	eventually(t, "pool is full", func() bool { return o.warm(r.addr()) == warm.Min })
+	s, err := o.Open(t.Context(), &Owner{Relays: []string{r.addr()}, Session: "s"}, &frame.Open{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,24 +124,24 @@ func TestOpenAfterStaleConnections(t *testing.T) {
 }
 
 func TestOpenGoesOnToTheNextRelay(t *testing.T) {
-	none, good := newReplica(t, saying(tunnel.NoSession)), newReplica(t, saying(tunnel.Accepted))
-	refusing := newReplica(t, saying(tunnel.Refused))
+	none, good := newReplica(t, saying(frame.NoSession)), newReplica(t, saying(frame.Accepted))
+	refusing := newReplica(t, saying(frame.Refused))
 	o := newOpener(t.Context(), good.dial)
-	s, err := o.Open(t.Context(), &Owner{Relays: []string{"127.0.0.1:1", none.addr(), good.addr()}}, &tunnel.Open{})
+	s, err := o.Open(t.Context(), &Owner{Relays: []string{"127.0.0.1:1", none.addr(), good.addr()}}, &frame.Open{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	_, err = o.Open(t.Context(), &Owner{Relays: []string{refusing.addr(), good.addr()}}, &tunnel.Open{})
+	_, err = o.Open(t.Context(), &Owner{Relays: []string{refusing.addr(), good.addr()}}, &frame.Open{})
 	var v *VerdictError
-	if !errors.As(err, &v) || v.Verdict != tunnel.Refused {
+	if !errors.As(err, &v) || v.Verdict != frame.Refused {
 		t.Errorf("a refusal is final, got %v", err)
 	}
 }
 
 // A line is taken if there is one at once; else the relay is asked.
 func TestOpenPrefersLines(t *testing.T) {
-	r := newReplica(t, saying(tunnel.Accepted))
+	r := newReplica(t, saying(frame.Accepted))
 	owner := &Owner{Relays: []string{r.addr()}, Session: "s", Intercept: "shop/quote", UID: "i"}
 	var lines, relays atomic.Int32
 	var refuse atomic.Bool
@@ -146,11 +150,11 @@ func TestOpenPrefersLines(t *testing.T) {
 			relays.Add(1)
 			return r.dial(ctx, u)
 		}
-		if u.line != (tunnel.LineRequest{Session: "s", Intercept: "shop/quote", InterceptUID: "i"}) {
+		if u.line != (handshake.LineRequest{Session: "s", Intercept: "shop/quote", InterceptUID: "i"}) {
 			t.Errorf("a line to %+v", u.line)
 		}
 		if refuse.Load() {
-			return nil, &tunnel.NoLineError{Verdict: tunnel.NoLine}
+			return nil, &line.NoLineError{Verdict: frame.NoLine}
 		}
 		lines.Add(1)
 		return r.dial(ctx, u)
@@ -158,19 +162,19 @@ func TestOpenPrefersLines(t *testing.T) {
 	o.Keep([]Owner{*owner})
 	defer o.Keep(nil)
 	eventually(t, "lines and connections are warm", func() bool {
-		return o.idle(owner.line(r.addr())) == tunnel.WarmEach && o.idle(upstream{relay: r.addr()}) == tunnel.WarmEach
+		return o.idle(owner.line(r.addr())) == warm.Min && o.idle(upstream{relay: r.addr()}) == warm.Min
 	})
 	refuse.Store(true)
-	for range tunnel.WarmEach + 1 {
-		s, err := o.Open(t.Context(), owner, &tunnel.Open{})
+	for range warm.Min + 1 {
+		s, err := o.Open(t.Context(), owner, &frame.Open{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
 	}
 	// The last one found no line and took a connection; the pool makes another.
-	eventually(t, "one more connection", func() bool { return relays.Load() == tunnel.WarmEach+1 })
-	if n := lines.Load(); n != tunnel.WarmEach {
+	eventually(t, "one more connection", func() bool { return relays.Load() == warm.Min+1 })
+	if n := lines.Load(); n != warm.Min {
 		t.Errorf("%d lines", n)
 	}
 }
@@ -178,7 +182,7 @@ func TestOpenPrefersLines(t *testing.T) {
 // A burst in which some dials are late, while others get through, is a burst:
 // every flow of it reaches the laptop.
 func TestOpenGoesThroughABurst(t *testing.T) {
-	r := newReplica(t, saying(tunnel.Accepted))
+	r := newReplica(t, saying(frame.Accepted))
 	var late atomic.Int32
 	o := newOpener(t.Context(), func(ctx context.Context, u upstream) (tunnel.Stream, error) {
 		if late.Add(1) == 1 { // the first
@@ -192,7 +196,7 @@ func TestOpenGoesThroughABurst(t *testing.T) {
 	const flows = 50
 	for range flows {
 		go func() {
-			s, err := o.Open(t.Context(), owner, &tunnel.Open{})
+			s, err := o.Open(t.Context(), owner, &frame.Open{})
 			if err == nil {
 				s.Close()
 			}

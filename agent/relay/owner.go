@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // Owner is an intercept whose flows are opened, and its session.
@@ -29,7 +29,7 @@ func (o *Owner) Same(other *Owner) bool { return o.UID == other.UID && o.Session
 
 // line is the upstream for the owner's flows through a relay.
 func (o *Owner) line(addr string) upstream {
-	return upstream{addr, tunnel.LineRequest{Session: o.Session, Intercept: o.Intercept, InterceptUID: o.UID}}
+	return upstream{addr, handshake.LineRequest{Session: o.Session, Intercept: o.Intercept, InterceptUID: o.UID}}
 }
 
 // Errors by which Open says what failed.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 )
 
 // toLaptop moves datagrams both ways until the flow ends. First is the one that
@@ -68,7 +69,7 @@ func (l *Listener) fromLaptop(f *flow, laptop tunnel.Stream) error {
 // write sends a datagram. A laptop that does not take it is reset, and fromLaptop
 // hears of that.
 func (f *flow) write(laptop tunnel.Stream, p []byte) error {
-	if err := tunnel.WriteDatagram(laptop, p); err != nil {
+	if err := datagram.Write(laptop, p); err != nil {
 		laptop.Reset()
 		return fmt.Errorf("write datagram: %w", err)
 	}
@@ -140,7 +141,7 @@ func (l *Listener) answer(f *flow, c *net.UDPConn) {
 	}
 }
 
-// readDatagram reads what tunnel.WriteDatagram wrote into buf, or into a larger
+// readDatagram reads what datagram.Write wrote into buf, or into a larger
 // one where it must: most flows have small datagrams, and there may be many.
 func readDatagram(r io.Reader, buf []byte) ([]byte, error) {
 	var head [2]byte

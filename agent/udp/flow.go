@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 const (
@@ -72,7 +72,7 @@ func (l *Listener) serve(f *flow) {
 // laptop lets the route's laptop have a flow that began with first. The error says
 // why the laptop did not get the datagrams.
 func (l *Listener) laptop(f *flow, first []byte) error {
-	open := &tunnel.Open{Protocol: tunnel.UDP, Source: f.key.source}
+	open := &frame.Open{Protocol: frame.UDP, Source: f.key.source}
 	if len(first) <= maxFirst {
 		open.First = first
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 )
 
 const (
@@ -54,7 +54,7 @@ type Listener struct {
 	wg    sync.WaitGroup
 
 	queued  atomic.Int64 // bytes waiting in flows
-	buffers sync.Pool    // *[]byte of tunnel.MaxDatagram
+	buffers sync.Pool    // *[]byte of datagram.Max
 }
 
 // key is a flow's source, and the address that its datagrams arrived at. Answers must
@@ -75,7 +75,7 @@ func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger)
 		to: to, cfg: cfg, log: log.With("port", to.Number(), "protocol", "UDP"),
 		conn: c.(*net.UDPConn), flows: map[key]*flow{},
 	}
-	l.buffers.New = func() any { b := make([]byte, tunnel.MaxDatagram); return &b }
+	l.buffers.New = func() any { b := make([]byte, datagram.Max); return &b }
 	l.ctx, l.stop = context.WithCancel(ctx)
 	l.wg.Go(l.read)
 	return l, nil
@@ -116,7 +116,7 @@ func (l *Listener) Leave() {
 func (l *Listener) Close(context.Context) { l.wg.Wait() }
 
 func (l *Listener) read() {
-	buf := make([]byte, tunnel.MaxDatagram)
+	buf := make([]byte, datagram.Max)
 	oob := make([]byte, 128)
 	for {
 		n, m, _, source, err := l.conn.ReadMsgUDPAddrPort(buf, oob)

@@ -16,13 +16,14 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 )
 
 func TestReadDatagram(t *testing.T) {
 	var w bytes.Buffer
-	large := bytes.Repeat([]byte("x"), tunnel.MaxDatagram)
+	large := bytes.Repeat([]byte("x"), datagram.Max)
 	for _, p := range [][]byte{[]byte("one"), {}, large, []byte("two")} {
-		if err := tunnel.WriteDatagram(&w, p); err != nil {
+		if err := datagram.Write(&w, p); err != nil {
 			t.Fatal(err)
 		}
 	}

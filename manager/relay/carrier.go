@@ -9,19 +9,21 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
-// handshakeTimeout bounds what a peer may take to say who it is.
+// handshakeTimeout bounds a handshake.
 const handshakeTimeout = 10 * time.Second
 
-// ServeHTTP accepts a carrier: an HTTP Upgrade that the API server's proxy, or
-// a port-forward, brings. Who is behind it proves so in the Hello, not in the
+// ServeHTTP accepts a carrier: an HTTP Upgrade that comes through the API server's
+// proxy or a port-forward. The session authenticates itself in the Hello, not in the
 // request.
 func (r *Relay) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	if q.Header.Get("Upgrade") != tunnel.UpgradeProtocol {
-		w.Header().Set("Upgrade", tunnel.UpgradeProtocol)
-		http.Error(w, "this path speaks "+tunnel.UpgradeProtocol+" only", http.StatusUpgradeRequired)
+	if q.Header.Get("Upgrade") != handshake.UpgradeProtocol {
+		w.Header().Set("Upgrade", handshake.UpgradeProtocol)
+		http.Error(w, "this path speaks "+handshake.UpgradeProtocol+" only", http.StatusUpgradeRequired)
 		return
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -30,11 +32,11 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	if buffered.Reader.Buffered() > 0 {
-		conn.Close() // nothing may be sent before the 101
+		conn.Close() // the client must not send anything before the 101
 		return
 	}
 	if t, ok := conn.(*tls.Conn); ok {
-		conn = tunnel.NewCarrierConn(t, t)
+		conn = record.NewCarrier(t, t)
 	}
 	go r.serveCarrier(conn)
 }
@@ -42,42 +44,42 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 func (r *Relay) serveCarrier(conn net.Conn) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.UpgradeProtocol+"\r\n\r\n")
+	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.UpgradeProtocol+"\r\n\r\n")
 	if err != nil {
 		return
 	}
-	hello, err := tunnel.ReadHello(conn)
+	hello, err := handshake.ReadHello(conn)
 	if err != nil {
-		tunnel.WriteWelcome(conn, &tunnel.Welcome{Refusal: err.Error(), Version: r.version})
+		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version})
 		return
 	}
-	log := r.log.With("session", hello.Session, "direction", hello.Direction.String())
+	log := r.cfg.Log.With("session", hello.Session, "direction", hello.Direction.String())
 	s, err := r.admit(hello)
 	if err != nil {
 		log.Info("carrier refused", "reason", err)
-		tunnel.WriteWelcome(conn, &tunnel.Welcome{Refusal: err.Error(), Version: r.version, Pod: r.pod})
+		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
 		return
 	}
-	defer r.leave(s)
-	if err := tunnel.WriteWelcome(conn, &tunnel.Welcome{Pod: r.pod, Version: r.version, Domain: r.domain}); err != nil {
+	defer r.removeCarrier(s)
+	if err := handshake.WriteWelcome(conn, &handshake.Welcome{Pod: r.cfg.Pod, Version: r.cfg.Version, Domain: r.cfg.Domain}); err != nil {
 		return
 	}
 	conn.SetDeadline(time.Time{})
-	log.Info("carrier up", "version", hello.Version)
-	if hello.Direction == tunnel.Outbound {
-		err = tunnel.Serve(s.ctx, conn, s.budget, r.outbound(s))
+	log.Info("carrier up", "version", hello.Version, "protocol", hello.Protocol)
+	if hello.Direction == handshake.Outbound {
+		err = mux.Serve(s.ctx, conn, s.budget, r.outbound(s))
 	} else {
 		err = s.group.Add(s.ctx, conn, nil)
 	}
 	log.Info("carrier down", "reason", err)
 }
 
-func (r *Relay) admit(h *tunnel.Hello) (*session, error) {
+func (r *Relay) admit(h *handshake.Hello) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	defer cancel()
 	object, err := r.authenticate(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	return r.join(h, authz.Subject{User: object.Spec.User, Groups: object.Spec.Groups})
+	return r.addCarrier(h, authz.Subject{User: object.Spec.User, Groups: object.Spec.Groups})
 }

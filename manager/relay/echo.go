@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 )
 
 // IANA protocol numbers.
@@ -18,9 +18,9 @@ const (
 	protocolICMPv6 = 58
 )
 
-// dialEcho opens a ping socket (Linux: a datagram socket of ICMP). It needs no
-// capability, but the group in sysctl net.ipv4.ping_group_range, which rules
-// IPv6, too.
+// dialEcho opens a ping socket (Linux: a datagram socket of ICMP). The process needs
+// no capability, but a group within the sysctl net.ipv4.ping_group_range, which
+// holds for IPv6, too.
 func dialEcho(to netip.Addr) (net.Conn, error) {
 	network, local := "udp4", "0.0.0.0"
 	if to.Is6() {
@@ -33,9 +33,9 @@ func dialEcho(to netip.Addr) (net.Conn, error) {
 	return newEchoes(c, to), nil
 }
 
-// newEchoes makes a connection to one host of a socket that speaks ICMP. What
-// is written are echo requests as of tunnel.AppendEcho, what is read their
-// replies. Their identifier is the socket's, by the kernel.
+// newEchoes makes a connection to one host of a socket that speaks ICMP. A writer
+// sends echo requests, in the form of datagram.AppendEcho, and a reader gets the
+// replies. The kernel sets the identifier.
 func newEchoes(c net.PacketConn, to netip.Addr) *echoes {
 	e := &echoes{PacketConn: c, to: to, host: &net.UDPAddr{IP: to.AsSlice()}, buf: make([]byte, 64<<10),
 		protocol: protocolICMP, request: ipv4.ICMPTypeEcho, reply: ipv4.ICMPTypeEchoReply}
@@ -56,14 +56,15 @@ type echoes struct {
 
 var _ net.Conn = (*echoes)(nil)
 
-// Write sends one request. One that cannot be sent is lost, like any other.
+// Write sends one request. It reports no error if that fails: the request is lost, as
+// it might be in any network.
 func (e *echoes) Write(p []byte) (int, error) {
-	seq, payload, err := tunnel.ParseEcho(p)
+	seq, payload, err := datagram.ParseEcho(p)
 	if err != nil {
 		return 0, err
 	}
 	m := icmp.Message{Type: e.request, Body: &icmp.Echo{Seq: int(seq), Data: payload}}
-	b, err := m.Marshal(nil) // of ICMPv6 the kernel makes the checksum
+	b, err := m.Marshal(nil) // the kernel computes the checksum of ICMPv6
 	if err != nil {
 		return 0, err
 	}
@@ -87,7 +88,7 @@ func (e *echoes) Read(p []byte) (int, error) {
 			continue
 		}
 		if body, ok := m.Body.(*icmp.Echo); ok {
-			return copy(p, tunnel.AppendEcho(nil, uint16(body.Seq), body.Data)), nil
+			return copy(p, datagram.AppendEcho(nil, uint16(body.Seq), body.Data)), nil
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 )
 
 // TestPing sends real echoes in a network namespace of its own, where groups
@@ -39,7 +39,7 @@ func TestPing(t *testing.T) {
 		defer c.Close()
 		c.SetDeadline(time.Now().Add(20 * time.Second))
 		for seq := range uint16(3) {
-			if _, err := c.Write(tunnel.AppendEcho(nil, seq, []byte("payload"))); err != nil {
+			if _, err := c.Write(datagram.AppendEcho(nil, seq, []byte("payload"))); err != nil {
 				t.Fatal(err)
 			}
 			buf := make([]byte, 100)
@@ -47,7 +47,7 @@ func TestPing(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", host, err)
 			}
-			if got, payload, err := tunnel.ParseEcho(buf[:n]); err != nil || got != seq || string(payload) != "payload" {
+			if got, payload, err := datagram.ParseEcho(buf[:n]); err != nil || got != seq || string(payload) != "payload" {
 				t.Errorf("%s: %d %q, %v", host, got, payload, err)
 			}
 		}

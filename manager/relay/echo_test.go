@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 )
 
 // pinger is a socket in front of a network of one host, and of others that
@@ -68,7 +68,7 @@ func TestEchoes(t *testing.T) {
 			t.Error("half an echo is sent")
 		}
 		for _, payload := range []string{"", "payload"} {
-			if _, err := c.Write(tunnel.AppendEcho(nil, 513, []byte(payload))); err != nil {
+			if _, err := c.Write(datagram.AppendEcho(nil, 513, []byte(payload))); err != nil {
 				t.Fatal(err)
 			}
 			buf := make([]byte, 100)
@@ -76,7 +76,7 @@ func TestEchoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if seq, got, err := tunnel.ParseEcho(buf[:n]); err != nil || seq != 513 || string(got) != payload {
+			if seq, got, err := datagram.ParseEcho(buf[:n]); err != nil || seq != 513 || string(got) != payload {
 				t.Errorf("%s: %d %q, %v, want %q", host, seq, got, err, payload)
 			}
 			if len(p.packets) != 0 {

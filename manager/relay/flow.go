@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -12,66 +11,72 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 )
 
 const (
-	// warmLife bounds how long an agent keeps a connection without a flow.
-	warmLife = 5 * time.Minute
-	// confirmTimeout is what the laptop may take to dial a local port. The
+	// idleTimeout bounds how long a connection of an agent may be without a flow.
+	idleTimeout = 5 * time.Minute
+	// confirmTimeout bounds how long the laptop may take to dial a local port. The
 	// agent gives up at about the same time.
 	confirmTimeout = 2 * time.Second
 )
 
-// ServeFlow serves one connection of an agent, one flow after the other: it
-// waits for the Open, passes the flow on and joins the two. It owns the
-// connection, which has shaken hands on top of tunnel.NewRecordConn.
+// ServeFlow serves a connection of an agent, one flow after the other: it puts each
+// flow on a carrier of its session. It owns the connection, which sits on a
+// record.Conn and has shaken hands.
 func (r *Relay) ServeFlow(conn *tls.Conn) {
 	defer conn.NetConn().Close()
 	pod, ok := pki.PeerPod(conn.ConnectionState())
 	if !ok {
 		return
 	}
-	agent, err := tunnel.NewFlowConn(conn)
+	agent, err := line.NewConn(conn)
 	if err != nil {
 		return
 	}
-	tunnel.ServeFlows(agent, func(s tunnel.Stream) { r.serveFlow(pod, s) })
+	line.ServeEach(agent, func(s tunnel.Stream) { r.serveFlow(pod, s) })
 }
 
 // serveFlow serves one flow and closes the stream.
 func (r *Relay) serveFlow(pod pki.Pod, agent tunnel.Stream) {
 	defer agent.Close()
-	agent.SetReadDeadline(time.Now().Add(warmLife))
-	open, err := tunnel.ReadOpen(agent)
+	agent.SetReadDeadline(time.Now().Add(idleTimeout))
+	open, err := frame.ReadOpen(agent)
 	if err != nil {
 		return
 	}
 	agent.SetReadDeadline(time.Time{})
 	flow, verdict := r.open(pod, open)
-	if err := tunnel.WriteVerdict(agent, verdict); err != nil {
+	if err := frame.WriteVerdict(agent, verdict); err != nil {
 		if flow != nil {
 			flow.Abort()
 		}
 		return
 	}
-	if verdict == tunnel.Accepted {
+	if verdict == frame.Accepted {
 		flow.Join(agent, nil)
 	}
 }
 
-// open finds out whether the pod may send this flow and where to, and opens
-// it. The flow is not nil if and only if it is accepted.
-func (r *Relay) open(pod pki.Pod, o *tunnel.Open) (*tunnel.OutFlow, tunnel.Verdict) {
+// open opens a flow to the session that it names, if the pod may send it there. It
+// returns a flow if and only if the verdict is Accepted.
+func (r *Relay) open(pod pki.Pod, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
+	if !o.Supported(frame.Captured) {
+		return nil, frame.Unsupported
+	}
 	if !r.allowed(pod, o) {
-		return nil, tunnel.Denied
+		return nil, frame.Denied
 	}
 	s := r.session(o.Session)
 	if s == nil {
-		return nil, tunnel.NoSession
+		return nil, frame.NoSession
 	}
 	flow, err := s.group.Open(s.ctx, o)
 	if err != nil {
-		return nil, tunnel.NoSession
+		return nil, frame.NoSession
 	}
 	timer := time.AfterFunc(confirmTimeout, func() {
 		flow.Abort()
@@ -79,22 +84,15 @@ func (r *Relay) open(pod pki.Pod, o *tunnel.Open) (*tunnel.OutFlow, tunnel.Verdi
 	})
 	err = flow.Confirm()
 	if timer.Stop() && err == nil {
-		return flow, tunnel.Accepted
+		return flow, frame.Accepted
 	}
 	flow.Abort()
-	switch {
-	case errors.Is(err, tunnel.ErrRefused):
-		return nil, tunnel.Refused
-	case errors.Is(err, tunnel.ErrTimedOut):
-		return nil, tunnel.TimedOut
-	case errors.Is(err, tunnel.ErrDenied):
-		return nil, tunnel.Denied
-	}
-	return nil, tunnel.NoSession
+	v, _ := frame.AnswerOf(err)
+	return nil, v
 }
 
 // allowed says whether the pod's own plan holds this very route.
-func (r *Relay) allowed(pod pki.Pod, o *tunnel.Open) bool {
-	p, err := r.planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
+func (r *Relay) allowed(pod pki.Pod, o *frame.Open) bool {
+	p, err := r.cfg.Planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
 	return err == nil && p.RoutesPort(o.Port, rpc.Protocol(o.Protocol), plan.Claim{Intercept: o.Intercept, UID: o.InterceptUID, Session: o.Session})
 }

@@ -14,12 +14,15 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 )
 
 func TestFlowsOnALine(t *testing.T) {
 	l := newLineLab(t)
 	l.serve()
-	c, err := tunnel.DialLine(t.Context(), l.agents, l.agent(quotePod), &quote)
+	c, err := line.Dial(t.Context(), l.agents, l.agent(quotePod), &quote)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,16 +30,16 @@ func TestFlowsOnALine(t *testing.T) {
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
 	for _, port := range []uint16{8080, 1, 8080} { // the refusal in between leaves the line alone
 		next := make(chan tunnel.Stream, 1)
-		f := s.(*tunnel.FlowConn)
+		f := s.(*line.Conn)
 		f.OnIdle(func(s tunnel.Stream) { next <- s })
-		v := flow(t, s, tunnel.Open{Port: port, First: []byte("first ")})
+		v := flow(t, s, frame.Open{Port: port, First: []byte("first ")})
 		if port == 1 {
-			if v != tunnel.Refused {
+			if v != frame.Refused {
 				t.Fatalf("verdict %v", v)
 			}
 			f.Refused()
 		} else {
-			if v != tunnel.Accepted {
+			if v != frame.Accepted {
 				t.Fatalf("verdict %v", v)
 			}
 			go s.Write(sent)
@@ -58,7 +61,7 @@ func TestFlowsOnALine(t *testing.T) {
 			t.Fatal("the line does not serve another flow")
 		}
 	}
-	if v := flow(t, s, tunnel.Open{Port: 8080, InterceptUID: "another"}); v != tunnel.Denied {
+	if v := flow(t, s, frame.Open{Port: 8080, InterceptUID: "another"}); v != frame.Denied {
 		t.Errorf("a flow of another intercept: %v", v)
 	}
 }
@@ -66,7 +69,7 @@ func TestFlowsOnALine(t *testing.T) {
 func TestLinesEndWithTheSession(t *testing.T) {
 	l := newLineLab(t)
 	l.serve()
-	c, err := tunnel.DialLine(t.Context(), l.agents, l.agent(quotePod), &quote)
+	c, err := line.Dial(t.Context(), l.agents, l.agent(quotePod), &quote)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,15 +83,15 @@ func TestLinesEndWithTheSession(t *testing.T) {
 func TestLinesEndWithTheRight(t *testing.T) {
 	l := newLineLab(t)
 	l.serve()
-	c, err := tunnel.DialLine(t.Context(), l.agents, l.agent(quotePod), &quote)
+	c, err := line.Dial(t.Context(), l.agents, l.agent(quotePod), &quote)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := l.objects.Delete(t.Context(), &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote"}}); err != nil {
 		t.Fatal(err)
 	}
-	l.relay.planner.Changed()
-	l.session.cut(func(x *line) bool { return !l.relay.mayReach(x.pod, x.want) })
+	l.relay.cfg.Planner.Changed()
+	l.session.lines.closeAssigned(func(x *assignedLine) bool { return !l.relay.mayReach(x.pod, x.request) })
 	c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	var timeout net.Error
 	if _, err := c.Read(make([]byte, 1)); err == nil || errors.As(err, &timeout) && timeout.Timeout() {
@@ -105,16 +108,16 @@ func TestWhoGetsNoLine(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		pod     pki.Pod
-		request tunnel.LineRequest
-		want    tunnel.Verdict
+		request handshake.LineRequest
+		want    frame.Verdict
 	}{
-		{"nothing to spare", quotePod, quote, tunnel.NoLine},
-		{"another pod", pki.Pod{Namespace: "shop", Name: "quote-1", UID: "older"}, quote, tunnel.Denied},
-		{"another intercept", quotePod, other, tunnel.Denied},
-		{"a session without carriers", quotePod, nobody, tunnel.NoSession},
+		{"no idle line", quotePod, quote, frame.NoLine},
+		{"another pod", pki.Pod{Namespace: "shop", Name: "quote-1", UID: "older"}, quote, frame.Denied},
+		{"another intercept", quotePod, other, frame.Denied},
+		{"a session without carriers", quotePod, nobody, frame.NoSession},
 	} {
-		_, err := tunnel.DialLine(t.Context(), l.agents, l.agent(c.pod), &c.request)
-		var no *tunnel.NoLineError
+		_, err := line.Dial(t.Context(), l.agents, l.agent(c.pod), &c.request)
+		var no *line.NoLineError
 		if !errors.As(err, &no) || no.Verdict != c.want {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
@@ -123,11 +126,11 @@ func TestWhoGetsNoLine(t *testing.T) {
 
 func TestForgedOffersAreRefused(t *testing.T) {
 	l := newLineLab(t)
-	forged, err := tunnel.NewLineKeys([tunnel.TokenSize]byte{9})
+	forged, err := handshake.NewKeys([handshake.TokenSize]byte{9})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, w := l.offer(forged, tunnel.Inbound); w.Refusal == "" {
+	if _, _, w := l.offer(forged, handshake.Inbound); w.Refusal == "" {
 		t.Error("a line of somebody without the token is welcome")
 	}
 }
@@ -136,22 +139,22 @@ func TestForgedOffersAreRefused(t *testing.T) {
 // agent: he does not hold the session's key.
 func TestAgentKnowsTheSession(t *testing.T) {
 	l := newLineLab(t)
-	c, h, _ := l.offer(l.keys, tunnel.Inbound)
-	forged, err := tunnel.NewLineKeys([tunnel.TokenSize]byte{9})
+	c, h, _ := l.offer(l.keys, handshake.Inbound)
+	forged, err := handshake.NewKeys([handshake.TokenSize]byte{9})
 	if err != nil {
 		t.Fatal(err)
 	}
-	impostor, err := tunnel.NewLineServer(forged)
+	impostor, err := line.NewServer(forged)
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		if j, err := tunnel.ReadLineJoined(c, l.keys, h, func() {}); err == nil {
+		if j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {}); err == nil {
 			impostor.Accept(context.Background(), c, j)
 		}
 		c.Close()
 	}()
-	if _, err := tunnel.DialLine(t.Context(), l.agents, l.agent(quotePod), &quote); err == nil {
+	if _, err := line.Dial(t.Context(), l.agents, l.agent(quotePod), &quote); err == nil {
 		t.Error("the agent takes an impostor for the session")
 	}
 }
@@ -159,14 +162,14 @@ func TestAgentKnowsTheSession(t *testing.T) {
 // What is not the agent that the relay named is found out by the session.
 func TestSessionKnowsTheAgent(t *testing.T) {
 	l := newLineLab(t)
-	c, h, _ := l.offer(l.keys, tunnel.Inbound)
-	server, err := tunnel.NewLineServer(l.keys)
+	c, h, _ := l.offer(l.keys, handshake.Inbound)
+	server, err := line.NewServer(l.keys)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() {
-		j, err := tunnel.ReadLineJoined(c, l.keys, h, func() {})
+		j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
 		if err == nil {
 			j.Agent[0]++ // another one than who comes
 			_, err = server.Accept(context.Background(), c, j)
@@ -174,7 +177,7 @@ func TestSessionKnowsTheAgent(t *testing.T) {
 		c.Close()
 		done <- err
 	}()
-	f, err := tunnel.DialLine(t.Context(), l.agents, l.agent(quotePod), &quote)
+	f, err := line.Dial(t.Context(), l.agents, l.agent(quotePod), &quote)
 	if err == nil {
 		f.Reset()
 	}

@@ -32,12 +32,16 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 const system = "intercept-system"
 
 // quote is what pod shop/quote-1 may ask for.
-var quote = tunnel.LineRequest{Session: "alice", Intercept: "shop/quote", InterceptUID: "i"}
+var quote = handshake.LineRequest{Session: "alice", Intercept: "shop/quote", InterceptUID: "i"}
 
 // lineLab is a relay with one session, a TLS port for agents and a plain one
 // for what the API server's proxy brings.
@@ -47,7 +51,7 @@ type lineLab struct {
 	session       *session
 	authority     *pki.Authority
 	objects       client.Client
-	keys          *tunnel.LineKeys
+	keys          *handshake.Keys
 	agents, lines string
 }
 
@@ -87,21 +91,21 @@ func newLineLab(t *testing.T) *lineLab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.session, err = l.relay.join(&tunnel.Hello{Session: "alice", Token: token, Generation: 1}, authz.Subject{User: "alice"}); err != nil {
+	if l.session, err = l.relay.addCarrier(&handshake.Hello{Session: "alice", Token: token, Generation: 1}, authz.Subject{User: "alice"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.session.cancel)
-	if l.keys, err = tunnel.NewLineKeys(token); err != nil {
+	if l.keys, err = handshake.NewKeys(token); err != nil {
 		t.Fatal(err)
 	}
 	cert, err := authority.Serving([]string{"relay"}, nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &tls.Config{NextProtos: []string{tunnel.ALPNLine}, Certificates: []tls.Certificate{*cert},
+	config := &tls.Config{NextProtos: []string{handshake.ALPNLine}, Certificates: []tls.Certificate{*cert},
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authority.Pool()}
 	l.agents = l.listen(func(c net.Conn) {
-		if s := tls.Server(tunnel.NewRecordConn(c), config); s.Handshake() == nil {
+		if s := tls.Server(record.NewConn(c), config); s.Handshake() == nil {
 			l.relay.ServeLine(s)
 		}
 	})
@@ -164,7 +168,7 @@ func (l *lineLab) agent(pod pki.Pod) *tls.Config {
 var quotePod = pki.Pod{Namespace: "shop", Name: "quote-1", UID: "p"}
 
 // offer offers a line and returns the connection with its Hello.
-func (l *lineLab) offer(k *tunnel.LineKeys, d tunnel.Direction) (net.Conn, *tunnel.LineHello, *tunnel.Welcome) {
+func (l *lineLab) offer(k *handshake.Keys, d handshake.Direction) (net.Conn, *handshake.LineHello, *handshake.Welcome) {
 	l.t.Helper()
 	c, err := net.Dial("tcp", l.lines)
 	if err != nil {
@@ -172,16 +176,16 @@ func (l *lineLab) offer(k *tunnel.LineKeys, d tunnel.Direction) (net.Conn, *tunn
 	}
 	l.t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(20 * time.Second))
-	io.WriteString(c, "GET /line HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.LineUpgradeProtocol+"\r\n\r\n")
+	io.WriteString(c, "GET /line HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: "+handshake.LineUpgradeProtocol+"\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		l.t.Fatalf("answer to the upgrade: %v, %v", resp, err)
 	}
-	h := tunnel.NewLineHello(k, "alice", 1, d)
-	if err := tunnel.WriteLineHello(c, h); err != nil {
+	h := handshake.NewLineHello(k, "alice", 1, d)
+	if err := handshake.WriteLineHello(c, h); err != nil {
 		l.t.Fatal(err)
 	}
-	w, err := tunnel.ReadWelcome(c)
+	w, err := handshake.ReadWelcome(c)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -192,11 +196,11 @@ func (l *lineLab) offer(k *tunnel.LineKeys, d tunnel.Direction) (net.Conn, *tunn
 // intercept.
 func (l *lineLab) serve() {
 	l.t.Helper()
-	c, h, w := l.offer(l.keys, tunnel.Inbound)
+	c, h, w := l.offer(l.keys, handshake.Inbound)
 	if w.Refusal != "" {
 		l.t.Fatal(w.Refusal)
 	}
-	server, err := tunnel.NewLineServer(l.keys)
+	server, err := line.NewServer(l.keys)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -205,7 +209,7 @@ func (l *lineLab) serve() {
 		c.Close()
 	})
 	go func() {
-		j, err := tunnel.ReadLineJoined(c, l.keys, h, func() {})
+		j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
 		if err != nil {
 			return
 		}
@@ -215,9 +219,9 @@ func (l *lineLab) serve() {
 			c.Close()
 			return
 		}
-		tunnel.ServeLine(context.Background(), f, j.OfIntercept, func(_ context.Context, o *tunnel.Open, in tunnel.Incoming) error {
+		line.Serve(context.Background(), f, j.OfIntercept, func(_ context.Context, o *frame.Open, in tunnel.Incoming) error {
 			if o.Port != 8080 {
-				return tunnel.ErrRefused
+				return frame.ErrRefused
 			}
 			program, err := net.Dial("tcp", echo)
 			if err != nil {
@@ -233,14 +237,14 @@ func (l *lineLab) serve() {
 }
 
 // flow opens a flow on a line and returns the verdict.
-func flow(t *testing.T, s tunnel.Stream, open tunnel.Open) tunnel.Verdict {
+func flow(t *testing.T, s tunnel.Stream, open frame.Open) frame.Verdict {
 	t.Helper()
 	open.Intercept, open.InterceptUID, open.Session = quote.Intercept, cmp.Or(open.InterceptUID, "i"), "alice"
 	s.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if err := tunnel.WriteOpen(s, &open); err != nil {
+	if err := frame.WriteOpen(s, &open); err != nil {
 		t.Fatal(err)
 	}
-	v, err := tunnel.ReadVerdict(s)
+	v, _, err := frame.ReadAnswer(s)
 	if err != nil {
 		t.Fatal(err)
 	}

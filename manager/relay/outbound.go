@@ -12,6 +12,11 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 const (
@@ -23,14 +28,17 @@ const (
 
 // outbound connects a session's flows with Services and pods.
 func (r *Relay) outbound(s *session) tunnel.Handler {
-	return func(ctx context.Context, o *tunnel.Open, in tunnel.Incoming) error {
+	return func(ctx context.Context, o *frame.Open, in tunnel.Incoming) error {
+		if !o.Supported(frame.Dialed) {
+			return frame.ErrUnsupported
+		}
 		target, err := r.target(ctx, s, o)
 		if err != nil {
 			return err
 		}
 		conn, stream, err := dialOut(ctx, o.Protocol, target)
 		if err != nil {
-			r.log.Debug("outbound dial", "session", s.name, "target", target, "error", err)
+			r.cfg.Log.Debug("outbound dial", "session", s.name, "target", target, "error", err)
 			return refusal(err)
 		}
 		if err := in.Accept(); err != nil {
@@ -47,75 +55,75 @@ func (r *Relay) outbound(s *session) tunnel.Handler {
 	}
 }
 
-// target is where a flow may go.
-func (r *Relay) target(ctx context.Context, s *session, o *tunnel.Open) (string, error) {
-	if o.Target == tunnel.TargetDNS && o.Protocol != tunnel.ICMP {
-		return r.dns, nil
+// target returns the address to dial for a flow, if the session's user may dial it.
+func (r *Relay) target(ctx context.Context, s *session, o *frame.Open) (string, error) {
+	if o.Target == frame.TargetDNS && o.Protocol != frame.ICMP {
+		return r.cfg.NameServer, nil
 	}
 	to, err := parseTarget(o)
 	if err != nil {
 		return "", err
 	}
-	if o.Protocol != tunnel.ICMP && to.String() == r.dns {
-		return r.dns, nil // as TargetDNS, also by TCP
+	if o.Protocol != frame.ICMP && to.String() == r.cfg.NameServer {
+		return r.cfg.NameServer, nil // the same as TargetDNS
 	}
-	err = r.reach.Check(ctx, s.subject, to)
+	err = r.cfg.Reach.Check(ctx, s.subject, to)
 	var denied *authz.DeniedError
 	switch {
 	case errors.As(err, &denied):
-		r.log.Info("outbound flow denied", "session", s.name, "reason", err)
-		return "", &tunnel.DeniedError{Reason: denied.Error()}
+		r.cfg.Log.Info("outbound flow denied", "session", s.name, "reason", err)
+		return "", &frame.DeniedError{Reason: denied.Error()}
 	case err != nil:
-		r.log.Warn("outbound flow cannot be checked", "session", s.name, "error", err)
+		r.cfg.Log.Warn("outbound flow cannot be checked", "session", s.name, "error", err)
 		return "", err
 	}
 	return to.String(), nil
 }
 
-// parseTarget reads the address; the port of an echo is 0.
-func parseTarget(o *tunnel.Open) (netip.AddrPort, error) {
-	if o.Protocol == tunnel.ICMP {
+// parseTarget parses Open.Target. An echo has port 0.
+func parseTarget(o *frame.Open) (netip.AddrPort, error) {
+	if o.Protocol == frame.ICMP {
 		a, err := netip.ParseAddr(o.Target)
 		if err != nil {
-			return netip.AddrPort{}, &tunnel.DeniedError{Reason: fmt.Sprintf("%q is not an address", o.Target)}
+			return netip.AddrPort{}, &frame.DeniedError{Reason: fmt.Sprintf("%q is not an address", o.Target)}
 		}
 		return netip.AddrPortFrom(a.Unmap(), 0), nil
 	}
 	to, err := netip.ParseAddrPort(o.Target)
 	if err != nil {
-		return netip.AddrPort{}, &tunnel.DeniedError{Reason: fmt.Sprintf("%q is not an address and a port", o.Target)}
+		return netip.AddrPort{}, &frame.DeniedError{Reason: fmt.Sprintf("%q is not an address and a port", o.Target)}
 	}
 	return to, nil
 }
 
-// refusal is what the session hears of a dial that failed: why, if the far side
-// or the way to it is the reason.
+// refusal returns the answer to a flow whose dial failed: one of the frame package's
+// errors if the target or the network is the cause, and err otherwise.
 func refusal(err error) error {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		return tunnel.ErrRefused
+		return frame.ErrRefused
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTDOWN),
 		errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL):
-		return tunnel.ErrUnreachable // EACCES and EPERM are a filter's, EINVAL that of an address nobody can have
+		return frame.ErrUnreachable // a packet filter causes EACCES and EPERM, an address that no host can have EINVAL
 	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():
-		return tunnel.ErrTimedOut
+		return frame.ErrTimedOut
 	}
 	return err
 }
 
-// dialOut returns a connection, and the same as a Stream.
-func dialOut(ctx context.Context, p tunnel.Protocol, target string) (net.Conn, tunnel.Stream, error) {
+// dialOut returns a connection, and the same connection as a Stream.
+func dialOut(ctx context.Context, p frame.Protocol, target string) (net.Conn, tunnel.Stream, error) {
 	d := net.Dialer{Timeout: outboundDial}
 	switch p {
-	case tunnel.UDP:
+	case frame.UDP:
 		c, err := d.DialContext(ctx, "udp", target)
 		if err != nil {
 			return nil, nil, err
 		}
-		return c, tunnel.NewDatagrams(c, outboundIdle), nil
-	case tunnel.ICMP:
+		return c, datagram.New(c, outboundIdle), nil
+	case frame.ICMP:
 		to, err := netip.ParseAddrPort(target)
 		if err != nil {
 			return nil, nil, err
@@ -124,7 +132,7 @@ func dialOut(ctx context.Context, p tunnel.Protocol, target string) (net.Conn, t
 		if err != nil {
 			return nil, nil, err
 		}
-		return c, tunnel.NewDatagrams(c, outboundIdle), nil
+		return c, datagram.New(c, outboundIdle), nil
 	}
 	c, err := d.DialContext(ctx, "tcp", target)
 	if err != nil {
@@ -138,20 +146,21 @@ func dialOut(ctx context.Context, p tunnel.Protocol, target string) (net.Conn, t
 	return t, tunnel.NewTCP(t), nil
 }
 
-// serveOutboundLine is the far end of a line itself.
-func (r *Relay) serveOutboundLine(s *session, conn *net.TCPConn, hello *tunnel.LineHello) {
+// serveOutboundLine serves a line on which the session opens flows: the relay itself
+// is its other end.
+func (r *Relay) serveOutboundLine(s *session, conn *net.TCPConn, hello *handshake.LineHello) {
 	defer conn.Close()
 	stop := context.AfterFunc(s.ctx, func() { conn.Close() })
 	defer stop()
-	if err := tunnel.WriteLineJoined(conn, s.keys, hello, &tunnel.LineJoined{Agent: r.ownPin, Pod: r.namespace + "/" + r.pod}); err != nil {
+	if err := handshake.WriteLineAssigned(conn, s.lines.keys, hello, &handshake.LineAssigned{Agent: r.ownPin, Pod: r.cfg.Namespace + "/" + r.cfg.Pod}); err != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)
-	f, err := tunnel.JoinLine(ctx, tunnel.NewRecordConn(conn), r.own, s.pin)
+	f, err := line.Client(ctx, record.NewConn(conn), r.own, s.lines.pin)
 	cancel()
 	if err != nil {
-		r.log.Debug("outbound line", "session", s.name, "error", err)
+		r.cfg.Log.Debug("outbound line", "session", s.name, "error", err)
 		return
 	}
-	tunnel.ServeLine(s.ctx, f, func(*tunnel.Open) bool { return true }, r.outbound(s))
+	line.Serve(s.ctx, f, func(*frame.Open) bool { return true }, r.outbound(s))
 }

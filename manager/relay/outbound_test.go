@@ -11,6 +11,9 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 )
 
 // echo is a server at an address that alice may dial.
@@ -24,13 +27,13 @@ func (l *lineLab) echo() string {
 func TestOutboundLine(t *testing.T) {
 	l := newLineLab(t)
 	echo := l.echo()
-	l.relay.dns = echo
-	c, h, _ := l.offer(l.keys, tunnel.Outbound)
-	server, err := tunnel.NewLineServer(l.keys)
+	l.relay.cfg.NameServer = echo
+	c, h, _ := l.offer(l.keys, handshake.Outbound)
+	server, err := line.NewServer(l.keys)
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := tunnel.ReadLineJoined(c, l.keys, h, func() {})
+	j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,28 +45,28 @@ func TestOutboundLine(t *testing.T) {
 	_, port, _ := net.SplitHostPort(echo)
 	for _, x := range []struct {
 		target string
-		want   tunnel.Verdict
+		want   frame.Verdict
 		reason string
 	}{
-		{echo, tunnel.Accepted, ""},
-		{"127.0.0.1:1", tunnel.Refused, ""},
-		{"127.0.0.2:" + port, tunnel.Denied, (&authz.DeniedError{User: "alice", Address: "127.0.0.2"}).Error()},
-		{"quote.shop:80", tunnel.Denied, `"quote.shop:80" is not an address and a port`}, // names are the session's to resolve
-		{tunnel.TargetDNS, tunnel.Accepted, ""},
-		{"", tunnel.Denied, `"" is not an address and a port`},
-		{echo, tunnel.Accepted, ""},
+		{echo, frame.Accepted, ""},
+		{"127.0.0.1:1", frame.Refused, ""},
+		{"127.0.0.2:" + port, frame.Denied, (&authz.DeniedError{User: "alice", Address: "127.0.0.2"}).Error()},
+		{"quote.shop:80", frame.Denied, `"quote.shop:80" is not an address and a port`}, // names are the session's to resolve
+		{frame.TargetDNS, frame.Accepted, ""},
+		{"", frame.Denied, `"" is not an address and a port`},
+		{echo, frame.Accepted, ""},
 	} {
 		next := make(chan tunnel.Stream, 1)
-		f := s.(*tunnel.FlowConn)
+		f := s.(*line.Conn)
 		f.OnIdle(func(s tunnel.Stream) { next <- s })
-		if err := tunnel.WriteOpen(s, &tunnel.Open{Target: x.target, Session: "alice", First: []byte("first ")}); err != nil {
+		if err := frame.WriteOpen(s, &frame.Open{Kind: frame.Dialed, Target: x.target, Session: "alice", First: []byte("first ")}); err != nil {
 			t.Fatal(err)
 		}
-		v, reason, err := tunnel.ReadAnswer(s)
+		v, reason, err := frame.ReadAnswer(s)
 		if err != nil || v != x.want || reason != x.reason {
 			t.Fatalf("%s: %v, %q, %v, want %v, %q", x.target, v, reason, err, x.want, x.reason)
 		}
-		if x.want == tunnel.Accepted {
+		if x.want == frame.Accepted {
 			io.WriteString(s, "second")
 			s.CloseWrite()
 			if b, err := io.ReadAll(s); err != nil || string(b) != "first second" {
@@ -83,17 +86,17 @@ func TestRefusal(t *testing.T) {
 	for _, c := range []struct {
 		err, want error
 	}{
-		{syscall.ECONNREFUSED, tunnel.ErrRefused},
-		{syscall.ECONNRESET, tunnel.ErrRefused},
-		{syscall.ETIMEDOUT, tunnel.ErrTimedOut},
-		{os.ErrDeadlineExceeded, tunnel.ErrTimedOut},
-		{syscall.EHOSTUNREACH, tunnel.ErrUnreachable},
-		{syscall.ENETUNREACH, tunnel.ErrUnreachable},
-		{syscall.EPERM, tunnel.ErrUnreachable},
+		{syscall.ECONNREFUSED, frame.ErrRefused},
+		{syscall.ECONNRESET, frame.ErrRefused},
+		{syscall.ETIMEDOUT, frame.ErrTimedOut},
+		{os.ErrDeadlineExceeded, frame.ErrTimedOut},
+		{syscall.EHOSTUNREACH, frame.ErrUnreachable},
+		{syscall.ENETUNREACH, frame.ErrUnreachable},
+		{syscall.EPERM, frame.ErrUnreachable},
 		{full, full},
 	} {
 		err := &net.OpError{Op: "dial", Err: fmt.Errorf("connect: %w", c.err)}
-		if got := refusal(err); !errors.Is(got, c.want) || tunnel.Answered(got) != (c.want != full) {
+		if got := refusal(err); !errors.Is(got, c.want) || frame.Answered(got) != (c.want != full) {
 			t.Errorf("%v: %v, want %v", c.err, got, c.want)
 		}
 	}

@@ -17,10 +17,10 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
-var token = [tunnel.TokenSize]byte{1, 2, 3}
+var token = [handshake.TokenSize]byte{1, 2, 3}
 
 // newRelay knows one Session, alice's; changes receives what OnChange hears.
 func newRelay(t *testing.T) (r *Relay, changes *[]string) {
@@ -50,15 +50,15 @@ func TestTokenDecides(t *testing.T) {
 	forged[0]++
 	cases := []struct {
 		name  string
-		hello tunnel.Hello
+		hello handshake.Hello
 		good  bool
 	}{
-		{"the session's own", tunnel.Hello{Session: "alice", Token: token}, true},
-		{"forged", tunnel.Hello{Session: "alice", Token: forged}, false},
-		{"empty", tunnel.Hello{Session: "alice"}, false},
-		{"of a session that does not exist", tunnel.Hello{Session: "bob", Token: token}, false},
-		{"of a session that is being deleted", tunnel.Hello{Session: "ending", Token: token}, false},
-		{"for the other direction", tunnel.Hello{Session: "alice", Token: token, Direction: tunnel.Outbound}, true},
+		{"the session's own", handshake.Hello{Session: "alice", Token: token}, true},
+		{"forged", handshake.Hello{Session: "alice", Token: forged}, false},
+		{"empty", handshake.Hello{Session: "alice"}, false},
+		{"of a session that does not exist", handshake.Hello{Session: "bob", Token: token}, false},
+		{"of a session that is being deleted", handshake.Hello{Session: "ending", Token: token}, false},
+		{"for the other direction", handshake.Hello{Session: "alice", Token: token, Direction: handshake.Outbound}, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,13 +67,13 @@ func TestTokenDecides(t *testing.T) {
 				t.Fatalf("admitted %v, %v", s != nil, err)
 			}
 			if s != nil {
-				r.leave(s)
+				r.removeCarrier(s)
 			}
 		})
 	}
 	// Who guesses names learns nothing from the answer.
-	_, missing := r.authenticate(context.Background(), &tunnel.Hello{Session: "bob"})
-	_, wrong := r.authenticate(context.Background(), &tunnel.Hello{Session: "alice"})
+	_, missing := r.authenticate(context.Background(), &handshake.Hello{Session: "bob"})
+	_, wrong := r.authenticate(context.Background(), &handshake.Hello{Session: "alice"})
 	if missing.Error() != wrong.Error() {
 		t.Errorf("answers differ: %q and %q", missing, wrong)
 	}
@@ -81,25 +81,25 @@ func TestTokenDecides(t *testing.T) {
 
 func TestNewerProcessTakesOver(t *testing.T) {
 	r, changes := newRelay(t)
-	older, err := r.join(&tunnel.Hello{Session: "alice", Generation: 1}, authz.Subject{})
+	older, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer, err := r.join(&tunnel.Hello{Session: "alice", Generation: 2}, authz.Subject{})
+	newer, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 2}, authz.Subject{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if older.ctx.Err() == nil {
 		t.Error("the older process's carriers live on")
 	}
-	if _, err := r.join(&tunnel.Hello{Session: "alice", Generation: 1}, authz.Subject{}); err == nil {
+	if _, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{}); err == nil {
 		t.Error("the older process is admitted again")
 	}
-	r.leave(older)
+	r.removeCarrier(older)
 	if !r.Connected("alice") {
 		t.Error("the end of the older carriers ended the session")
 	}
-	r.leave(newer)
+	r.removeCarrier(newer)
 	if r.Connected("alice") {
 		t.Error("connected without a carrier")
 	}
@@ -110,7 +110,7 @@ func TestNewerProcessTakesOver(t *testing.T) {
 
 func TestDropEndsCarriers(t *testing.T) {
 	r, _ := newRelay(t)
-	s, err := r.join(&tunnel.Hello{Session: "alice", Generation: 1}, authz.Subject{})
+	s, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestDropEndsCarriers(t *testing.T) {
 func TestPlainRequestIsRefused(t *testing.T) {
 	r, _ := newRelay(t)
 	w := httptest.NewRecorder()
-	r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, tunnel.UpgradePath, nil))
+	r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, handshake.UpgradePath, nil))
 	if w.Code != http.StatusUpgradeRequired {
 		t.Errorf("answered %d", w.Code)
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
-// splice joins two TCP connections until one of them ends or breaks, and
-// closes both. A half-close is an end, too: what travels on a line ends its
-// directions in band. ABroke says that a was reset, first of all.
+// splice moves bytes between two TCP connections until one of them ends or breaks, and
+// closes both. A half-close ends them, too, since the flows on a line end their
+// directions in band. ABroke says that a was the first to end, by a reset.
 func splice(a, b *net.TCPConn) (aBroke bool) {
 	var over atomic.Bool
 	var wg sync.WaitGroup

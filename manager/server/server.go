@@ -24,7 +24,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 // AgentsPort is where agents reach the manager: the Service, and each pod of it.
@@ -96,7 +97,7 @@ func (s *Server) Start(ctx context.Context) error {
 	var agents sync.WaitGroup
 	defer agents.Wait()
 	agents.Go(func() {
-		s.accept(ctx, forAgents, []string{tunnel.ALPNAgent, tunnel.ALPNFlow, tunnel.ALPNLine}, func(c net.Conn, config *tls.Config) { s.serve(c, config, q) })
+		s.accept(ctx, forAgents, []string{handshake.ALPNAgent, handshake.ALPNFlow, handshake.ALPNLine}, func(c net.Conn, config *tls.Config) { s.serve(c, config, q) })
 	})
 	s.accept(ctx, l, []string{"http/1.1"},
 		func(c net.Conn, config *tls.Config) { s.sort(c, config, q) })
@@ -187,7 +188,7 @@ func firstByte(c net.Conn) (byte, error) {
 
 // serve shakes hands and hands on what the connection is by its protocol.
 func (s *Server) serve(raw net.Conn, config *tls.Config, q queues) {
-	c := tls.Server(tunnel.NewRecordConn(raw), config)
+	c := tls.Server(record.NewConn(raw), config)
 	if err := c.Handshake(); err != nil {
 		s.Log.Debug("handshake", "peer", c.RemoteAddr(), "error", err)
 		c.NetConn().Close()
@@ -195,11 +196,11 @@ func (s *Server) serve(raw net.Conn, config *tls.Config, q queues) {
 	}
 	c.SetDeadline(time.Time{})
 	switch c.ConnectionState().NegotiatedProtocol {
-	case tunnel.ALPNFlow:
+	case handshake.ALPNFlow:
 		s.Flow(c)
-	case tunnel.ALPNLine:
+	case handshake.ALPNLine:
 		s.Line(c)
-	case tunnel.ALPNAgent:
+	case handshake.ALPNAgent:
 		q.control.put(c)
 	default:
 		if !slices.Contains(config.NextProtos, "http/1.1") {

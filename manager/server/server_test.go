@@ -20,7 +20,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // TestPorts: agents are served at their port, and all others at the other one.
@@ -30,9 +30,9 @@ func TestPorts(t *testing.T) {
 		protocol           string
 		everybody, atAgent string
 	}{
-		{tunnel.ALPNFlow, "refused", "flow"},
-		{tunnel.ALPNAgent, "refused", "Unimplemented"}, // gRPC answers
-		{tunnel.ALPNLine, "refused", "line"},
+		{handshake.ALPNFlow, "refused", "flow"},
+		{handshake.ALPNAgent, "refused", "Unimplemented"}, // gRPC answers
+		{handshake.ALPNLine, "refused", "line"},
 		{"http/1.1", "web", "refused"},
 		{"", "web", "refused"},
 	} {
@@ -123,7 +123,7 @@ func over(t *testing.T, addr, protocol string) string {
 	}
 	defer c.Close()
 	switch protocol {
-	case tunnel.ALPNAgent:
+	case handshake.ALPNAgent:
 		g, err := grpc.NewClient("passthrough:///manager", grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return c, nil }))
 		if err != nil {

@@ -6,19 +6,21 @@ import (
 	"net"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
-// Splice moves src to dst until src ends; the kernel moves the bytes, and count
-// hears of them. The kernel is asked to move no more than has arrived, so that a
-// quiet connection holds no pipe: of useful size, a user may have a few dozen.
+// Splice lets the kernel move the bytes of src to dst until src ends, and tells
+// count how many. It never asks the kernel for more than has arrived, so that a
+// quiet connection holds no pipe: a user may have only a few dozen pipes of a
+// useful size.
 func Splice(dst, src *net.TCPConn, count func(int)) error {
-	look, err := socket.NewPeeker(src)
+	peeker, err := socket.NewPeeker(src)
 	if err != nil {
 		return err
 	}
-	batch := NewBatcher(src)
+	batch := record.NewBatcher(src)
 	for {
-		n, err := look.Arrived()
+		n, err := peeker.Arrived()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// Splice moves src to dst until src ends, and count hears of the bytes.
+// Splice moves the bytes of src to dst until src ends, and tells count how many.
 func Splice(dst, src *net.TCPConn, count func(int)) error {
 	const most = 1 << 20
 	for {

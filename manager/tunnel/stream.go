@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
 )
 
 // Stream is one end of a flow: a connection that can end one direction and
@@ -28,15 +30,21 @@ func NewTCP(c *net.TCPConn) Stream { return tcpStream{c} }
 
 type tcpStream struct{ *net.TCPConn }
 
+// WritePieces writes them with one system call.
+func (t tcpStream) WritePieces(pieces net.Buffers) error {
+	_, err := pieces.WriteTo(t.TCPConn)
+	return err
+}
+
 func (t tcpStream) Reset() {
 	t.SetLinger(0)
 	t.Close()
 }
 
-// Pipe joins two streams until both directions have ended. Half-close and
-// reset pass through; both are closed on return. Count, if not nil, hears of
-// bytes as they pass and may be called from two goroutines. The error is that
-// of the direction which broke first; nil when both ended well.
+// Pipe moves bytes between two streams until both directions have ended, and
+// closes both. It passes half-closes and resets on. Count, if not nil, is told how
+// many bytes have passed, maybe from two goroutines at once. The error is that of
+// the direction that broke first, and nil if both ended well.
 func Pipe(a, b Stream, count func(fromA, fromB int)) error {
 	if count == nil {
 		count = func(int, int) {}
@@ -63,8 +71,8 @@ func Pipe(a, b Stream, count func(fromA, fromB int)) error {
 	return first
 }
 
-// copyStream moves src to dst until src ends and passes the end on. Between
-// two TCP connections the kernel moves the bytes.
+// copyStream moves the bytes of src to dst until src ends, and then ends the
+// direction to dst's peer. Between two TCP connections the kernel moves the bytes.
 func copyStream(dst, src Stream, count func(int)) error {
 	td, ok1 := dst.(tcpStream)
 	ts, ok2 := src.(tcpStream)
@@ -72,22 +80,27 @@ func copyStream(dst, src Stream, count func(int)) error {
 		if err := Splice(td.TCPConn, ts.TCPConn, count); err != nil {
 			return err
 		}
-		return closeWrite(dst)
+		return CloseWrite(dst)
 	}
-	var sized sizer
+	var size buffer.Sizer
+	pool := buffer.Pool()
 	for {
-		buf := sized.get()
+		buf := pool.Get(size.Next())
 		n, err := src.Read(*buf)
+		size.Adapt(n)
+		var werr error
 		if n > 0 {
-			if _, werr := dst.Write((*buf)[:n]); werr != nil {
-				sized.put(buf, n)
-				return werr
-			}
+			_, werr = dst.Write((*buf)[:n])
+		}
+		pool.Put(buf)
+		if werr != nil {
+			return werr
+		}
+		if n > 0 {
 			count(n)
 		}
-		sized.put(buf, n)
 		if err == io.EOF {
-			return closeWrite(dst)
+			return CloseWrite(dst)
 		}
 		if err != nil {
 			return err
@@ -95,8 +108,9 @@ func copyStream(dst, src Stream, count func(int)) error {
 	}
 }
 
-// closeWrite ends a direction; that the peer is gone already is no error.
-func closeWrite(s Stream) error {
+// CloseWrite ends the direction to the peer of s. It is no error if the peer is gone
+// already.
+func CloseWrite(s Stream) error {
 	if err := s.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) &&
 		!errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.EPIPE) {
 		return err

@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 )
@@ -72,17 +72,17 @@ func NewLine(cfg *rest.Config, namespace string) (func(context.Context) (time.Du
 		defer conn.Close()
 		stop := context.AfterFunc(ctx, func() { conn.Close() })
 		defer stop()
-		var token [tunnel.TokenSize]byte
+		var token [handshake.TokenSize]byte
 		rand.Read(token[:])
-		keys, err := tunnel.NewLineKeys(token)
+		keys, err := handshake.NewKeys(token)
 		if err != nil {
 			return 0, err
 		}
 		start := time.Now()
-		if err := tunnel.WriteLineHello(conn, tunnel.NewLineHello(keys, "check", 0, tunnel.Inbound)); err != nil {
+		if err := handshake.WriteLineHello(conn, handshake.NewLineHello(keys, "check", 0, handshake.Inbound)); err != nil {
 			return 0, fmt.Errorf("offer a line: %w", err)
 		}
-		if _, err := tunnel.ReadWelcome(conn); err != nil {
+		if _, err := handshake.ReadWelcome(conn); err != nil {
 			return 0, fmt.Errorf("offer a line: %w", err)
 		}
 		return time.Since(start), nil
@@ -98,10 +98,10 @@ func knock(ctx context.Context, t carrier.Transport) (*Reached, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	start := time.Now()
-	if err := tunnel.WriteHello(conn, &tunnel.Hello{Session: "check", Version: version.Version}); err != nil {
+	if err := handshake.WriteHello(conn, &handshake.Hello{Session: "check", Version: version.Version}); err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name(), err)
 	}
-	w, err := tunnel.ReadWelcome(conn)
+	w, err := handshake.ReadWelcome(conn)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name(), err)
 	}

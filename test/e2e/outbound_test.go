@@ -22,7 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
 
@@ -57,12 +59,12 @@ func TestOutside(t *testing.T) {
 	// The proxy dials addresses outside itself: the traffic-manager is asked here.
 	g, name := alice.Carrier(), alice.Status().Session.Session
 	dial := func(port int) error {
-		f, err := g.Open(t.Context(), &tunnel.Open{Session: name, Protocol: tunnel.TCP, Target: net.JoinHostPort(host, strconv.Itoa(port))})
+		f, err := g.Open(t.Context(), &frame.Open{Kind: frame.Dialed, Session: name, Protocol: frame.TCP, Target: net.JoinHostPort(host, strconv.Itoa(port))})
 		l.Must(err)
 		defer f.Abort()
 		return f.Confirm()
 	}
-	if err := dial(port); !errors.Is(err, tunnel.ErrDenied) || !strings.Contains(err.Error(), "is not the address of a Service or pod") {
+	if err := dial(port); !errors.Is(err, frame.ErrDenied) || !strings.Contains(err.Error(), "is not the address of a Service or pod") {
 		t.Errorf("without a Service: %v", err)
 	}
 	l.Must(l.Client.Create(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: "database"},
@@ -79,7 +81,7 @@ func TestOutside(t *testing.T) {
 		return nil
 	})
 	// The kubelet of the same machine is none of the Service's business.
-	if err := dial(10250); !errors.Is(err, tunnel.ErrDenied) {
+	if err := dial(10250); !errors.Is(err, frame.ErrDenied) {
 		t.Errorf("another port: %v", err)
 	}
 }
@@ -93,13 +95,13 @@ func TestEcho(t *testing.T) {
 	alice := l.Laptop("alice")
 	proxyOf(alice)
 	g, name := alice.Carrier(), alice.Status().Session.Session
-	open := func(p tunnel.Protocol, target string, first []byte) (*tunnel.OutFlow, error) {
-		f, err := g.Open(t.Context(), &tunnel.Open{Session: name, Protocol: p, Target: target, First: first})
+	open := func(p frame.Protocol, target string, first []byte) (*mux.OutFlow, error) {
+		f, err := g.Open(t.Context(), &frame.Open{Kind: frame.Dialed, Session: name, Protocol: p, Target: target, First: first})
 		l.Must(err)
 		return f, f.Confirm()
 	}
 	pod := l.Pod().Status.PodIP
-	f, err := open(tunnel.ICMP, pod, tunnel.AppendEcho(nil, 1, []byte("first")))
+	f, err := open(frame.ICMP, pod, datagram.AppendEcho(nil, 1, []byte("first")))
 	l.Must(err)
 	near, far := net.Pipe()
 	defer near.Close()
@@ -110,26 +112,26 @@ func TestEcho(t *testing.T) {
 			continue
 		}
 		if seq > 1 {
-			l.Must(tunnel.WriteDatagram(near, tunnel.AppendEcho(nil, uint16(seq), []byte(payload))))
+			l.Must(datagram.Write(near, datagram.AppendEcho(nil, uint16(seq), []byte(payload))))
 		}
 		buf := make([]byte, 2000)
-		n, err := tunnel.ReadDatagram(near, buf)
+		n, err := datagram.Read(near, buf)
 		l.Must(err)
-		if got, reply, err := tunnel.ParseEcho(buf[:n]); err != nil || int(got) != seq || string(reply) != payload {
+		if got, reply, err := datagram.ParseEcho(buf[:n]); err != nil || int(got) != seq || string(reply) != payload {
 			t.Errorf("echo %d: %d %q, %v", seq, got, reply, err)
 		}
 	}
 
 	var dns corev1.PodList
 	l.Must(l.Client.List(t.Context(), &dns, client.InNamespace("kube-system"), client.MatchingLabels{"k8s-app": "kube-dns"}))
-	_, err = open(tunnel.ICMP, dns.Items[0].Status.PodIP, nil)
-	if !errors.Is(err, tunnel.ErrDenied) || !strings.Contains(err.Error(), `that needs "create pods/portforward" in namespace "kube-system"`) {
+	_, err = open(frame.ICMP, dns.Items[0].Status.PodIP, nil)
+	if !errors.Is(err, frame.ErrDenied) || !strings.Contains(err.Error(), `that needs "create pods/portforward" in namespace "kube-system"`) {
 		t.Errorf("a pod out of reach: %v", err)
 	}
-	if _, err = open(tunnel.TCP, net.JoinHostPort(pod, "9"), nil); !errors.Is(err, tunnel.ErrRefused) {
+	if _, err = open(frame.TCP, net.JoinHostPort(pod, "9"), nil); !errors.Is(err, frame.ErrRefused) {
 		t.Errorf("a port that is closed: %v", err)
 	}
-	f, err = open(tunnel.UDP, net.JoinHostPort(pod, "9"), []byte("hello"))
+	f, err = open(frame.UDP, net.JoinHostPort(pod, "9"), []byte("hello"))
 	l.Must(err)
 	near, far = net.Pipe()
 	defer near.Close()

@@ -104,14 +104,15 @@ func TestImportersOfTheSessionProcess(t *testing.T) {
 // linked is what a binary must never contain, and why.
 var linked = map[string]map[string]string{
 	"./agent": {
-		"k8s.io/client-go":        "the agent must stay small and has no business with the API server",
-		"k8s.io/apimachinery":     "the agent must stay small",
-		"sigs.k8s.io":             "the agent must stay small",
-		"helm.sh":                 "the agent installs nothing",
-		"github.com/spf13/cobra":  "the agent has no command line",
-		module + "/manager/api":   "the agent does not know Kubernetes types",
-		module + "/manager/relay": "the agent is no relay",
-		module + "/plugin":        "nothing imports plugin",
+		"k8s.io/client-go":             "the agent must stay small and has no business with the API server",
+		"k8s.io/apimachinery":          "the agent must stay small",
+		"sigs.k8s.io":                  "the agent must stay small",
+		"helm.sh":                      "the agent installs nothing",
+		"github.com/spf13/cobra":       "the agent has no command line",
+		module + "/manager/api":        "the agent does not know Kubernetes types",
+		module + "/manager/relay":      "the agent is no relay",
+		module + "/manager/tunnel/mux": "carriers end at the relay",
+		module + "/plugin":             "nothing imports plugin",
 	},
 	"./manager": {
 		"helm.sh":            "the manager installs nothing",
@@ -133,6 +134,40 @@ func TestBinariesLinkNoMoreThanTheyNeed(t *testing.T) {
 				if within(d.ImportPath, bad) {
 					t.Errorf("%s links %s: %s", binary, d.ImportPath, why)
 				}
+			}
+		}
+	}
+}
+
+// layers are the packages of the flow protocol, and which of them each may
+// import.
+var layers = map[string][]string{
+	"":            {"buffer", "frame", "record"},
+	"/buffer":     {},
+	"/datagram":   {""},
+	"/frame":      {},
+	"/handshake":  {"frame"},
+	"/line":       {"", "frame", "handshake", "record"},
+	"/mux":        {"", "buffer", "frame"},
+	"/record":     {"buffer"},
+	"/tunneltest": {"frame"},
+	"/warm":       {""},
+}
+
+func TestTunnelHasLayers(t *testing.T) {
+	const tunnel = "manager/tunnel"
+	for _, p := range mustPackages(t) {
+		name, ok := strings.CutPrefix(p.name(), tunnel)
+		if !ok || name != "" && name[0] != '/' {
+			continue
+		}
+		below, known := layers[name]
+		if !known {
+			t.Errorf("%s has no layer", p.name())
+		}
+		for _, imp := range p.Imports {
+			if rel, ok := strings.CutPrefix(imp, module+"/"+tunnel); ok && !slices.Contains(below, strings.TrimPrefix(rel, "/")) {
+				t.Errorf("%s imports %s", p.name(), imp)
 			}
 		}
 	}

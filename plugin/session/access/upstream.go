@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/warm"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
@@ -28,7 +30,7 @@ type Upstream struct {
 	// Dial makes a carrier: see carrier.Config.
 	Dial func(context.Context) (net.Conn, string, error)
 	// Hello is that of carriers, but for its direction.
-	Hello tunnel.Hello
+	Hello handshake.Hello
 	// Lines is nil where the transport has none.
 	Lines *carrier.Lines
 	// Budget is by how much the windows of all flows may grow, in bytes.
@@ -39,7 +41,7 @@ type Upstream struct {
 // share it.
 type upstream struct {
 	pool   *carrier.Pool
-	group  *tunnel.Group
+	group  *mux.Group
 	dialer *outbound.Dialer
 	gate   outbound.Gate
 	asking atomic.Bool // for a sign of life
@@ -52,8 +54,8 @@ type upstream struct {
 // upstream outlives ctx; it ends with running.
 func (c *Upstream) open(ctx, running context.Context, denials *outbound.Denials, log *slog.Logger) (*upstream, error) {
 	hello := c.Hello
-	hello.Direction = tunnel.Outbound
-	u := &upstream{group: tunnel.NewGroup(tunnel.NewBudget(c.Budget))}
+	hello.Direction = handshake.Outbound
+	u := &upstream{group: mux.NewGroup(mux.NewBudget(c.Budget))}
 	u.ctx, u.stop = context.WithCancel(running)
 	up := make(chan struct{}, 1)
 	serve := func(ctx context.Context, conn net.Conn) error {
@@ -81,7 +83,7 @@ func (c *Upstream) open(ctx, running context.Context, denials *outbound.Denials,
 	}
 	u.dialer = &outbound.Dialer{Session: hello.Session, Group: u.group, Gate: &u.gate, Denials: denials}
 	if c.Lines != nil {
-		u.dialer.Lines = tunnel.NewWarmPool(u.ctx, c.Lines.DialOutbound)
+		u.dialer.Lines = warm.New(u.ctx, c.Lines.DialOutbound)
 	}
 	return u, nil
 }

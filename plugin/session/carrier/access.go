@@ -6,12 +6,12 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Access is how the API server is reached, and as whom. Both may change.
+// Access is the address of the API server and the credentials for it. Both may change.
 type Access interface {
-	// Config is the present configuration, another one after each change.
+	// Config is the current configuration: another pointer after each change.
 	Config() *rest.Config
-	// Doubt hears of an error of what a configuration was used for, and says
-	// whether there is another by now.
+	// Doubt is told of an error that came with a configuration, and says whether
+	// there is a newer configuration by now.
 	Doubt(ctx context.Context, cfg *rest.Config, err error) bool
 }
 
@@ -26,7 +26,8 @@ func (f fixed) Config() *rest.Config { return f.cfg }
 // Doubt implements Access.
 func (f fixed) Doubt(context.Context, *rest.Config, error) bool { return false }
 
-// persist dials, and once more if the first failed for what is another by now.
+// persist dials, and dials once more if that failed with a configuration that has been
+// replaced since.
 func persist[T any](ctx context.Context, a Access, dial func(*rest.Config) (T, error)) (T, error) {
 	cfg := a.Config()
 	conn, err := dial(cfg)

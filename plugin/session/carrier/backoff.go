@@ -14,14 +14,14 @@ const (
 	earlyFor   = time.Minute
 )
 
-// stable is how long a carrier lived that is no part of an outage.
+// stable is how long a carrier must have lived so that its end begins a new outage.
 const stable = 2 * time.Second
 
 // backoff is the pause before the next attempt of one carrier. The zero value
 // is ready.
 type backoff struct {
 	pause time.Duration
-	since time.Time // begin of the outage
+	since time.Time // the outage began
 }
 
 // next returns how long to wait after a failure at now.
@@ -34,7 +34,7 @@ func (b *backoff) next(now time.Time) time.Duration {
 		limit = maxPause
 	}
 	b.pause = min(max(2*b.pause, minPause), limit)
-	// ±20 %, lest all laptops come back at the same instant.
+	// ±20 %, so that not all laptops come back at the same instant.
 	return time.Duration(float64(b.pause) * (0.8 + 0.4*rand.Float64()))
 }
 

@@ -7,8 +7,8 @@ import (
 
 const (
 	clockTick = 2 * time.Second
-	// slept is a jump of the wall clock that wakes everything, LongSleep one
-	// after which the far ends have given the carriers up.
+	// slept is the shortest jump of the wall clock that counts as a sleep. After
+	// LongSleep, the far ends have closed the carriers.
 	slept     = 10 * time.Second
 	LongSleep = time.Minute
 )

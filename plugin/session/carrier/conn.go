@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 // upgradedConn is an HTTP connection without TLS after the 101, as a net.Conn.
@@ -17,11 +17,11 @@ type upgradedConn struct {
 	net.Conn // for addresses and deadlines
 }
 
-// newUpgradedConn joins what came after the 101, or with it, with the
-// connection below.
+// newUpgradedConn makes a net.Conn of the stream of bytes that follow the 101, and of
+// the connection below, which has addresses and deadlines.
 func newUpgradedConn(stream io.ReadWriteCloser, raw net.Conn) net.Conn {
 	if t, ok := raw.(*tls.Conn); ok {
-		return tunnel.NewCarrierConn(t, stream)
+		return record.NewCarrier(t, stream)
 	}
 	return &upgradedConn{stream: stream, Conn: raw}
 }
@@ -35,7 +35,7 @@ func (u *upgradedConn) Write(p []byte) (int, error) { return u.stream.Write(p) }
 // Close unblocks Read and Write.
 func (u *upgradedConn) Close() error { return u.stream.Close() }
 
-// silentConn counts reads, to tell a silent peer from one that talks.
+// silentConn counts reads, so that it can close when the peer is silent.
 type silentConn struct {
 	net.Conn
 	heard func() // may be nil
@@ -52,8 +52,8 @@ func (s *silentConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// closeWhenSilent closes the connection when nothing was read for one to two
-// times limit, until ctx ends.
+// closeWhenSilent closes the connection when no read has returned for limit, or up to
+// twice that time. It runs until ctx ends.
 func (s *silentConn) closeWhenSilent(ctx context.Context, limit time.Duration) {
 	ticker := time.NewTicker(limit)
 	defer ticker.Stop()
@@ -73,13 +73,13 @@ func (s *silentConn) closeWhenSilent(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// Keepalive of the socket to the API server: a dead way is noticed within
-// about half a minute.
+// Keepalive of the socket to the API server: it breaks within about half a minute
+// when the network is gone.
 const (
 	keepaliveIdle     = 15 * time.Second
 	keepaliveInterval = 5 * time.Second
 	keepaliveCount    = 3
-	// userTimeout is how long sent bytes may stay without an acknowledgement.
+	// userTimeout is how long sent bytes may stay unacknowledged.
 	userTimeout = 30 * time.Second
 )
 

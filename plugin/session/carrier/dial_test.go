@@ -23,12 +23,12 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // upgrade answers an Upgrade request, sends hello and echoes.
 func upgrade(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Upgrade") != tunnel.UpgradeProtocol || !strings.EqualFold(r.Header.Get("Connection"), "upgrade") {
+	if r.Header.Get("Upgrade") != handshake.UpgradeProtocol || !strings.EqualFold(r.Header.Get("Connection"), "upgrade") {
 		http.Error(w, "this path speaks the tunnel only", http.StatusUpgradeRequired)
 		return
 	}
@@ -38,7 +38,7 @@ func upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	defer c.Close()
 	// The first bytes come together with the 101.
-	io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.UpgradeProtocol+"\r\n\r\nhello ")
+	io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.UpgradeProtocol+"\r\n\r\nhello ")
 	io.Copy(c, b)
 }
 

@@ -1,11 +1,11 @@
-// Package carrier brings the laptop's byte streams to the traffic-manager and
-// keeps them up, with nothing but the kubeconfig.
+// Package carrier connects the laptop with the traffic-manager, by nothing but the
+// kubeconfig: it keeps carriers up and offers lines.
 //
 //	Pool ─ keeps N carriers, reconnects ─ Ladder ─ ServiceProxy   API server → manager
 //	                                            └─ PortForward    API server → kubelet → manager
 //
-// Every transport ends in the same HTTP Upgrade request to the manager, so
-// that what is on top of it, package tunnel, does not know the way.
+// Every transport ends in the same HTTP Upgrade request to the manager, so that what
+// is above it, package tunnel, does not depend on the transport.
 package carrier
 
 import (
@@ -21,18 +21,18 @@ const (
 	ViaPortForward = "port-forward"
 )
 
-// Transport is one way to the traffic-manager. It is safe for concurrent use.
+// Transport is one way to reach the traffic-manager. It is safe for concurrent use.
 type Transport interface {
 	// Name is what status shows.
 	Name() string
 	// Dial returns an upgraded connection: the next bytes on it are the
-	// tunnel's handshake. Ctx bounds the dial and not the connection. An error
-	// that says this way will not do, now or ever, is a NotPossibleError.
+	// tunnel's handshake. Ctx bounds the dial and not the connection. The error is a
+	// NotPossibleError if this transport can never work here.
 	Dial(ctx context.Context) (net.Conn, error)
 }
 
-// NotPossibleError says that a transport is not allowed or does not exist, as
-// opposed to being out of order.
+// NotPossibleError says that a transport is not allowed or does not exist. Any other
+// error may go away by itself.
 type NotPossibleError struct {
 	Transport string
 	Err       error
@@ -44,8 +44,8 @@ func (e *NotPossibleError) Error() string { return e.Transport + ": " + e.Err.Er
 // Unwrap returns the reason.
 func (e *NotPossibleError) Unwrap() error { return e.Err }
 
-// BetweenError says that something between this machine and the traffic-manager
-// answered in its place, such as a gateway. Another way may lead past it.
+// BetweenError says that something between this machine and the traffic-manager, such
+// as a gateway, has answered in its place. Another transport may get past it.
 type BetweenError struct {
 	Transport string
 	Err       error
@@ -57,7 +57,7 @@ func (e *BetweenError) Error() string { return e.Transport + ": " + e.Err.Error(
 // Unwrap returns the answer.
 func (e *BetweenError) Unwrap() error { return e.Err }
 
-// Elsewhere says that another transport may do where err is the end of one.
+// Elsewhere says whether another transport may work where one has failed with err.
 func Elsewhere(err error) bool {
 	var e *BetweenError
 	return IsNotPossible(err) || errors.As(err, &e)

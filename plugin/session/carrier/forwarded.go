@@ -11,7 +11,8 @@ import (
 
 	"k8s.io/streaming/pkg/httpstream"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 // connect opens a stream to the manager's port, and TLS and the Upgrade on it.
@@ -22,9 +23,9 @@ func connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
 		return nil, err
 	}
 	// The API server and the kubelet vouch for the pod, and the manager's
-	// certificate is of its own making: there is nothing to verify here. The
-	// laptop proves itself by the token of its Session.
-	t := tls.Client(tunnel.NewRecordConn(stream), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, DynamicRecordSizingDisabled: true})
+	// certificate is self-signed, so there is nothing to verify here. The laptop
+	// authenticates itself by the token of its Session.
+	t := tls.Client(record.NewConn(stream), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, DynamicRecordSizingDisabled: true})
 	fail := func(err error) (net.Conn, error) {
 		stream.Close()
 		return nil, fmt.Errorf("port-forward: %w", stream.reason(err))
@@ -34,11 +35,11 @@ func connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
 	if err := t.HandshakeContext(ctx); err != nil {
 		return fail(err)
 	}
-	req, err := http.NewRequest(http.MethodGet, "https://traffic-manager"+tunnel.UpgradePath, nil)
+	req, err := http.NewRequest(http.MethodGet, "https://traffic-manager"+handshake.UpgradePath, nil)
 	if err != nil {
 		return fail(err)
 	}
-	upgradeHeaders(req, tunnel.UpgradeProtocol)
+	upgradeHeaders(req, handshake.UpgradeProtocol)
 	if err := req.Write(t); err != nil {
 		return fail(err)
 	}
@@ -47,15 +48,16 @@ func connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
 	if err != nil {
 		return fail(err)
 	}
-	if !upgraded(resp, tunnel.UpgradeProtocol) {
+	if !upgraded(resp, handshake.UpgradeProtocol) {
 		err := refusal(ViaPortForward, resp)
 		stream.Close()
 		return nil, err
 	}
-	return tunnel.NewCarrierConn(t, &bufferedConn{Conn: t, buffered: buffered}), nil
+	return record.NewCarrier(t, &bufferedConn{Conn: t, buffered: buffered}), nil
 }
 
-// bufferedConn reads what a bufio.Reader took too much, and then without it.
+// bufferedConn reads what a bufio.Reader has read ahead, and then the connection
+// itself.
 type bufferedConn struct {
 	net.Conn
 	buffered *bufio.Reader

@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	// attemptTimeout is how long one transport may take while there is another.
+	// attemptTimeout is how long a transport may take while there is another.
 	attemptTimeout = 8 * time.Second
 	// lastTimeout is how long the last one may take.
 	lastTimeout = 30 * time.Second
-	// ForgetAfter is how long a transport that was not possible comes last.
+	// ForgetAfter is for how long a transport that was not possible comes last.
 	ForgetAfter = time.Hour
 )
 
-// Ladder tries transports in order and remembers which of them were not
-// possible when a later one was. It is safe for concurrent use.
+// Ladder tries transports in order, and remembers which of them were not possible
+// where a later one was. It is safe for concurrent use.
 type Ladder struct {
 	transports []Transport
 	now        func() time.Time
 
 	mu   sync.Mutex
-	last map[string]time.Time // comes last until then
-	good map[string]bool      // has worked
+	last map[string]time.Time // until when a transport comes last
+	good map[string]bool      // transports that have worked
 }
 
 // NewLadder tries transports, the best first.
@@ -34,8 +34,8 @@ func NewLadder(transports ...Transport) *Ladder {
 	return &Ladder{transports: transports, now: time.Now, last: map[string]time.Time{}, good: map[string]bool{}}
 }
 
-// Prefer begins with the transport called name, until the given time. It is
-// how an earlier process's experience is used.
+// Prefer lets Dial begin with the transport called name, until the given time: an
+// earlier process found that it works.
 func (l *Ladder) Prefer(name string, until time.Time) {
 	if !slices.ContainsFunc(l.transports, func(t Transport) bool { return t.Name() == name }) {
 		return
@@ -64,11 +64,10 @@ func (l *Ladder) order() []Transport {
 	return append(first, last...)
 }
 
-// Dial returns a connection and the name of the transport it came by. It goes
-// on to the next transport only after a NotPossibleError, a BetweenError or a
-// time-out. One that had worked before it timed out, or had something between,
-// is tried once more when another one works: it was the network that was away,
-// and is back.
+// Dial returns a connection and the name of its transport. It goes on to the next
+// transport only after a NotPossibleError, a BetweenError or a timeout. If a transport
+// ended with a BetweenError, or timed out although it had worked before, Dial tries it
+// once more when a later one works: the network was away, and is back.
 func (l *Ladder) Dial(ctx context.Context) (net.Conn, string, error) {
 	var failed []string
 	var late Transport
@@ -94,7 +93,8 @@ func (l *Ladder) Dial(ctx context.Context) (net.Conn, string, error) {
 		errs = append(errs, err)
 		between := !IsNotPossible(err) && Elsewhere(err)
 		if !slow && !Elsewhere(err) {
-			// Out of order is the news; that another way is closed is not.
+			// This error explains the failure; that other transports are not
+			// possible does not.
 			errs = slices.DeleteFunc(errs, IsNotPossible)
 			return nil, "", errors.Join(errs...)
 		}
@@ -106,8 +106,8 @@ func (l *Ladder) Dial(ctx context.Context) (net.Conn, string, error) {
 	return nil, "", errors.Join(errs...)
 }
 
-// Hopeless says that no transport is possible: that err, from Dial, consists
-// of nothing but NotPossibleErrors.
+// Hopeless says whether err, from Dial, consists of nothing but NotPossibleErrors: no
+// transport can work.
 func Hopeless(err error) bool {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(many.Unwrap(), func(e error) bool { return !IsNotPossible(e) })
@@ -132,7 +132,7 @@ func (l *Ladder) worked(name string) bool {
 	return l.good[name]
 }
 
-// works notes one that does; those that failed come last for a while.
+// works notes that a transport works. Those that failed come last for a while.
 func (l *Ladder) works(name string, failed []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

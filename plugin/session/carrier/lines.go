@@ -9,13 +9,16 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 )
 
 const (
-	// spareLines are offered at any time, linesMax bounds all: each is a
-	// connection to the API server, of which outboundMax bounds those that this
-	// side opens flows on. Flows beyond travel on carriers.
-	spareLines  = 4
+	// Each line is a connection to the API server, so their number is bounded; flows
+	// for which there is no line travel on carriers. A session offers idleLines at
+	// any time, and linesMax bounds the idle and the assigned ones. OutboundMax bounds
+	// the lines on which the session opens flows.
+	idleLines   = 4
 	linesMax    = 64
 	outboundMax = 64
 )
@@ -24,50 +27,50 @@ const (
 type LinesConfig struct {
 	// Dial returns an upgraded connection: NewLineProxy's.
 	Dial func(context.Context) (net.Conn, error)
-	// Up says whether there are carriers on the way that lines take.
+	// Up says whether there are carriers by the transport that lines use.
 	Up func() bool
-	// Keys, Session and Generation are those of the carriers' Hello.
-	Keys       *tunnel.LineKeys
+	// Keys, Session and Generation belong to the Hello of the carriers.
+	Keys       *handshake.Keys
 	Session    string
 	Generation uint64
 	Handler    tunnel.Handler
 	Log        *slog.Logger
 }
 
-// Lines offers lines to the relay, a few more than are in use. It is safe for
+// Lines offers lines to the relay, a few more than are assigned. It is safe for
 // concurrent use.
 type Lines struct {
 	cfg    LinesConfig
-	server *tunnel.LineServer
+	server *line.Server
 
 	signals
-	outbound chan struct{} // a turn for each outbound line
+	outbound chan struct{} // an element for each outbound line
 
-	mu     sync.Mutex
-	joined int
+	mu       sync.Mutex
+	assigned int
 }
 
 // NewLines returns Lines that are not running yet.
 func NewLines(cfg LinesConfig) (*Lines, error) {
-	s, err := tunnel.NewLineServer(cfg.Keys)
+	s, err := line.NewServer(cfg.Keys)
 	if err != nil {
 		return nil, err
 	}
 	return &Lines{cfg: cfg, server: s, signals: newSignals(), outbound: make(chan struct{}, outboundMax)}, nil
 }
 
-// Joined is the number of lines that agents have.
+// Joined is the number of lines that are assigned to agents.
 func (l *Lines) Joined() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.joined
+	return l.assigned
 }
 
-// Run offers lines until ctx ends, then waits until all are gone.
+// Run offers lines until ctx ends, and then waits until all have ended.
 func (l *Lines) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	total, spare := make(chan struct{}, linesMax), make(chan struct{}, spareLines)
+	total, idle := make(chan struct{}, linesMax), make(chan struct{}, idleLines)
 	failures := make(chan error, linesMax)
 	var pause backoff
 	for ctx.Err() == nil {
@@ -84,7 +87,7 @@ func (l *Lines) Run(ctx context.Context) {
 			}
 			l.cfg.Log.Log(ctx, level, "line is not offered, flows travel on carriers", "error", err)
 			await(ctx, wake, rest)
-			for len(failures) > 0 { // of the same moment
+			for len(failures) > 0 { // lines that failed at the same time
 				<-failures
 			}
 			continue
@@ -93,14 +96,14 @@ func (l *Lines) Run(ctx context.Context) {
 		if !acquire(ctx, total) {
 			return
 		}
-		if !acquire(ctx, spare) {
+		if !acquire(ctx, idle) {
 			return
 		}
 		wg.Go(func() {
 			var once sync.Once
-			taken := func() { once.Do(func() { <-spare }) }
-			err := l.one(ctx, func() { pause.reset(); taken() })
-			taken()
+			notIdle := func() { once.Do(func() { <-idle }) }
+			err := l.one(ctx, func() { pause.reset(); notIdle() })
+			notIdle()
 			<-total
 			if err != nil && ctx.Err() == nil {
 				failures <- err
@@ -109,9 +112,10 @@ func (l *Lines) Run(ctx context.Context) {
 	}
 }
 
-func acquire(ctx context.Context, turns chan struct{}) bool {
+// acquire takes a slot, or returns false when ctx ends.
+func acquire(ctx context.Context, slots chan struct{}) bool {
 	select {
-	case turns <- struct{}{}:
+	case slots <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false
@@ -128,25 +132,25 @@ func await(ctx context.Context, wake <-chan struct{}, d time.Duration) {
 	}
 }
 
-// one offers a line and serves it. Joined is called when an agent has it; an
-// error is of what was before.
-func (l *Lines) one(ctx context.Context, joined func()) error {
+// one offers a line and serves it. It calls assigned when an agent has the line, and
+// returns the error that came before that, if any.
+func (l *Lines) one(ctx context.Context, assigned func()) error {
 	ctx, cancel := l.untilDropped(ctx)
 	defer cancel()
-	dctx, dialled := context.WithTimeout(ctx, attemptTimeout)
-	conn, err := l.cfg.Dial(dctx)
-	dialled()
+	dialCtx, cancelDial := context.WithTimeout(ctx, attemptTimeout)
+	conn, err := l.cfg.Dial(dialCtx)
+	cancelDial()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	j, err := l.offer(conn, tunnel.Inbound)
+	j, err := l.offer(conn, handshake.Inbound)
 	if err != nil {
 		return err
 	}
-	joined()
+	assigned()
 	f, err := l.server.Accept(ctx, conn, j)
 	if err != nil {
 		l.cfg.Log.Warn("line is not used", "error", err)
@@ -155,18 +159,18 @@ func (l *Lines) one(ctx context.Context, joined func()) error {
 	l.count(1)
 	defer l.count(-1)
 	l.cfg.Log.Debug("line is up", "pod", j.Pod, "intercept", j.Intercept)
-	tunnel.ServeLine(ctx, f, j.OfIntercept, l.cfg.Handler)
+	line.Serve(ctx, f, j.OfIntercept, l.cfg.Handler)
 	return nil
 }
 
 func (l *Lines) count(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.joined += n
+	l.assigned += n
 }
 
-// DialOutbound returns a line to the relay, on which this side opens flows. It
-// waits until there are fewer than outboundMax.
+// DialOutbound returns a line to the relay, on which the session opens flows. It waits
+// while there are outboundMax of them.
 func (l *Lines) DialOutbound(ctx context.Context) (tunnel.Stream, error) {
 	if !acquire(ctx, l.outbound) {
 		return nil, ctx.Err()
@@ -176,10 +180,10 @@ func (l *Lines) DialOutbound(ctx context.Context) (tunnel.Stream, error) {
 		<-l.outbound
 		return nil, err
 	}
-	conn := &turnConn{Conn: below, turns: l.outbound}
+	conn := &slotConn{Conn: below, slots: l.outbound}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	j, err := l.offer(conn, tunnel.Outbound)
+	j, err := l.offer(conn, handshake.Outbound)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -192,35 +196,35 @@ func (l *Lines) DialOutbound(ctx context.Context) (tunnel.Stream, error) {
 	return f, nil
 }
 
-// turnConn gives a turn back when it is closed.
-type turnConn struct {
+// slotConn is a connection that frees a slot when it is closed.
+type slotConn struct {
 	net.Conn
-	turns <-chan struct{}
+	slots <-chan struct{}
 	once  sync.Once
 }
 
 // Close implements net.Conn.
-func (c *turnConn) Close() error {
-	c.once.Do(func() { <-c.turns })
+func (c *slotConn) Close() error {
+	c.once.Do(func() { <-c.slots })
 	return c.Conn.Close()
 }
 
-// Trim passes on what the RecordConn above does.
-func (c *turnConn) Trim() {
+// Trim releases buffers; see record.Conn.
+func (c *slotConn) Trim() {
 	if t, ok := c.Conn.(interface{ Trim() }); ok {
 		t.Trim()
 	}
 }
 
-// offer waits until an agent has the line. The relay gives a sign of life
-// every ten seconds.
-func (l *Lines) offer(conn net.Conn, d tunnel.Direction) (*tunnel.LineJoined, error) {
+// offer offers a line and waits until an agent has it. The relay writes to an idle
+// line every ten seconds.
+func (l *Lines) offer(conn net.Conn, d handshake.Direction) (*handshake.LineAssigned, error) {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	h := tunnel.NewLineHello(l.cfg.Keys, l.cfg.Session, l.cfg.Generation, d)
-	if err := tunnel.WriteLineHello(conn, h); err != nil {
+	h := handshake.NewLineHello(l.cfg.Keys, l.cfg.Session, l.cfg.Generation, d)
+	if err := handshake.WriteLineHello(conn, h); err != nil {
 		return nil, fmt.Errorf("offer a line: %w", err)
 	}
-	w, err := tunnel.ReadWelcome(conn)
+	w, err := handshake.ReadWelcome(conn)
 	if err != nil {
 		return nil, fmt.Errorf("offer a line: %w", err)
 	}
@@ -229,7 +233,7 @@ func (l *Lines) offer(conn net.Conn, d tunnel.Direction) (*tunnel.LineJoined, er
 	}
 	alive := func() { conn.SetDeadline(time.Now().Add(silence)) }
 	alive()
-	j, err := tunnel.ReadLineJoined(conn, l.cfg.Keys, h, alive)
+	j, err := handshake.ReadLineAssigned(conn, l.cfg.Keys, h, alive)
 	if err != nil {
 		return nil, fmt.Errorf("wait for an agent: %w", err)
 	}

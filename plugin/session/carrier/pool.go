@@ -10,14 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // handshakeTimeout bounds Hello and Welcome.
 const handshakeTimeout = 10 * time.Second
 
-// silence is how long a carrier may be without a sign of life. The manager
-// pings every carrier each ten seconds.
+// silence is how long nothing may arrive on a carrier. The manager pings every carrier
+// each ten seconds.
 const silence = 30 * time.Second
 
 // RefusedError is a traffic-manager's refusal of a carrier.
@@ -32,14 +32,14 @@ func (e *RefusedError) Error() string {
 type Config struct {
 	// Size is the number of carriers.
 	Size int
-	// Dial returns an upgraded connection and how it came; see Ladder.
+	// Dial returns an upgraded connection and the name of its transport; see Ladder.
 	Dial func(context.Context) (net.Conn, string, error)
 	// Hello begins each carrier.
-	Hello tunnel.Hello
+	Hello handshake.Hello
 	// Serve uses a carrier until it breaks. It owns the connection.
 	Serve func(context.Context, net.Conn) error
-	// Connected, if not nil, hears of every carrier that is up, and Failed of
-	// every attempt that was not; from several goroutines.
+	// Connected, if not nil, is told of every carrier that is up, and Failed of every
+	// attempt that failed. Several goroutines may call them at once.
 	Connected func(transport string)
 	Failed    func(error)
 	Log       *slog.Logger
@@ -47,13 +47,13 @@ type Config struct {
 
 // State is a snapshot of a Pool.
 type State struct {
-	// Carriers are up.
+	// Carriers is how many are up.
 	Carriers int
 	// Transport, Relay and ManagerVersion are of the youngest carrier.
 	Transport, Relay, ManagerVersion string
 	// Domain is the cluster's DNS domain.
 	Domain string
-	// RTT is that of the fastest handshake since there was no carrier.
+	// RTT is that of the fastest handshake since there last was no carrier.
 	RTT time.Duration
 	// Err is why the last attempt failed; nil while all carriers are up.
 	Err error
@@ -66,8 +66,8 @@ type Pool struct {
 	signals
 
 	born  time.Time
-	heard atomic.Int64 // when a carrier last brought anything, since born
-	ups   atomic.Int64 // carriers that came up
+	heard atomic.Int64 // when anything last arrived on a carrier, since born
+	ups   atomic.Int64 // how many carriers came up
 
 	mu    sync.Mutex
 	state State
@@ -80,7 +80,7 @@ func NewPool(cfg Config) *Pool {
 
 func (p *Pool) hear() { p.heard.Store(int64(time.Since(p.born))) }
 
-// Quiet is how long no carrier has brought anything.
+// Quiet is for how long nothing has arrived on any carrier.
 func (p *Pool) Quiet() time.Duration { return time.Since(p.born) - time.Duration(p.heard.Load()) }
 
 // Ups is how many carriers have come up so far.
@@ -95,7 +95,7 @@ func (p *Pool) Run(ctx context.Context) {
 	wg.Wait()
 }
 
-// State says how things are.
+// State returns a snapshot.
 func (p *Pool) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,7 +130,7 @@ func (p *Pool) keep(ctx context.Context) {
 	}
 }
 
-// once brings one carrier up and returns when it is gone.
+// once brings one carrier up, and returns when it has ended.
 func (p *Pool) once(ctx context.Context) (lived time.Duration, err error) {
 	ctx, cancel := p.untilDropped(ctx)
 	defer cancel()
@@ -144,7 +144,7 @@ func (p *Pool) once(ctx context.Context) (lived time.Duration, err error) {
 		return 0, err
 	}
 	begin := time.Now()
-	p.ups.Add(1) // before it is heard
+	p.ups.Add(1) // before hear
 	p.hear()
 	p.up(transport, welcome, rtt)
 	watched := &silentConn{Conn: conn, heard: p.hear}
@@ -160,16 +160,16 @@ func (p *Pool) once(ctx context.Context) (lived time.Duration, err error) {
 }
 
 // greet shakes hands.
-func (p *Pool) greet(ctx context.Context, conn net.Conn) (*tunnel.Welcome, time.Duration, error) {
+func (p *Pool) greet(ctx context.Context, conn net.Conn) (*handshake.Welcome, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // deadlines may have no effect
 	defer stop()
 	begin := time.Now()
-	if err := tunnel.WriteHello(conn, &p.cfg.Hello); err != nil {
+	if err := handshake.WriteHello(conn, &p.cfg.Hello); err != nil {
 		return nil, 0, fmt.Errorf("greet the traffic-manager: %w", err)
 	}
-	w, err := tunnel.ReadWelcome(conn)
+	w, err := handshake.ReadWelcome(conn)
 	if err != nil {
 		return nil, 0, fmt.Errorf("greet the traffic-manager: %w", err)
 	}
@@ -182,19 +182,19 @@ func (p *Pool) greet(ctx context.Context, conn net.Conn) (*tunnel.Welcome, time.
 	return w, time.Since(begin), nil
 }
 
-func (p *Pool) up(transport string, w *tunnel.Welcome, rtt time.Duration) {
+func (p *Pool) up(transport string, w *handshake.Welcome, rtt time.Duration) {
 	p.mu.Lock()
 	first := p.state.Carriers == 0
 	p.state.Carriers++
 	p.state.Transport, p.state.Relay, p.state.ManagerVersion = transport, w.Pod, w.Version
 	if first || rtt < p.state.RTT {
-		p.state.RTT = rtt // the others had to wait for a busy machine
+		p.state.RTT = rtt // the others waited for a busy machine
 	}
 	p.state.Domain = w.Domain
 	p.mu.Unlock()
 	p.cfg.Log.Info("carrier is up", "transport", transport, "relay", w.Pod, "managerVersion", w.Version, "rtt", rtt)
 	if first {
-		p.Retry() // the others need not wait
+		p.Retry() // the other carriers need not pause
 	}
 	if p.cfg.Connected != nil {
 		p.cfg.Connected(transport)
@@ -203,7 +203,7 @@ func (p *Pool) up(transport string, w *tunnel.Welcome, rtt time.Duration) {
 
 func (p *Pool) failed(err error) {
 	p.mu.Lock()
-	level := slog.LevelDebug // the same again
+	level := slog.LevelDebug // the same error again
 	if p.state.Err == nil || p.state.Err.Error() != err.Error() {
 		level = slog.LevelWarn
 	}

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // manager is the far end of a pool: it answers each Hello with what it is told.
@@ -43,9 +43,9 @@ func (m *manager) dial(context.Context) (net.Conn, string, error) {
 	m.conns = append(m.conns, far)
 	refusal := m.refusal
 	go func() {
-		if _, err := tunnel.ReadHello(far); err == nil {
+		if _, err := handshake.ReadHello(far); err == nil {
 			time.Sleep(m.takes)
-			tunnel.WriteWelcome(far, &tunnel.Welcome{Refusal: refusal, Pod: "manager-0", Version: "1.2.3"})
+			handshake.WriteWelcome(far, &handshake.Welcome{Refusal: refusal, Pod: "manager-0", Version: "1.2.3"})
 		}
 	}()
 	return near, "fake", nil
@@ -76,7 +76,7 @@ func wait(t testing.TB, what string, ok func() bool) {
 }
 
 func startPool(t *testing.T, m *manager) *Pool {
-	p := NewPool(Config{Size: 3, Dial: m.dial, Hello: tunnel.Hello{Session: "s"}, Log: slog.New(slog.DiscardHandler),
+	p := NewPool(Config{Size: 3, Dial: m.dial, Hello: handshake.Hello{Session: "s"}, Log: slog.New(slog.DiscardHandler),
 		Serve: func(ctx context.Context, c net.Conn) error {
 			stop := context.AfterFunc(ctx, func() { c.Close() })
 			defer stop()

@@ -23,9 +23,8 @@ import (
 // ErrNoManager says that there is no traffic-manager to connect to.
 var ErrNoManager = errors.New("there is no traffic-manager")
 
-// PortForward reaches the manager through the kubelet of a pod's node. Every
-// carrier has a connection of its own: SPDY knows no flow control between
-// streams.
+// PortForward reaches the manager through the kubelet of a pod's node. Every carrier
+// has its own connection, since SPDY has no flow control between streams.
 type PortForward struct {
 	access    Access
 	client    client.Reader
@@ -55,7 +54,7 @@ func (p *PortForward) forward(ctx context.Context, cfg *rest.Config) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	// The dialers know no context; what comes too late is closed.
+	// The dialers take no context: close a connection that comes too late.
 	type result struct {
 		conn net.Conn
 		err  error
@@ -127,8 +126,8 @@ func dialPortForward(cfg *rest.Config, u *url.URL) (httpstream.Connection, error
 	if spdyErr == nil {
 		return conn, nil
 	}
-	// SPDY's error has lost the reason; the WebSocket's holds it where the
-	// server gave one.
+	// SPDY's error has lost the reason. The WebSocket's error holds it if the server
+	// gave one.
 	var failure *httpstream.UpgradeFailureError
 	if errors.As(err, &failure) && apierrors.IsForbidden(failure.Cause) {
 		return nil, failure.Cause

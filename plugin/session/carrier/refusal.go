@@ -21,7 +21,7 @@ func upgraded(resp *http.Response, protocol string) bool {
 	return resp.StatusCode == http.StatusSwitchingProtocols && strings.EqualFold(resp.Header.Get("Upgrade"), protocol)
 }
 
-// refusal makes an error of an answer that is not 101.
+// refusal returns the error for an answer other than 101.
 func refusal(transport string, resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 16<<10))
 	var status metav1.Status
@@ -43,14 +43,14 @@ func refusal(transport string, resp *http.Response) error {
 	return err
 }
 
-// ofManager says that a 5xx is the API server's about the traffic-manager, which
-// no other way reaches either.
+// ofManager says whether the API server answered 5xx because it cannot reach the
+// traffic-manager. No other transport reaches it then.
 func ofManager(message string) bool {
 	return strings.Contains(message, "error trying to reach service") || strings.Contains(message, "no endpoints available for service")
 }
 
-// notPossible tells "not this way" from "not now". What an API server answers
-// that cannot reach pods at all, behind a firewall say, is a 503 too.
+// notPossible says whether the transport can never work here. An API server that can
+// reach no pod at all, for instance because of a firewall, answers 503, too.
 func notPossible(code int, message string) bool {
 	if code == http.StatusServiceUnavailable {
 		return strings.Contains(message, "error trying to reach service") &&

@@ -15,7 +15,8 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 // ServiceProxy reaches the manager through the API server's proxy to its
@@ -39,13 +40,13 @@ type proxyClient struct {
 // NewServiceProxy uses the Service traffic-manager, port "tunnel", in a
 // namespace.
 func NewServiceProxy(access Access, namespace string) (*ServiceProxy, error) {
-	return newServiceProxy(access, namespace, "https", tunnel.UpgradePath, tunnel.UpgradeProtocol)
+	return newServiceProxy(access, namespace, "https", handshake.UpgradePath, handshake.UpgradeProtocol)
 }
 
-// NewLineProxy is for lines: the API server does not encrypt what it sends to
-// the manager, for it is encrypted already.
+// NewLineProxy is for lines: the API server sends their bytes to the manager without
+// TLS, since they are encrypted already.
 func NewLineProxy(access Access, namespace string) (*ServiceProxy, error) {
-	return newServiceProxy(access, namespace, "http", tunnel.LineUpgradePath, tunnel.LineUpgradeProtocol)
+	return newServiceProxy(access, namespace, "http", handshake.LineUpgradePath, handshake.LineUpgradeProtocol)
 }
 
 func newServiceProxy(access Access, namespace, scheme, path, protocol string) (*ServiceProxy, error) {
@@ -54,7 +55,7 @@ func newServiceProxy(access Access, namespace, scheme, path, protocol string) (*
 	return p, err
 }
 
-// client is the one of a configuration.
+// client returns the client of a configuration.
 func (p *ServiceProxy) client(cfg *rest.Config) (*proxyClient, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,8 +91,8 @@ func resourceURL(cfg *rest.Config, path ...string) (*url.URL, error) {
 	return u, nil
 }
 
-// newTransport speaks HTTP/1.1, for an Upgrade, and TLS with records of full
-// size from the start. Its connections are added to all.
+// newTransport speaks HTTP/1.1, for an Upgrade, and TLS with records of full size from
+// the start. It adds its connections to all.
 func newTransport(cfg *rest.Config, all *sockets) (*http.Transport, error) {
 	tlsCfg, err := rest.TLSConfigFor(cfg)
 	if err != nil {
@@ -117,15 +118,15 @@ func newTransport(cfg *rest.Config, all *sockets) (*http.Transport, error) {
 				return nil, err
 			}
 			all.add(c)
-			return tunnel.NewRecordConn(c), nil
+			return record.NewConn(c), nil
 		},
 		DisableCompression: true,
 		IdleConnTimeout:    attemptTimeout,
 	}, nil
 }
 
-// ProxyOf says which proxy leads to the API server: the kubeconfig's, or else
-// the environment's.
+// ProxyOf returns the proxy to the API server: that of the kubeconfig, or else that of
+// the environment.
 func ProxyOf(cfg *rest.Config) func(*http.Request) (*url.URL, error) {
 	if cfg.Proxy != nil {
 		return cfg.Proxy
@@ -136,8 +137,8 @@ func ProxyOf(cfg *rest.Config) func(*http.Request) (*url.URL, error) {
 // Name is ViaService.
 func (p *ServiceProxy) Name() string { return ViaService }
 
-// Drop closes every connection that came from Dial: they are dead and may not
-// know.
+// Drop closes every connection that Dial returned: the network below them has changed,
+// and they may not notice.
 func (p *ServiceProxy) Drop() { p.sockets.drop() }
 
 // Dial implements Transport.

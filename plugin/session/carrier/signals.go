@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// signals reach everything that waits or works at the moment, and nothing that
-// begins later. They are safe for concurrent use.
+// signals end pauses and connections that there are at the moment, and none that
+// begin later. They are safe for concurrent use.
 type signals struct {
 	mu   sync.Mutex
 	wake chan struct{} // closed and replaced to end all pauses
@@ -15,7 +15,7 @@ type signals struct {
 
 func newSignals() signals { return signals{wake: make(chan struct{}), drop: make(chan struct{})} }
 
-// Retry ends all pauses: there is reason to believe that it works now.
+// Retry ends all pauses: the next attempt is likely to succeed.
 func (s *signals) Retry() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,7 +23,8 @@ func (s *signals) Retry() {
 	s.wake = make(chan struct{})
 }
 
-// Renew drops all connections and begins anew: they are dead and may not know.
+// Renew closes all connections, so that new ones take their place: the network below
+// them has changed, and they may not notice.
 func (s *signals) Renew() {
 	s.mu.Lock()
 	close(s.drop)
@@ -32,14 +33,14 @@ func (s *signals) Renew() {
 	s.Retry()
 }
 
-// pause is closed by the next Retry.
+// pause returns a channel that the next Retry closes.
 func (s *signals) pause() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.wake
 }
 
-// untilDropped is ctx that also ends with the next Renew.
+// untilDropped returns a context that ends with ctx or with the next Renew.
 func (s *signals) untilDropped(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.mu.Lock()

@@ -7,11 +7,11 @@ import (
 	"weak"
 )
 
-// sockets are connections that can be dropped together. It keeps none alive.
+// sockets are connections that can be closed together. It keeps none of them alive.
 type sockets struct {
 	mu   sync.Mutex
 	all  []weak.Pointer[net.TCPConn]
-	tidy int // the length at which those that are gone are forgotten
+	tidy int // the length at which add removes those that are gone
 }
 
 // add notes a connection, if it is one of TCP.
@@ -29,7 +29,7 @@ func (s *sockets) add(c net.Conn) {
 	s.all = append(s.all, weak.Make(t))
 }
 
-// drop closes all that there are.
+// drop closes all of them.
 func (s *sockets) drop() {
 	s.mu.Lock()
 	all := s.all

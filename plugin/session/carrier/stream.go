@@ -26,7 +26,7 @@ type streamConn struct {
 	once sync.Once
 
 	mu      sync.Mutex
-	failure error // what the kubelet said went wrong
+	failure error // what the kubelet said
 }
 
 // openStream opens the pair of streams that port-forward is made of.
@@ -68,7 +68,7 @@ func (s *streamConn) fail(err error) {
 	s.Close()
 }
 
-// reason prefers what the kubelet said to err.
+// reason returns what the kubelet said, or else err.
 func (s *streamConn) reason(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

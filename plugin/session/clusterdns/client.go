@@ -14,7 +14,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
@@ -131,7 +131,7 @@ func (c *Client) add(ctx context.Context, q *dns.Msg) (f *flow, p *pending, sent
 func (c *Client) open(o *opening, first []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
 	defer cancel()
-	conn, err := c.Dialer.Open(ctx, tunnel.UDP, tunnel.TargetDNS, first)
+	conn, err := c.Dialer.Open(ctx, frame.UDP, frame.TargetDNS, first)
 	c.mu.Lock()
 	c.opening = nil
 	if o.err = err; err != nil || c.closed {
@@ -153,7 +153,7 @@ func (c *Client) overTCP(ctx context.Context, q *dns.Msg) *dns.Msg {
 		return nil
 	}
 	first := append(binary.BigEndian.AppendUint16(nil, uint16(len(packet))), packet...)
-	conn, err := c.Dialer.Open(ctx, tunnel.TCP, tunnel.TargetDNS, first)
+	conn, err := c.Dialer.Open(ctx, frame.TCP, frame.TargetDNS, first)
 	if err != nil {
 		return nil
 	}

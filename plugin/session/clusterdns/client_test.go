@@ -13,6 +13,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
@@ -26,15 +29,15 @@ type nameServer struct {
 	records        int
 }
 
-func (n *nameServer) handle(_ context.Context, o *tunnel.Open, in tunnel.Incoming) error {
-	if o.Target != tunnel.TargetDNS {
-		return tunnel.ErrRefused
+func (n *nameServer) handle(_ context.Context, o *frame.Open, in tunnel.Incoming) error {
+	if o.Target != frame.TargetDNS {
+		return frame.ErrRefused
 	}
-	if o.Protocol == tunnel.TCP && n.tcp != nil {
+	if o.Protocol == frame.TCP && n.tcp != nil {
 		return n.tcp
 	}
 	near, far := net.Pipe()
-	if o.Protocol == tunnel.TCP {
+	if o.Protocol == frame.TCP {
 		go func() {
 			c := &dns.Conn{Conn: near}
 			for {
@@ -59,7 +62,7 @@ func (n *nameServer) handle(_ context.Context, o *tunnel.Open, in tunnel.Incomin
 		return err
 	}
 	if len(o.First) > 0 {
-		if err := tunnel.WriteDatagram(far, o.First); err != nil {
+		if err := datagram.Write(far, o.First); err != nil {
 			return err
 		}
 	}
@@ -68,9 +71,9 @@ func (n *nameServer) handle(_ context.Context, o *tunnel.Open, in tunnel.Incomin
 
 func (n *nameServer) datagrams(c net.Conn) {
 	defer c.Close()
-	buf := make([]byte, tunnel.MaxDatagram)
+	buf := make([]byte, datagram.Max)
 	for {
-		size, err := tunnel.ReadDatagram(c, buf)
+		size, err := datagram.Read(c, buf)
 		if err != nil {
 			return
 		}
@@ -83,7 +86,7 @@ func (n *nameServer) datagrams(c net.Conn) {
 			continue
 		}
 		b, err := n.answer(q, 512).Pack()
-		if err != nil || tunnel.WriteDatagram(c, b) != nil {
+		if err != nil || datagram.Write(c, b) != nil {
 			return
 		}
 	}
@@ -103,10 +106,10 @@ func (n *nameServer) client(t *testing.T) (r *Client, hangUp func()) {
 	t.Helper()
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
-	group := tunnel.NewGroup(tunnel.NewBudget(1 << 20))
+	group := mux.NewGroup(mux.NewBudget(1 << 20))
 	var all sync.WaitGroup
 	all.Go(func() { group.Add(ctx, near, nil) })
-	all.Go(func() { tunnel.Serve(ctx, far, tunnel.NewBudget(1<<20), n.handle) })
+	all.Go(func() { mux.Serve(ctx, far, mux.NewBudget(1<<20), n.handle) })
 	r = &Client{Dialer: &outbound.Dialer{Session: "s", Group: group}}
 	t.Cleanup(func() {
 		r.Close()
@@ -149,7 +152,7 @@ func TestQueriesShareAFlow(t *testing.T) {
 	}
 	hangUp()
 	for range 2 {
-		if _, err := ask(t, r); !errors.Is(err, tunnel.ErrNoCarrier) {
+		if _, err := ask(t, r); !errors.Is(err, mux.ErrNoCarrier) {
 			t.Errorf("without a carrier: %v", err)
 		}
 	}
@@ -184,8 +187,8 @@ func TestTruncatedAnswers(t *testing.T) {
 		want int
 	}{
 		"by TCP":               {nil, 100},
-		"not allowed":          {tunnel.ErrDenied, 0},
-		"nobody listens there": {tunnel.ErrRefused, 0},
+		"not allowed":          {frame.ErrDenied, 0},
+		"nobody listens there": {frame.ErrRefused, 0},
 	} {
 		n := &nameServer{records: 100, tcp: c.tcp}
 		r, _ := n.client(t)
@@ -228,7 +231,7 @@ func TestFlowThatEnded(t *testing.T) {
 func TestAway(t *testing.T) {
 	var g outbound.Gate
 	g.Set(false)
-	c := &Client{Dialer: &outbound.Dialer{Gate: &g, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))}}
+	c := &Client{Dialer: &outbound.Dialer{Gate: &g, Group: mux.NewGroup(mux.NewBudget(1 << 20))}}
 	if _, err := ask(t, c); !errors.Is(err, outbound.ErrAway) {
 		t.Errorf("away: %v", err)
 	}

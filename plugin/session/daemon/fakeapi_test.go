@@ -26,6 +26,9 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
 
@@ -37,7 +40,7 @@ type object interface{ metav1.Object }
 type cluster struct {
 	t       *testing.T
 	server  *httptest.Server
-	group   *tunnel.Group // flows to the session
+	group   *mux.Group    // flows to the session
 	refuse  string        // a verb on sessions that is forbidden
 	missing bool          // the product is not installed
 	code    int           // a gateway answers so instead of the traffic-manager
@@ -51,7 +54,7 @@ type cluster struct {
 	carried int               // carriers that were welcome
 	conns   []net.Conn        // theirs
 	cuts    int               // how often all connections were broken
-	keys    *tunnel.LineKeys  // of the last session that was
+	keys    *handshake.Keys   // of the last session that was
 	offers  chan offered      // lines
 
 	outbound tunnel.Handler // gets the flows of programs on the laptop; nil refuses them
@@ -60,11 +63,11 @@ type cluster struct {
 // offered is a line to spare.
 type offered struct {
 	conn  net.Conn
-	hello *tunnel.LineHello
+	hello *handshake.LineHello
 }
 
 func newCluster(t *testing.T) *cluster {
-	c := &cluster{t: t, group: tunnel.NewGroup(tunnel.NewBudget(64 << 20)), objects: map[string]object{}, changed: make(chan struct{}),
+	c := &cluster{t: t, group: mux.NewGroup(mux.NewBudget(64 << 20)), objects: map[string]object{}, changed: make(chan struct{}),
 		users: map[string]string{"jane": "jane"}, offers: make(chan offered, 64)}
 	c.server = httptest.NewTLSServer(c)
 	t.Cleanup(func() { c.server.CloseClientConnections(); c.server.Close() })
@@ -186,9 +189,9 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview","status":{"userInfo":{"username":"`+user+`"}}}`)
 	case c.missing:
 		reply(w, nil, apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.Group, Resource: "sessions"}, ""))
-	case r.Header.Get("Upgrade") == tunnel.UpgradeProtocol:
+	case r.Header.Get("Upgrade") == handshake.UpgradeProtocol:
 		c.carry(w, r, cuts)
-	case r.Header.Get("Upgrade") == tunnel.LineUpgradeProtocol:
+	case r.Header.Get("Upgrade") == handshake.LineUpgradeProtocol:
 		c.offer(w, r)
 	case strings.Contains(r.URL.Path, "/sessions") && c.refuse == r.Method:
 		reply(w, nil, apierrors.NewForbidden(schema.GroupResource{Group: v1alpha1.Group, Resource: "sessions"}, "",
@@ -305,8 +308,8 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 	if err != nil {
 		return
 	}
-	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.UpgradeProtocol+"\r\n\r\n")
-	hello, err := tunnel.ReadHello(conn)
+	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.UpgradeProtocol+"\r\n\r\n")
+	hello, err := handshake.ReadHello(conn)
 	if err != nil {
 		conn.Close()
 		return
@@ -323,21 +326,21 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 	if ok {
 		c.carried++
 		c.conns = append(c.conns, conn)
-		c.keys, _ = tunnel.NewLineKeys(hello.Token)
+		c.keys, _ = handshake.NewKeys(hello.Token)
 	}
 	c.mu.Unlock()
 	if !ok {
-		tunnel.WriteWelcome(conn, &tunnel.Welcome{Refusal: "unknown session"})
+		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: "unknown session"})
 		conn.Close()
 		return
 	}
-	tunnel.WriteWelcome(conn, &tunnel.Welcome{Pod: "manager-0", Version: "9.9.9", Domain: "cluster.local"})
-	if hello.Direction == tunnel.Outbound {
+	handshake.WriteWelcome(conn, &handshake.Welcome{Pod: "manager-0", Version: "9.9.9", Domain: "cluster.local"})
+	if hello.Direction == handshake.Outbound {
 		handle := c.outbound
 		if handle == nil {
-			handle = func(context.Context, *tunnel.Open, tunnel.Incoming) error { return tunnel.ErrRefused }
+			handle = func(context.Context, *frame.Open, tunnel.Incoming) error { return frame.ErrRefused }
 		}
-		tunnel.Serve(r.Context(), conn, tunnel.NewBudget(1<<20), handle)
+		mux.Serve(r.Context(), conn, mux.NewBudget(1<<20), handle)
 		return
 	}
 	c.group.Add(r.Context(), conn, nil)
@@ -353,12 +356,12 @@ func (c *cluster) offer(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnel.LineUpgradeProtocol+"\r\n\r\n")
-	hello, err := tunnel.ReadLineHello(conn)
+	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.LineUpgradeProtocol+"\r\n\r\n")
+	hello, err := handshake.ReadLineHello(conn)
 	c.mu.Lock()
 	ok := err == nil && c.keys != nil && hello.Check(c.keys)
 	c.mu.Unlock()
-	if !ok || tunnel.WriteWelcome(conn, &tunnel.Welcome{}) != nil {
+	if !ok || handshake.WriteWelcome(conn, &handshake.Welcome{}) != nil {
 		conn.Close()
 		return
 	}

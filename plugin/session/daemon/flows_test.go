@@ -19,6 +19,11 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 // intercept is shop/quote: a pod's port to a local one.
@@ -67,7 +72,7 @@ func TestFlows(t *testing.T) {
 	})
 
 	l.Close()
-	if err := flowError(t, c, "shop/quote", 80); !errors.Is(err, tunnel.ErrRefused) {
+	if err := flowError(t, c, "shop/quote", 80); !errors.Is(err, frame.ErrRefused) {
 		t.Fatalf("closed local port: %v", err)
 	}
 	if s, _ := client.Status(context.Background()); s.Intercepts[0].Ports[0].Refused != 1 {
@@ -76,14 +81,14 @@ func TestFlows(t *testing.T) {
 	c.put(intercept("someone-elses", 80, 8080))
 	wait(t, "the other session's intercept to go", func() bool { s, _ := client.Status(context.Background()); return len(s.Intercepts) == 0 })
 	for _, name := range []string{"shop/quote", "shop/unknown", "malformed"} {
-		if err := flowError(t, c, name, 80); !errors.Is(err, tunnel.ErrDenied) {
+		if err := flowError(t, c, name, 80); !errors.Is(err, frame.ErrDenied) {
 			t.Fatalf("flow of %s: %v", name, err)
 		}
 	}
 }
 
-func open(c *cluster, name string, port uint16, first []byte) (*tunnel.OutFlow, error) {
-	f, err := c.group.Open(context.Background(), &tunnel.Open{Intercept: name, Session: "s", Port: port, First: first})
+func open(c *cluster, name string, port uint16, first []byte) (*mux.OutFlow, error) {
+	f, err := c.group.Open(context.Background(), &frame.Open{Intercept: name, Session: "s", Port: port, First: first})
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +131,7 @@ func openFlow(t *testing.T, c *cluster, name string, port uint16, first []byte) 
 }
 
 // takeLine is what relay and agent do with a line that the session offers.
-func takeLine(t *testing.T, c *cluster, j *tunnel.LineJoined) *tunnel.FlowConn {
+func takeLine(t *testing.T, c *cluster, j *handshake.LineAssigned) *line.Conn {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -141,21 +146,21 @@ func takeLine(t *testing.T, c *cluster, j *tunnel.LineJoined) *tunnel.FlowConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j.Agent = tunnel.PinOf(cert)
+	j.Agent = handshake.PinOf(cert)
 	o := <-c.offers
 	t.Cleanup(func() { o.conn.Close() })
 	c.mu.Lock() // a carrier that comes anew sets the keys
 	keys := c.keys
 	c.mu.Unlock()
-	if err := tunnel.WriteLineJoined(o.conn, keys, o.hello, j); err != nil {
+	if err := handshake.WriteLineAssigned(o.conn, keys, o.hello, j); err != nil {
 		t.Fatal(err)
 	}
-	a := tls.Client(tunnel.NewRecordConn(o.conn), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13,
+	a := tls.Client(record.NewConn(o.conn), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
 	if err := a.Handshake(); err != nil {
 		t.Fatal(err)
 	}
-	f, err := tunnel.NewFlowConn(a)
+	f, err := line.NewConn(a)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,13 +187,13 @@ func TestFlowsOnLines(t *testing.T) {
 	}()
 	i := intercept(s.Session, 80, l.Addr().(*net.TCPAddr).Port)
 	c.put(i)
-	open := tunnel.Open{Intercept: "shop/quote", InterceptUID: string(i.UID), Session: s.Session, Port: 80, First: []byte("first ")}
+	open := frame.Open{Intercept: "shop/quote", InterceptUID: string(i.UID), Session: s.Session, Port: 80, First: []byte("first ")}
 	for range 6 { // more than are offered at once
-		line := takeLine(t, c, &tunnel.LineJoined{Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: string(i.UID)})
-		if err := tunnel.WriteOpen(line, &open); err != nil {
+		line := takeLine(t, c, &handshake.LineAssigned{Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: string(i.UID)})
+		if err := frame.WriteOpen(line, &open); err != nil {
 			t.Fatal(err)
 		}
-		if v, err := tunnel.ReadVerdict(line); err != nil || v != tunnel.Accepted {
+		if v, _, err := frame.ReadAnswer(line); err != nil || v != frame.Accepted {
 			t.Fatalf("verdict %v, %v", v, err)
 		}
 		if _, err := line.Write([]byte("second")); err != nil {
@@ -201,11 +206,11 @@ func TestFlowsOnLines(t *testing.T) {
 	}
 	wait(t, "six lines in the status", func() bool { s, _ := client.Status(context.Background()); return s.Lines == 6 })
 	// A pod whose line is for one intercept cannot reach another.
-	foreign := takeLine(t, c, &tunnel.LineJoined{Pod: "shop/other-1", Intercept: "shop/other", InterceptUID: "o"})
-	if err := tunnel.WriteOpen(foreign, &open); err != nil {
+	foreign := takeLine(t, c, &handshake.LineAssigned{Pod: "shop/other-1", Intercept: "shop/other", InterceptUID: "o"})
+	if err := frame.WriteOpen(foreign, &open); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := tunnel.ReadVerdict(foreign); err != nil || v != tunnel.Denied {
+	if v, _, err := frame.ReadAnswer(foreign); err != nil || v != frame.Denied {
 		t.Fatalf("verdict %v, %v", v, err)
 	}
 }

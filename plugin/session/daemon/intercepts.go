@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
@@ -33,7 +33,7 @@ func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 	}
 	former, err := work.table.Track(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Socket)
 	switch {
-	case errors.Is(err, tunnel.ErrDenied):
+	case errors.Is(err, frame.ErrDenied):
 		http.Error(w, render.Error(err), http.StatusForbidden)
 	case err != nil:
 		http.Error(w, render.Error(err), http.StatusBadGateway)

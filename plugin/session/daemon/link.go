@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
@@ -36,7 +38,7 @@ type link struct {
 
 	started time.Time
 	life    *lifetime
-	record  *record
+	record  *stateFile
 	dial    func(context.Context) (net.Conn, string, error)
 	pool    *carrier.Pool
 	lines   *carrier.Lines // nil where the transport has none
@@ -48,15 +50,15 @@ type link struct {
 }
 
 // newLink makes the carriers and the lines, which are not running yet.
-func (p *process) newLink(c client.Reader, hello tunnel.Hello, handle tunnel.Handler) (*link, error) {
+func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.Handler) (*link, error) {
 	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record}
 	ladder, err := l.ladder(c)
 	if err != nil {
 		return nil, err
 	}
 	l.dial = ladder.Dial
-	budget := tunnel.NewBudget(windowBudget)
-	serve := func(ctx context.Context, conn net.Conn) error { return tunnel.Serve(ctx, conn, budget, handle) }
+	budget := mux.NewBudget(windowBudget)
+	serve := func(ctx context.Context, conn net.Conn) error { return mux.Serve(ctx, conn, budget, handle) }
 	l.pool = carrier.NewPool(carrier.Config{Size: carriers, Dial: l.dial, Hello: hello, Log: l.log, Serve: serve,
 		Connected: l.up, Failed: l.failed})
 	if l.transport == carrier.ViaPortForward {
@@ -84,8 +86,8 @@ func (l *link) ladder(c client.Reader) (*carrier.Ladder, error) {
 	return ladder, nil
 }
 
-func (l *link) addLines(hello *tunnel.Hello, handle tunnel.Handler) error {
-	keys, err := tunnel.NewLineKeys(hello.Token)
+func (l *link) addLines(hello *handshake.Hello, handle tunnel.Handler) error {
+	keys, err := handshake.NewKeys(hello.Token)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ type process struct {
 
 	started time.Time
 	life    *lifetime
-	record  *record // from when the lock is held
+	record  *stateFile // from when the lock is held
 	// claimed is closed when the process has its Session object, over at the end.
 	claimed, over chan struct{}
 
@@ -109,7 +109,7 @@ func (p *process) run(ctx context.Context) (err error) {
 	}
 	s.Context, s.Server, s.ManagerNamespace = p.id.Context, p.id.Server, p.id.ManagerNamespace
 	s.Generation = max(s.Generation+1, uint64(time.Now().UnixNano()))
-	p.record = &record{dir: p.dir, log: p.log, state: s}
+	p.record = &stateFile{dir: p.dir, log: p.log, state: s}
 	p.life.hold(p.times.hold)
 	l, err := listen(p.dir.Socket())
 	if err != nil {

@@ -14,7 +14,7 @@ type watchdog struct {
 	settings
 
 	life   *lifetime
-	record *record
+	record *stateFile
 	work   *work
 	// offline is when this machine was last seen without a network.
 	offline time.Time

@@ -7,7 +7,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/access"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
@@ -32,10 +33,10 @@ type work struct {
 func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error) {
 	w := &work{settings: p.settings, object: p.object, client: c, feed: access.NewFeed()}
 	w.table = local.NewTable(ctx, c, w.object.Name, w.object.Spec.User, p.log, func() { p.saveIntercepts(w.table) })
-	go tunnel.ReleaseMemory(ctx)
+	go buffer.ReleaseMemory(ctx)
 	s := p.record.State()
-	hello := tunnel.Hello{Session: w.object.Name, Token: [tunnel.TokenSize]byte(s.Token), Generation: s.Generation,
-		Direction: tunnel.Inbound, Version: socket.Build()}
+	hello := handshake.Hello{Session: w.object.Name, Token: [handshake.TokenSize]byte(s.Token), Generation: s.Generation,
+		Direction: handshake.Inbound, Version: socket.Build()}
 	var err error
 	if w.link, err = p.newLink(c, hello, w.table.Handle); err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device/devicetest"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
@@ -65,7 +65,7 @@ func (l *lab) open(t *testing.T, w Want) (*Device, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	return Open(ctx, Config{Socket: l.socket, Want: w, DNS: l.names, Log: slog.New(slog.DiscardHandler),
-		Dialer: &outbound.Dialer{Gate: &l.gate, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))}})
+		Dialer: &outbound.Dialer{Gate: &l.gate, Group: mux.NewGroup(mux.NewBudget(1 << 20))}})
 }
 
 func (l *lab) must(t *testing.T, w Want) *Device {

@@ -10,7 +10,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
@@ -29,7 +29,7 @@ func TestClashesAreTheLaptops(t *testing.T) {
 	}
 	dialed := make(chan string, 1)
 	d, err := Open(t.Context(), Config{Socket: l.socket, Want: want(), DNS: l.names, Log: slog.New(slog.DiscardHandler),
-		Dialer: &outbound.Dialer{Gate: &l.gate, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))},
+		Dialer: &outbound.Dialer{Gate: &l.gate, Group: mux.NewGroup(mux.NewBudget(1 << 20))},
 		Direct: func(_ context.Context, network, addr string) (net.Conn, error) {
 			dialed <- network + " " + addr
 			return nil, errors.New("refused")

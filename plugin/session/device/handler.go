@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/stack"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
@@ -69,7 +71,7 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 		return
 	}
 	dctx, cancel := context.WithTimeout(ctx, dialTime)
-	far, err := h.open(dctx, tunnel.TCP, to, external)
+	far, err := h.open(dctx, frame.TCP, to, external)
 	cancel()
 	switch {
 	case err != nil && silent(dctx, err):
@@ -89,7 +91,7 @@ func (h *handler) TCP(ctx context.Context, r *stack.TCPRequest) {
 	h.join(far, near, to)
 }
 
-func (h *handler) open(ctx context.Context, p tunnel.Protocol, to netip.AddrPort, external bool) (outbound.Conn, error) {
+func (h *handler) open(ctx context.Context, p frame.Protocol, to netip.AddrPort, external bool) (outbound.Conn, error) {
 	if external {
 		return h.dialer.OpenExternal(ctx, p, to.String(), h.dialExternal)
 	}
@@ -99,7 +101,7 @@ func (h *handler) open(ctx context.Context, p tunnel.Protocol, to netip.AddrPort
 // silent says that a program gets no answer, as in a pod. If the cluster
 // was not asked, the program is refused at once.
 func silent(ctx context.Context, err error) bool {
-	return errors.Is(err, tunnel.ErrTimedOut) || errors.Is(err, tunnel.ErrUnreachable) || errors.Is(ctx.Err(), context.DeadlineExceeded)
+	return errors.Is(err, frame.ErrTimedOut) || errors.Is(err, frame.ErrUnreachable) || errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
 // early accepts the program's connection before the far side is reached. The program's
@@ -119,7 +121,7 @@ func (h *handler) early(ctx context.Context, r *stack.TCPRequest, to netip.AddrP
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
-	far, operr := h.dialer.Open(ctx, tunnel.TCP, to.String(), buf[:n])
+	far, operr := h.dialer.Open(ctx, frame.TCP, to.String(), buf[:n])
 	cancel()
 	if operr != nil {
 		h.log.Debug("connection reset", "to", to, "error", operr)
@@ -166,14 +168,14 @@ func (h *handler) directTCP(ctx context.Context, r *stack.TCPRequest, to netip.A
 func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 	real, ok := h.real(f.To.Addr())
 	to := netip.AddrPortFrom(real, f.To.Port())
-	near := tunnel.NewDatagrams(f, udpIdle)
+	near := datagram.New(f, udpIdle)
 	external := ok && h.external(f.To.Addr(), real)
 	switch {
 	case !ok:
 		f.Refuse()
 	case external, h.inCluster(f.To.Addr(), real):
 		dctx, cancel := context.WithTimeout(ctx, dialTime)
-		far, err := h.open(dctx, tunnel.UDP, to, external)
+		far, err := h.open(dctx, frame.UDP, to, external)
 		cancel()
 		if err != nil {
 			h.log.Debug("datagrams refused", "to", to, "error", err)
@@ -192,7 +194,7 @@ func (h *handler) UDP(ctx context.Context, f *stack.UDPFlow) {
 			f.Refuse()
 			return
 		}
-		_ = tunnel.Pipe(tunnel.NewDatagrams(c, udpIdle), near, nil)
+		_ = tunnel.Pipe(datagram.New(c, udpIdle), near, nil)
 		f.Close()
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -38,7 +38,7 @@ type entry struct {
 type endpoint struct {
 	host     string
 	port     int32
-	protocol tunnel.Protocol
+	protocol frame.Protocol
 }
 
 // String is "host:port".
@@ -103,7 +103,7 @@ func (e *entry) count(p endpoint) *counts {
 // where finds the local port of a flow to a pod's port. The numbers in the status are those
 // of the pod template. A named target port may have another number in this very pod; if
 // the Intercept has a single port, the flow goes there all the same.
-func (e *entry) where(o *tunnel.Open) (endpoint, bool) {
+func (e *entry) where(o *frame.Open) (endpoint, bool) {
 	i := e.object()
 	var ports []endpoint
 	for _, p := range i.Status.Ports {
@@ -129,11 +129,11 @@ func (e *entry) where(o *tunnel.Open) (endpoint, bool) {
 	return endpoint{}, false
 }
 
-func protocol(p corev1.Protocol) tunnel.Protocol {
+func protocol(p corev1.Protocol) frame.Protocol {
 	if p == corev1.ProtocolUDP {
-		return tunnel.UDP
+		return frame.UDP
 	}
-	return tunnel.TCP
+	return frame.TCP
 }
 
 // follow keeps an entry up to date until the Intercept is gone, or belongs to another

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 const (
@@ -19,7 +21,10 @@ const (
 
 // Handle connects a flow with the local program it belongs to. It is a
 // tunnel.Handler.
-func (t *Table) Handle(ctx context.Context, o *tunnel.Open, in tunnel.Incoming) error {
+func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) error {
+	if !o.Supported(frame.Captured) {
+		return frame.ErrUnsupported
+	}
 	e, p, err := t.find(ctx, o)
 	if err != nil {
 		t.log.Warn("flow is not served", "intercept", o.Intercept, "port", o.Port, "protocol", o.Protocol.String(), "error", err)
@@ -27,23 +32,23 @@ func (t *Table) Handle(ctx context.Context, o *tunnel.Open, in tunnel.Incoming) 
 	}
 	c := e.count(p)
 	conn, stream, err := dial(ctx, e.program(), p)
-	if err == nil && p.protocol == tunnel.UDP {
+	if err == nil && p.protocol == frame.UDP {
 		conn, stream, err = ask(ctx, conn, stream, e.program(), p, o.First)
 	}
 	if err != nil {
 		c.refused.Add(1)
 		t.log.Debug("local port does not answer", "intercept", o.Intercept, "local", p.String(), "error", err)
 		if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
-			return tunnel.ErrTimedOut // its queue is full: a debugger may have stopped it
+			return frame.ErrTimedOut // its queue is full: a debugger may have stopped it
 		}
-		return tunnel.ErrRefused
+		return frame.ErrRefused
 	}
 	if err := in.Accept(); err != nil {
 		conn.Close()
 		return err
 	}
 	c.connections.Add(1)
-	if p.protocol != tunnel.UDP {
+	if p.protocol != frame.UDP {
 		if err := write(conn, o.First); err != nil {
 			stream.Reset()
 			return fmt.Errorf("write to %s: %w", p, err)
@@ -67,7 +72,7 @@ func write(conn net.Conn, first []byte) error {
 
 // find returns where a flow goes. It reads the Intercept again if the known one has no port
 // for the flow.
-func (t *Table) find(ctx context.Context, o *tunnel.Open) (*entry, endpoint, error) {
+func (t *Table) find(ctx context.Context, o *frame.Open) (*entry, endpoint, error) {
 	e, err := t.lookup(ctx, o)
 	if err != nil {
 		return nil, endpoint{}, err
@@ -82,7 +87,7 @@ func (t *Table) find(ctx context.Context, o *tunnel.Open) (*entry, endpoint, err
 	if p, ok := e.where(o); ok {
 		return e, p, nil
 	}
-	return nil, endpoint{}, fmt.Errorf("intercept %s has no port %d/%s: %w", o.Intercept, o.Port, o.Protocol, tunnel.ErrRefused)
+	return nil, endpoint{}, fmt.Errorf("intercept %s has no port %d/%s: %w", o.Intercept, o.Port, o.Protocol, frame.ErrRefused)
 }
 
 // dial connects to the program, here or in its own network.
@@ -90,7 +95,7 @@ func dial(ctx context.Context, in *isolated, p endpoint) (conn net.Conn, stream 
 	switch {
 	case in != nil:
 		conn, err = in.dial(ctx, p)
-	case p.protocol == tunnel.UDP:
+	case p.protocol == frame.UDP:
 		conn, err = dialUDP(ctx, p)
 	default:
 		conn, err = dialTCP(ctx, p)
@@ -98,8 +103,8 @@ func dial(ctx context.Context, in *isolated, p endpoint) (conn net.Conn, stream 
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.protocol == tunnel.UDP {
-		return conn, tunnel.NewDatagrams(conn, datagramIdle), nil
+	if p.protocol == frame.UDP {
+		return conn, datagram.New(conn, datagramIdle), nil
 	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
@@ -135,7 +140,7 @@ func ask(ctx context.Context, conn net.Conn, s tunnel.Stream, in *isolated, p en
 		}
 		conn.Close()
 		if in != nil || p.host != localhost4 {
-			return nil, nil, errors.Join(tunnel.ErrRefused, err)
+			return nil, nil, errors.Join(frame.ErrRefused, err)
 		}
 		p.host = localhost6
 		if conn, s, err = dial(ctx, nil, p); err != nil {

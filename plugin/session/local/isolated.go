@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 )
 
@@ -59,7 +59,7 @@ func (i *isolated) dial(ctx context.Context, p endpoint) (net.Conn, error) {
 		return nil, err
 	}
 	network := "tcp"
-	if p.protocol == tunnel.UDP {
+	if p.protocol == frame.UDP {
 		network = "udp"
 	}
 	return c.DialInside(ctx, handover.Port{Network: network, Number: uint16(p.port)})

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 )
 
@@ -87,7 +87,7 @@ func TestInside(t *testing.T) {
 		t.Error("the same socket is a change")
 	}
 	// A port of this machine on which nobody listens.
-	conn, stream, err := dial(context.Background(), e.program(), endpoint{"127.0.0.1", 1, tunnel.TCP})
+	conn, stream, err := dial(context.Background(), e.program(), endpoint{"127.0.0.1", 1, frame.TCP})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestInside(t *testing.T) {
 	if _, former := e.setSocket(""); former != in.socket || e.program() != nil {
 		t.Error("the entry is not led back to this machine")
 	}
-	if _, _, err := dial(context.Background(), e.program(), endpoint{"127.0.0.1", 1, tunnel.TCP}); err == nil {
+	if _, _, err := dial(context.Background(), e.program(), endpoint{"127.0.0.1", 1, frame.TCP}); err == nil {
 		t.Error("a port on which nobody listens answers")
 	}
 }

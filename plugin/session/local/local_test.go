@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 func TestWhere(t *testing.T) {
@@ -20,15 +20,15 @@ func TestWhere(t *testing.T) {
 		name   string
 		status []v1alpha1.ResolvedPort
 		spec   []v1alpha1.InterceptPort
-		open   tunnel.Open
+		open   frame.Open
 		want   string // "" is nowhere
 	}{
-		{"by number", []v1alpha1.ResolvedPort{http, grpc}, nil, tunnel.Open{Port: 90}, "127.0.0.1:9090"},
-		{"by protocol", []v1alpha1.ResolvedPort{http, dns}, nil, tunnel.Open{Port: 53, Protocol: tunnel.UDP}, "10.0.0.1:5353"},
-		{"another number in this pod, one port", []v1alpha1.ResolvedPort{http, dns}, nil, tunnel.Open{Port: 81}, "127.0.0.1:8080"},
-		{"another number in this pod, two ports", []v1alpha1.ResolvedPort{http, grpc}, nil, tunnel.Open{Port: 81}, ""},
-		{"the right number of the wrong protocol", []v1alpha1.ResolvedPort{http}, nil, tunnel.Open{Port: 80, Protocol: tunnel.UDP}, ""},
-		{"not resolved yet", nil, []v1alpha1.InterceptPort{{LocalPort: 8080, LocalHost: "::1", Protocol: "TCP"}}, tunnel.Open{Port: 80}, "[::1]:8080"},
+		{"by number", []v1alpha1.ResolvedPort{http, grpc}, nil, frame.Open{Port: 90}, "127.0.0.1:9090"},
+		{"by protocol", []v1alpha1.ResolvedPort{http, dns}, nil, frame.Open{Port: 53, Protocol: frame.UDP}, "10.0.0.1:5353"},
+		{"another number in this pod, one port", []v1alpha1.ResolvedPort{http, dns}, nil, frame.Open{Port: 81}, "127.0.0.1:8080"},
+		{"another number in this pod, two ports", []v1alpha1.ResolvedPort{http, grpc}, nil, frame.Open{Port: 81}, ""},
+		{"the right number of the wrong protocol", []v1alpha1.ResolvedPort{http}, nil, frame.Open{Port: 80, Protocol: frame.UDP}, ""},
+		{"not resolved yet", nil, []v1alpha1.InterceptPort{{LocalPort: 8080, LocalHost: "::1", Protocol: "TCP"}}, frame.Open{Port: 80}, "[::1]:8080"},
 	} {
 		e := newEntry(&v1alpha1.Intercept{Spec: v1alpha1.InterceptSpec{Ports: c.spec}, Status: v1alpha1.InterceptStatus{Ports: c.status}})
 		got, ok := e.where(&c.open)
@@ -63,13 +63,13 @@ func TestProgramsOnIPv6Localhost(t *testing.T) {
 	}
 	defer l.Close()
 	port := int32(l.Addr().(*net.TCPAddr).Port)
-	c, err := dialTCP(context.Background(), endpoint{"127.0.0.1", port, tunnel.TCP})
+	c, err := dialTCP(context.Background(), endpoint{"127.0.0.1", port, frame.TCP})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Close()
 	l.Close()
-	if _, err := dialTCP(context.Background(), endpoint{"127.0.0.1", port, tunnel.TCP}); err == nil {
+	if _, err := dialTCP(context.Background(), endpoint{"127.0.0.1", port, frame.TCP}); err == nil {
 		t.Fatal("a closed port answers")
 	}
 }

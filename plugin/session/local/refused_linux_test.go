@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // TestDatagramsForNobody: a flow of datagrams to a closed port is refused, as one
@@ -23,11 +24,11 @@ func TestDatagramsForNobody(t *testing.T) {
 	}
 	table := dnsTo(t, l)
 	taken := errors.New("taken")
-	if err := table.Handle(context.Background(), datagram(), accepter{taken}); !errors.Is(err, taken) {
+	if err := table.Handle(context.Background(), openUDP(), accepter{taken}); !errors.Is(err, taken) {
 		t.Errorf("somebody listens: %v", err)
 	}
 	l.Close()
-	if err := table.Handle(context.Background(), datagram(), accepter{taken}); !errors.Is(err, tunnel.ErrRefused) {
+	if err := table.Handle(context.Background(), openUDP(), accepter{taken}); !errors.Is(err, frame.ErrRefused) {
 		t.Errorf("nobody listens: %v", err)
 	}
 }
@@ -42,7 +43,7 @@ func TestDatagramsForLocalhost6(t *testing.T) {
 	defer l.Close()
 	table := dnsTo(t, l)
 	taken := errors.New("taken")
-	if err := table.Handle(context.Background(), datagram(), accepter{taken}); !errors.Is(err, taken) {
+	if err := table.Handle(context.Background(), openUDP(), accepter{taken}); !errors.Is(err, taken) {
 		t.Fatalf("somebody listens: %v", err)
 	}
 	buf := make([]byte, 8)
@@ -64,8 +65,8 @@ func dnsTo(t *testing.T, l net.PacketConn) *Table {
 }
 
 // datagram is the first of a flow for that intercept.
-func datagram() *tunnel.Open {
-	return &tunnel.Open{Intercept: "shop/dns", InterceptUID: "i", Protocol: tunnel.UDP, Port: 53, First: []byte("x")}
+func openUDP() *frame.Open {
+	return &frame.Open{Intercept: "shop/dns", InterceptUID: "i", Protocol: frame.UDP, Port: 53, First: []byte("x")}
 }
 
 // accepter is a flow whose Accept fails with an error.

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // Table holds the Intercepts of one session. It is safe for concurrent use.
@@ -56,7 +56,7 @@ func (t *Table) Keys() []types.NamespacedName {
 // Track serves an Intercept from now on. Its ports are this machine's, or those of a
 // program with a network of its own: then socket is where the command that started the
 // program listens (netd/handover), and the Intercept ends with the program. Former is the
-// socket before. The error is tunnel.ErrDenied if the Intercept does not exist or is
+// socket before. The error is frame.ErrDenied if the Intercept does not exist or is
 // another session's.
 func (t *Table) Track(ctx context.Context, key types.NamespacedName, socket string) (former string, err error) {
 	e, err := t.fetch(ctx, key)
@@ -103,10 +103,10 @@ func (t *Table) mine(i *v1alpha1.Intercept) bool {
 }
 
 // lookup returns the Intercept of a flow. An entry of another UID is stale.
-func (t *Table) lookup(ctx context.Context, o *tunnel.Open) (*entry, error) {
+func (t *Table) lookup(ctx context.Context, o *frame.Open) (*entry, error) {
 	namespace, name, ok := strings.Cut(o.Intercept, "/")
 	if !ok {
-		return nil, tunnel.ErrDenied
+		return nil, frame.ErrDenied
 	}
 	key := types.NamespacedName{Namespace: namespace, Name: name}
 	t.mu.Lock()
@@ -128,13 +128,13 @@ func (t *Table) fetch(ctx context.Context, key types.NamespacedName) (*entry, er
 		err := t.client.Get(ctx, key, &i)
 		switch {
 		case apierrors.IsNotFound(err):
-			return nil, fmt.Errorf("intercept %s does not exist: %w", key, tunnel.ErrDenied)
+			return nil, fmt.Errorf("intercept %s does not exist: %w", key, frame.ErrDenied)
 		case apierrors.IsForbidden(err):
-			return nil, fmt.Errorf("%w: %w", err, tunnel.ErrDenied)
+			return nil, fmt.Errorf("%w: %w", err, frame.ErrDenied)
 		case err != nil:
 			return nil, fmt.Errorf("read intercept %s: %w", key, err)
 		case !t.mine(&i):
-			return nil, fmt.Errorf("intercept %s belongs to another session: %w", key, tunnel.ErrDenied)
+			return nil, fmt.Errorf("intercept %s belongs to another session: %w", key, frame.ErrDenied)
 		}
 		return t.put(&i), nil
 	})

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
@@ -42,8 +42,8 @@ func TestDenials(t *testing.T) {
 // that is refused is not.
 func TestDialerNotesDenials(t *testing.T) {
 	d := &Dialer{Session: "s", Group: outboundtest.New(t, outboundtest.Hello).Group(t), Denials: &Denials{}}
-	for target, want := range map[string]error{"10.96.0.7:81": tunnel.ErrRefused, "10.0.0.1:80": tunnel.ErrDenied} {
-		if _, err := d.Open(t.Context(), tunnel.TCP, target, nil); !errors.Is(err, want) {
+	for target, want := range map[string]error{"10.96.0.7:81": frame.ErrRefused, "10.0.0.1:80": frame.ErrDenied} {
+		if _, err := d.Open(t.Context(), frame.TCP, target, nil); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", target, err, want)
 		}
 	}

@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/warm"
 )
 
 // Conn is an open flow. Exactly one of its methods must be called, once.
@@ -24,9 +28,9 @@ type Conn interface {
 type Dialer struct {
 	Session string
 	// Lines are taken first; nil where the transport has none.
-	Lines *tunnel.WarmPool
+	Lines *warm.Pool
 	// Group holds the outbound carriers, for flows that find no line.
-	Group *tunnel.Group
+	Group *mux.Group
 	// Gate says whether the cluster can be reached; nil is always open.
 	Gate *Gate
 	// Denials remembers what was denied; may be nil.
@@ -56,23 +60,23 @@ func (d *Dialer) note(took time.Duration) {
 const maxStale = 4
 
 // Open has the cluster dial target: "address:port" (ICMP: "address") or
-// tunnel.TargetDNS. First travels with the open. The error is the cluster's answer
-// (see tunnel.Answered): tunnel.ErrRefused, ErrDenied, ErrTimedOut or
+// frame.TargetDNS. First travels with the open. The error is the cluster's answer
+// (see frame.Answered): frame.ErrRefused, ErrDenied, ErrTimedOut or
 // ErrUnreachable; or the reason why the cluster was not asked, such as ErrAway and
-// tunnel.ErrNoCarrier.
-func (d *Dialer) Open(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
+// mux.ErrNoCarrier.
+func (d *Dialer) Open(ctx context.Context, p frame.Protocol, target string, first []byte) (Conn, error) {
 	begin := time.Now()
 	c, err := d.open(ctx, p, target, first)
-	if err == nil || errors.Is(err, tunnel.ErrRefused) {
+	if err == nil || errors.Is(err, frame.ErrRefused) {
 		d.note(time.Since(begin))
 	}
-	if errors.Is(err, tunnel.ErrDenied) {
+	if errors.Is(err, frame.ErrDenied) {
 		d.Denials.Note(target, err, time.Now())
 	}
 	return c, err
 }
 
-func (d *Dialer) open(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
+func (d *Dialer) open(ctx context.Context, p frame.Protocol, target string, first []byte) (Conn, error) {
 	ctx, end, err := d.Gate.Pass(ctx)
 	if err != nil {
 		return nil, err
@@ -85,10 +89,10 @@ func (d *Dialer) open(ctx context.Context, p tunnel.Protocol, target string, fir
 	return c, err
 }
 
-func (d *Dialer) ask(ctx context.Context, p tunnel.Protocol, target string, first []byte) (Conn, error) {
-	open := &tunnel.Open{Session: d.Session, Protocol: p, Target: target, First: first}
+func (d *Dialer) ask(ctx context.Context, p frame.Protocol, target string, first []byte) (Conn, error) {
+	open := &frame.Open{Kind: frame.Dialed, Session: d.Session, Protocol: p, Target: target, First: first}
 	for range maxStale {
-		if d.Lines == nil || d.lines.Load() >= linesMax || p == tunnel.ICMP { // echoes travel on carriers only
+		if d.Lines == nil || d.lines.Load() >= linesMax {
 			break
 		}
 		s := d.Lines.Get()
@@ -96,7 +100,7 @@ func (d *Dialer) ask(ctx context.Context, p tunnel.Protocol, target string, firs
 			break
 		}
 		c, err := d.onLine(ctx, s, open)
-		if err == nil || tunnel.Answered(err) || ctx.Err() != nil {
+		if err == nil || frame.Answered(err) || ctx.Err() != nil {
 			return c, err
 		} // else the line was broken
 	}
@@ -121,23 +125,23 @@ func (d *Dialer) ask(ctx context.Context, p tunnel.Protocol, target string, firs
 	return f, nil
 }
 
-func (d *Dialer) onLine(ctx context.Context, s tunnel.Stream, o *tunnel.Open) (Conn, error) {
-	v, reason, err := tunnel.Ask(ctx, s, o)
+func (d *Dialer) onLine(ctx context.Context, s tunnel.Stream, o *frame.Open) (Conn, error) {
+	v, reason, err := line.Ask(ctx, s, o)
 	if err != nil {
 		s.Reset()
 		return nil, err
 	}
-	if f, ok := s.(*tunnel.FlowConn); ok {
+	if f, ok := s.(*line.Conn); ok {
 		f.OnIdle(func(s tunnel.Stream) {
 			if !d.Lines.Put(s) {
 				s.Close()
 			}
 		})
-		if v != tunnel.Accepted {
+		if v != frame.Accepted {
 			f.Refused()
 		}
 	}
-	if v == tunnel.Accepted {
+	if v == frame.Accepted {
 		d.lines.Add(1)
 		return &lineConn{s: s, lines: &d.lines}, nil
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // directIdle ends a flow of datagrams that this machine has dialed.
@@ -22,16 +24,16 @@ type Direct func(ctx context.Context, network, addr string) (net.Conn, error)
 // a pod on its node's network, or the target of an ExternalName. A pod reaches it,
 // so the cluster is asked first; where the user may not dial it through the
 // cluster, this machine dials it. Denials remembers what was reached neither way.
-func (d *Dialer) OpenExternal(ctx context.Context, p tunnel.Protocol, target string, direct Direct) (Conn, error) {
+func (d *Dialer) OpenExternal(ctx context.Context, p frame.Protocol, target string, direct Direct) (Conn, error) {
 	c, err := d.open(ctx, p, target, nil)
 	switch {
-	case errors.Is(err, tunnel.ErrDenied):
+	case errors.Is(err, frame.ErrDenied):
 		near, nerr := direct.Open(ctx, p, target)
 		if nerr == nil {
 			return near, nil
 		}
 		err = fmt.Errorf("%w; nor does this machine reach it itself: %w", err, nerr)
-	case errors.Is(err, tunnel.ErrTimedOut), errors.Is(err, tunnel.ErrUnreachable):
+	case errors.Is(err, frame.ErrTimedOut), errors.Is(err, frame.ErrUnreachable):
 		err = fmt.Errorf("from within the cluster: %w", err)
 	default:
 		return c, err
@@ -41,9 +43,9 @@ func (d *Dialer) OpenExternal(ctx context.Context, p tunnel.Protocol, target str
 }
 
 // Open returns a connection from this machine as a Conn.
-func (dial Direct) Open(ctx context.Context, p tunnel.Protocol, addr string) (Conn, error) {
+func (dial Direct) Open(ctx context.Context, p frame.Protocol, addr string) (Conn, error) {
 	network := "tcp"
-	if p == tunnel.UDP {
+	if p == frame.UDP {
 		network = "udp"
 	}
 	c, err := dial(ctx, network, addr)
@@ -51,8 +53,8 @@ func (dial Direct) Open(ctx context.Context, p tunnel.Protocol, addr string) (Co
 		return nil, err
 	}
 	var s tunnel.Stream
-	if p == tunnel.UDP {
-		s = untilClose{tunnel.NewDatagrams(c, directIdle)}
+	if p == frame.UDP {
+		s = untilClose{datagram.New(c, directIdle)}
 	} else if t, ok := c.(*net.TCPConn); ok {
 		s = tunnel.NewTCP(t)
 	} else {

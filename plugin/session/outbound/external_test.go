@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
@@ -26,11 +26,11 @@ func TestOpenExternal(t *testing.T) {
 	}{
 		{"allowed", w.Address.String() + ":80", failed, false, nil, 0},
 		{"denied, and reached from here", "10.0.0.1:80", nil, true, nil, 0},
-		{"denied, and not reached from here", "10.0.0.1:80", failed, true, tunnel.ErrDenied, 1},
+		{"denied, and not reached from here", "10.0.0.1:80", failed, true, frame.ErrDenied, 1},
 	} {
 		d := &Dialer{Session: "s", Group: group, Denials: new(Denials)}
 		dialed := false
-		conn, err := d.OpenExternal(t.Context(), tunnel.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := d.OpenExternal(t.Context(), frame.TCP, c.target, func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dialed = true
 			if c.direct != nil {
 				return nil, c.direct

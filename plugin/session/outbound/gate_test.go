@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/warm"
 )
 
 func TestGate(t *testing.T) {
@@ -52,12 +55,12 @@ func TestGate(t *testing.T) {
 // A dial fails at once while the gate is shut, and where there is no carrier.
 func TestAway(t *testing.T) {
 	var g Gate
-	d := &Dialer{Gate: &g, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))}
-	if _, err := d.Open(t.Context(), tunnel.TCP, "192.0.2.1:80", nil); !errors.Is(err, tunnel.ErrNoCarrier) {
+	d := &Dialer{Gate: &g, Group: mux.NewGroup(mux.NewBudget(1 << 20))}
+	if _, err := d.Open(t.Context(), frame.TCP, "192.0.2.1:80", nil); !errors.Is(err, mux.ErrNoCarrier) {
 		t.Errorf("no carrier: %v", err)
 	}
 	g.Set(false)
-	if _, err := d.Open(t.Context(), tunnel.TCP, "192.0.2.1:80", nil); err != ErrAway {
+	if _, err := d.Open(t.Context(), frame.TCP, "192.0.2.1:80", nil); err != ErrAway {
 		t.Errorf("away: %v", err)
 	}
 }
@@ -71,7 +74,7 @@ func (w wire) Reset()            { w.Close() }
 // Lines are taken as long as there are not too many in use.
 func TestLinesAreBounded(t *testing.T) {
 	asked := make(chan struct{}, 100)
-	pool := tunnel.NewWarmPool(t.Context(), func(context.Context) (tunnel.Stream, error) {
+	pool := warm.New(t.Context(), func(context.Context) (tunnel.Stream, error) {
 		near, far := net.Pipe()
 		go func() {
 			if _, err := far.Read(make([]byte, 1)); err == nil {
@@ -87,14 +90,14 @@ func TestLinesAreBounded(t *testing.T) {
 			t.Fatal("no line comes")
 		}
 	}
-	d := &Dialer{Lines: pool, Group: tunnel.NewGroup(tunnel.NewBudget(1 << 20))}
+	d := &Dialer{Lines: pool, Group: mux.NewGroup(mux.NewBudget(1 << 20))}
 	for _, tt := range []struct {
 		used int64
 		want bool
 	}{{linesMax, false}, {linesMax - 1, true}} {
 		used, want := tt.used, tt.want
 		d.lines.Store(used)
-		if _, err := d.Open(t.Context(), tunnel.TCP, "192.0.2.1:80", nil); !errors.Is(err, tunnel.ErrNoCarrier) {
+		if _, err := d.Open(t.Context(), frame.TCP, "192.0.2.1:80", nil); !errors.Is(err, mux.ErrNoCarrier) {
 			t.Errorf("%d in use: %v", used, err)
 		}
 		got := false

@@ -7,7 +7,8 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // maxPings bounds how many programs may ping at once.
@@ -86,7 +87,7 @@ func (p *Pinger) flow(ctx context.Context, k pingKey) (*pings, error) {
 			p.mu.Unlock()
 			close(f.done)
 		}()
-		c, err := p.Dialer.Open(ctx, tunnel.ICMP, k.to.String(), nil)
+		c, err := p.Dialer.Open(ctx, frame.ICMP, k.to.String(), nil)
 		if err != nil {
 			f.err = err
 			close(f.ready)
@@ -122,13 +123,13 @@ func (p *Pinger) Close() {
 // read gives each reply to the Ping that waits for it, until the flow ends.
 func (f *pings) read() {
 	defer f.near.Close()
-	buf := make([]byte, tunnel.MaxDatagram)
+	buf := make([]byte, datagram.Max)
 	for {
-		n, err := tunnel.ReadDatagram(f.near, buf)
+		n, err := datagram.Read(f.near, buf)
 		if err != nil {
 			return
 		}
-		seq, payload, err := tunnel.ParseEcho(buf[:n])
+		seq, payload, err := datagram.ParseEcho(buf[:n])
 		if err != nil {
 			return
 		}
@@ -145,7 +146,7 @@ func (f *pings) ping(ctx context.Context, seq uint16, payload []byte) ([]byte, e
 	reply := make(chan []byte, 1)
 	f.mu.Lock()
 	f.waiting[seq] = reply
-	err := tunnel.WriteDatagram(f.near, tunnel.AppendEcho(nil, seq, payload))
+	err := datagram.Write(f.near, datagram.AppendEcho(nil, seq, payload))
 	f.mu.Unlock()
 	defer func() {
 		f.mu.Lock()

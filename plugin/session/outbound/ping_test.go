@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
@@ -29,7 +29,7 @@ func TestPing(t *testing.T) {
 	if w.Pings.Load() != 2 {
 		t.Errorf("%d flows of two programs", w.Pings.Load())
 	}
-	if _, err := p.Ping(ctx, from, netip.MustParseAddr("10.0.0.1"), 1, 1, nil); !errors.Is(err, tunnel.ErrDenied) {
+	if _, err := p.Ping(ctx, from, netip.MustParseAddr("10.0.0.1"), 1, 1, nil); !errors.Is(err, frame.ErrDenied) {
 		t.Errorf("a host out of reach: %v", err)
 	}
 	none, stop := context.WithTimeout(ctx, 50*time.Millisecond)

@@ -11,7 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
@@ -77,7 +78,7 @@ func (a *association) serve(ctx context.Context) {
 			continue // SOCKS has no answer for this
 		}
 		if f := a.flow(ctx, host, port); f != nil {
-			if tunnel.WriteDatagram(f, payload) != nil {
+			if datagram.Write(f, payload) != nil {
 				f.Close()
 			}
 		}
@@ -108,7 +109,7 @@ func (a *association) flow(ctx context.Context, host string, port uint16) net.Co
 	if f != nil {
 		return f
 	}
-	to, err := a.server.dial(ctx, tunnel.UDP, host, port)
+	to, err := a.server.dial(ctx, frame.UDP, host, port)
 	if err != nil {
 		a.server.Log.Debug("proxy", "udp", host, "error", err)
 		return nil
@@ -134,10 +135,10 @@ func (a *association) answers(key string, f net.Conn, host string, port uint16) 
 		a.mu.Unlock()
 	}()
 	head := appendSocksHost([]byte{0, 0, 0}, host, port)
-	buf := make([]byte, len(head)+tunnel.MaxDatagram)
+	buf := make([]byte, len(head)+datagram.Max)
 	copy(buf, head)
 	for {
-		n, err := tunnel.ReadDatagram(f, buf[len(head):])
+		n, err := datagram.Read(f, buf[len(head):])
 		if err != nil {
 			return
 		}

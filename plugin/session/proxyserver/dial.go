@@ -8,12 +8,12 @@ import (
 	"net/netip"
 	"strconv"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
 // dial connects to host, a name or an address.
-func (s *Server) dial(ctx context.Context, proto tunnel.Protocol, host string, port uint16) (outbound.Conn, error) {
+func (s *Server) dial(ctx context.Context, proto frame.Protocol, host string, port uint16) (outbound.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	at, err := s.lookup(ctx, host)
@@ -36,7 +36,7 @@ func (s *Server) dial(ctx context.Context, proto tunnel.Protocol, host string, p
 			return c, nil
 		}
 		failed = fmt.Errorf("dial %s (%s): %w", host, target, err)
-		if errors.Is(err, tunnel.ErrDenied) {
+		if errors.Is(err, frame.ErrDenied) {
 			s.Log.Warn("not allowed", "host", host, "target", target, "reason", err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
@@ -27,7 +27,7 @@ func (s *Server) http(ctx context.Context, c *net.TCPConn, r *bufio.Reader) erro
 	if err != nil {
 		return errors.Join(err, httpReply(c, http.StatusBadRequest, err.Error()))
 	}
-	to, err := s.dial(ctx, tunnel.TCP, host, port)
+	to, err := s.dial(ctx, frame.TCP, host, port)
 	if err != nil {
 		return errors.Join(err, httpReply(c, httpStatus(err), err.Error()))
 	}
@@ -110,7 +110,7 @@ func httpTarget(q *http.Request) (host string, port uint16, err error) {
 }
 
 func httpStatus(err error) int {
-	if errors.Is(err, tunnel.ErrDenied) {
+	if errors.Is(err, frame.ErrDenied) {
 		return http.StatusForbidden
 	}
 	return http.StatusBadGateway

@@ -9,14 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
 
 // The time that a program has to name its target does not limit its request.
 func TestForwardTakesItsTime(t *testing.T) {
-	far, err := outbound.Direct((&net.Dialer{}).DialContext).Open(t.Context(), tunnel.TCP, outboundtest.Listen(t, outboundtest.Hello))
+	far, err := outbound.Direct((&net.Dialer{}).DialContext).Open(t.Context(), frame.TCP, outboundtest.Listen(t, outboundtest.Hello))
 	if err != nil {
 		t.Fatal(err)
 	}

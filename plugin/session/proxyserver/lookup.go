@@ -11,13 +11,13 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
 // Exchanger asks the cluster's name server. Its error is outbound.ErrAway or
-// tunnel.ErrNoCarrier where the cluster cannot be asked.
+// mux.ErrNoCarrier where the cluster cannot be asked.
 type Exchanger interface {
 	Exchange(ctx context.Context, q *dns.Msg) (*dns.Msg, error)
 }
@@ -173,5 +173,5 @@ func namespaceOf(host string) string {
 
 // unasked says that the cluster could not be asked.
 func unasked(err error) bool {
-	return errors.Is(err, outbound.ErrAway) || errors.Is(err, tunnel.ErrNoCarrier)
+	return errors.Is(err, outbound.ErrAway) || errors.Is(err, mux.ErrNoCarrier)
 }

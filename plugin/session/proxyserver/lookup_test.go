@@ -9,7 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
@@ -51,7 +52,7 @@ func TestDirect(t *testing.T) {
 			direct = network + " " + addr
 			return nil, errors.New("the world outside")
 		}
-		if _, err := p.dial(t.Context(), tunnel.TCP, c.host, 81); err == nil || direct != c.direct {
+		if _, err := p.dial(t.Context(), frame.TCP, c.host, 81); err == nil || direct != c.direct {
 			t.Errorf("%s: dialed %q, %v, want %q", c.name, direct, err, c.direct)
 		}
 		r.Close()
@@ -93,7 +94,7 @@ func TestClientDNS(t *testing.T) {
 			return nil, errors.New("the world outside")
 		}
 		opened, asked := len(w.Opened()), len(w.Asked())
-		if _, err := s.dial(t.Context(), tunnel.TCP, c.host, 81); err == nil {
+		if _, err := s.dial(t.Context(), frame.TCP, c.host, 81); err == nil {
 			t.Errorf("%s: dialed", c.host)
 		}
 		client.Close()
@@ -136,14 +137,14 @@ func TestDirectDatagrams(t *testing.T) {
 	}
 	defer far.Close()
 	p := &Server{Inside: func(netip.Addr) bool { return false }, Direct: (&net.Dialer{}).DialContext}
-	c, err := p.dial(t.Context(), tunnel.UDP, "127.0.0.1", uint16(far.LocalAddr().(*net.UDPAddr).Port))
+	c, err := p.dial(t.Context(), frame.UDP, "127.0.0.1", uint16(far.LocalAddr().(*net.UDPAddr).Port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	near, end := net.Pipe()
 	joined := make(chan error, 1)
 	go func() { joined <- c.Join(&outbound.PipeEnd{Conn: end}, nil) }()
-	if err := tunnel.WriteDatagram(near, []byte("ping")); err != nil {
+	if err := datagram.Write(near, []byte("ping")); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 100)
@@ -154,7 +155,7 @@ func TestDirectDatagrams(t *testing.T) {
 	if _, err := far.WriteToUDP([]byte("pong"), from); err != nil {
 		t.Fatal(err)
 	}
-	if n, err = tunnel.ReadDatagram(near, buf); err != nil || string(buf[:n]) != "pong" {
+	if n, err = datagram.Read(near, buf); err != nil || string(buf[:n]) != "pong" {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
 	near.Close()

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/clusterdns"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
@@ -26,7 +26,7 @@ import (
 // world is a Cluster and a proxy that leads into it.
 type world struct {
 	*outboundtest.Cluster
-	group *tunnel.Group
+	group *mux.Group
 	proxy string // its address
 }
 
@@ -54,7 +54,7 @@ func newWorld(t *testing.T, serve func(net.Conn)) *world {
 }
 
 // server is a Server for which there is no world outside, with what it asks.
-func server(group *tunnel.Group, gate *outbound.Gate, c names.Config) (*Server, *clusterdns.Client) {
+func server(group *mux.Group, gate *outbound.Gate, c names.Config) (*Server, *clusterdns.Client) {
 	d := &outbound.Dialer{Session: "s", Group: group, Gate: gate}
 	client := &clusterdns.Client{Dialer: d}
 	return &Server{Dialer: d, DNS: client, Names: func(context.Context) names.Config { return c }, Log: slog.New(slog.DiscardHandler),

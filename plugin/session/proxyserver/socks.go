@@ -10,7 +10,7 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // Numbers of RFC 1928.
@@ -47,7 +47,7 @@ func (s *Server) socks(ctx context.Context, c *net.TCPConn, r *bufio.Reader) err
 	}
 	switch command {
 	case socksConnect:
-		to, err := s.dial(ctx, tunnel.TCP, host, port)
+		to, err := s.dial(ctx, frame.TCP, host, port)
 		if err != nil {
 			return errors.Join(err, socksReply(c, replyOf(err), netip.AddrPort{}))
 		}
@@ -152,11 +152,11 @@ func appendSocksAddress(b []byte, a netip.AddrPort) []byte {
 
 func replyOf(err error) byte {
 	switch {
-	case errors.Is(err, tunnel.ErrRefused):
+	case errors.Is(err, frame.ErrRefused):
 		return replyRefused
-	case errors.Is(err, tunnel.ErrDenied):
+	case errors.Is(err, frame.ErrDenied):
 		return replyNotAllowed
-	case errors.Is(err, errNoName), errors.Is(err, tunnel.ErrUnreachable):
+	case errors.Is(err, errNoName), errors.Is(err, frame.ErrUnreachable):
 		return replyUnreachable
 	}
 	return replyFailure

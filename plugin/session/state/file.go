@@ -12,7 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // State is what a successor takes over. Only the holder of the lock writes it. Its fields are
@@ -46,7 +46,7 @@ type State struct {
 
 // New returns a State with a new token.
 func New() State {
-	token := make([]byte, tunnel.TokenSize)
+	token := make([]byte, handshake.TokenSize)
 	rand.Read(token) // never fails
 	return State{Token: token}
 }
@@ -80,7 +80,7 @@ func (d *Dir) Load() (State, error) {
 		return State{}, unusable(d.file("session.json"), err)
 	}
 	var s State
-	if json.Unmarshal(b, &s) != nil || len(s.Token) != tunnel.TokenSize {
+	if json.Unmarshal(b, &s) != nil || len(s.Token) != handshake.TokenSize {
 		return New(), nil
 	}
 	return s, nil

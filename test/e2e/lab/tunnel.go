@@ -16,7 +16,8 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 )
 
 // sessionState is what the session on this laptop keeps for its successor.
@@ -41,27 +42,27 @@ func (p *Laptop) state() sessionState {
 }
 
 // Token is the secret of the session on this laptop.
-func (p *Laptop) Token() [tunnel.TokenSize]byte {
+func (p *Laptop) Token() [handshake.TokenSize]byte {
 	p.lab.Helper()
-	return [tunnel.TokenSize]byte(p.state().Token)
+	return [handshake.TokenSize]byte(p.state().Token)
 }
 
 // Carrier is one more outbound carrier of the session on this laptop, for as
 // long as the test.
-func (p *Laptop) Carrier() *tunnel.Group {
+func (p *Laptop) Carrier() *mux.Group {
 	p.lab.Helper()
 	s := p.state()
 	conn, err := p.tunnel()
 	p.lab.Must(err)
 	p.lab.Cleanup(func() { conn.Close() })
-	welcome, in, err := shake(conn, &tunnel.Hello{Session: s.Session, Token: [tunnel.TokenSize]byte(s.Token), Generation: s.Generation,
-		Direction: tunnel.Outbound, Version: "e2e"})
+	welcome, in, err := shake(conn, &handshake.Hello{Session: s.Session, Token: [handshake.TokenSize]byte(s.Token), Generation: s.Generation,
+		Direction: handshake.Outbound, Version: "e2e"})
 	p.lab.Must(err)
 	if welcome.Refusal != "" {
 		p.lab.Fatalf("a carrier is refused: %s", welcome.Refusal)
 	}
 	p.lab.Must(conn.SetDeadline(time.Time{}))
-	g := tunnel.NewGroup(tunnel.NewBudget(1 << 20))
+	g := mux.NewGroup(mux.NewBudget(1 << 20))
 	go g.Add(p.lab.Context(), readAhead{conn, in}, nil)
 	p.lab.Until("the carrier is up", func() error {
 		if g.Len() == 0 {
@@ -83,14 +84,14 @@ func (r readAhead) Read(p []byte) (int, error) { return r.in.Read(p) }
 // Knock comes to the traffic-manager through the API server's service proxy,
 // with this user's kubeconfig, as a session with that token. It returns why
 // it was refused; empty means that it was let in.
-func (p *Laptop) Knock(session string, token [tunnel.TokenSize]byte) string {
+func (p *Laptop) Knock(session string, token [handshake.TokenSize]byte) string {
 	p.lab.Helper()
-	welcome, err := p.knock(&tunnel.Hello{Session: session, Token: token, Direction: tunnel.Inbound, Version: "e2e"})
+	welcome, err := p.knock(&handshake.Hello{Session: session, Token: token, Direction: handshake.Inbound, Version: "e2e"})
 	p.lab.Must(err)
 	return welcome.Refusal
 }
 
-func (p *Laptop) knock(hello *tunnel.Hello) (*tunnel.Welcome, error) {
+func (p *Laptop) knock(hello *handshake.Hello) (*handshake.Welcome, error) {
 	conn, err := p.tunnel()
 	if err != nil {
 		return nil, err
@@ -121,14 +122,14 @@ func (p *Laptop) tunnel() (net.Conn, error) {
 }
 
 // shake asks for a carrier. The reader may hold what follows.
-func shake(conn net.Conn, hello *tunnel.Hello) (*tunnel.Welcome, *bufio.Reader, error) {
-	path := "/api/v1/namespaces/" + ManagerNamespace + "/services/https:traffic-manager:tunnel/proxy" + tunnel.UpgradePath
+func shake(conn net.Conn, hello *handshake.Hello) (*handshake.Welcome, *bufio.Reader, error) {
+	path := "/api/v1/namespaces/" + ManagerNamespace + "/services/https:traffic-manager:tunnel/proxy" + handshake.UpgradePath
 	req, err := http.NewRequest(http.MethodGet, "https://"+conn.RemoteAddr().String()+path, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", tunnel.UpgradeProtocol)
+	req.Header.Set("Upgrade", handshake.UpgradeProtocol)
 	if err := req.Write(conn); err != nil {
 		return nil, nil, err
 	}
@@ -140,9 +141,9 @@ func shake(conn net.Conn, hello *tunnel.Hello) (*tunnel.Welcome, *bufio.Reader, 
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return nil, nil, fmt.Errorf("the service proxy answers %s", resp.Status)
 	}
-	if err := tunnel.WriteHello(conn, hello); err != nil {
+	if err := handshake.WriteHello(conn, hello); err != nil {
 		return nil, nil, err
 	}
-	welcome, err := tunnel.ReadWelcome(in)
+	welcome, err := handshake.ReadWelcome(in)
 	return welcome, in, err
 }

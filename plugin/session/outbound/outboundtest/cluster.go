@@ -18,6 +18,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 )
 
 // Cluster has one Service. Port 80 of its address leads to a server on this
@@ -49,14 +52,14 @@ func New(t *testing.T, serve func(net.Conn)) *Cluster {
 }
 
 // Group returns outbound carriers to the Cluster, which last as long as the test.
-func (c *Cluster) Group(t *testing.T) *tunnel.Group {
+func (c *Cluster) Group(t *testing.T) *mux.Group {
 	t.Helper()
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
-	group := tunnel.NewGroup(tunnel.NewBudget(1 << 20))
+	group := mux.NewGroup(mux.NewBudget(1 << 20))
 	var all sync.WaitGroup
 	all.Go(func() { group.Add(ctx, near, nil) })
-	all.Go(func() { tunnel.Serve(ctx, far, tunnel.NewBudget(1<<20), c.Handle) })
+	all.Go(func() { mux.Serve(ctx, far, mux.NewBudget(1<<20), c.Handle) })
 	t.Cleanup(func() {
 		cancel()
 		all.Wait()
@@ -117,55 +120,55 @@ func (c *Cluster) note(l *[]string, s string) {
 }
 
 // Handle is the tunnel.Handler of flows.
-func (c *Cluster) Handle(_ context.Context, o *tunnel.Open, in tunnel.Incoming) error {
-	if o.Target == tunnel.TargetDNS {
+func (c *Cluster) Handle(_ context.Context, o *frame.Open, in tunnel.Incoming) error {
+	if o.Target == frame.TargetDNS {
 		return c.pipe(o, in, c.answer)
 	}
 	c.note(&c.opened, o.Target)
 	switch {
-	case o.Protocol == tunnel.ICMP && o.Target == c.Address.String():
+	case o.Protocol == frame.ICMP && o.Target == c.Address.String():
 		c.Pings.Add(1)
 		return c.pipe(o, in, echo)
-	case o.Protocol == tunnel.UDP:
+	case o.Protocol == frame.UDP:
 		return c.pipe(o, in, func(b []byte) ([]byte, bool) { return b, true })
 	case o.Target == netip.AddrPortFrom(c.Address, 80).String():
 		s, err := net.Dial("tcp", c.Local.String())
 		if err != nil {
-			return tunnel.ErrRefused
+			return frame.ErrRefused
 		}
 		if err := in.Accept(); err != nil {
 			return err
 		}
 		return in.Join(tunnel.NewTCP(s.(*net.TCPConn)), nil)
 	case o.Target == netip.AddrPortFrom(c.Address, 81).String():
-		return tunnel.ErrRefused
+		return frame.ErrRefused
 	}
-	return &tunnel.DeniedError{Reason: "10.0.0.1 is out of reach"}
+	return &frame.DeniedError{Reason: "10.0.0.1 is out of reach"}
 }
 
 // pipe accepts a flow of datagrams. Answer returns the answer to one, nil if there
 // is none, and whether the flow goes on.
-func (c *Cluster) pipe(o *tunnel.Open, in tunnel.Incoming, answer func([]byte) ([]byte, bool)) error {
+func (c *Cluster) pipe(o *frame.Open, in tunnel.Incoming, answer func([]byte) ([]byte, bool)) error {
 	if err := in.Accept(); err != nil {
 		return err
 	}
 	near, far := net.Pipe()
 	go func() {
 		defer near.Close()
-		buf := make([]byte, tunnel.MaxDatagram)
+		buf := make([]byte, datagram.Max)
 		for {
-			n, err := tunnel.ReadDatagram(near, buf)
+			n, err := datagram.Read(near, buf)
 			if err != nil {
 				return
 			}
 			b, more := answer(buf[:n])
-			if b != nil && tunnel.WriteDatagram(near, b) != nil || !more || b != nil && c.Brief {
+			if b != nil && datagram.Write(near, b) != nil || !more || b != nil && c.Brief {
 				return
 			}
 		}
 	}()
 	if len(o.First) > 0 {
-		if err := tunnel.WriteDatagram(far, o.First); err != nil {
+		if err := datagram.Write(far, o.First); err != nil {
 			return err
 		}
 	}
@@ -197,7 +200,7 @@ func (c *Cluster) answer(packet []byte) ([]byte, bool) {
 
 // echo answers echoes. One that says "lost" gets no reply, "end" ends the flow.
 func echo(packet []byte) ([]byte, bool) {
-	_, payload, err := tunnel.ParseEcho(packet)
+	_, payload, err := datagram.ParseEcho(packet)
 	switch {
 	case err != nil || string(payload) == "end":
 		return nil, false

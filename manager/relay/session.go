@@ -1,0 +1,156 @@
+package relay
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+)
+
+const (
+	// windowBudget is how many bytes the windows of one session may grow at this
+	// replica.
+	windowBudget = 64 << 20
+	// maxCarriers bounds the carriers of one session at this replica.
+	maxCarriers = 32
+	// pingTimeout is how long a session may take to answer, and pingAgain how long
+	// the second time: a network that is away for a moment is no reason to drop the
+	// session.
+	pingTimeout = 2 * time.Second
+	pingAgain   = 6 * time.Second
+)
+
+// session is one laptop's, with a carrier at this replica.
+type session struct {
+	name       string
+	subject    authz.Subject
+	generation uint64
+	ctx        context.Context
+	cancel     context.CancelFunc
+	group      *mux.Group
+	budget     *mux.Budget // of flows that the session opens
+	carriers   int         // under Relay.mu
+	checking   sync.Mutex  // held while a ping finds out whether the laptop answers
+	lines      *lines
+}
+
+var errToken = errors.New("the session's token is not valid: it may have been taken over or ended")
+
+// authenticate returns the Session that the token in a Hello belongs to.
+func (r *Relay) authenticate(ctx context.Context, h *handshake.Hello) (*v1alpha1.Session, error) {
+	var s v1alpha1.Session
+	err := r.cfg.Reader.Get(ctx, client.ObjectKey{Namespace: r.cfg.Namespace, Name: h.Session}, &s)
+	if apierrors.IsNotFound(err) {
+		return nil, errToken // the same words, so that an answer does not tell which names exist
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read session: %w", err)
+	}
+	sum := sha256.Sum256(h.Token[:])
+	if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(s.Spec.TokenHash)) != 1 ||
+		s.DeletionTimestamp != nil {
+		return nil, errToken
+	}
+	return &s, nil
+}
+
+// addCarrier counts a carrier of a session, which it makes if there is none. A newer
+// run of the laptop's process ends the carriers of the older one. The caller must
+// call removeCarrier when the carrier is gone.
+func (r *Relay) addCarrier(h *handshake.Hello, subject authz.Subject) (*session, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sessions[h.Session]
+	switch {
+	case s != nil && s.generation > h.Generation:
+		return nil, errors.New("a newer process holds this session")
+	case s != nil && s.generation < h.Generation:
+		s.cancel()
+		s = nil
+	case s != nil && s.carriers >= maxCarriers:
+		return nil, fmt.Errorf("the session has %d carriers here, more than it needs", s.carriers)
+	}
+	if s == nil {
+		var err error
+		if s, err = newSession(h, subject); err != nil {
+			return nil, err
+		}
+		r.sessions[h.Session] = s
+		defer r.cfg.OnChange(h.Session)
+	}
+	s.carriers++
+	return s, nil
+}
+
+func newSession(h *handshake.Hello, subject authz.Subject) (*session, error) {
+	s := &session{name: h.Session, subject: subject, generation: h.Generation,
+		group: mux.NewGroup(mux.NewBudget(windowBudget)), budget: mux.NewBudget(windowBudget)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	var err error
+	if s.lines, err = newLines(s.ctx, h.Token); err != nil {
+		s.cancel()
+		return nil, err
+	}
+	return s, nil
+}
+
+// removeCarrier counts a carrier of a session down, and ends the session with its
+// last one.
+func (r *Relay) removeCarrier(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.carriers--
+	if s.carriers == 0 {
+		s.cancel()
+		if r.sessions[s.name] == s {
+			delete(r.sessions, s.name)
+			defer r.cfg.OnChange(s.name)
+		}
+	}
+}
+
+func (r *Relay) session(name string) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sessions[name]
+}
+
+// check pings a session. If no carrier answers, it ends the session, so that agents
+// learn that the laptop is away. It pings inbound carriers only: on outbound ones the
+// session pings.
+func (r *Relay) check(s *session) {
+	if !s.checking.TryLock() {
+		return
+	}
+	defer s.checking.Unlock()
+	for _, timeout := range []time.Duration{pingTimeout, pingAgain} {
+		if s.group.Len() == 0 {
+			return
+		}
+		if _, ok := s.group.Ping(timeout); ok {
+			return
+		}
+	}
+	r.cfg.Log.Info("session does not answer", "session", s.name)
+	s.cancel()
+}
+
+// inspect checks a session, keeps its idle lines alive, and closes the lines of pods
+// that may no longer reach it.
+func (r *Relay) inspect(s *session) {
+	r.check(s)
+	s.lines.keepalive()
+	s.lines.closeAssigned(func(l *assignedLine) bool { return !r.mayReach(l.pod, l.request) })
+}

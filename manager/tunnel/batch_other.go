@@ -1,8 +1,0 @@
-//go:build !linux
-
-package tunnel
-
-import "net"
-
-// setLowWater does nothing: readers are woken for every segment.
-func setLowWater(*net.TCPConn, int) bool { return false }

@@ -1,0 +1,225 @@
+// Package frame is the bytes that open a flow and the bytes that answer it.
+package frame
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+)
+
+// Limits of the wire format, in bytes.
+const (
+	// MaxOpen bounds an Open frame with its first payload.
+	MaxOpen = 48 << 10
+	// MaxFirst bounds the first payload within it.
+	MaxFirst = 32 << 10
+)
+
+// Protocol is the transport protocol of a flow.
+type Protocol uint8
+
+// The protocols.
+const (
+	TCP Protocol = 0
+	UDP Protocol = 1
+	// ICMP is for echoes (ping), outbound only.
+	ICMP Protocol = 2
+)
+
+// String is "TCP", "UDP" or "ICMP", unless a newer peer knows more.
+func (p Protocol) String() string {
+	switch p {
+	case TCP:
+		return "TCP"
+	case UDP:
+		return "UDP"
+	case ICMP:
+		return "ICMP"
+	}
+	return fmt.Sprintf("protocol %d", uint8(p))
+}
+
+// Kind is what a flow is for. A side answers Unsupported to a kind that it does not
+// serve.
+type Kind uint8
+
+// The kinds.
+const (
+	// Captured: a caller has connected to a pod, and the session gets the
+	// connection. The pod's agent opens the flow, and the relay for it.
+	Captured Kind = 0
+	// Dialed: a program on the laptop has dialed Target. The session opens the flow.
+	Dialed Kind = 1
+)
+
+// Open asks the other side to take a flow.
+type Open struct {
+	Kind Kind
+	// Intercept is "namespace/name", InterceptUID its UID.
+	Intercept    string
+	InterceptUID string
+	// Session is the name of the session: the one that is to receive a captured
+	// flow, or that opens a dialed one.
+	Session string
+	// Protocol and Port are what the caller dialed; Port is the pod's.
+	Protocol Protocol
+	Port     uint16
+	// Source is the caller, as the pod saw it.
+	Source netip.AddrPort
+	// Target is where a dialed flow goes: "address:port", the address alone for
+	// ICMP, or TargetDNS.
+	Target string
+	// Flow identifies the flow on its carrier; a line does not use it.
+	Flow uint32
+	// First holds the first bytes of the caller; for UDP, the first datagram,
+	// for ICMP, the first echo.
+	First []byte
+}
+
+// Supported says whether this program can serve the flow where it serves flows of
+// that kind. A newer peer may know other kinds and protocols.
+func (o *Open) Supported(by Kind) bool { return o.Kind == by && o.Protocol <= ICMP }
+
+// TargetDNS is the name server that the traffic-manager itself uses, by UDP.
+const TargetDNS = "dns"
+
+// Fields of an Open frame.
+const (
+	openFirst = 0 // the last one, without a length: the rest of the frame
+	openKind  = iota
+	openProtocol
+	openPort
+	openFlow
+	openSource // the binary form of netip.AddrPort
+	openIntercept
+	openInterceptUID
+	openSession
+	openTarget
+)
+
+// maxName bounds a text in an Open frame, in bytes.
+const maxName = 1024
+
+var errOpen = errors.New("malformed open frame")
+
+// AppendOpen appends the frame to b: the version, the fields, and First.
+func AppendOpen(b []byte, o *Open) ([]byte, error) {
+	if len(o.First) > MaxFirst {
+		return nil, fmt.Errorf("first payload of %d bytes exceeds %d", len(o.First), MaxFirst)
+	}
+	b = append(b, Version)
+	b = AppendNumber(b, openKind, uint64(o.Kind))
+	b = AppendNumber(b, openProtocol, uint64(o.Protocol))
+	b = AppendNumber(b, openPort, uint64(o.Port))
+	b = AppendNumber(b, openFlow, uint64(o.Flow))
+	if o.Source != (netip.AddrPort{}) {
+		source, err := o.Source.MarshalBinary()
+		if err != nil || len(source) > 255 {
+			return nil, fmt.Errorf("source address %v cannot be sent", o.Source)
+		}
+		b = AppendField(b, openSource, source)
+	}
+	for i, s := range [...]string{o.Intercept, o.InterceptUID, o.Session, o.Target} {
+		if len(s) > maxName {
+			return nil, fmt.Errorf("name of %d bytes exceeds %d", len(s), maxName)
+		}
+		b = AppendField(b, openIntercept+byte(i), s)
+	}
+	return append(append(b, openFirst), o.First...), nil
+}
+
+// ParseOpen reads a frame. First borrows from b.
+func ParseOpen(b []byte) (*Open, error) {
+	if len(b) < 1 || len(b) > MaxOpen {
+		return nil, errOpen
+	}
+	if err := CheckVersion(b[0]); err != nil {
+		return nil, err
+	}
+	o := &Open{}
+	for b = b[1:]; len(b) > 0 && b[0] != openFirst; {
+		tag, value, rest, err := Next(b)
+		if err == nil {
+			err = o.set(tag, value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open frame: %w", err)
+		}
+		b = rest
+	}
+	if len(b) == 0 || len(b)-1 > MaxFirst {
+		return nil, errOpen
+	}
+	o.First = b[1:]
+	return o, nil
+}
+
+// set takes the value of a field over, if it is a known one.
+func (o *Open) set(tag byte, value []byte) error {
+	var n uint64
+	var err error
+	switch tag {
+	case openKind:
+		n, err = Number(value, math.MaxUint8)
+		o.Kind = Kind(n)
+	case openProtocol:
+		n, err = Number(value, math.MaxUint8)
+		o.Protocol = Protocol(n)
+	case openPort:
+		n, err = Number(value, math.MaxUint16)
+		o.Port = uint16(n)
+	case openFlow:
+		n, err = Number(value, math.MaxUint32)
+		o.Flow = uint32(n)
+	case openSource:
+		err = o.Source.UnmarshalBinary(value)
+	case openIntercept:
+		o.Intercept, err = name(value)
+	case openInterceptUID:
+		o.InterceptUID, err = name(value)
+	case openSession:
+		o.Session, err = name(value)
+	case openTarget:
+		o.Target, err = name(value)
+	}
+	return err
+}
+
+func name(value []byte) (string, error) {
+	if len(value) > maxName {
+		return "", errOpen
+	}
+	return string(value), nil
+}
+
+// WriteOpen sends the frame on a connection that carries one flow after the other,
+// with one Write: u32 length and frame.
+func WriteOpen(w io.Writer, o *Open) error {
+	b, err := AppendOpen(make([]byte, 4, 256+len(o.First)), o)
+	if err != nil {
+		return err
+	}
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	_, err = w.Write(b)
+	return err
+}
+
+// ReadOpen reads what WriteOpen sent. The frame owns its memory.
+func ReadOpen(r io.Reader) (*Open, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n > MaxOpen {
+		return nil, fmt.Errorf("open frame of %d bytes exceeds %d", n, MaxOpen)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, fmt.Errorf("open frame: %w", err)
+	}
+	return ParseOpen(b)
+}

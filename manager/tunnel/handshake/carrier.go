@@ -1,0 +1,132 @@
+package handshake
+
+import (
+	"io"
+	"math"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+)
+
+// TokenSize is the length of a session token in bytes.
+const TokenSize = 32
+
+// Hello is the first frame of a carrier, from the session.
+type Hello struct {
+	// Session is the name of the Session object, Token the secret whose hash is in
+	// its spec.
+	Session string
+	Token   [TokenSize]byte
+	// Generation names one run of the session process. The Hello of a newer run ends
+	// the carriers of an older one.
+	Generation uint64
+	Direction  Direction
+	// Version of the plugin.
+	Version string
+	// Protocol is the frame.Version of the plugin. ReadHello sets it.
+	Protocol uint8
+}
+
+// Welcome is the relay's answer.
+type Welcome struct {
+	// Refusal says why the relay refuses the carrier; empty if it does not.
+	Refusal string
+	// Pod is the name of the relay's pod, Version that of its program.
+	Pod     string
+	Version string
+	// Domain is the cluster's DNS domain, "cluster.local".
+	Domain string
+	// Protocol is the frame.Version of the relay. ReadWelcome sets it.
+	Protocol uint8
+}
+
+// Fields of a Hello.
+const (
+	helloSession    = 1
+	helloToken      = 2
+	helloGeneration = 3
+	helloDirection  = 4
+	helloVersion    = 5
+)
+
+// WriteHello sends h.
+func WriteHello(w io.Writer, h *Hello) error {
+	b := appendText([]byte{frame.Version}, helloSession, h.Session)
+	b = frame.AppendField(b, helloToken, h.Token[:])
+	b = frame.AppendNumber(b, helloGeneration, h.Generation)
+	b = frame.AppendNumber(b, helloDirection, uint64(h.Direction))
+	return writeFrame(w, appendText(b, helloVersion, h.Version))
+}
+
+// ReadHello reads a Hello.
+func ReadHello(r io.Reader) (*Hello, error) {
+	b, err := readFrame(r)
+	if err != nil {
+		return nil, err
+	}
+	return parseHello(b)
+}
+
+func parseHello(b []byte) (*Hello, error) {
+	h := &Hello{}
+	var err error
+	h.Protocol, err = parse(b, func(tag byte, value []byte) (err error) {
+		switch tag {
+		case helloSession:
+			h.Session = string(value)
+		case helloToken:
+			err = exactly(h.Token[:], value)
+		case helloGeneration:
+			h.Generation, err = frame.Number(value, math.MaxUint64)
+		case helloDirection:
+			h.Direction, err = direction(value)
+		case helloVersion:
+			h.Version = string(value)
+		}
+		return err
+	})
+	return h, err
+}
+
+// Fields of a Welcome.
+const (
+	welcomeRefusal = 1
+	welcomePod     = 2
+	welcomeVersion = 3
+	welcomeDomain  = 4
+)
+
+// WriteWelcome sends m.
+func WriteWelcome(w io.Writer, m *Welcome) error {
+	b := appendText([]byte{frame.Version}, welcomeRefusal, m.Refusal)
+	b = appendText(b, welcomePod, m.Pod)
+	b = appendText(b, welcomeVersion, m.Version)
+	return writeFrame(w, appendText(b, welcomeDomain, m.Domain))
+}
+
+// ReadWelcome reads a Welcome.
+func ReadWelcome(r io.Reader) (*Welcome, error) {
+	b, err := readFrame(r)
+	if err != nil {
+		return nil, err
+	}
+	return parseWelcome(b)
+}
+
+func parseWelcome(b []byte) (*Welcome, error) {
+	m := &Welcome{}
+	var err error
+	m.Protocol, err = parse(b, func(tag byte, value []byte) error {
+		switch tag {
+		case welcomeRefusal:
+			m.Refusal = string(value)
+		case welcomePod:
+			m.Pod = string(value)
+		case welcomeVersion:
+			m.Version = string(value)
+		case welcomeDomain:
+			m.Domain = string(value)
+		}
+		return nil
+	})
+	return m, err
+}

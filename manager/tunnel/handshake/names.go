@@ -1,0 +1,39 @@
+// Package handshake is the first frames of carriers and lines: they say who is on
+// each end, and which version of the protocol it speaks.
+package handshake
+
+// Names by which a client says what it wants on the manager's ports.
+const (
+	// ALPNAgent selects the agents' control protocol, package rpc.
+	ALPNAgent = "kubectl-intercept-agent/1"
+	// ALPNFlow selects flows, one after the other.
+	ALPNFlow = "kubectl-intercept-flow/1"
+	// ALPNLine selects a line; see LineHello.
+	ALPNLine = "kubectl-intercept-line/1"
+	// UpgradeProtocol is the HTTP Upgrade token of a carrier.
+	UpgradeProtocol = "kubectl-intercept-tunnel-1"
+	// UpgradePath is where the manager accepts carriers.
+	UpgradePath = "/tunnel"
+	// LineUpgradeProtocol and LineUpgradePath are those of a line.
+	LineUpgradeProtocol = "kubectl-intercept-line-1"
+	LineUpgradePath     = "/line"
+)
+
+// Direction says who opens flows on a carrier.
+type Direction uint8
+
+// The directions, seen from the laptop.
+const (
+	// Inbound: the relay opens flows, the session is the gRPC server.
+	Inbound Direction = 0
+	// Outbound: the session opens flows, the relay is the gRPC server.
+	Outbound Direction = 1
+)
+
+// String is "inbound" or "outbound".
+func (d Direction) String() string {
+	if d == Outbound {
+		return "outbound"
+	}
+	return "inbound"
+}

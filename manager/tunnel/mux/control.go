@@ -1,0 +1,168 @@
+package mux
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/mem"
+)
+
+// Messages of the control stream: type u8 and 8 bytes. Types that a reader does not
+// know may have any length.
+const (
+	controlGrant = 0 // flow u32, bytes u32
+	controlPing  = 1 // the answer is the same number in a controlPong
+	controlPong  = 2
+)
+
+// messenger is what gRPC's client and server streams have in common.
+type messenger interface {
+	SendMsg(m any) error
+	RecvMsg(m any) error
+}
+
+// control is the control stream of one carrier, with the flows of the carrier.
+type control struct {
+	mu      sync.Mutex // guards stream.SendMsg and flows
+	stream  messenger
+	flows   map[uint32]*credit
+	ready   chan struct{} // closed when stream is set
+	moved   atomic.Int64  // bytes of all flows, both ways
+	pings   map[uint64]chan struct{}
+	pingSeq uint64
+}
+
+func newControl() *control {
+	return &control{flows: map[uint32]*credit{}, ready: make(chan struct{}), pings: map[uint64]chan struct{}{}}
+}
+
+// run serves the stream until it breaks.
+func (c *control) run(s messenger) error {
+	c.mu.Lock()
+	if c.stream != nil {
+		c.mu.Unlock()
+		return errors.New("second control stream on a carrier")
+	}
+	c.stream = s
+	close(c.ready)
+	c.mu.Unlock()
+	for {
+		var m mem.BufferSlice
+		if err := s.RecvMsg(&m); err != nil {
+			return err
+		}
+		b := m.Materialize()
+		m.Free()
+		if err := c.handle(b); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *control) handle(b []byte) error {
+	switch {
+	case len(b) > 0 && b[0] > controlPong:
+		return nil // of a newer peer
+	case len(b) != 9:
+		return errors.New("malformed control message")
+	}
+	switch b[0] {
+	case controlGrant:
+		n := binary.BigEndian.Uint32(b[5:])
+		if n > 2*maxWindow {
+			return errors.New("grant exceeds every window")
+		}
+		c.mu.Lock()
+		f := c.flows[binary.BigEndian.Uint32(b[1:])]
+		c.mu.Unlock()
+		if f != nil { // else the flow has just ended
+			f.grant(int(n))
+		}
+	case controlPing:
+		return c.send([9]byte(append([]byte{controlPong}, b[1:]...)))
+	case controlPong:
+		id := binary.BigEndian.Uint64(b[1:])
+		c.mu.Lock()
+		if ch, ok := c.pings[id]; ok {
+			close(ch)
+			delete(c.pings, id)
+		}
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+func (c *control) send(b [9]byte) error {
+	<-c.ready
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stream.SendMsg(mem.BufferSlice{mem.SliceBuffer(b[:])})
+}
+
+func (c *control) grant(flow uint32, n int) error {
+	b := [9]byte{controlGrant}
+	binary.BigEndian.PutUint32(b[1:], flow)
+	binary.BigEndian.PutUint32(b[5:], uint32(n))
+	return c.send(b)
+}
+
+// ping measures a round trip on the carrier; false when there is no answer
+// within the time-out.
+func (c *control) ping(timeout time.Duration) (time.Duration, bool) {
+	answer := make(chan struct{})
+	c.mu.Lock()
+	c.pingSeq++
+	id := c.pingSeq
+	c.pings[id] = answer
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.pings, id)
+		c.mu.Unlock()
+	}()
+	start := time.Now()
+	b := [9]byte{controlPing}
+	binary.BigEndian.PutUint64(b[1:], id)
+	sent := make(chan error, 1)
+	go func() { sent <- c.send(b) }()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for {
+		select {
+		case err := <-sent:
+			if err != nil {
+				return 0, false
+			}
+			sent = nil
+		case <-answer:
+			return time.Since(start), true
+		case <-timer.C:
+			return 0, false
+		}
+	}
+}
+
+func (c *control) add(flow uint32, credit *credit) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, taken := c.flows[flow]; taken {
+		return false
+	}
+	c.flows[flow] = credit
+	return true
+}
+
+func (c *control) remove(flow uint32) {
+	c.mu.Lock()
+	delete(c.flows, flow)
+	c.mu.Unlock()
+}
+
+func (c *control) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.flows)
+}
