@@ -19,8 +19,8 @@ import (
 )
 
 // toLaptop moves datagrams both ways until the flow ends. First is the one that
-// began it; sent says that it travelled with the open. An error says
-// that no answer has ever come from there, and how the stream broke.
+// began it; sent says that it traveled with the Open frame. An error says that no
+// answer has ever come from there, and how the stream broke.
 func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bool) error {
 	stop := context.AfterFunc(f.ctx, laptop.Reset)
 	defer stop()

@@ -142,7 +142,7 @@ func (s *Server) config(protocols []string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: protocols,
-		// Agents show a certificate, except to enrol; the API server has none.
+		// Agents show a certificate, except to enroll; the API server has none.
 		ClientAuth:                  tls.VerifyClientCertIfGiven,
 		ClientCAs:                   s.Authority.Pool(),
 		GetCertificate:              s.certificate,
