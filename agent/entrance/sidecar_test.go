@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // program answers every line with its name in front, at this address.
@@ -50,7 +51,7 @@ type laptop struct{ addr *net.TCPAddr }
 func (l laptop) Keep([]relay.Owner) {}
 
 // Open implements forward.Opener.
-func (l laptop) Open(_ context.Context, _ *relay.Owner, open *tunnel.Open) (tunnel.Stream, error) {
+func (l laptop) Open(_ context.Context, _ *relay.Owner, open *frame.Open) (tunnel.Stream, error) {
 	c, err := net.DialTCP("tcp", nil, l.addr)
 	if err != nil {
 		return nil, err

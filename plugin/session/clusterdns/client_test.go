@@ -104,22 +104,10 @@ func (n *nameServer) answer(q *dns.Msg, size int) *dns.Msg {
 // client is connected to n until the test ends; hangUp breaks its carrier.
 func (n *nameServer) client(t *testing.T) (r *Client, hangUp func()) {
 	t.Helper()
-	near, far := net.Pipe()
-	ctx, cancel := context.WithCancel(context.Background())
-	group := mux.NewGroup(mux.NewBudget(1 << 20))
-	var all sync.WaitGroup
-	all.Go(func() { group.Add(ctx, near, nil) })
-	all.Go(func() { mux.Serve(ctx, far, mux.NewBudget(1<<20), n.handle) })
+	group, hangUp := outboundtest.Carrier(t, n.handle)
 	r = &Client{Dialer: &outbound.Dialer{Session: "s", Group: group}}
-	t.Cleanup(func() {
-		r.Close()
-		cancel()
-		all.Wait()
-	})
-	for group.Len() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	return r, func() { cancel(); all.Wait() }
+	t.Cleanup(r.Close)
+	return r, hangUp
 }
 
 func ask(t *testing.T, r *Client) (*dns.Msg, error) {

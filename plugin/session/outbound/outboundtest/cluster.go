@@ -51,25 +51,34 @@ func New(t *testing.T, serve func(net.Conn)) *Cluster {
 		Names: []string{"quote.shop.svc.cluster.local."}}
 }
 
-// Group returns outbound carriers to the Cluster, which last as long as the test.
+// Group returns an outbound carrier to the Cluster, which lasts as long as the test.
 func (c *Cluster) Group(t *testing.T) *mux.Group {
+	t.Helper()
+	group, _ := Carrier(t, c.Handle)
+	return group
+}
+
+// Carrier returns an outbound carrier whose flows handle gets. It lasts as long as the
+// test, or until hangUp is called.
+func Carrier(t *testing.T, handle tunnel.Handler) (group *mux.Group, hangUp func()) {
 	t.Helper()
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
-	group := mux.NewGroup(mux.NewBudget(1 << 20))
+	group = mux.NewGroup(mux.NewBudget(1 << 20))
 	var all sync.WaitGroup
 	all.Go(func() { group.Add(ctx, near, nil) })
-	all.Go(func() { mux.Serve(ctx, far, mux.NewBudget(1<<20), c.Handle) })
-	t.Cleanup(func() {
+	all.Go(func() { mux.Serve(ctx, far, mux.NewBudget(1<<20), handle) })
+	hangUp = func() {
 		cancel()
 		all.Wait()
-	})
+	}
+	t.Cleanup(hangUp)
 	for deadline := time.Now().Add(20 * time.Second); group.Len() == 0; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("the carrier does not come up")
 		}
 	}
-	return group
+	return group, hangUp
 }
 
 // Listen serves connections until the test ends, and returns its address.
