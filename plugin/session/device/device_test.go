@@ -41,14 +41,6 @@ func (n names) Exchange(_ context.Context, q *dns.Msg) (*dns.Msg, error) {
 	return m, nil
 }
 
-func prefixes(list ...string) []netip.Prefix {
-	var all []netip.Prefix
-	for _, s := range list {
-		all = append(all, netip.MustParsePrefix(s))
-	}
-	return all
-}
-
 func want() Want {
 	return Want{Namespace: "shop", Domain: "cluster.local", Networks: prefixes("10.96.0.0/16", "10.244.0.0/16")}
 }

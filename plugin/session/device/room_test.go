@@ -8,6 +8,14 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/subnet"
 )
 
+func prefixes(list ...string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, s := range list {
+		all = append(all, netip.MustParsePrefix(s))
+	}
+	return all
+}
+
 func TestFree(t *testing.T) {
 	for name, test := range map[string]struct {
 		want  Want
