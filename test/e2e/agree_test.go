@@ -162,7 +162,7 @@ func TestAgreement(t *testing.T) {
 		if state := row(t, alice.Intercept("list").Out, "deployment/quote"); state != "not interceptable: "+reason {
 			t.Errorf("list says %q, want %q", state, reason)
 		}
-		if out := alice.Try("kubectl-intercept", "check").Out; !strings.Contains(out, ": "+reason+"\n") {
+		if out := alice.Try("kubectl-intercept", "check", "-n", l.Namespace).Out; !strings.Contains(out, ": "+reason+"\n") {
 			t.Errorf("check does not say %q:\n%s", reason, out)
 		}
 	}

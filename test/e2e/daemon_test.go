@@ -72,7 +72,7 @@ func TestDaemonSetOnDelete(t *testing.T) {
 		l.Answers(net.JoinHostPort(p.Status.PodIP, "8080"), "alice")
 	}
 	alice.Intercept("leave", "daemon")
-	l.EveryPod("8080", "daemon")
+	l.EveryPod("8080", lab.Application)
 }
 
 // TestDaemonSetSurges: a DaemonSet surges only for a new template, and what an
@@ -86,7 +86,7 @@ func TestDaemonSetSurges(t *testing.T) {
 	if !strings.Contains(o.Err, "maxSurge of daemonset/daemon counts only when its template changes") {
 		t.Error("add does not say what the eviction of a pod means")
 	}
-	l.Answers(daemon, "alice")
+	l.Eventually(daemon, "alice")
 	alice.Intercept("leave", "daemon")
-	l.Answers(daemon, "daemon")
+	l.Eventually(daemon, lab.Application)
 }

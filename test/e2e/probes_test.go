@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -68,8 +70,13 @@ func TestProbes(t *testing.T) {
 			"8443": func(c net.Conn) {
 				_ = tls.Client(c, &tls.Config{ServerName: "probed", InsecureSkipVerify: true}).Handshake()
 			},
-			"8090":  func(c net.Conn) { fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") },
-			"50051": func(c net.Conn) { fmt.Fprint(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") },
+			"8090": func(c net.Conn) { fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") },
+			"50051": func(c net.Conn) {
+				if h, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(c); err == nil {
+					r, _ := http.NewRequest(http.MethodPost, "http://probed/shop.Quotes/Get", nil)
+					_, _ = h.RoundTrip(r) // nobody answers
+				}
+			},
 		} {
 			for _, addr := range []string{net.JoinHostPort(pod.Status.PodIP, port), nodePort(l, "probed", port, pod.Spec.NodeName)} {
 				before := arrived.Load()

@@ -68,7 +68,9 @@ func (f *Front) Open() {
 	f.addr = ln.Addr().String()
 	f.authority = f.lab.Authority()
 	f.Revoke()
+	f.mu.Lock()
 	f.open = map[net.Conn]bool{}
+	f.mu.Unlock()
 	f.server = &http.Server{Handler: f, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0), ConnState: func(c net.Conn, s http.ConnState) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
