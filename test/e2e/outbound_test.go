@@ -157,7 +157,7 @@ func (p pipeStream) Reset()            { p.Close() }
 
 // TestNetworkValues: an installation that may not look at nodes tells of the
 // addresses that it sees; what the operator sets reaches the Session, and what
-// he opens may be dialled.
+// he opens may be dialed.
 func TestNetworkValues(t *testing.T) {
 	l := lab.New(t, clusters)
 	l.Apply("quote.yaml")

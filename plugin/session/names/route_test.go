@@ -18,7 +18,7 @@ func TestAPIServerIsOutside(t *testing.T) {
 		"mapped.example.":    Laptop,
 		"in.svc.":            Laptop,
 		"in.cluster.local.":  Laptop,
-		// Their neighbours stay where they are.
+		// Their neighbors stay where they are.
 		"quote.dev.":           ClusterFirst,
 		"x.api.corp.internal.": Cluster,
 		"other.":               ClusterFirst,
