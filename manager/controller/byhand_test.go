@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
@@ -83,6 +84,15 @@ func TestByHand(t *testing.T) {
 	w.must(w.Status().Update(t.Context(), old))
 	if got := condition(w.step(), v1alpha1.ConditionAgentsReady); !strings.HasSuffix(got.Message, "kubectl delete pod quote-1 -n shop") {
 		t.Errorf("%s: %s", got.Reason, got.Message)
+	}
+	set, err := resolve.Get(t.Context(), w, "shop", v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "quote"})
+	w.must(err)
+	first := w.pod("quote-1")
+	first.Name = "quote-0"
+	may, byHand, err := w.ics.evictable(t.Context(), set, []*corev1.Pod{w.pod("quote-1"), first})
+	w.must(err)
+	if len(may) != 0 || byHand == nil || !strings.Contains(byHand.message, "delete pod quote-0 ") {
+		t.Errorf("of two in any order: %v, %+v", may, byHand)
 	}
 	old = w.pod("quote-1")
 	owned := old.OwnerReferences
