@@ -1,6 +1,7 @@
 package replacement
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -13,10 +14,11 @@ import (
 )
 
 // evictable are those of the pods that may be evicted. If others have to be deleted
-// by hand, as their workload's strategy says, the problem says so.
+// by hand, as their workload's strategy says, the problem names the first of them.
 func (c *Cluster) evictable(ctx context.Context, w *resolve.Workload, bare []*corev1.Pod) ([]*corev1.Pod, *problem.Problem, error) {
 	var out []*corev1.Pod
 	var byHand *problem.Problem
+	bare = slices.SortedFunc(slices.Values(bare), func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) }) // the same one each time
 	for _, p := range bare {
 		o, err := c.strategist(ctx, w, p)
 		if err != nil {

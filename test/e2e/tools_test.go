@@ -60,20 +60,17 @@ func TestTools(t *testing.T) {
 
 	t.Run("iperf3", func(t *testing.T) {
 		for _, flags := range []string{"", "-R", "-P 8", "-u -b 5M -l 1400", "-u -b 5M -l 1400 -R"} {
-			out := alice.Sh("iperf3 -J -t 1 -c tools " + flags)
-			var report struct {
-				Error string
-				End   struct {
-					Received struct{ Bytes float64 } `json:"sum_received"`
-					Sum      struct {
-						Bytes, Packets float64
-						Lost           float64 `json:"lost_packets"`
-					}
+			var report iperf
+			// A busy machine may lose datagrams in a socket of iperf3's own.
+			for range 3 {
+				out := alice.Sh("iperf3 -J -t 1 -c tools " + flags)
+				report = iperf{Failed: out.Failed}
+				l.Must(json.Unmarshal([]byte(out.Out), &report))
+				if report.good() {
+					break
 				}
 			}
-			l.Must(json.Unmarshal([]byte(out.Out), &report))
-			got := report.End.Received.Bytes + report.End.Sum.Bytes
-			if out.Failed || report.Error != "" || got == 0 || report.End.Sum.Lost > report.End.Sum.Packets/20 {
+			if !report.good() {
 				t.Errorf("iperf3 %s: %+v", flags, report)
 			}
 		}
@@ -85,6 +82,24 @@ func TestTools(t *testing.T) {
 	})
 
 	t.Run("datagrams", func(t *testing.T) { datagrams(t, alice, l.Service("tools", "echo-udp")) })
+}
+
+// iperf is what iperf3 reports.
+type iperf struct {
+	Failed bool
+	Error  string
+	End    struct {
+		Received struct{ Bytes float64 } `json:"sum_received"`
+		Sum      struct {
+			Bytes, Packets float64
+			Lost           float64 `json:"lost_packets"`
+		}
+	}
+}
+
+// good says that bytes arrived, and of datagrams 19 of 20.
+func (r *iperf) good() bool {
+	return !r.Failed && r.Error == "" && r.End.Received.Bytes+r.End.Sum.Bytes > 0 && r.End.Sum.Lost <= r.End.Sum.Packets/20
 }
 
 // datagrams has 1,400 bytes echoed 1,000 times, a millisecond apart. That is
