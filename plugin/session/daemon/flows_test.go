@@ -59,6 +59,7 @@ func TestFlows(t *testing.T) {
 	c.put(intercept(s.Session, 80, l.Addr().(*net.TCPAddr).Port))
 
 	sent := bytes.Repeat([]byte("0123456789"), 200<<10)
+	wait(t, "a carrier at the cluster's end", func() bool { return c.group.Len() > 0 })
 	caller := openFlow(t, c, "shop/quote", 80, []byte("first "))
 	go func() { caller.Write(sent); caller.CloseWrite() }()
 	got, err := io.ReadAll(caller)
