@@ -94,7 +94,7 @@ func (o *Opener) slot(ctx context.Context) (give func(), err error) {
 	case o.slots <- struct{}{}:
 		return func() { <-o.slots }, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("wait to dial a relay: %u", ctx.Err())
+		return nil, fmt.Errorf("wait to dial a relay: %w", ctx.Err())
 	case <-t.C:
 		return nil, fmt.Errorf("too many connections at once: no handshake with a relay could begin within %v", slotTimeout)
 	}

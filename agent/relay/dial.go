@@ -41,7 +41,7 @@ func dialer(id Identity) dial {
 			c, err = line.Dial(ctx, u.relay, id.TLS(handshake.ALPNLine), &u.line)
 		}
 		if err != nil {
-			return nil, err // not a nil *FlowConn in an interface
+			return nil, err // not a nil *line.Conn in an interface
 		}
 		return c, nil
 	}

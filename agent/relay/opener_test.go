@@ -209,3 +209,17 @@ func TestOpenGoesThroughABurst(t *testing.T) {
 		}
 	}
 }
+
+// A caller that gives up while it waits for a handshake slot is no failure of the relay,
+// and the error says so.
+func TestSlotEndsWithTheCaller(t *testing.T) {
+	o := newOpener(t.Context(), nil)
+	for range cap(o.slots) {
+		o.slots <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := o.slot(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("the wait ends with %v", err)
+	}
+}

@@ -51,7 +51,7 @@ type Server struct {
 	// Flow serves one flow connection, Line one that asks for a line; they own
 	// it.
 	Flow, Line func(*tls.Conn)
-	// Lines serves HTTP without TLS: what a session offers to be joined.
+	// Lines serves HTTP without TLS: the lines that sessions offer.
 	Lines http.Handler
 	Log   *slog.Logger
 
@@ -179,11 +179,11 @@ func firstByte(c net.Conn) (byte, error) {
 	if !ok {
 		return 0, fmt.Errorf("a %T is not TCP", c)
 	}
-	look, err := socket.NewPeeker(tcp)
+	peeker, err := socket.NewPeeker(tcp)
 	if err != nil {
 		return 0, err
 	}
-	return look.First()
+	return peeker.First()
 }
 
 // serve shakes hands and hands on what the connection is by its protocol.

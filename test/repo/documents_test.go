@@ -116,3 +116,33 @@ func TestWorkflowsSayWhatCISays(t *testing.T) {
 		}
 	}
 }
+
+// Folders and files that a document names in backticks exist, from the repository's root
+// or from the document's folder. What make builds does not.
+func TestNamedPathsExist(t *testing.T) {
+	path := regexp.MustCompile("`([a-z][\\w.-]*(?:/[\\w.-]+)*(?:/|\\.(?:go|md|proto)))`")
+	found := 0
+	walk(t, func(document string) {
+		if filepath.Ext(document) != ".md" {
+			return
+		}
+		b, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range path.FindAllStringSubmatch(string(b), -1) {
+			if strings.HasPrefix(m[1], "bin/") {
+				continue
+			}
+			found++
+			_, fromRoot := os.Stat(filepath.Join(root, m[1]))
+			_, fromFolder := os.Stat(filepath.Join(filepath.Dir(document), m[1]))
+			if fromRoot != nil && fromFolder != nil {
+				t.Errorf("%s names %s, which does not exist", document, m[1])
+			}
+		}
+	})
+	if found == 0 {
+		t.Error("no document names a path: the pattern is wrong")
+	}
+}

@@ -59,8 +59,8 @@ func NewLines(cfg LinesConfig) (*Lines, error) {
 	return &Lines{cfg: cfg, server: s, signals: newSignals(), outbound: make(chan struct{}, outboundMax)}, nil
 }
 
-// Joined is the number of lines that are assigned to agents.
-func (l *Lines) Joined() int {
+// Assigned is the number of lines that are assigned to agents.
+func (l *Lines) Assigned() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.assigned

@@ -49,7 +49,7 @@ func (w *work) describe(s *socket.Status) {
 		s.LastError = render.Error(w.explain(c.Err))
 	}
 	if w.link.lines != nil {
-		s.Lines = w.link.lines.Joined()
+		s.Lines = w.link.lines.Assigned()
 	}
 	s.Network = w.access.Status()
 	s.Denied = w.denials.List()
