@@ -14,12 +14,13 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// ErrRefused is why Enroll gives up: the manager does not take the token.
+// ErrRefused: Enroll gave up, because the manager refused the agent's token.
 var ErrRefused = errors.New("the manager refused the agent's token")
 
 // Enroll gets the agent's certificate. It tries until it succeeds, ctx ends, a
-// one-time token is refused, or it gives up with ErrAbandoned. After a refusal of a
-// sidecar's token it tries again: a sidecar has the pod's traffic and must not end.
+// one-time token is refused, or it gives up with ErrAbandoned. When the token of a
+// sidecar is refused, it tries again: the sidecar handles the pod's traffic and
+// must not exit.
 func (c *Client) Enroll(ctx context.Context) error {
 	request, err := c.identity.request(c.settings.Pod)
 	if err != nil {
@@ -54,9 +55,9 @@ func (c *Client) Enroll(ctx context.Context) error {
 // renewEvery is how often the certificate's age is checked.
 const renewEvery = time.Hour
 
-// renew enrolls again before the certificate expires. Only a sidecar can, whose token
-// is good more than once, and which lives as long as its pod. It returns when ctx
-// ends.
+// renew enrolls again before the certificate expires, until ctx ends. It is for
+// sidecars only: their token can be used more than once, and they live as long as
+// their pod.
 func (c *Client) renew(ctx context.Context) {
 	if c.settings.TokenFile == "" {
 		return

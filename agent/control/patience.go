@@ -6,22 +6,24 @@ import (
 	"time"
 )
 
-// ErrAbandoned is why Enroll and Watch give up: the agent has no manager any more.
+// ErrAbandoned: Enroll or Watch gave up, because the manager has been gone for
+// longer than Patience allows.
 var ErrAbandoned = errors.New("the manager is gone")
 
-// Patience is how long an agent waits for its manager to come back; zero is for
-// ever. The agent passes connections to the application meanwhile, but it keeps the
-// pod's ports from the agent of a later manager.
+// Patience is how long an agent waits for its manager to come back; zero is
+// forever. While the agent waits, it passes connections to the application. But the
+// agent of a later manager cannot capture the pod's ports during that time.
 type Patience struct {
-	// Gone is for one that does not answer.
+	// Gone is the limit while no manager answers.
 	Gone time.Duration
-	// Stranger is for another manager at the same address, which the agent has no
-	// reason to trust: the product was removed and installed again.
+	// Stranger is the limit while the manager that answers has a certificate of an
+	// unknown authority. This is the case after the product was removed and
+	// installed again.
 	Stranger time.Duration
 }
 
-// over says that enough time has passed without a manager, given what became of
-// the last attempt to reach it.
+// over says that the agent has been without a manager for too long. Alone is how
+// long, err the error of the last attempt to reach a manager.
 func (p Patience) over(alone time.Duration, err error) bool {
 	limit := p.Gone
 	var stranger x509.UnknownAuthorityError

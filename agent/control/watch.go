@@ -11,26 +11,26 @@ import (
 )
 
 const (
-	// countersEvery is how often changed counters are reported.
+	// countersEvery is the shortest time between two reports of changed counters.
 	countersEvery = 2 * time.Second
 	// countersLook is how often the counters are compared with the last report.
 	countersLook = 250 * time.Millisecond
 )
 
-// Ports is what the manager's configurations are about.
+// Ports are the ports of the agent, which the manager configures.
 type Ports interface {
-	// Apply makes the ports those of the configuration, without waiting for
-	// their proofs.
+	// Apply changes the ports to those of the configuration. It does not wait for
+	// the proofs that connections reach them.
 	Apply(*rpc.AgentConfig)
-	// Report is the state of all ports; Changed receives when it is worth a
-	// report at once.
+	// Report returns the state of all ports. Changed sends when a report is due at
+	// once.
 	Report() *rpc.AgentReport
 	Changed() <-chan struct{}
 }
 
-// Watch keeps a stream to the manager until ctx ends, or until the manager asks the
-// agent to exit, for which it returns nil, or until it gives up with ErrAbandoned.
-// While there is no stream the last configuration stays in force.
+// Watch keeps a stream to the manager. It returns nil when the manager asks the
+// agent to exit, and an error when ctx ends or when it gives up (ErrAbandoned).
+// While there is no stream, the last configuration stays in force.
 func (c *Client) Watch(ctx context.Context, ports Ports) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -61,7 +61,8 @@ func (c *Client) Watch(ctx context.Context, ports Ports) error {
 	}
 }
 
-// watchOnce keeps one stream. Served says that the manager sent something.
+// watchOnce keeps one stream until it breaks. Served says that the manager sent
+// something on it.
 func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -82,7 +83,7 @@ func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool,
 	reporting := make(chan struct{})
 	go func() {
 		defer close(reporting)
-		defer cancel() // a stream that takes no reports is of no use
+		defer cancel() // end a stream on which reports cannot be sent
 		c.report(ctx, stream.Send, ports, first)
 	}()
 	defer func() { cancel(); <-reporting }()
@@ -105,9 +106,9 @@ func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool,
 	}
 }
 
-// report sends reports until ctx ends or one cannot be sent: at once when a
-// state changed; for counters soon after the first change, and no more often
-// than countersEvery while they go on changing.
+// report sends reports until ctx ends or sending fails. It reports a changed state
+// at once. It reports changed counters soon after the first change, and then at
+// most once in countersEvery.
 func (c *Client) report(ctx context.Context, send func(*rpc.AgentReport) error, ports Ports, last *rpc.AgentReport) {
 	tick := time.NewTicker(countersLook)
 	defer tick.Stop()

@@ -1,13 +1,15 @@
 // Package datagram carries UDP datagrams and ICMP echoes within a flow.
 //
-// A UDP flow is a stream of datagrams, each u16 length and payload; the first one,
-// in the Open frame, has no length. The acceptor ends the flow after a time without
-// traffic, and resets it when the far side says that the port is unreachable.
+// A UDP flow is a stream of datagrams. Each is a u16 length and the payload, except
+// the first one: it is in the Open frame and has no length. The acceptor ends the
+// flow when it has been idle for some time. The acceptor resets the flow when the
+// destination reports that the port is unreachable.
 //
-// An ICMP flow is what one program pings at one address: echo requests one way, the
-// replies the other way, IPv4 and IPv6. Each is a datagram of sequence number u16
-// and payload; the acceptor chooses the identifier. The acceptor sends every
-// request to the address, and answers none itself.
+// An ICMP flow, IPv4 or IPv6, carries the echoes between one program and one
+// address: requests in one direction, replies in the other. Each message is a
+// datagram that holds a u16 sequence number and the payload. The acceptor chooses
+// the ICMP identifier. It sends every request to the address, and answers none
+// itself.
 package datagram
 
 import (
@@ -23,7 +25,8 @@ import (
 // Max is the largest UDP payload, in bytes.
 const Max = 65507
 
-// Write sends one datagram of a UDP flow with one Write: u16 length and payload.
+// Write writes one datagram of a UDP flow, u16 length and payload, with a single
+// w.Write.
 func Write(w io.Writer, p []byte) error {
 	if len(p) > Max {
 		return fmt.Errorf("datagram of %d bytes exceeds %d", len(p), Max)
@@ -33,8 +36,8 @@ func Write(w io.Writer, p []byte) error {
 	return err
 }
 
-// Read reads one datagram into buf, which must be large enough: Max bytes always
-// are.
+// Read reads one datagram into buf. It fails if buf is too small; Max bytes are
+// enough for every datagram of Write.
 func Read(r io.Reader, buf []byte) (int, error) {
 	var head [2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -50,9 +53,10 @@ func Read(r io.Reader, buf []byte) (int, error) {
 	return n, nil
 }
 
-// New makes a Stream of a connected UDP socket: a reader gets the datagrams of the
-// socket with their lengths before them, and a writer must write them so. The
-// stream ends after a time of idle without traffic in either direction.
+// New makes a Stream of a connected UDP socket. A reader gets each datagram with
+// its length in front, and a writer must write datagrams in the same form. The
+// stream ends when no datagram has passed in either direction for the duration
+// idle.
 func New(c net.Conn, idle time.Duration) tunnel.Stream {
 	return &datagrams{Conn: c, idle: idle}
 }
@@ -60,8 +64,8 @@ func New(c net.Conn, idle time.Duration) tunnel.Stream {
 type datagrams struct {
 	net.Conn
 	idle    time.Duration
-	pending []byte // of a frame that came in parts
-	packet  []byte // framed, not yet read
+	pending []byte // written by the caller, not yet a whole datagram
+	packet  []byte // received, with its length; what the caller has not read yet
 	buf     []byte
 }
 
@@ -104,7 +108,7 @@ func (d *datagrams) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// CloseWrite does nothing: datagrams have no end.
+// CloseWrite does nothing: UDP has no half-close.
 func (d *datagrams) CloseWrite() error { return nil }
 
 // Reset closes the socket.

@@ -7,22 +7,23 @@ import (
 	"math/bits"
 )
 
-// Every frame begins with the version of the program that wrote it, and fields
-// follow: a tag u8, the length u16 of the value, and the value. A reader skips
-// fields that it does not know, and a field that is empty or 0 is left out. So a
-// frame gets a new field without a new version.
+// Every frame begins with one byte, the Version of the program that wrote it.
+// Fields follow: u8 tag, u16 length of the value, and the value. A reader skips
+// fields that it does not know, and a writer leaves out a field that is empty or 0.
+// So a new field needs no new version.
 const (
-	// Version is what this program writes. A change that a new field cannot express
-	// makes it grow; each side then acts by the version that the other has written.
+	// Version is the version that this program writes. It is increased for a change
+	// that a new field cannot express. Each side then adapts to the version that
+	// its peer has written.
 	Version = 1
-	// Oldest is the oldest version of a peer that this program understands.
+	// Oldest is the oldest version of a peer that this program accepts.
 	Oldest = 1
 )
 
 var errField = errors.New("malformed field in a frame")
 
-// CheckVersion says whether this program understands a peer's frames. It
-// understands all newer ones.
+// CheckVersion returns an error if a peer's version is older than Oldest. It
+// accepts all newer versions.
 func CheckVersion(peer byte) error {
 	if peer < Oldest {
 		return fmt.Errorf("frame of version %d, the oldest that is understood is %d: plugin and traffic-manager are too far apart, run kubectl intercept upgrade", peer, Oldest)
@@ -30,7 +31,8 @@ func CheckVersion(peer byte) error {
 	return nil
 }
 
-// AppendField appends a field to b. The value has less than 64 KiB.
+// AppendField appends a field to b, unless the value is empty. The value must be
+// shorter than 64 KiB.
 func AppendField[V string | []byte](b []byte, tag byte, value V) []byte {
 	if len(value) == 0 {
 		return b
@@ -39,8 +41,8 @@ func AppendField[V string | []byte](b []byte, tag byte, value V) []byte {
 	return append(b, value...)
 }
 
-// AppendNumber appends a field that is a number: big endian, without leading
-// zeros.
+// AppendNumber appends a field with a number, unless the number is 0. The value is
+// big-endian, without leading zeros.
 func AppendNumber(b []byte, tag byte, n uint64) []byte {
 	size := (bits.Len64(n) + 7) / 8
 	if size == 0 {
@@ -53,7 +55,8 @@ func AppendNumber(b []byte, tag byte, n uint64) []byte {
 	return b
 }
 
-// Next takes the first field off b. The value borrows from b.
+// Next decodes the first field of b and returns the bytes after it as rest. The
+// value is a slice of b, not a copy.
 func Next(b []byte) (tag byte, value, rest []byte, err error) {
 	const head = 3
 	if len(b) < head {
@@ -66,7 +69,8 @@ func Next(b []byte) (tag byte, value, rest []byte, err error) {
 	return b[0], b[head : head+n], b[head+n:], nil
 }
 
-// Number reads what AppendNumber wrote, if it is most or less.
+// Number decodes a value that AppendNumber wrote. It fails if the number is greater
+// than most.
 func Number(value []byte, most uint64) (uint64, error) {
 	if len(value) > 8 {
 		return 0, errField

@@ -1,4 +1,5 @@
-// Package frame is the bytes that open a flow and the bytes that answer it.
+// Package frame encodes and decodes the frame that opens a flow and the answer to
+// it.
 package frame
 
 import (
@@ -12,9 +13,9 @@ import (
 
 // Limits of the wire format, in bytes.
 const (
-	// MaxOpen bounds an Open frame with its first payload.
+	// MaxOpen is the largest Open frame, with its first payload.
 	MaxOpen = 48 << 10
-	// MaxFirst bounds the first payload within it.
+	// MaxFirst is the largest first payload.
 	MaxFirst = 32 << 10
 )
 
@@ -25,11 +26,12 @@ type Protocol uint8
 const (
 	TCP Protocol = 0
 	UDP Protocol = 1
-	// ICMP is for echoes (ping), outbound only.
+	// ICMP is for echoes (ping), only from the laptop to the cluster.
 	ICMP Protocol = 2
 )
 
-// String is "TCP", "UDP" or "ICMP", unless a newer peer knows more.
+// String returns "TCP", "UDP" or "ICMP", and "protocol N" for a number that only a
+// newer peer knows.
 func (p Protocol) String() string {
 	switch p {
 	case TCP:
@@ -42,53 +44,55 @@ func (p Protocol) String() string {
 	return fmt.Sprintf("protocol %d", uint8(p))
 }
 
-// Kind is what a flow is for. A side answers Unsupported to a kind that it does not
-// serve.
+// Kind says why a flow was opened. A peer answers Unsupported to a kind that it
+// does not serve.
 type Kind uint8
 
 // The kinds.
 const (
 	// Captured: a caller has connected to a pod, and the session gets the
-	// connection. The pod's agent opens the flow, and the relay for it.
+	// connection. The pod's agent opens the flow on a line; on a carrier, the relay
+	// opens it for the agent.
 	Captured Kind = 0
 	// Dialed: a program on the laptop has dialed Target. The session opens the flow.
 	Dialed Kind = 1
 )
 
-// Open asks the other side to take a flow.
+// Open is the frame that asks the peer to accept a flow.
 type Open struct {
 	Kind Kind
 	// Intercept is "namespace/name", InterceptUID its UID.
 	Intercept    string
 	InterceptUID string
-	// Session is the name of the session: the one that is to receive a captured
-	// flow, or that opens a dialed one.
+	// Session is the name of the session that receives a captured flow or opens a
+	// dialed one.
 	Session string
-	// Protocol and Port are what the caller dialed; Port is the pod's.
+	// Protocol and Port are what the caller dialed. Port is that of the pod.
 	Protocol Protocol
 	Port     uint16
-	// Source is the caller, as the pod saw it.
+	// Source is the caller's address, as the pod saw it.
 	Source netip.AddrPort
-	// Target is where a dialed flow goes: "address:port", the address alone for
-	// ICMP, or TargetDNS.
+	// Target is the destination of a dialed flow: "address:port", the address alone
+	// for ICMP, or TargetDNS.
 	Target string
-	// Flow identifies the flow on its carrier; a line does not use it.
+	// Flow is the ID of the flow on its carrier. Lines do not use it.
 	Flow uint32
-	// First holds the first bytes of the caller; for UDP, the first datagram,
-	// for ICMP, the first echo.
+	// First is the first payload of the caller: bytes of TCP, a datagram of UDP, or
+	// an echo of ICMP.
 	First []byte
 }
 
-// Supported says whether this program can serve the flow where it serves flows of
-// that kind. A newer peer may know other kinds and protocols.
+// Supported says whether the flow is of the kind by and of a protocol that this
+// program knows. A newer peer may send other kinds and protocols.
 func (o *Open) Supported(by Kind) bool { return o.Kind == by && o.Protocol <= ICMP }
 
-// TargetDNS is the name server that the traffic-manager itself uses, by UDP.
+// TargetDNS stands for the name server that the traffic-manager itself uses, over
+// UDP.
 const TargetDNS = "dns"
 
 // Fields of an Open frame.
 const (
-	openFirst = 0 // the last one, without a length: the rest of the frame
+	openFirst = 0 // the last field: it has no length and takes the rest of the frame
 	openKind  = iota
 	openProtocol
 	openPort
@@ -100,12 +104,12 @@ const (
 	openTarget
 )
 
-// maxName bounds a text in an Open frame, in bytes.
+// maxName is the longest string in an Open frame, in bytes.
 const maxName = 1024
 
 var errOpen = errors.New("malformed open frame")
 
-// AppendOpen appends the frame to b: the version, the fields, and First.
+// AppendOpen appends the encoded o to b: the version, the fields, and First.
 func AppendOpen(b []byte, o *Open) ([]byte, error) {
 	if len(o.First) > MaxFirst {
 		return nil, fmt.Errorf("first payload of %d bytes exceeds %d", len(o.First), MaxFirst)
@@ -131,7 +135,7 @@ func AppendOpen(b []byte, o *Open) ([]byte, error) {
 	return append(append(b, openFirst), o.First...), nil
 }
 
-// ParseOpen reads a frame. First borrows from b.
+// ParseOpen decodes a frame. First is a slice of b, not a copy.
 func ParseOpen(b []byte) (*Open, error) {
 	if len(b) < 1 || len(b) > MaxOpen {
 		return nil, errOpen
@@ -157,7 +161,7 @@ func ParseOpen(b []byte) (*Open, error) {
 	return o, nil
 }
 
-// set takes the value of a field over, if it is a known one.
+// set stores the value of a field. It ignores a field that it does not know.
 func (o *Open) set(tag byte, value []byte) error {
 	var n uint64
 	var err error
@@ -195,8 +199,8 @@ func name(value []byte) (string, error) {
 	return string(value), nil
 }
 
-// WriteOpen sends the frame on a connection that carries one flow after the other,
-// with one Write: u32 length and frame.
+// WriteOpen writes u32 length and frame with a single w.Write. It is for a
+// connection that carries one flow after the other.
 func WriteOpen(w io.Writer, o *Open) error {
 	b, err := AppendOpen(make([]byte, 4, 256+len(o.First)), o)
 	if err != nil {
@@ -207,7 +211,7 @@ func WriteOpen(w io.Writer, o *Open) error {
 	return err
 }
 
-// ReadOpen reads what WriteOpen sent. The frame owns its memory.
+// ReadOpen reads a frame that WriteOpen wrote. First is memory of its own.
 func ReadOpen(r io.Reader) (*Open, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

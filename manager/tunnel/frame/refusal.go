@@ -8,27 +8,27 @@ import (
 	"unicode/utf8"
 )
 
-// Answers of a far side that does not take a flow.
+// Errors for the answers of a peer that does not accept a flow.
 var (
-	// ErrRefused: nothing listens there.
+	// ErrRefused: nothing listens at the destination.
 	ErrRefused = errors.New("refused")
-	// ErrDenied: the far side does not allow the flow.
+	// ErrDenied: the peer does not allow the flow.
 	ErrDenied = errors.New("denied")
 	// ErrTimedOut: the target does not answer.
 	ErrTimedOut = errors.New("timed out")
 	// ErrUnreachable: there is no route to the target.
 	ErrUnreachable = errors.New("unreachable")
-	// ErrUnsupported: the far side does not serve that kind of flow.
+	// ErrUnsupported: the peer does not serve that kind of flow.
 	ErrUnsupported = errors.New("unsupported kind of flow")
 )
 
-// maxReason bounds the text of a DeniedError on its way, in bytes.
+// maxReason is the longest Reason of a DeniedError that is sent, in bytes.
 const maxReason = 512
 
-// DeniedError is ErrDenied in the far side's own words, for people.
+// DeniedError is ErrDenied with the peer's reason, a text for the user.
 type DeniedError struct{ Reason string }
 
-// Error is the reason.
+// Error returns the reason, or the text of ErrDenied if there is none.
 func (e *DeniedError) Error() string {
 	if e.Reason == "" {
 		return ErrDenied.Error()
@@ -36,11 +36,11 @@ func (e *DeniedError) Error() string {
 	return e.Reason
 }
 
-// Unwrap makes it an ErrDenied.
+// Unwrap returns ErrDenied.
 func (e *DeniedError) Unwrap() error { return ErrDenied }
 
-// Answered says whether err is the far side's answer to an Open. Otherwise nothing
-// has reached the far side.
+// Answered says whether err is the peer's answer to an Open. If it is not, the flow
+// has not reached the peer.
 func Answered(err error) bool {
 	v, _ := AnswerOf(err)
 	return v != NoSession
@@ -67,8 +67,8 @@ func AnswerOf(err error) (v Verdict, reason string) {
 	return NoSession, ""
 }
 
-// Err is the error that a verdict stands for, nil for Accepted. The reason is
-// that of Denied.
+// Err returns the error that a verdict stands for, nil for Accepted. It uses the
+// reason only for Denied.
 func (v Verdict) Err(reason string) error {
 	switch v {
 	case Accepted:
@@ -94,7 +94,7 @@ func denied(reason string) error {
 	return &DeniedError{reason}
 }
 
-// clean makes one printable line of at most maxReason bytes of a peer's text.
+// clean reduces a peer's text to one printable line of at most maxReason bytes.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {

@@ -12,11 +12,11 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	// Accepted: the program on the laptop has the connection.
+	// Accepted: the destination has the connection, or the relay has found a line.
 	Accepted Verdict = 1
-	// Refused: nothing listens there.
+	// Refused: nothing listens at the destination.
 	Refused Verdict = 2
-	// NoSession: this relay has no carrier of the session.
+	// NoSession: the relay that answers has no carrier of the session.
 	NoSession Verdict = 3
 	// Denied: the agent's pod is not part of the intercept, or the session's
 	// user may not dial the target.
@@ -27,12 +27,12 @@ const (
 	TimedOut Verdict = 6
 	// Unreachable: there is no route to the target of a dialed flow.
 	Unreachable Verdict = 7
-	// Unsupported: this side does not serve flows of that kind, or of that protocol.
-	// It may be older.
+	// Unsupported: the side that answers does not serve the kind or the protocol of
+	// the flow. It may run an older version.
 	Unsupported Verdict = 8
 )
 
-// String is the verdict in a few words.
+// String describes the verdict in a few words.
 func (v Verdict) String() string {
 	switch v {
 	case Accepted:
@@ -55,23 +55,24 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("verdict %d", uint8(v))
 }
 
-// WriteVerdict answers an Open without a reason.
+// WriteVerdict answers an Open with a verdict, without a reason.
 func WriteVerdict(w io.Writer, v Verdict) error { return writeAnswer(w, v, "") }
 
-// WriteRefusal answers an Open with what a Handler's error stands for.
+// WriteRefusal answers an Open with the verdict and the reason of a Handler's
+// error: see AnswerOf.
 func WriteRefusal(w io.Writer, err error) error {
 	v, reason := AnswerOf(err)
 	return writeAnswer(w, v, reason)
 }
 
 const (
-	// maxAnswer bounds an answer, in bytes.
+	// maxAnswer is the largest answer, in bytes.
 	maxAnswer = 4 << 10
 	// answerReason is the field with the reason of Denied.
 	answerReason = 1
 )
 
-// writeAnswer sends in one Write: u16 length, version, verdict, fields.
+// writeAnswer writes u16 length, version, verdict and fields with a single w.Write.
 func writeAnswer(w io.Writer, v Verdict, reason string) error {
 	b := AppendField([]byte{0, 0, Version, byte(v)}, answerReason, reason)
 	binary.BigEndian.PutUint16(b, uint16(len(b)-2))
@@ -79,8 +80,8 @@ func writeAnswer(w io.Writer, v Verdict, reason string) error {
 	return err
 }
 
-// ReadAnswer reads an answer. The verdict of a newer peer may be one that this
-// program does not know.
+// ReadAnswer reads an answer. A newer peer may send a verdict that this program
+// does not know.
 func ReadAnswer(r io.Reader) (v Verdict, reason string, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

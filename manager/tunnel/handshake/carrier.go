@@ -10,27 +10,28 @@ import (
 // TokenSize is the length of a session token in bytes.
 const TokenSize = 32
 
-// Hello is the first frame of a carrier, from the session.
+// Hello is the first frame of a carrier. The session sends it.
 type Hello struct {
-	// Session is the name of the Session object, Token the secret whose hash is in
-	// its spec.
+	// Session is the name of the Session object. Token is the secret whose hash is
+	// in the spec of that object.
 	Session string
 	Token   [TokenSize]byte
-	// Generation names one run of the session process. The Hello of a newer run ends
-	// the carriers of an older one.
+	// Generation identifies one run of the session process. The Hello of a newer
+	// run ends the carriers of older runs.
 	Generation uint64
 	Direction  Direction
-	// Version of the plugin.
+	// Version is that of the plugin.
 	Version string
 	// Protocol is the frame.Version of the plugin. ReadHello sets it.
 	Protocol uint8
 }
 
-// Welcome is the relay's answer.
+// Welcome is the relay's answer to a Hello.
 type Welcome struct {
-	// Refusal says why the relay refuses the carrier; empty if it does not.
+	// Refusal says why the relay refuses the carrier; it is empty if the relay
+	// accepts.
 	Refusal string
-	// Pod is the name of the relay's pod, Version that of its program.
+	// Pod is the name of the relay's pod. Version is that of the traffic-manager.
 	Pod     string
 	Version string
 	// Domain is the cluster's DNS domain, "cluster.local".

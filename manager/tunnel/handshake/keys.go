@@ -20,15 +20,16 @@ import (
 // pinSize is the length of a Pin in bytes.
 const pinSize = sha256.Size
 
-// Pin names a TLS peer: SHA-256 of the subject public key info of its
-// certificate (RFC 7469, section 2.4).
+// Pin identifies a TLS peer. It is the SHA-256 hash of the subject public key info
+// in the certificate (RFC 7469, section 2.4).
 type Pin [pinSize]byte
 
-// PinOf is the pin of a certificate.
+// PinOf returns the pin of a certificate.
 func PinOf(c *x509.Certificate) Pin { return sha256.Sum256(c.RawSubjectPublicKeyInfo) }
 
-// Keys are what session and relay derive from the session's token: the key that
-// authenticates frames in the clear, and the session's key pair.
+// Keys are the keys that both session and relay derive from the session's token.
+// One authenticates frames that are not encrypted, the other is the session's key
+// pair.
 type Keys struct {
 	mac []byte
 	key ed25519.PrivateKey
@@ -47,7 +48,7 @@ func NewKeys(token [TokenSize]byte) (*Keys, error) {
 	return &Keys{mac: mac, key: ed25519.NewKeyFromSeed(seed)}, nil
 }
 
-// Pin is that of the session's certificate, which its agents verify.
+// Pin returns the pin of the session's certificate. Agents verify it.
 func (k *Keys) Pin() (Pin, error) {
 	der, err := x509.MarshalPKIXPublicKey(k.key.Public())
 	if err != nil {
@@ -56,7 +57,8 @@ func (k *Keys) Pin() (Pin, error) {
 	return sha256.Sum256(der), nil
 }
 
-// Certificate is the session's. It is self-signed: agents verify its pin.
+// Certificate returns the session's certificate. It is self-signed, because agents
+// verify its pin.
 func (k *Keys) Certificate() ([]tls.Certificate, error) {
 	now := time.Now()
 	t := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "session"},
@@ -68,8 +70,9 @@ func (k *Keys) Certificate() ([]tls.Certificate, error) {
 	return []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: k.key}}, nil
 }
 
-// tagMAC is the field with the MAC: the last field of a sealed frame. The MAC covers
-// all bytes before it, and the nonce of the frame that this one answers.
+// tagMAC is the tag of the MAC, the last field of a sealed frame. The MAC covers
+// all bytes before the field, and the nonce of the frame to which the sealed frame
+// is the answer.
 const (
 	tagMAC   = 0xff
 	macField = 3 + sha256.Size
@@ -80,7 +83,7 @@ func (k *Keys) seal(purpose string, nonce, b []byte) []byte {
 	return frame.AppendField(b, tagMAC, k.sum([]byte(purpose), nonce, b))
 }
 
-// sealed says whether seal made the frame with these keys.
+// sealed says whether seal made the frame with these keys, purpose and nonce.
 func (k *Keys) sealed(purpose string, nonce, b []byte) bool {
 	if len(b) < macField {
 		return false

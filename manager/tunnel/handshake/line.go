@@ -11,7 +11,7 @@ import (
 
 const nonceSize = 16
 
-// LineHello is the first frame of a line, from the session.
+// LineHello is the first frame of a line. The session sends it.
 type LineHello struct {
 	Session    string
 	Generation uint64
@@ -39,7 +39,7 @@ func NewLineHello(k *Keys, session string, generation uint64, d Direction) *Line
 	return h
 }
 
-// Check says whether a holder of the session's token made it.
+// Check says whether the sender of h has the session's token.
 func (h *LineHello) Check(k *Keys) bool { return k.sealed("hello", nil, h.sealed) }
 
 // WriteLineHello sends h.
@@ -72,10 +72,11 @@ func parseLineHello(b []byte) (*LineHello, error) {
 	return h, err
 }
 
-// LineAssigned tells the session which agent its line belongs to from now on, and
-// for which intercept.
+// LineAssigned tells the session to which agent and which intercept its line
+// belongs from now on.
 type LineAssigned struct {
-	// Agent is the pin of the agent's certificate, Pod its "namespace/name".
+	// Agent is the pin of the agent's certificate. Pod is "namespace/name" of the
+	// agent.
 	Agent                   Pin
 	Pod                     string
 	Intercept, InterceptUID string
@@ -89,7 +90,7 @@ const (
 	assignedInterceptUID = 4
 )
 
-// WriteLineAssigned sends j, in answer to h.
+// WriteLineAssigned sends j as the answer to h.
 func WriteLineAssigned(w io.Writer, k *Keys, h *LineHello, j *LineAssigned) error {
 	b := frame.AppendField([]byte{frame.Version}, assignedAgent, j.Agent[:])
 	b = appendText(b, assignedPod, j.Pod)
@@ -139,7 +140,7 @@ func parseLineAssigned(b []byte, k *Keys, h *LineHello) (*LineAssigned, error) {
 	return j, err
 }
 
-// OfIntercept says whether a flow is of the intercept that the line is for.
+// OfIntercept says whether a flow belongs to the intercept of the line.
 func (j *LineAssigned) OfIntercept(o *frame.Open) bool {
 	return o.Intercept == j.Intercept && o.InterceptUID == j.InterceptUID
 }

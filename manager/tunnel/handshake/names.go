@@ -1,12 +1,12 @@
-// Package handshake is the first frames of carriers and lines: they say who is on
-// each end, and which version of the protocol it speaks.
+// Package handshake encodes and decodes the first frames of carriers and lines.
+// These say who is at each end, and which version of the protocol it speaks.
 package handshake
 
-// Names by which a client says what it wants on the manager's ports.
+// Names by which a client selects a protocol on the manager's ports.
 const (
-	// ALPNAgent selects the agents' control protocol, package rpc.
+	// ALPNAgent selects the agents' control protocol (package rpc).
 	ALPNAgent = "kubectl-intercept-agent/1"
-	// ALPNFlow selects flows, one after the other.
+	// ALPNFlow selects a connection that carries one flow after the other.
 	ALPNFlow = "kubectl-intercept-flow/1"
 	// ALPNLine selects a line; see LineHello.
 	ALPNLine = "kubectl-intercept-line/1"
@@ -19,7 +19,7 @@ const (
 	LineUpgradePath     = "/line"
 )
 
-// Direction says who opens flows on a carrier.
+// Direction says which end opens flows on a carrier or line.
 type Direction uint8
 
 // The directions, seen from the laptop.

@@ -22,7 +22,7 @@ const (
 	requestInterceptUID = 3
 )
 
-// WriteLineRequest sends q, on a connection of ALPNLine.
+// WriteLineRequest sends q on a connection that selected ALPNLine.
 func WriteLineRequest(w io.Writer, q *LineRequest) error {
 	b := appendText([]byte{frame.Version}, requestSession, q.Session)
 	b = appendText(b, requestIntercept, q.Intercept)
@@ -60,8 +60,8 @@ const (
 	answerSession = 2
 )
 
-// WriteLineAnswer answers a LineRequest. The verdict Accepted says that the line
-// begins here, and session is the pin of its other end.
+// WriteLineAnswer answers a LineRequest. After Accepted, the connection is the
+// line, and session is the pin of its other end.
 func WriteLineAnswer(w io.Writer, v frame.Verdict, session Pin) error {
 	b := frame.AppendNumber([]byte{frame.Version}, answerVerdict, uint64(v))
 	return writeFrame(w, frame.AppendField(b, answerSession, session[:]))

@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// maxFrame bounds a frame of a handshake, in bytes.
+	// maxFrame is the largest frame of a handshake, in bytes.
 	maxFrame = 4 << 10
-	// maxText bounds a text in a frame, in bytes. A longer text is cut.
+	// maxText is the longest string in a frame, in bytes. A longer one is
+	// truncated.
 	maxText = 1024
 )
 
 var errHandshake = errors.New("malformed handshake frame")
 
-// appendText appends a field that is a text.
+// appendText appends a field with a string.
 func appendText(b []byte, tag byte, s string) []byte {
 	return frame.AppendField(b, tag, s[:min(len(s), maxText)])
 }
 
-// parse checks the version of a frame, which it returns, and gives each of its
-// fields to take.
+// parse checks the version of a frame and returns it. It calls take for each field.
 func parse(b []byte, take func(tag byte, value []byte) error) (version uint8, err error) {
 	if len(b) == 0 {
 		return 0, errHandshake
@@ -46,7 +46,7 @@ func parse(b []byte, take func(tag byte, value []byte) error) (version uint8, er
 	return version, nil
 }
 
-// exactly copies a value to dst. Only one length is valid.
+// exactly copies a value to dst. It fails if the two differ in length.
 func exactly(dst, value []byte) error {
 	if len(value) != len(dst) {
 		return errHandshake

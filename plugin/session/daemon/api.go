@@ -12,13 +12,13 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// maxRequest is the largest request in bytes, but for that of a Caller.
+// maxRequest is the largest request in bytes. Only a Caller may be larger.
 const maxRequest = 64 << 10
 
 // api answers the requests of commands on the socket.
 type api struct{ *process }
 
-// routes has one handler for each request.
+// routes returns one handler for each request.
 func (a *api) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+socket.PathStatus, func(w http.ResponseWriter, _ *http.Request) { answer(w, a.status()) })
@@ -39,19 +39,19 @@ func (a *api) routes() http.Handler {
 	return mux
 }
 
-// answer writes v as JSON. The command may be gone; then nobody needs it.
+// answer writes v as JSON. It ignores errors, because they mean that the command is gone.
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// decode reads a request.
+// decode reads a JSON request.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	return json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(into)
 }
 
-// keep keeps the process for the command that asks, or refuses the request because the
-// end has begun.
+// keep keeps the process alive for the command that asks. If the process is ending, keep
+// refuses the request and returns false.
 func (a *api) keep(w http.ResponseWriter) bool {
 	held := a.life.hold(a.times.hold)
 	if !held {
@@ -60,7 +60,7 @@ func (a *api) keep(w http.ResponseWriter) bool {
 	return held
 }
 
-// serveHold keeps the process for a command, and takes the command's credentials.
+// serveHold keeps the process alive for a command, and accepts the command's credentials.
 func (a *api) serveHold(w http.ResponseWriter, r *http.Request) {
 	c, err := socket.ReadCaller(http.MaxBytesReader(w, r.Body, socket.MaxCaller))
 	if err != nil {
@@ -90,7 +90,7 @@ func (a *api) serveDevice(w http.ResponseWriter, r *http.Request) {
 		func(ctx context.Context, to *access.Access) (*socket.Network, error) { return to.OpenDevice(ctx, want) })
 }
 
-// serveNetwork reads what is wanted, has it opened, and answers.
+// serveNetwork reads a request for access, opens the access, and answers with the network.
 func (a *api) serveNetwork(w http.ResponseWriter, r *http.Request, want any, complete func() bool,
 	open func(context.Context, *access.Access) (*socket.Network, error)) {
 	if err := decode(w, r, want); err != nil || !complete() {
@@ -112,7 +112,7 @@ func (a *api) serveNetwork(w http.ResponseWriter, r *http.Request, want any, com
 	answer(w, n)
 }
 
-// serveRelease ends what a command wanted.
+// serveRelease ends the access that a command holds.
 func (a *api) serveRelease(w http.ResponseWriter, r *http.Request) {
 	by := r.FormValue("by")
 	if by == state.Standing {
@@ -128,8 +128,8 @@ func (a *api) serveRelease(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveDisconnect ends what connect began. A process that has not begun its work brings
-// back nothing.
+// serveDisconnect ends the access that kubectl intercept connect began. If the process has
+// not begun its work, it forgets the access of the process before.
 func (a *api) serveDisconnect(w http.ResponseWriter, _ *http.Request) {
 	work, err := a.working()
 	if err != nil {

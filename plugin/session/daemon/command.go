@@ -19,8 +19,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// NewCommand returns the hidden command that is the process itself, in the
-// foreground. It logs to the standard error output.
+// NewCommand returns the hidden command that runs the session process in the foreground. It
+// logs to standard error.
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Command {
 	transport, level, child := carrier.Auto, "info", false
 	cmd := &cobra.Command{
@@ -67,8 +67,8 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 	return cmd
 }
 
-// callerOf describes the command that starts the process: the command sends its own
-// description to a child; otherwise this is the command.
+// callerOf describes the command that starts the process. A child process reads the
+// description that this command sent. Otherwise this process is the command itself.
 func callerOf(ctx context.Context, f *kube.Factory, streams genericiooptions.IOStreams, child bool) (*socket.Caller, error) {
 	if child {
 		return socket.ReadCaller(streams.In)

@@ -16,7 +16,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// serveTrack has the process serve an intercept, and stay alive for it.
+// serveTrack makes the process serve an intercept, and stay alive as long as the intercept
+// exists.
 func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 	var want socket.Tracked
 	if err := decode(w, r, &want); err != nil || want.Namespace == "" || want.Name == "" {
@@ -43,8 +44,8 @@ func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveLeave ends an intercept with the session's own credentials. A command whose
-// kubeconfig does not have the context any more has none.
+// serveLeave ends an intercept with the session's own credentials. The command may have
+// none, because its kubeconfig may no longer have the context.
 func (a *api) serveLeave(w http.ResponseWriter, r *http.Request) {
 	var want socket.Leaving
 	if err := decode(w, r, &want); err != nil || want.Namespace == "" || want.Name == "" {
@@ -63,8 +64,8 @@ func (a *api) serveLeave(w http.ResponseWriter, r *http.Request) {
 	answer(w, was)
 }
 
-// leave deletes an intercept of the user and returns it as it was. With wait it returns
-// when the application has its traffic back.
+// leave deletes an intercept of the user and returns the deleted object. With wait, it
+// returns only when the application has its traffic back.
 func (w *work) leave(ctx context.Context, key types.NamespacedName, wait bool) (*v1alpha1.Intercept, error) {
 	var was v1alpha1.Intercept
 	if err := w.client.Get(ctx, key, &was); err != nil {

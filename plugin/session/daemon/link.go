@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// carriers is how many there are. More gave nothing.
+	// carriers is the number of carriers. More carriers were not faster.
 	carriers = 4
-	// windowBudget is by how much the windows of all flows may grow. It is what programs
-	// that stop reading can pin on top of their initial windows, and twice what a fast
-	// line of 20 ms has under way.
+	// windowBudget is how many bytes the flow-control windows of all flows together may
+	// grow beyond their initial sizes. It bounds the memory of flows whose programs stop
+	// reading. It is twice the bandwidth-delay product of a fast connection with 20 ms.
 	windowBudget = 24 << 20
-	// refusedTimeout is how long a traffic-manager may refuse a new session, as it does
-	// while it has not heard of the object.
+	// refusedTimeout is how long a traffic-manager may refuse a new session. It refuses the
+	// session until it has seen the Session object.
 	refusedTimeout = 15 * time.Second
 )
 
-// link is the connection to the traffic-manager by which flows arrive. It is safe for
+// link is the connection to the traffic-manager through which flows arrive. It is safe for
 // concurrent use.
 type link struct {
 	settings
@@ -41,15 +41,15 @@ type link struct {
 	record  *stateFile
 	dial    func(context.Context) (net.Conn, string, error)
 	pool    *carrier.Pool
-	lines   *carrier.Lines // nil where the transport has none
+	lines   *carrier.Lines // nil if the transport has no lines
 	drop    func()         // drops connections that lines use
 
 	mu        sync.Mutex
-	connected bool  // it was, once
-	fatal     error // why it never will be
+	connected bool  // whether a carrier was ever up
+	fatal     error // why no carrier can ever be up
 }
 
-// newLink makes the carriers and the lines, which are not running yet.
+// newLink makes the carriers and the lines, and does not start them.
 func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.Handler) (*link, error) {
 	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record}
 	ladder, err := l.ladder(c)
@@ -102,7 +102,7 @@ func (l *link) addLines(hello *handshake.Hello, handle tunnel.Handler) error {
 	return err
 }
 
-// up notes the transport of a carrier that is up.
+// up records the transport of a carrier that is up.
 func (l *link) up(transport string) {
 	l.source.Accepted()
 	l.mu.Lock()
@@ -121,7 +121,7 @@ func (l *link) up(transport string) {
 	l.record.Change(func(s *state.State) { s.Transport, s.TransportTime = transport, time.Now() })
 }
 
-// failed ends a process that has never been connected and never will be.
+// failed ends a process that was never connected if err means that it never will be.
 func (l *link) failed(err error) {
 	var refused *carrier.RefusedError
 	l.mu.Lock()
@@ -135,21 +135,21 @@ func (l *link) failed(err error) {
 	}
 }
 
-// failure is why the process can never connect.
+// failure returns the reason why the process can never connect.
 func (l *link) failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.fatal
 }
 
-// was says that the process was connected.
+// was says that the process has been connected.
 func (l *link) was() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.connected
 }
 
-// woke acts on a sleep of the machine.
+// woke handles that the machine has slept for the duration gap.
 func (l *link) woke(gap time.Duration) {
 	l.pool.Woke(gap)
 	if gap > carrier.LongSleep {
@@ -170,7 +170,7 @@ func (l *link) redialLines() {
 	}
 }
 
-// retry has connections that wait dialed at once.
+// retry dials at once where a connection waits for its next attempt.
 func (l *link) retry() {
 	l.pool.Retry()
 	if l.lines != nil {
@@ -178,7 +178,8 @@ func (l *link) retry() {
 	}
 }
 
-// explain finds the plain words for why there is no carrier.
+// explain replaces the error of a carrier by one that tells the user what to do, if there
+// is one.
 func (s *settings) explain(err error) error {
 	if carrier.Hopeless(err) && (errors.Is(err, carrier.ErrNoManager) || apierrors.IsNotFound(err)) {
 		return &target.NotInstalledError{Namespace: s.id.ManagerNamespace}

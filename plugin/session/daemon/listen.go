@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// listen opens the socket. The caller holds the lock, so a socket that is there is that of a
+// listen opens the socket. The caller holds the lock, so an existing socket was left by a
 // crashed process.
 func listen(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -24,8 +24,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// claim returns the Session object of this process: that of an earlier process if it is this
-// user's and the token is valid for it, otherwise a new one. It notes the choice in s.
+// claim returns the Session object of this process. It takes the object of an earlier
+// process if that object has the user and the token of this process. Otherwise it makes a
+// new one. It stores the name in s.
 func claim(ctx context.Context, c client.Client, namespace string, user authenticationv1.UserInfo, s *state.State) (*v1alpha1.Session, error) {
 	if s.Session != "" {
 		var old v1alpha1.Session
@@ -63,23 +64,23 @@ func claim(ctx context.Context, c client.Client, namespace string, user authenti
 	}
 }
 
-// sameUser says whether a Session has this user's present name and groups.
+// sameUser says whether a Session has the current name and groups of this user.
 func sameUser(s *v1alpha1.SessionSpec, user authenticationv1.UserInfo) bool {
 	return s.User == user.Username && slices.Equal(s.Groups, user.Groups)
 }
 
-// objectName is "user-host-x7k2p", a DNS label.
+// objectName returns a name such as "user-host-x7k2p", which is a DNS label.
 func objectName(user, host string) string {
 	host, _, _ = strings.Cut(host, ".")
 	return kube.LabelPart(user, 34, "user") + "-" + kube.LabelPart(host, 20, "host") + "-" + strings.ToLower(rand.Text()[:5])
 }
 
-// rewatch is the pause before a watch that broke is begun again.
+// rewatch is the pause before a broken watch is restarted.
 const rewatch = time.Second
 
-// untilDeleted returns when the Session object is gone, or when ctx ends. An API server that
-// does not answer is no sign that the object is gone. Seen is called with each state of
-// the object.
+// untilDeleted returns when the Session object is gone, or when ctx ends. An API server
+// that does not answer does not mean that the object is gone. untilDeleted calls seen with
+// each state of the object.
 func untilDeleted(ctx context.Context, c client.WithWatch, s *v1alpha1.Session, seen func(*v1alpha1.Session)) {
 	key := client.ObjectKeyFromObject(s)
 	for ctx.Err() == nil {
@@ -93,7 +94,8 @@ func untilDeleted(ctx context.Context, c client.WithWatch, s *v1alpha1.Session, 
 	}
 }
 
-// goneOnce watches until the watch breaks or the object is gone.
+// goneOnce watches the object until the watch breaks or the object is gone. It returns true
+// if the object is gone.
 func goneOnce(ctx context.Context, c client.WithWatch, key client.ObjectKey, s *v1alpha1.Session, seen func(*v1alpha1.Session)) bool {
 	var now v1alpha1.Session
 	err := c.Get(ctx, key, &now)
@@ -128,7 +130,8 @@ func goneOnce(ctx context.Context, c client.WithWatch, key client.ObjectKey, s *
 	return false
 }
 
-// deleteObject deletes the Session object, and no later object of the same name.
+// deleteObject deletes the Session object. It does not delete a later object with the same
+// name.
 func deleteObject(ctx context.Context, c client.Client, s *v1alpha1.Session) error {
 	err := c.Delete(ctx, s, client.Preconditions{UID: &s.UID})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {

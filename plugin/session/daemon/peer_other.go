@@ -7,5 +7,6 @@ import (
 	"os"
 )
 
-// peerUID trusts the protection of the socket's directory.
+// peerUID returns this user, because the permissions of the socket's directory keep others
+// out.
 func peerUID(*net.UnixConn) (int, error) { return os.Getuid(), nil }

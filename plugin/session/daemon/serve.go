@@ -15,7 +15,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// serve claims the Session object, connects, and works until there is a reason to end.
+// serve claims the Session object, connects, and works until the process has a reason to
+// end.
 func (p *process) serve(ctx context.Context) error {
 	c, err := kube.NewClient(p.source.Client())
 	if err != nil {
@@ -75,8 +76,8 @@ func (p *process) begin(ctx context.Context, w *work, wg *sync.WaitGroup) {
 	})
 }
 
-// claim asks the API server for the user's name and gets the Session object, unless the end begins
-// before.
+// claim asks the API server for the user's name and gets the Session object. It stops when
+// the process begins to end.
 func (p *process) claim(ctx context.Context, c client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -103,10 +104,10 @@ func (p *process) claim(ctx context.Context, c client.Client) error {
 	return p.record.set(s)
 }
 
-// leave cleans up for a reason.
+// leave cleans up, depending on the reason for the end.
 func (p *process) leave(w *work, reason endReason) error {
 	if reason == endReplaced || reason == endGone {
-		return nil // a successor goes on
+		return nil // the next process goes on
 	}
 	s := p.record.State()
 	var err error
@@ -114,14 +115,14 @@ func (p *process) leave(w *work, reason endReason) error {
 		err = w.link.failure()
 	}
 	if reason == endFailed && len(s.Intercepts) > 0 {
-		return err // what it served goes on when the next process can connect
+		return err // the next process that can connect takes over the intercepts
 	}
 	if reason != endDeleted {
 		ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 		defer cancel()
 		if derr := deleteObject(ctx, w.client, w.object); derr != nil {
-			p.log.Warn("session is not cleaned up", "error", derr) // a successor takes it over
-			if reason == endQuit {                                 // and nothing that it was for
+			p.log.Warn("session is not cleaned up", "error", derr) // the next process takes over the object
+			if reason == endQuit {                                 // but no intercepts and no access
 				s.Clear()
 				return errors.Join(err, p.record.set(s))
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
-// status is the answer to a command that asks for it.
+// status describes the process for a command that asks for its status.
 func (p *process) status() *socket.Status {
 	p.mu.Lock()
 	object, w := p.object, p.work

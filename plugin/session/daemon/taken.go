@@ -11,8 +11,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// explainTaken adds to the error of a TUN, where another session has this machine's DNS,
-// which session that is and what to type. Other errors stay as they are.
+// explainTaken explains ErrTaken, the error when another session holds this machine's DNS.
+// It adds which session that is and which command ends it. It returns other errors
+// unchanged.
 func (p *settings) explainTaken(ctx context.Context, err error) error {
 	if !errors.Is(err, handover.ErrTaken) {
 		return err
@@ -29,7 +30,7 @@ func (p *settings) explainTaken(ctx context.Context, err error) error {
 			continue
 		}
 		end := "--context " + k.Context
-		if k.Context == p.id.Context { // that name means this session here
+		if k.Context == p.id.Context { // here, this context name means this session
 			end = "--all"
 		}
 		return fmt.Errorf("%w; it is that of context %q, user %s at %s: end it with kubectl intercept disconnect %s, %s",

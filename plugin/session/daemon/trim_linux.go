@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// trim gives the program's own code and constants back: starting touches
-// nearly all of a large binary, of which the process then needs a fraction.
-// The pages come back from the page cache as they are used.
+// trim releases the memory that holds the program's own code and constants. The
+// start touches nearly all pages of a large binary, but the process then needs
+// a fraction of them. The pages return from the page cache when they are used.
 func trim() {
 	exe, err := os.Executable()
 	if err != nil {
@@ -22,7 +22,7 @@ func trim() {
 		return
 	}
 	defer f.Close()
-	var start, end uintptr // of the mapping that is being read about; 0 for none
+	var start, end uintptr // of the mapping that the lines describe; 0 for none
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		line := lines.Text()
@@ -35,9 +35,10 @@ func trim() {
 				start, end = lo, hi
 			}
 		case start != 0 && strings.HasPrefix(line, "Anonymous:"):
-			// A page that was written to, by a relocation say, would be lost.
+			// A page that was changed, for example by a relocation, would be
+			// lost.
 			if strings.Join(strings.Fields(line)[1:], " ") == "0 kB" {
-				// Without effect, at worst.
+				// An error has no effect: the pages stay.
 				_, _, _ = unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED)
 			}
 			start = 0

@@ -2,5 +2,6 @@
 
 package daemon
 
-// trim does nothing: only Linux counts the program's own pages so.
+// trim does nothing: only Linux counts the pages of the binary as the process's
+// memory.
 func trim() {}

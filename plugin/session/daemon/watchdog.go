@@ -9,7 +9,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// watchdog ends a process that nothing needs, and what nothing needs of its work.
+// watchdog ends a process that nothing needs, and access whose commands were killed.
 type watchdog struct {
 	settings
 
@@ -24,7 +24,7 @@ type watchdog struct {
 func (w *watchdog) run(ctx context.Context) {
 	ticker := time.NewTicker(w.times.check)
 	defer ticker.Stop()
-	last := time.Now() // when there was an intercept
+	last := time.Now() // when the process was last in use
 	for {
 		select {
 		case <-ticker.C:
@@ -43,7 +43,7 @@ func (w *watchdog) run(ctx context.Context) {
 		if time.Since(last) < w.times.idle || w.life.held() {
 			continue
 		}
-		// Commands of other machines, or kubectl, may have made one.
+		// Commands on other machines, or kubectl, may have created an Intercept.
 		sctx, cancel := context.WithTimeout(ctx, startTimeout)
 		err := w.work.table.Sweep(sctx, w.id.Namespace)
 		cancel()
@@ -56,7 +56,7 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 }
 
-// releaseDead ends what was wanted by commands that were killed.
+// releaseDead releases the access of commands that were killed.
 func (w *watchdog) releaseDead(ctx context.Context) {
 	s := w.record.State()
 	for _, by := range s.Commands() {
@@ -70,9 +70,9 @@ func (w *watchdog) releaseDead(ctx context.Context) {
 	}
 }
 
-// abandoned says that the cluster has not answered for too long. A process that has
-// carriers hears from the cluster all the time; one without carriers asks. Time during
-// which this machine has no network does not count.
+// abandoned says that the cluster has not answered for too long. A process with carriers
+// hears from the cluster all the time. A process without carriers asks the API server. Time
+// during which this machine has no network does not count.
 func (w *watchdog) abandoned(ctx context.Context) bool {
 	if w.work.link.pool.State().Carriers > 0 {
 		return false
@@ -89,6 +89,6 @@ func (w *watchdog) abandoned(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var now v1alpha1.Session
-	_ = w.work.client.Get(ctx, client.ObjectKeyFromObject(w.work.object), &now) // the source hears the answer
+	_ = w.work.client.Get(ctx, client.ObjectKeyFromObject(w.work.object), &now) // an answer updates source.Heard
 	return silent()
 }

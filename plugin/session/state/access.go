@@ -8,33 +8,36 @@ import (
 	"strings"
 )
 
-// Standing is the holder of access that stays until disconnect. Every other name in a list
-// By is that of a command, which holds access until the command ends.
+// Standing is the holder of access that lasts until the user disconnects. Every other
+// holder in a list By is the name of a command, whose access ends with the command.
 const Standing = ""
 
-// Device is a TUN, and what is wanted behind it besides the cluster.
+// Device is a TUN device and the networks that programs reach through it.
 type Device struct {
-	// Socket is where the maker of the TUN listens (netd/handover).
+	// Socket is the unix socket of the process that makes the TUN (netd/handover).
 	Socket    string `json:"socket"`
 	Namespace string `json:"namespace"`
-	// Also and Never are networks that lead into the cluster, or do not;
-	// Allowed may be taken from the laptop's other routes.
+	// Also are further networks to route into the cluster, Never are networks not to route
+	// there. Allowed are networks to route there although the laptop has routes for them.
 	Also    []netip.Prefix `json:"also,omitempty"`
 	Never   []netip.Prefix `json:"never,omitempty"`
 	Allowed []netip.Prefix `json:"allowed,omitempty"`
-	// Virtual is where addresses of the cluster appear that clash with others. The zero
-	// Prefix leaves the choice to the machine.
+	// Virtual is the subnet for virtual addresses: they stand for addresses of the cluster
+	// that the laptop's network also has. The zero Prefix means that the subnet is chosen
+	// automatically.
 	Virtual netip.Prefix `json:"virtual,omitzero"`
-	// Isolated says that the TUN is the whole network of a single program.
+	// Isolated says that the TUN is the whole network of one isolated program.
 	Isolated bool `json:"isolated,omitempty"`
-	// By are the holders: see Wanted. Under comes back when there is none any more.
+	// By are the holders: see Wanted. Under is the access that this one covers. When By has
+	// no holder left, the access Under is in force again.
 	By    []string `json:"by,omitempty"`
 	Under *Device  `json:"under,omitempty"`
 }
 
-// Over is what is wanted when d is asked for while before is wanted: before with one more
-// holder if both are alike, d over before for as long as a command runs, or d instead of
-// before. Before may be nil.
+// Over returns the access that results when d is requested while before is in force. If
+// both give the same access, the result is before with the holders of d added. Otherwise d
+// covers before while a command holds d, or replaces before for good if Standing holds d.
+// Before may be nil.
 func (d Device) Over(before *Device) Device {
 	d.By = Wanted(d.By)
 	stays := slices.Contains(d.By, Standing)
@@ -51,7 +54,7 @@ func (d Device) Over(before *Device) Device {
 	return d
 }
 
-// Without is what is wanted when a holder is gone; nil is nothing.
+// Without returns the access that remains when a holder is removed, or nil if none remains.
 func (d *Device) Without(by string) *Device {
 	if d == nil {
 		return nil
@@ -64,10 +67,11 @@ func (d *Device) Without(by string) *Device {
 	return &rest
 }
 
-// Replaces says that d differs from before, and so replaces it, for good or for a while.
+// Replaces says that d takes the place of before, for good or for a while, because it gives
+// other access. It is false if before is nil.
 func (d *Device) Replaces(before *Device) bool { return before != nil && !d.like(before) }
 
-// like says that both give the same access, whatever their holders and makers.
+// like says that d and o give the same access. It ignores Socket, By and Under.
 func (d *Device) like(o *Device) bool {
 	a, b := *d, *o
 	a.Socket, a.By, a.Under = "", nil, nil
@@ -75,7 +79,7 @@ func (d *Device) like(o *Device) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// String describes the access.
+// String describes the access to the user.
 func (d *Device) String() string {
 	text := "names as in namespace " + d.Namespace
 	for _, part := range []struct {
@@ -92,17 +96,18 @@ func (d *Device) String() string {
 	return text
 }
 
-// Proxy is a proxy by which programs on the laptop reach the cluster.
+// Proxy is a proxy through which programs on the laptop reach the cluster.
 type Proxy struct {
-	// Address is its "address:port" on this machine, Namespace that of names
-	// without one.
+	// Address is the "address:port" of the proxy on this machine. Namespace is the
+	// namespace of names that do not include one.
 	Address   string `json:"proxy"`
 	Namespace string `json:"namespace"`
 	// By are the holders: see Wanted.
 	By []string `json:"by,omitempty"`
 }
 
-// Release removes a command from the holders.
+// Release removes a command from the holders of all access, and removes access that has no
+// holder left.
 func (s *State) Release(by string) {
 	if d := s.Device; d != nil {
 		s.Device = d.Without(by)
@@ -116,7 +121,7 @@ func (s *State) Release(by string) {
 	s.Proxies = rest
 }
 
-// Commands are the names of the commands that hold access.
+// Commands returns the names of the commands that hold access, sorted.
 func (s *State) Commands() []string {
 	var all []string
 	for _, p := range s.Proxies {
@@ -129,7 +134,7 @@ func (s *State) Commands() []string {
 	return slices.DeleteFunc(slices.Compact(all), func(by string) bool { return by == Standing })
 }
 
-// Wanted is a list By with its default: an empty list is Standing.
+// Wanted returns the list by, or the default for an empty one: only Standing.
 func Wanted(by []string) []string {
 	if len(by) == 0 {
 		return []string{Standing}
@@ -137,7 +142,7 @@ func Wanted(by []string) []string {
 	return by
 }
 
-// AddHolders adds the holders in b to a.
+// AddHolders returns the holders in a and those in b, each once.
 func AddHolders(a, b []string) []string {
 	all := slices.Clone(Wanted(a))
 	for _, by := range Wanted(b) {

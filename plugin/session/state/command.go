@@ -6,14 +6,16 @@ import (
 	"os"
 )
 
-// Command is the sign that a command lives that holds access: see By of Device and Proxy.
-// The operating system removes the sign when the command ends, however it ends.
+// Command is a locked file, which shows that a command that holds access still runs: see By
+// of Device and Proxy. The operating system releases the lock when the command ends, even
+// by a crash.
 type Command struct {
 	lock *Lock
 	path string
 }
 
-// Command gives the sign, under a name that no other command has.
+// Command makes and locks the file of the command called name. No other command may have
+// the name.
 func (d *Dir) Command(name string) (*Command, error) {
 	l, err := d.lock(commandFile(name), tryLock)
 	if err != nil {
@@ -22,13 +24,14 @@ func (d *Dir) Command(name string) (*Command, error) {
 	return &Command{l, d.file(commandFile(name))}, nil
 }
 
-// Close removes the sign. It unlocks the file before it removes it, since Windows does not
-// remove a file that is open.
+// Close removes the file. It unlocks the file first, because Windows does not remove a file
+// that is open.
 func (c *Command) Close() error {
 	return errors.Join(c.lock.Unlock(), os.Remove(c.path))
 }
 
-// Lives says whether a command of that name lives. It removes the file of a dead command.
+// Lives says whether the command called name still runs. If it does not, Lives removes its
+// file.
 func (d *Dir) Lives(name string) bool {
 	path := d.file(commandFile(name))
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -36,7 +39,7 @@ func (d *Dir) Lives(name string) bool {
 	}
 	l, err := d.lock(commandFile(name), tryShared)
 	if err != nil {
-		return true // or it cannot be known
+		return true // or the lock cannot be tested
 	}
 	_ = errors.Join(l.Unlock(), os.Remove(path)) // the next call tries again
 	return false

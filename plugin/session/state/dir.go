@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 )
 
-// maxSocketPath is what fits every system's sockaddr_un, with its final zero.
+// maxSocketPath is the longest path that fits every system's sockaddr_un with its final
+// zero.
 const maxSocketPath = 103
 
 // Dir is the directory of one session. Only the user can enter it. It has many short methods,
@@ -18,7 +19,8 @@ type Dir struct {
 	path, socket string
 }
 
-// Open makes the directory of the session called key.
+// Open returns the directory of the session called key. It makes the directory if it does
+// not exist.
 func Open(key string) (*Dir, error) {
 	parent, err := parentDir()
 	if err != nil {
@@ -37,7 +39,7 @@ func List() ([]*Dir, error) {
 	return ListIn(parent)
 }
 
-// ListIn is List with another directory than the cache directory.
+// ListIn is List for sessions in another directory than the cache directory.
 func ListIn(parent string) ([]*Dir, error) {
 	entries, err := os.ReadDir(parent)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -55,7 +57,7 @@ func ListIn(parent string) ([]*Dir, error) {
 	return dirs, nil
 }
 
-// OpenIn is Open with another directory than the cache directory.
+// OpenIn is Open for a session in another directory than the cache directory.
 func OpenIn(parent, key string) (*Dir, error) {
 	d := &Dir{path: filepath.Join(parent, key)}
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
@@ -80,28 +82,28 @@ func OpenIn(parent, key string) (*Dir, error) {
 	return d, nil
 }
 
-// Siblings are the directories of all sessions in the same directory as this one, which is
-// among them.
+// Siblings returns the directories of all sessions in the same parent directory, including
+// this one.
 func (d *Dir) Siblings() ([]*Dir, error) { return ListIn(filepath.Dir(d.path)) }
 
-// Path is the directory.
+// Path returns the path of the directory.
 func (d *Dir) Path() string { return d.path }
 
-// Socket is the path of the unix socket; it fits a sockaddr_un.
+// Socket returns the path of the unix socket, which fits a sockaddr_un.
 func (d *Dir) Socket() string { return d.socket }
 
-// Log is the path of the log file.
+// Log returns the path of the log file.
 func (d *Dir) Log() string { return filepath.Join(d.path, "session.log") }
 
 func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
 
-// maxLog is the size from which a log is renamed.
+// maxLog is the size, in bytes, above which OpenLog renames a log.
 const maxLog = 5 << 20
 
-// OpenLog opens the log for appending, and renames a large one before.
+// OpenLog opens the log for appending. It renames a large log first.
 func (d *Dir) OpenLog() (*os.File, error) {
 	if info, err := os.Stat(d.Log()); err == nil && info.Size() > maxLog {
-		// If that fails, the file goes on growing.
+		// If the rename fails, the log goes on growing.
 		_ = os.Rename(d.Log(), d.Log()+".1")
 	}
 	f, err := os.OpenFile(d.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -15,31 +15,31 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
-// State is what a successor takes over. Only the holder of the lock writes it. Its fields are
-// those of one file.
+// State is what the next process of a session takes over. It is stored in one file, which
+// only the holder of the lock writes.
 type State struct {
 	// Token is the session's secret, TokenSize bytes.
 	Token []byte `json:"token"`
 	// Session is the name of the Session object; empty before it exists.
 	Session string `json:"session,omitempty"`
-	// Context, Server and User say whose session it is, to commands whose kubeconfig does
-	// not have the context.
+	// Context, Server and User say whose session it is. Commands whose kubeconfig does not
+	// have the context need them.
 	Context string `json:"context,omitempty"`
 	Server  string `json:"server,omitempty"`
 	User    string `json:"user,omitempty"`
-	// ManagerNamespace is that of the Session object.
+	// ManagerNamespace is the namespace of the Session object.
 	ManagerNamespace string `json:"managerNamespace,omitempty"`
-	// Generation is that of the last run.
+	// Generation identifies the last run of the process.
 	Generation uint64 `json:"generation"`
 	// Transport is the transport that worked last, at TransportTime.
 	Transport     string    `json:"transport,omitempty"`
 	TransportTime time.Time `json:"transportTime,omitzero"`
-	// Intercepts are those that were served.
+	// Intercepts are the intercepts that the last process served.
 	Intercepts []types.NamespacedName `json:"intercepts,omitempty"`
-	// Isolated are the sockets (netd/handover) of the intercepts whose ports are not this
-	// machine's but a program's own, by "namespace/name".
+	// Isolated has the sockets (netd/handover) of the intercepts that an isolated program
+	// serves, by "namespace/name". Their ports are not ports of this machine.
 	Isolated map[string]string `json:"isolated,omitempty"`
-	// Proxies and Device are the access to the cluster that there was.
+	// Proxies and Device are the access to the cluster that the last process gave.
 	Proxies []Proxy `json:"proxies,omitempty"`
 	Device  *Device `json:"device,omitempty"`
 }
@@ -51,26 +51,27 @@ func New() State {
 	return State{Token: token}
 }
 
-// TokenHash is what the Session object carries.
+// TokenHash returns the hash of the token, which the spec of the Session object has.
 func (s *State) TokenHash() string {
 	sum := sha256.Sum256(s.Token)
 	return hex.EncodeToString(sum[:])
 }
 
-// Renew replaces the token and forgets the Session object it was good for.
+// Renew replaces the token. It removes the name of the Session object, which has the old
+// token, and all that Clear removes.
 func (s *State) Renew() {
 	s.Token, s.Session = New().Token, ""
 	s.Clear()
 }
 
-// Clear forgets all that a successor would bring back.
+// Clear removes everything that the next process would restore.
 func (s *State) Clear() { s.Intercepts, s.Isolated, s.Proxies, s.Device = nil, nil, nil, nil }
 
-// Online says that a successor would give programs access to the cluster.
+// Online says that the next process would give programs access to the cluster.
 func (s *State) Online() bool { return s.Device != nil || len(s.Proxies) > 0 }
 
-// Load reads what the last process left. Without anything usable it is a new
-// State: a token that is lost costs no more than a new Session object.
+// Load reads the state that the last process saved. It returns a new State if there is
+// none, or if it cannot be decoded: a lost token only costs a new Session object.
 func (d *Dir) Load() (State, error) {
 	b, err := os.ReadFile(d.file("session.json"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -86,12 +87,12 @@ func (d *Dir) Load() (State, error) {
 	return s, nil
 }
 
-// Save writes s so that a crash leaves either the old state or the new.
+// Save writes s. After a crash, the file has either the old state or the new one.
 func (d *Dir) Save(s State) error {
 	return d.write("session.json", s)
 }
 
-// write replaces a file by v in JSON, readable by the user alone.
+// write replaces the content of a file with v in JSON. Only the user can read the file.
 func (d *Dir) write(name string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -121,12 +122,12 @@ type Failure struct {
 	Error string `json:"error"`
 }
 
-// Fail leaves the reason for the command that started this process.
+// Fail saves the reason why this process could not start, for the command that started it.
 func (d *Dir) Fail(text string) error {
 	return d.write("failure.json", Failure{PID: os.Getpid(), Error: text})
 }
 
-// Failure returns what process pid left, or "".
+// Failure returns the reason that process pid saved, or "".
 func (d *Dir) Failure(pid int) string {
 	b, err := os.ReadFile(d.file("failure.json"))
 	var f Failure
@@ -136,5 +137,5 @@ func (d *Dir) Failure(pid int) string {
 	return f.Error
 }
 
-// ClearFailure forgets it.
+// ClearFailure removes the saved reason.
 func (d *Dir) ClearFailure() { os.Remove(d.file("failure.json")) }

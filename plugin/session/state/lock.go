@@ -12,11 +12,11 @@ const (
 	pidFile  = "pid"
 )
 
-// ErrLocked says that another process has the session.
+// ErrLocked says that another process holds the session.
 var ErrLocked = errors.New("another process holds this session")
 
-// Lock is the right to be the session. The operating system releases it when the process
-// ends, however it ends.
+// Lock is the lock of a session: only the process that holds it serves the session. The
+// operating system releases the lock when the process ends, even by a crash.
 type Lock struct{ f *os.File }
 
 // Lock takes the lock, or returns ErrLocked.
@@ -34,8 +34,8 @@ func (d *Dir) lock(name string, try func(*os.File) error) (*Lock, error) {
 	return &Lock{f}, nil
 }
 
-// Locked says whether a process has the session. Two commands that ask at the same time do
-// not take each other for that process.
+// Locked says whether a process holds the session. It tests with a shared lock, so that two
+// commands that test at the same time do not see each other as that process.
 func (d *Dir) Locked() (bool, error) {
 	l, err := d.lock(lockFile, tryShared)
 	if errors.Is(err, ErrLocked) {
@@ -51,14 +51,14 @@ func (d *Dir) Locked() (bool, error) {
 // processes hold locks on different files of the same name.
 func (l *Lock) Unlock() error { return l.f.Close() }
 
-// SavePID writes the PID of the process that holds the lock, which is this one.
+// SavePID writes the PID of this process, which holds the lock.
 func (d *Dir) SavePID() error { return d.write(pidFile, os.Getpid()) }
 
-// ClearPID removes the PID, before this process releases the lock.
+// ClearPID removes the PID. Call it before the lock is released.
 func (d *Dir) ClearPID() { os.Remove(d.file(pidFile)) }
 
-// PID is that of the process that holds the lock; 0 if it is not known. It means nothing
-// while the lock is free.
+// PID returns the PID of the process that holds the lock, or 0 if it is not known. It is
+// meaningless while no process holds the lock.
 func (d *Dir) PID() int {
 	b, err := os.ReadFile(d.file(pidFile))
 	if err != nil {

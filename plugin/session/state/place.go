@@ -7,18 +7,18 @@ import (
 	"path/filepath"
 )
 
-// PlaceError says that no session can be kept in the user's cache directory.
+// PlaceError says that a session cannot keep its files in the user's cache directory.
 type PlaceError struct {
 	// Path is the file or directory that prevents it; "" if the user has no cache directory.
 	Path string
-	// Owner is its owner if that is not the user.
+	// Owner is the owner of Path if that is another user.
 	Owner string
 	Err   error
 }
 
 const otherPlace = "set XDG_CACHE_HOME to a folder that you can write to"
 
-// Error names the folder and what to do.
+// Error names the folder and tells the user what to do.
 func (e *PlaceError) Error() string {
 	switch {
 	case e.Path == "":
@@ -30,7 +30,7 @@ func (e *PlaceError) Error() string {
 	return fmt.Sprintf("the session cannot keep its files in %s (%v): make the folder writable, or %s", e.Path, e.Err, otherPlace)
 }
 
-// Unwrap returns what the system said.
+// Unwrap returns the error of the operating system.
 func (e *PlaceError) Unwrap() error { return e.Err }
 
 // parentDir is the directory that holds the directories of all sessions.
@@ -42,7 +42,8 @@ func parentDir() (string, error) {
 	return filepath.Join(cache, "kubectl-intercept"), nil
 }
 
-// Usable says why Open could not make a directory, and makes none.
+// Usable returns the directory in which Open makes directories, or the reason why Open
+// would fail. It makes no directory.
 func Usable() (path string, err error) {
 	path, err = parentDir()
 	if err != nil {
@@ -58,7 +59,7 @@ func Usable() (path string, err error) {
 	return path, nil
 }
 
-// existing is the path, or the longest part of it that exists.
+// existing returns the path, or the longest part of it that exists.
 func existing(path string) string {
 	for {
 		if _, err := os.Lstat(path); err == nil || filepath.Dir(path) == path {

@@ -4,16 +4,16 @@ package state
 
 import "os"
 
-// private relies on the access list of the user's profile.
+// private checks nothing: the access list of the user's profile protects the directory.
 func private(string) error { return nil }
 
-// mine does so too.
+// mine checks nothing, for the same reason as private.
 func mine(string) error { return nil }
 
-// stranger does not know.
+// stranger returns "", because the owner is not checked on this system.
 func stranger(string) string { return "" }
 
-// writable tries it.
+// writable tries to make a file in the directory.
 func writable(path string) error {
 	f, err := os.CreateTemp(path, "check-*")
 	if err != nil {

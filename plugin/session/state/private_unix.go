@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// private checks that a directory is the user's and makes sure that nobody
-// else can enter it.
+// private checks that a directory belongs to the user, and makes sure that nobody else can
+// enter it.
 func private(path string) error {
 	if err := mine(path); err != nil {
 		return err
@@ -31,7 +31,7 @@ func private(path string) error {
 
 var errForeign = errors.New("it is not yours")
 
-// mine checks that a directory is the user's.
+// mine checks that a directory belongs to the user.
 func mine(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -46,7 +46,7 @@ func mine(path string) error {
 	return nil
 }
 
-// stranger is whose a file is, "" if it is the user's.
+// stranger returns the owner of a file, or "" if the user owns it.
 func stranger(path string) string {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -63,5 +63,5 @@ func stranger(path string) string {
 	return "user " + id
 }
 
-// writable says why the user can make nothing in a directory.
+// writable returns an error if the user cannot make files in a directory.
 func writable(path string) error { return unix.Access(path, unix.W_OK|unix.X_OK) }

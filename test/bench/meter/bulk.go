@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Bulk is the result of a transfer: what the receivers counted, in the time
-// from the first dial until the last byte had arrived.
+// Bulk is the result of a transfer. Bytes is what the receivers counted, Elapsed
+// the time from the first dial until the last byte had arrived.
 type Bulk struct {
 	Bytes   int64
 	Elapsed time.Duration
 }
 
-// Rate is in MB/s, of 1e6 bytes.
+// Rate returns the rate in MB/s; an MB is 1e6 bytes.
 func (b Bulk) Rate() float64 {
 	if b.Elapsed <= 0 {
 		return 0
@@ -25,13 +25,13 @@ func (b Bulk) Rate() float64 {
 	return float64(b.Bytes) / b.Elapsed.Seconds() / 1e6
 }
 
-// Upload sends on so many connections for a time. It fails if one of them
-// does.
+// Upload sends on the given number of connections for the duration d. It fails if
+// one of them fails.
 func Upload(ctx context.Context, to Target, streams int, d time.Duration) (Bulk, error) {
 	return bulk(ctx, to, streams, d, upload)
 }
 
-// Download is Upload in the other direction.
+// Download is Upload with the server as the sender.
 func Download(ctx context.Context, to Target, streams int, d time.Duration) (Bulk, error) {
 	return bulk(ctx, to, streams, d, download)
 }
@@ -89,7 +89,7 @@ func download(c net.Conn, d time.Duration) (int64, error) {
 	return drain(c)
 }
 
-// request writes an operation that takes a time.
+// request writes an operation and its duration.
 func request(c net.Conn, op byte, d time.Duration) error {
 	_, err := c.Write(binary.BigEndian.AppendUint32([]byte{op}, uint32(d.Milliseconds())))
 	return err

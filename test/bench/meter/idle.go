@@ -6,8 +6,8 @@ import (
 	"net"
 )
 
-// Idle opens so many connections, echoes a byte on each, and calls ready. It
-// holds them until ctx ends.
+// Idle opens count connections, echoes a byte on each, and calls ready. It holds
+// the connections until ctx ends.
 func Idle(ctx context.Context, to Target, count int, ready func()) error {
 	var all []*net.TCPConn
 	defer func() {

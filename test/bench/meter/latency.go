@@ -14,14 +14,14 @@ import (
 // pingSize is the size of an echoed message.
 const pingSize = 64
 
-// Latency is a series of durations.
+// Latency summarizes a series of durations.
 type Latency struct {
 	P50, P99 time.Duration
 	Count    int
 	Elapsed  time.Duration
 }
 
-// PerSecond is how many there were in a second.
+// PerSecond returns how many durations were measured per second.
 func (l Latency) PerSecond() float64 {
 	if l.Elapsed <= 0 {
 		return 0
@@ -29,14 +29,15 @@ func (l Latency) PerSecond() float64 {
 	return float64(l.Count) / l.Elapsed.Seconds()
 }
 
-// Summarize sorts the durations, which took elapsed together.
+// Summarize sorts the durations in place and summarizes them. Elapsed is how long
+// the whole series took.
 func Summarize(d []time.Duration, elapsed time.Duration) Latency {
 	slices.Sort(d)
 	return Latency{P50: Percentile(d, 50), P99: Percentile(d, 99), Count: len(d), Elapsed: elapsed}
 }
 
-// Percentile of sorted durations: the smallest that at least p percent do not
-// exceed. It is 0 of none.
+// Percentile returns the smallest of the sorted durations that at least p percent
+// do not exceed. It returns 0 if there are no durations.
 func Percentile(sorted []time.Duration, p int) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -45,7 +46,8 @@ func Percentile(sorted []time.Duration, p int) time.Duration {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// Ping echoes messages on one connection, count times or for as long as limit.
+// Ping sends messages on one connection and measures each echo. It stops after
+// count messages, or when limit has passed.
 func Ping(ctx context.Context, to Target, count int, limit time.Duration) (Latency, error) {
 	c, err := to.dial(ctx, limit+grace)
 	if err != nil {
@@ -71,8 +73,8 @@ func Ping(ctx context.Context, to Target, count int, limit time.Duration) (Laten
 	return Summarize(all, time.Since(start)), nil
 }
 
-// Connect makes connections one after the other, each for one echoed byte,
-// count times or for as long as limit.
+// Connect measures connections, one after the other, each with one echoed byte. It
+// stops after count connections, or when limit has passed.
 func Connect(ctx context.Context, to Target, count int, limit time.Duration) (Latency, error) {
 	var all []time.Duration
 	start := time.Now()
@@ -99,7 +101,7 @@ func connectOnce(ctx context.Context, to Target) error {
 	return err
 }
 
-// Loaded pings for d beside one upload and one download.
+// Loaded pings for the duration d while one upload and one download run.
 func Loaded(ctx context.Context, to Target, d time.Duration) (Latency, error) {
 	const lead = 500 * time.Millisecond // until the transfers run at full speed
 	var wg sync.WaitGroup
@@ -112,7 +114,7 @@ func Loaded(ctx context.Context, to Target, d time.Duration) (Latency, error) {
 	return l, errors.Join(err, up, down)
 }
 
-// Who asks for the server's name.
+// Who returns the name of the server that answers.
 func Who(ctx context.Context, to Target) (string, error) {
 	c, err := to.dial(ctx, time.Second)
 	if err != nil {
@@ -126,10 +128,10 @@ func Who(ctx context.Context, to Target) (string, error) {
 	return strings.TrimSuffix(name, "\n"), err
 }
 
-// Await asks until the server called name answers, and returns when its answer
-// was there. Errors in between are those of a path that is just changing.
+// Await asks until the server called name answers, and returns the time of that
+// answer. It ignores errors, because the path may be changing.
 func Await(ctx context.Context, to Target, name string) (time.Time, error) {
-	const pause = 2 * time.Millisecond // short beside what is measured
+	const pause = 2 * time.Millisecond // short compared with what is measured
 	for ctx.Err() == nil {
 		if got, err := Who(ctx, to); err == nil && got == name {
 			return time.Now(), nil

@@ -10,12 +10,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// lookupTimeout is when a query counts as lost.
+// lookupTimeout is the time after which a query counts as lost.
 const lookupTimeout = 2 * time.Second
 
-// Cached asks for the address of one name, which must exist, from so many
-// sockets at once for a time. The first answer, which may come from afar, does
-// not count.
+// Cached looks up one existing name from the given number of sockets at once, for
+// the duration d. It does not measure the first lookup, which fills the cache.
 func Cached(ctx context.Context, server, name string, sockets int, d time.Duration) (Latency, error) {
 	if _, err := lookups(ctx, server, 1, time.Minute, func(n int) string { return name }, dns.RcodeSuccess); err != nil {
 		return Latency{}, err
@@ -37,9 +36,9 @@ func Cached(ctx context.Context, server, name string, sockets int, d time.Durati
 	return Summarize(all, time.Since(start)), errors.Join(errs...)
 }
 
-// Uncached asks for names that nobody asked for before, one after the other:
-// those that every pod's address has below domain, whether there is such a pod
-// or not.
+// Uncached looks up names that no cache has, one after the other. They are the
+// names that pods' addresses have below domain, which resolve even if there is no
+// such pod.
 func Uncached(ctx context.Context, server, domain string, count int, limit time.Duration) (Latency, error) {
 	start := time.Now()
 	first := uint32(start.UnixMilli())
@@ -50,8 +49,8 @@ func Uncached(ctx context.Context, server, domain string, count int, limit time.
 	return Summarize(all, time.Since(start)), err
 }
 
-// lookups asks up to count times, or for as long as limit, from one socket.
-// Every answer must have the code.
+// lookups makes lookups from one socket, one after the other. It stops after count
+// lookups, or when limit has passed. Every answer must have the response code.
 func lookups(ctx context.Context, server string, count int, limit time.Duration, name func(int) string, code int) ([]time.Duration, error) {
 	client := &dns.Client{Timeout: lookupTimeout}
 	c, err := client.DialContext(ctx, server)

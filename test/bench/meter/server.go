@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Serve answers connections on l until ctx ends, and closes l and all of them.
+// Serve answers connections on l until ctx ends. Then it closes l and all
+// connections.
 func Serve(ctx context.Context, l net.Listener, name string) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -34,7 +35,7 @@ func Serve(ctx context.Context, l net.Listener, name string) error {
 	}
 }
 
-// answer serves one connection. Its errors are the client's to see.
+// answer serves one connection. It reports no errors, because the client sees them.
 func answer(ctx context.Context, c net.Conn, name string) {
 	op, err := readNumber(c, 1)
 	if err != nil {
@@ -66,8 +67,8 @@ func readNumber(c net.Conn, size int) (uint32, error) {
 	return binary.BigEndian.Uint32(b), err
 }
 
-// echo does not use io.Copy, which would splice in the kernel and hide what a
-// program costs.
+// echo does not use io.Copy: io.Copy would use splice(2), and so avoid the copies
+// that an ordinary program makes.
 func echo(c net.Conn) {
 	b := make([]byte, 4<<10)
 	for {
@@ -83,7 +84,7 @@ func echo(c net.Conn) {
 	}
 }
 
-// drain counts what arrives, up to and without the end mark.
+// drain counts the bytes that arrive before the end mark.
 func drain(c net.Conn) (int64, error) {
 	b := make([]byte, bufferSize)
 	var total int64

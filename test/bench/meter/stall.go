@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Stall opens so many connections that transfer until nothing moves any more,
-// because the receiver does not read: the caller with Downloads, the server
-// with Uploads. It calls ready when all are open, holds them until ctx ends,
-// and then resets them.
+// Stall opens count connections whose sender sends and whose receiver does not
+// read, until no more data fits. The receiver is the caller with Downloads, and the
+// server with Uploads. Stall calls ready when all connections are open, holds them
+// until ctx ends, and then resets them.
 func Stall(ctx context.Context, to Target, count int, direction string, ready func()) error {
 	var all []*net.TCPConn
 	defer func() {
@@ -27,7 +27,7 @@ func Stall(ctx context.Context, to Target, count int, direction string, ready fu
 		if direction == Downloads {
 			err = request(c, opDownload, maxHold)
 		} else if err = request(c, opStall, maxHold); err == nil {
-			// Its error is the end of the connection, which is wanted.
+			// send fails when Stall resets the connection, as intended.
 			go func() { _ = send(c, time.Now().Add(maxHold)) }()
 		}
 		if err != nil {

@@ -10,14 +10,15 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// Target is a server, and the way to it.
+// Target is a server and how to reach it.
 type Target struct {
 	Addr string
-	// Socks is the address of a SOCKS5 proxy that leads there; "" for none.
+	// Socks is the address of the SOCKS5 proxy to connect through; "" for none.
 	Socks string
 }
 
-// dial connects; nothing on the connection takes longer than limit.
+// dial connects to the server, and sets the deadline of the connection to limit
+// from now.
 func (t Target) dial(ctx context.Context, limit time.Duration) (*net.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
@@ -45,7 +46,8 @@ func (t Target) throughProxy(ctx context.Context, below *keeper) error {
 	return err
 }
 
-// keeper dials, and keeps the connection, which a proxy's dialer hides.
+// keeper dials and remembers the TCP connection, which the dialer of a proxy does
+// not return.
 type keeper struct{ conn *net.TCPConn }
 
 func (k *keeper) Dial(network, addr string) (net.Conn, error) {

@@ -1,5 +1,5 @@
-// Package signing makes keys and signs licenses, for tests. It knows of the
-// product's own reading of licenses nothing but the claims.
+// Package signing makes keys and signs licenses, for tests. It shares no code with
+// the product, which verifies the licenses: both agree only on the claims.
 package signing
 
 import (
@@ -16,13 +16,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Algorithms that licenses are signed with.
+// Algorithms for signing licenses.
 const (
 	Ed25519 = "ed25519"
 	RSA     = "rsa"
 )
 
-// Key signs.
+// Key is a private key that signs licenses.
 type Key struct{ private crypto.Signer }
 
 // NewKey makes a key for an algorithm.
@@ -38,7 +38,7 @@ func NewKey(algorithm string) (*Key, error) {
 	return nil, fmt.Errorf("algorithm %q: use %s or %s", algorithm, Ed25519, RSA)
 }
 
-// ParseKey reads what Private wrote.
+// ParseKey parses the output of Key.Private.
 func ParseKey(text []byte) (*Key, error) {
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "PRIVATE KEY" {
@@ -57,25 +57,25 @@ func ParseKey(text []byte) (*Key, error) {
 	return nil, fmt.Errorf("cannot sign with a %T", key)
 }
 
-// Private is the key in PEM, PKCS #8.
+// Private returns the private key as PKCS #8 in PEM.
 func (k *Key) Private() ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(k.private)
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
 }
 
-// Public is what the chart's value license.publicKey wants, in PEM.
+// Public returns the public key in PEM, for the chart's value license.publicKey.
 func (k *Key) Public() ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(k.private.Public())
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), err
 }
 
-// License is what a license says. NotBefore and IssuedAt may be zero.
+// License has the claims of a license. A zero NotBefore or IssuedAt is left out.
 type License struct {
 	Cluster, Subject             string
 	Expires, NotBefore, IssuedAt time.Time
 }
 
-// Sign makes the license.
+// Sign returns the license as a signed JWT.
 func (k *Key) Sign(l License) (string, error) {
 	var method jwt.SigningMethod = jwt.SigningMethodEdDSA
 	if _, ok := k.private.(*rsa.PrivateKey); ok {

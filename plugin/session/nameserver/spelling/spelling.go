@@ -1,8 +1,9 @@
-// Package spelling gives the name in each query that is sent a random spelling: some
-// of its letters are in upper case, which no resolver minds (the "0x20 bits").
+// Package spelling randomizes the case of the name in each DNS query that is sent (the
+// "0x20 bits"). Resolvers ignore case.
 //
-// An answer has to repeat the spelling, which a forger cannot know. And a query
-// that comes in spelled like one that was sent is that query, which has gone round.
+// An answer must repeat the name with the same case, which a forger cannot know. And an
+// incoming query with the name and case of a query that was sent is that query: it has
+// looped.
 package spelling
 
 import (
@@ -15,11 +16,11 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
-// Sent are the queries that were sent and have no answer yet. The zero value is
-// empty and ready; it is safe for concurrent use.
+// Sent holds the queries that were sent and have no answer yet. The zero value is empty and
+// ready to use. Sent is safe for concurrent use.
 type Sent struct {
 	mu      sync.Mutex
-	queries map[string]*sent // by spelled name, in wire form, and type
+	queries map[string]*sent // by name with its random case, in wire format, and type
 }
 
 type sent struct {
@@ -27,14 +28,14 @@ type sent struct {
 	count int
 }
 
-// Add spells a name for a query to the cluster or to the laptop's resolvers. The
-// query counts as sent until done is called. A name without letters has but one
-// spelling, and is not remembered.
+// Add randomizes the case of a name, for a query to the cluster or to the laptop's
+// resolvers. The query counts as sent until the caller calls done. A name without letters
+// is returned as it is, and Find does not find it.
 func (s *Sent) Add(name string, qtype uint16, to names.Source) (spelled string, done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var k string
-	for range 4 { // another spelling if this one is on its way elsewhere
+	for range 4 { // try again if the same spelling is in use for the other source
 		if spelled = Random(name); spelled == name {
 			return name, func() {}
 		}
@@ -66,7 +67,8 @@ func (s *Sent) Add(name string, qtype uint16, to names.Source) (spelled string, 
 	}
 }
 
-// Find says where a query was sent that comes in now. Its name is in wire form.
+// Find returns where an incoming query was sent before; ok is false if no such query is
+// waiting for an answer. The name is in wire format, in the case of the query.
 func (s *Sent) Find(name []byte, qtype uint16) (to names.Source, ok bool) {
 	var b [256 + 2]byte
 	k := key(append(b[:0], name...), qtype)
@@ -81,8 +83,8 @@ func (s *Sent) Find(name []byte, qtype uint16) (to names.Source, ok bool) {
 
 func key(name []byte, qtype uint16) []byte { return append(name, byte(qtype>>8), byte(qtype)) }
 
-// Random returns the name, which is in lower case, with some letters in upper
-// case: at least one if it has any.
+// Random returns a lower-case name with a random choice of its letters in upper case. If
+// the name has letters, at least one is in upper case.
 func Random(name string) string {
 	b := []byte(name)
 	upper, first := false, -1
@@ -103,11 +105,11 @@ func Random(name string) string {
 	return string(b)
 }
 
-// Undo gives the names in an answer the spelling of name, which was asked for, as
-// far as they end like it.
+// Undo gives the names in an answer the case of name, for which the caller asked. In each
+// name it changes the longest suffix that equals a suffix of name.
 func Undo(m *dns.Msg, name string) {
 	undo := func(s *string) {
-		n := 0 // the length of the common end
+		n := 0 // the length of the common suffix
 		for n < len(name) && n < len(*s) && strings.EqualFold(name[len(name)-n-1:len(name)-n], (*s)[len(*s)-n-1:len(*s)-n]) {
 			n++
 		}
