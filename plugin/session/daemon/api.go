@@ -12,7 +12,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// maxRequest is the largest request in bytes, but for that of a Caller.
+// maxRequest is the largest body of a request in bytes. A Caller has a limit of its
+// own.
 const maxRequest = 64 << 10
 
 // api answers the requests of commands on the socket.
@@ -39,19 +40,19 @@ func (a *api) routes() http.Handler {
 	return mux
 }
 
-// answer writes v as JSON. The command may be gone; then nobody needs it.
+// answer writes v as JSON. On an error, the command is gone and needs no answer.
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// decode reads a request.
+// decode reads the JSON body of a request.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	return json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(into)
 }
 
-// keep keeps the process for the command that asks, or refuses the request because the
-// end has begun.
+// keep extends the life of the process for the command that sent the request. If the
+// process is ending, keep refuses the request and returns false.
 func (a *api) keep(w http.ResponseWriter) bool {
 	held := a.life.hold(a.times.hold)
 	if !held {
@@ -60,7 +61,8 @@ func (a *api) keep(w http.ResponseWriter) bool {
 	return held
 }
 
-// serveHold keeps the process for a command, and takes the command's credentials.
+// serveHold extends the life of the process for a command, and takes over the
+// command's credentials.
 func (a *api) serveHold(w http.ResponseWriter, r *http.Request) {
 	c, err := socket.ReadCaller(http.MaxBytesReader(w, r.Body, socket.MaxCaller))
 	if err != nil {
@@ -90,7 +92,7 @@ func (a *api) serveDevice(w http.ResponseWriter, r *http.Request) {
 		func(ctx context.Context, to *access.Access) (*socket.Network, error) { return to.OpenDevice(ctx, want) })
 }
 
-// serveNetwork reads what is wanted, has it opened, and answers.
+// serveNetwork reads the request into want, calls open, and answers with the network.
 func (a *api) serveNetwork(w http.ResponseWriter, r *http.Request, want any, complete func() bool,
 	open func(context.Context, *access.Access) (*socket.Network, error)) {
 	if err := decode(w, r, want); err != nil || !complete() {
@@ -112,7 +114,7 @@ func (a *api) serveNetwork(w http.ResponseWriter, r *http.Request, want any, com
 	answer(w, n)
 }
 
-// serveRelease ends what a command wanted.
+// serveRelease ends the access to the cluster that a command asked for.
 func (a *api) serveRelease(w http.ResponseWriter, r *http.Request) {
 	by := r.FormValue("by")
 	if by == state.Standing {
@@ -128,8 +130,8 @@ func (a *api) serveRelease(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveDisconnect ends what connect began. A process that has not begun its work brings
-// back nothing.
+// serveDisconnect ends the access to the cluster that connect began. If the process
+// has not begun its work, it forgets the access that it would have restored.
 func (a *api) serveDisconnect(w http.ResponseWriter, _ *http.Request) {
 	work, err := a.working()
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// NewCommand returns the hidden command that is the process itself, in the
-// foreground. It logs to the standard error output.
+// NewCommand returns the hidden command that runs the session process in the
+// foreground. The process logs to standard error.
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Command {
 	transport, level, child := carrier.Auto, "info", false
 	cmd := &cobra.Command{
@@ -67,8 +67,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 	return cmd
 }
 
-// callerOf describes the command that starts the process: the command sends its own
-// description to a child; otherwise this is the command.
+// callerOf returns the description of the command that needs the process. A command
+// that starts the process as its child sends its description through standard input.
+// Without such a parent, callerOf describes the command that runs the process.
 func callerOf(ctx context.Context, f *kube.Factory, streams genericiooptions.IOStreams, child bool) (*socket.Caller, error) {
 	if child {
 		return socket.ReadCaller(streams.In)

@@ -17,14 +17,15 @@ import (
 
 var errOther = errors.New(string(endOther))
 
-// accept takes over the environment and the credentials of a command: they may be newer
-// than those of the process. The error is socket.ErrEnding if they are another user's.
+// accept takes over the environment and the credentials of a command, which may be
+// newer than those of the process. The error is socket.ErrEnding if the credentials
+// are another user's.
 func (p *process) accept(ctx context.Context, c *socket.Caller) error {
 	if err := c.Adopt(); err != nil {
 		return err
 	}
 	if !p.source.Same(c.Credentials) {
-		select { // until it is known which user to compare with
+		select { // until the process has the Session, whose user it compares with
 		case <-p.claimed:
 		case <-p.over:
 			return socket.ErrEnding
@@ -39,9 +40,9 @@ func (p *process) accept(ctx context.Context, c *socket.Caller) error {
 	return err
 }
 
-// verify checks that new credentials are those of the user for whom this process works, in
-// the cluster that has its Session object. Nobody else may see the session's token: if
-// they are not, the process ends.
+// verify checks that new credentials belong to the user for whom this process works,
+// in the cluster that has its Session object. If they do not, the process ends,
+// because no other user may get the session's token.
 func (p *process) verify(ctx context.Context, cfg *rest.Config) error {
 	c, err := kube.NewClient(cfg)
 	if err != nil {

@@ -3,8 +3,8 @@
 // user's intercepts with local programs, and answers the commands on a unix socket.
 //
 // The process uses the credentials and the environment of the latest command (package
-// credentials) as long as they are the same user's; else it ends. When it crashes, or
-// when a plugin of another version replaces it, it leaves everything to its successor.
-// It ends when no Intercept has needed it for a while, and then deletes the Session
-// object; and it ends when the cluster has not answered for long.
+// credentials), and ends if they are another user's. When the process crashes, or a
+// plugin of another version replaces it, a successor takes over its work. When no
+// Intercept has needed the process for a while, it deletes the Session object and ends.
+// It also ends when the cluster has not answered for long.
 package daemon

@@ -16,7 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// serveTrack has the process serve an intercept, and stay alive for it.
+// serveTrack makes the process serve an intercept and live as long as the intercept.
 func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 	var want socket.Tracked
 	if err := decode(w, r, &want); err != nil || want.Namespace == "" || want.Name == "" {
@@ -43,8 +43,8 @@ func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveLeave ends an intercept with the session's own credentials. A command whose
-// kubeconfig does not have the context any more has none.
+// serveLeave deletes an intercept with the session's credentials. A command has no
+// credentials of its own if its kubeconfig no longer has the context.
 func (a *api) serveLeave(w http.ResponseWriter, r *http.Request) {
 	var want socket.Leaving
 	if err := decode(w, r, &want); err != nil || want.Namespace == "" || want.Name == "" {
@@ -63,8 +63,8 @@ func (a *api) serveLeave(w http.ResponseWriter, r *http.Request) {
 	answer(w, was)
 }
 
-// leave deletes an intercept of the user and returns it as it was. With wait it returns
-// when the application has its traffic back.
+// leave deletes an intercept of the user and returns its last state. With wait, it
+// returns when the application gets its traffic again.
 func (w *work) leave(ctx context.Context, key types.NamespacedName, wait bool) (*v1alpha1.Intercept, error) {
 	var was v1alpha1.Intercept
 	if err := w.client.Get(ctx, key, &was); err != nil {

@@ -24,20 +24,20 @@ type lifetime struct {
 	ending chan struct{} // closed when the end begins
 
 	mu     sync.Mutex
-	until  time.Time // before that the process does not end for want of work
+	until  time.Time // until then the process does not end for lack of work
 	reason endReason // "" until the end begins
 }
 
 func newLifetime() *lifetime { return &lifetime{ending: make(chan struct{})} }
 
-// end begins the end. The first reason counts.
+// end makes the process end. Only the first reason counts.
 func (l *lifetime) end(reason endReason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.endFor(reason)
 }
 
-// endFor begins the end, unless it has begun; l.mu is held.
+// endFor makes the process end, unless it is ending already. The caller holds l.mu.
 func (l *lifetime) endFor(reason endReason) {
 	if l.reason != "" {
 		return
@@ -46,7 +46,7 @@ func (l *lifetime) endFor(reason endReason) {
 	close(l.ending)
 }
 
-// endIdle begins the end for want of work, unless a command has just come.
+// endIdle makes the process end for lack of work, unless hold keeps it.
 func (l *lifetime) endIdle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,20 +55,21 @@ func (l *lifetime) endIdle() {
 	}
 }
 
-// hold keeps the process for a while. It is false when the end has begun.
+// hold keeps the process from ending for lack of work during d. It returns false if
+// the process is ending already.
 func (l *lifetime) hold(d time.Duration) bool {
 	return l.unlessEnding(func() { l.until = time.Now().Add(d) })
 }
 
-// held says that a command has just come.
+// held says whether hold keeps the process now.
 func (l *lifetime) held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return time.Now().Before(l.until)
 }
 
-// unlessEnding calls do, during which the end does not begin. It returns false instead if
-// the end has begun.
+// unlessEnding calls do, and the process does not begin to end during that call. If
+// the process is ending already, it returns false and does not call do.
 func (l *lifetime) unlessEnding(do func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +80,7 @@ func (l *lifetime) unlessEnding(do func()) bool {
 	return true
 }
 
-// why is the reason, "" until the end begins.
+// why returns the reason why the process ends, or "" if it is not ending.
 func (l *lifetime) why() endReason {
 	l.mu.Lock()
 	defer l.mu.Unlock()

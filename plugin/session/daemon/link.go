@@ -20,19 +20,20 @@ import (
 )
 
 const (
-	// carriers is how many there are. More gave nothing.
+	// carriers is how many carriers a session has. More brought no gain.
 	carriers = 4
-	// windowBudget is by how much the windows of all flows may grow. It is what programs
-	// that stop reading can pin on top of their initial windows, and twice what a fast
-	// line of 20 ms has under way.
+	// windowBudget is by how many bytes the windows of all flows together may grow.
+	// Programs that stop reading can hold that much memory on top of their initial
+	// windows. It is twice the bandwidth-delay product of a fast network with a round
+	// trip of 20 ms.
 	windowBudget = 24 << 20
-	// refusedTimeout is how long a traffic-manager may refuse a new session, as it does
-	// while it has not heard of the object.
+	// refusedTimeout is how long a traffic-manager may refuse a new session. It
+	// refuses while it does not know of the Session object yet.
 	refusedTimeout = 15 * time.Second
 )
 
-// link is the connection to the traffic-manager by which flows arrive. It is safe for
-// concurrent use.
+// link is the connection to the traffic-manager through which flows arrive. It is
+// safe for concurrent use.
 type link struct {
 	settings
 
@@ -45,11 +46,11 @@ type link struct {
 	drop    func()         // drops connections that lines use
 
 	mu        sync.Mutex
-	connected bool  // it was, once
-	fatal     error // why it never will be
+	connected bool  // the process has been connected before
+	fatal     error // why the process can never connect
 }
 
-// newLink makes the carriers and the lines, which are not running yet.
+// newLink makes the carriers and the lines, but does not start them.
 func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.Handler) (*link, error) {
 	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record}
 	ladder, err := l.ladder(c)
@@ -102,7 +103,8 @@ func (l *link) addLines(hello *handshake.Hello, handle tunnel.Handler) error {
 	return err
 }
 
-// up notes the transport of a carrier that is up.
+// up handles a carrier that has connected: it records the carrier's transport and
+// retries the lines.
 func (l *link) up(transport string) {
 	l.source.Accepted()
 	l.mu.Lock()
@@ -121,7 +123,8 @@ func (l *link) up(transport string) {
 	l.record.Change(func(s *state.State) { s.Transport, s.TransportTime = transport, time.Now() })
 }
 
-// failed ends a process that has never been connected and never will be.
+// failed ends the process if it has never been connected and err says that it never
+// will be.
 func (l *link) failed(err error) {
 	var refused *carrier.RefusedError
 	l.mu.Lock()
@@ -135,21 +138,21 @@ func (l *link) failed(err error) {
 	}
 }
 
-// failure is why the process can never connect.
+// failure returns why the process can never connect.
 func (l *link) failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.fatal
 }
 
-// was says that the process was connected.
+// was says whether the process has ever been connected.
 func (l *link) was() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.connected
 }
 
-// woke acts on a sleep of the machine.
+// woke handles the end of a sleep of the machine; gap is how long it slept.
 func (l *link) woke(gap time.Duration) {
 	l.pool.Woke(gap)
 	if gap > carrier.LongSleep {
@@ -170,7 +173,7 @@ func (l *link) redialLines() {
 	}
 }
 
-// retry has connections that wait dialed at once.
+// retry dials at once the connections that wait for their next attempt.
 func (l *link) retry() {
 	l.pool.Retry()
 	if l.lines != nil {
@@ -178,7 +181,7 @@ func (l *link) retry() {
 	}
 }
 
-// explain finds the plain words for why there is no carrier.
+// explain returns an error that tells a user why there is no carrier.
 func (s *settings) explain(err error) error {
 	if carrier.Hopeless(err) && (errors.Is(err, carrier.ErrNoManager) || apierrors.IsNotFound(err)) {
 		return &target.NotInstalledError{Namespace: s.id.ManagerNamespace}

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// listen opens the socket. The caller holds the lock, so a socket that is there is that of a
-// crashed process.
+// listen opens the socket. The caller must hold the lock: then a socket that exists
+// was left by a process that crashed.
 func listen(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open the session's socket: %w", err)

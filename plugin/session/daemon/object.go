@@ -24,8 +24,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// claim returns the Session object of this process: that of an earlier process if it is this
-// user's and the token is valid for it, otherwise a new one. It notes the choice in s.
+// claim returns the Session object of this process. It takes that of an earlier
+// process if the object is this user's and the token is valid for it; otherwise it
+// creates one. It records the object's name in s.
 func claim(ctx context.Context, c client.Client, namespace string, user authenticationv1.UserInfo, s *state.State) (*v1alpha1.Session, error) {
 	if s.Session != "" {
 		var old v1alpha1.Session
@@ -51,9 +52,9 @@ func claim(ctx context.Context, c client.Client, namespace string, user authenti
 		err := c.Create(ctx, created)
 		switch {
 		case apierrors.IsAlreadyExists(err):
-			continue // one in 60 million
+			continue // the random part of the name is taken: 1 in 60 million
 		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
-			// The resource, or the namespace.
+			// The resource or the namespace does not exist.
 			return nil, &target.NotInstalledError{Namespace: namespace}
 		case err != nil:
 			return nil, err
@@ -68,13 +69,13 @@ func sameUser(s *v1alpha1.SessionSpec, user authenticationv1.UserInfo) bool {
 	return s.User == user.Username && slices.Equal(s.Groups, user.Groups)
 }
 
-// objectName is "user-host-x7k2p", a DNS label.
+// objectName returns a name like "user-host-x7k2p", which is a DNS label.
 func objectName(user, host string) string {
 	host, _, _ = strings.Cut(host, ".")
 	return kube.LabelPart(user, 34, "user") + "-" + kube.LabelPart(host, 20, "host") + "-" + strings.ToLower(rand.Text()[:5])
 }
 
-// rewatch is the pause before a watch that broke is begun again.
+// rewatch is the pause before a broken watch is started again.
 const rewatch = time.Second
 
 // untilDeleted returns when the Session object is gone, or when ctx ends. An API server that
@@ -93,7 +94,8 @@ func untilDeleted(ctx context.Context, c client.WithWatch, s *v1alpha1.Session, 
 	}
 }
 
-// goneOnce watches until the watch breaks or the object is gone.
+// goneOnce watches until the watch breaks or the object is gone. It returns true if
+// the object is gone.
 func goneOnce(ctx context.Context, c client.WithWatch, key client.ObjectKey, s *v1alpha1.Session, seen func(*v1alpha1.Session)) bool {
 	var now v1alpha1.Session
 	err := c.Get(ctx, key, &now)

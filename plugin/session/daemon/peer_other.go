@@ -7,5 +7,6 @@ import (
 	"os"
 )
 
-// peerUID trusts the protection of the socket's directory.
+// peerUID returns this user's ID: here only the permissions of its folder protect the
+// socket.
 func peerUID(*net.UnixConn) (int, error) { return os.Getuid(), nil }

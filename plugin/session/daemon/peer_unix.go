@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// peerUID is the user at the other end of a unix socket.
+// peerUID returns the user ID of the process at the other end of a unix socket.
 func peerUID(c *net.UnixConn) (int, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {

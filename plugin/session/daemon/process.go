@@ -19,20 +19,21 @@ import (
 )
 
 const (
-	// memoryLimit makes the collector work harder when many flows are stalled.
+	// memoryLimit makes the garbage collector run more often when many flows are
+	// stalled.
 	memoryLimit = 128 << 20
 	gcPercent   = 100
 
 	// lockTimeout is how long a process that ends may still hold the lock.
 	lockTimeout = 2 * time.Second
-	// lockPoll is the pause between two attempts to take it.
+	// lockPoll is the pause between two attempts to take the lock.
 	lockPoll = 20 * time.Millisecond
 	// startTimeout bounds each step of the start, endTimeout the clean-up.
 	startTimeout = 30 * time.Second
 	endTimeout   = 5 * time.Second
 )
 
-// settings are what a process is started with. Nothing of them changes.
+// settings are the values that a process starts with. They never change.
 type settings struct {
 	id        *socket.Identity
 	dir       *state.Dir
@@ -47,9 +48,10 @@ type settings struct {
 type times struct {
 	// idle is how long a process lives on while no Intercept refers to its session.
 	idle time.Duration
-	// hold is how long a command that was here may take to make one.
+	// hold is how long a command that has contacted the process may take to create an
+	// Intercept.
 	hold time.Duration
-	// check is how often the process asks itself whether it is needed.
+	// check is how often the process checks whether anything needs it.
 	check time.Duration
 	// gone is how long a process lives on while the cluster does not answer, or no longer
 	// knows the user. A successor takes over what it served.
@@ -61,13 +63,13 @@ func defaultTimes() times {
 	return times{idle: 30 * time.Second, hold: 90 * time.Second, check: time.Second, gone: 30 * time.Minute, access: access.DefaultTimes()}
 }
 
-// process is the session, from taking the lock to giving it back.
+// process is the session process, from taking the lock until releasing it.
 type process struct {
 	settings
 
 	started time.Time
 	life    *lifetime
-	record  *stateFile // from when the lock is held
+	record  *stateFile // nil until the process holds the lock
 	// claimed is closed when the process has its Session object, over at the end.
 	claimed, over chan struct{}
 
@@ -82,7 +84,8 @@ func newProcess(id *socket.Identity, dir *state.Dir, source *credentials.Source,
 		started: time.Now(), life: newLifetime(), claimed: make(chan struct{}), over: make(chan struct{})}
 }
 
-// run is the process. It returns ErrLocked if another process is the session.
+// run runs the process until it ends. It returns ErrLocked if another process is the
+// session.
 func (p *process) run(ctx context.Context) (err error) {
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
@@ -99,7 +102,7 @@ func (p *process) run(ctx context.Context) (err error) {
 			err = errors.Join(err, p.dir.Fail(render.Error(err)))
 		}
 	}()
-	if err := p.dir.SavePID(); err != nil { // nobody may kill a process by the number of an earlier one
+	if err := p.dir.SavePID(); err != nil { // a command must not kill another process by an old PID
 		return err
 	}
 	defer p.dir.ClearPID()
@@ -128,7 +131,7 @@ func (p *process) run(ctx context.Context) (err error) {
 	return p.serve(ctx)
 }
 
-// lock waits a little for a process that is about to end.
+// lock takes the lock. It waits up to lockTimeout for a process that is ending.
 func (p *process) lock(ctx context.Context) (*state.Lock, error) {
 	deadline := time.Now().Add(lockTimeout)
 	for {

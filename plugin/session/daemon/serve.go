@@ -15,7 +15,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// serve claims the Session object, connects, and works until there is a reason to end.
+// serve claims the Session object, connects, and works until the process has a reason
+// to end.
 func (p *process) serve(ctx context.Context) error {
 	c, err := kube.NewClient(p.source.Client())
 	if err != nil {
@@ -75,8 +76,8 @@ func (p *process) begin(ctx context.Context, w *work, wg *sync.WaitGroup) {
 	})
 }
 
-// claim asks the API server for the user's name and gets the Session object, unless the end begins
-// before.
+// claim asks the API server for the user's name and gets the Session object. It gives
+// up when the process begins to end.
 func (p *process) claim(ctx context.Context, c client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -103,7 +104,8 @@ func (p *process) claim(ctx context.Context, c client.Client) error {
 	return p.record.set(s)
 }
 
-// leave cleans up for a reason.
+// leave cleans up as the reason requires. It keeps the Session object if a successor
+// takes over.
 func (p *process) leave(w *work, reason endReason) error {
 	if reason == endReplaced || reason == endGone {
 		return nil // a successor goes on
@@ -114,14 +116,14 @@ func (p *process) leave(w *work, reason endReason) error {
 		err = w.link.failure()
 	}
 	if reason == endFailed && len(s.Intercepts) > 0 {
-		return err // what it served goes on when the next process can connect
+		return err // the next process that can connect serves the intercepts
 	}
 	if reason != endDeleted {
 		ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 		defer cancel()
 		if derr := deleteObject(ctx, w.client, w.object); derr != nil {
 			p.log.Warn("session is not cleaned up", "error", derr) // a successor takes it over
-			if reason == endQuit {                                 // and nothing that it was for
+			if reason == endQuit {                                 // without intercepts and network
 				s.Clear()
 				return errors.Join(err, p.record.set(s))
 			}

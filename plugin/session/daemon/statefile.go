@@ -7,8 +7,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// stateFile is what a successor takes over, in memory and on disk. It is safe for concurrent
-// use, and an access.Record.
+// stateFile has the state that a successor takes over, in memory and on disk. It is
+// safe for concurrent use, and implements access.Record.
 type stateFile struct {
 	dir *state.Dir
 	log *slog.Logger
@@ -17,14 +17,14 @@ type stateFile struct {
 	state state.State
 }
 
-// State returns a copy.
+// State returns a copy of the state.
 func (r *stateFile) State() state.State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.state
 }
 
-// Change changes and saves the state. The next change tries again if that fails.
+// Change changes the state and saves it. If saving fails, the next Change saves it.
 func (r *stateFile) Change(change func(*state.State)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

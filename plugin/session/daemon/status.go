@@ -9,7 +9,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
-// status is the answer to a command that asks for it.
+// status returns what a command that asks for the status gets.
 func (p *process) status() *socket.Status {
 	p.mu.Lock()
 	object, w := p.object, p.work

@@ -11,8 +11,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// explainTaken adds to the error of a TUN, where another session has this machine's DNS,
-// which session that is and what to type. Other errors stay as they are.
+// explainTaken completes handover.ErrTaken: another session has this machine's DNS.
+// It names that session and the command that ends it. Other errors stay as they are.
 func (p *settings) explainTaken(ctx context.Context, err error) error {
 	if !errors.Is(err, handover.ErrTaken) {
 		return err
@@ -29,7 +29,7 @@ func (p *settings) explainTaken(ctx context.Context, err error) error {
 			continue
 		}
 		end := "--context " + k.Context
-		if k.Context == p.id.Context { // that name means this session here
+		if k.Context == p.id.Context { // that name would select this session
 			end = "--all"
 		}
 		return fmt.Errorf("%w; it is that of context %q, user %s at %s: end it with kubectl intercept disconnect %s, %s",

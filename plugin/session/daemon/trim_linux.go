@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// trim gives the program's own code and constants back: starting touches
-// nearly all of a large binary, of which the process then needs a fraction.
-// The pages come back from the page cache as they are used.
+// trim returns the memory of the program's code and constants to the kernel. The
+// start of the program touches nearly all pages of a large binary, but later the
+// process needs only a fraction. The kernel maps a page from the page cache again
+// when the process uses it.
 func trim() {
 	exe, err := os.Executable()
 	if err != nil {
@@ -22,7 +23,7 @@ func trim() {
 		return
 	}
 	defer f.Close()
-	var start, end uintptr // of the mapping that is being read about; 0 for none
+	var start, end uintptr // of the mapping that the lines describe; 0 for none
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		line := lines.Text()
@@ -37,7 +38,7 @@ func trim() {
 		case start != 0 && strings.HasPrefix(line, "Anonymous:"):
 			// A page that was written to, by a relocation say, would be lost.
 			if strings.Join(strings.Fields(line)[1:], " ") == "0 kB" {
-				// Without effect, at worst.
+				// On an error, the pages stay.
 				_, _, _ = unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED)
 			}
 			start = 0

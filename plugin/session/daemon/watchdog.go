@@ -9,7 +9,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// watchdog ends a process that nothing needs, and what nothing needs of its work.
+// watchdog ends the process when nothing needs it. It also ends the access of
+// commands that were killed.
 type watchdog struct {
 	settings
 
@@ -24,7 +25,7 @@ type watchdog struct {
 func (w *watchdog) run(ctx context.Context) {
 	ticker := time.NewTicker(w.times.check)
 	defer ticker.Stop()
-	last := time.Now() // when there was an intercept
+	last := time.Now() // when something last needed the process
 	for {
 		select {
 		case <-ticker.C:
@@ -43,7 +44,7 @@ func (w *watchdog) run(ctx context.Context) {
 		if time.Since(last) < w.times.idle || w.life.held() {
 			continue
 		}
-		// Commands of other machines, or kubectl, may have made one.
+		// Commands on other machines, or kubectl, may have created an intercept.
 		sctx, cancel := context.WithTimeout(ctx, startTimeout)
 		err := w.work.table.Sweep(sctx, w.id.Namespace)
 		cancel()
@@ -56,7 +57,7 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 }
 
-// releaseDead ends what was wanted by commands that were killed.
+// releaseDead ends the access to the cluster of commands that were killed.
 func (w *watchdog) releaseDead(ctx context.Context) {
 	s := w.record.State()
 	for _, by := range s.Commands() {
@@ -89,6 +90,6 @@ func (w *watchdog) abandoned(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var now v1alpha1.Session
-	_ = w.work.client.Get(ctx, client.ObjectKeyFromObject(w.work.object), &now) // the source hears the answer
+	_ = w.work.client.Get(ctx, client.ObjectKeyFromObject(w.work.object), &now) // the source notes the time of an answer
 	return silent()
 }

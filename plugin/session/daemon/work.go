@@ -16,7 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// work is what a process has once it has a Session object. Nothing of it is replaced.
+// work is what a process has once it has a Session object. The fields never change.
 type work struct {
 	settings
 
@@ -29,7 +29,8 @@ type work struct {
 	denials outbound.Denials
 }
 
-// newWork makes everything that the process needs until ctx ends, and starts nothing.
+// newWork makes everything that the process needs until ctx ends. It does not
+// connect.
 func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error) {
 	w := &work{settings: p.settings, object: p.object, client: c, feed: access.NewFeed()}
 	w.table = local.NewTable(ctx, c, w.object.Name, w.object.Spec.User, p.log, func() { p.saveIntercepts(w.table) })
@@ -56,15 +57,15 @@ func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error
 	return w, nil
 }
 
-// saveIntercepts records what a successor will have to serve. When the end has begun, the
-// record stays as it is.
+// saveIntercepts records the intercepts that a successor will have to serve. When the
+// process is ending, the record stays as it is.
 func (p *process) saveIntercepts(table *local.Table) {
 	p.life.unlessEnding(func() {
 		p.record.Change(func(s *state.State) { s.Intercepts, s.Isolated = table.Keys(), table.Isolated() })
 	})
 }
 
-// resume serves what an earlier process served.
+// resume serves the intercepts that an earlier process served.
 func (w *work) resume(ctx context.Context, former state.State) {
 	for _, key := range former.Intercepts {
 		if _, err := w.table.Track(ctx, key, former.Isolated[key.String()]); err != nil {
@@ -73,13 +74,13 @@ func (w *work) resume(ctx context.Context, former state.State) {
 	}
 }
 
-// woke acts on a sleep of the machine.
+// woke handles the end of a sleep of the machine; gap is how long it slept.
 func (w *work) woke(gap time.Duration) {
 	w.link.woke(gap)
 	w.access.Woke(gap)
 }
 
-// retry has everything that waits tried again.
+// retry tries again at once everything that waits for its next attempt.
 func (w *work) retry() {
 	w.access.Retry()
 	w.link.retry()
