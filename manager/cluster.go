@@ -27,7 +27,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 )
 
-// connection is how the API server is reached, and the types that are spoken there.
+// connection returns the client configuration for the API server, and the types that
+// this program uses there.
 func connection() (*rest.Config, *runtime.Scheme, error) {
 	cfg, err := ctrl.GetConfig()
 	if err != nil {
@@ -73,8 +74,8 @@ func newManager(cfg *rest.Config, s *runtime.Scheme, mapper meta.RESTMapper, o *
 	})
 }
 
-// caches says what is read from where: Sessions from the manager's own
-// namespace, everything else from the managed ones, and pods from both, since
+// caches says which namespaces the cache reads: Sessions from the manager's own
+// namespace, everything else from the managed ones. It reads pods from both, since
 // the other replicas are pods too.
 func caches(o *options) cache.Options {
 	own := map[string]cache.Config{o.namespace: {}}

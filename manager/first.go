@@ -18,17 +18,18 @@ import (
 )
 
 const (
-	// pause is between two attempts to read something.
+	// pause is the time between two attempts to read an object.
 	pause = 2 * time.Second
-	// refusals is after how many refusals of the API server the program ends. One that is
-	// starting refuses what it allows later.
+	// refusals is how often the API server may refuse a read before the program ends.
+	// An API server that is starting refuses what it allows later.
 	refusals = 5
 )
 
-// first checks that no other traffic-manager works in the same namespaces, and reads what
-// the program needs from the beginning. It repeats a read until the API server answers,
-// and answers the kubelet's health checks meanwhile: the kubelet would wait longer each
-// time before it restarts a program that ends.
+// first checks that no other traffic-manager manages the same namespaces. It reads
+// the certificate authority and the program's own Service. It repeats each read until
+// the API server answers, and meanwhile answers the kubelet's health checks. The
+// program waits instead of ending, because the kubelet waits longer before each
+// restart.
 func first(ctx context.Context, log *slog.Logger, o *options, c client.Client) (*pki.Authority, *corev1.Service, error) {
 	stop, err := alive(o.health)
 	if err != nil {
@@ -57,8 +58,8 @@ func first(ctx context.Context, log *slog.Logger, o *options, c client.Client) (
 	return authority, &service, err
 }
 
-// patiently repeats an attempt until it succeeds, fails in a way that time does not mend,
-// or ctx ends.
+// patiently calls try until it succeeds, it fails with an error that is permanent, or
+// ctx ends.
 func patiently(ctx context.Context, log *slog.Logger, try func() error) error {
 	refused := 0
 	for {
@@ -85,7 +86,7 @@ func patiently(ctx context.Context, log *slog.Logger, try func() error) error {
 	}
 }
 
-// alive answers /healthz, and nothing else, until it is stopped.
+// alive serves /healthz, and answers 503 to every other path, until stop is called.
 func alive(address string) (stop func(), err error) {
 	if address == "" || address == "0" {
 		return func() {}, nil

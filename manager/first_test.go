@@ -21,8 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
-// An API server that is away is waited for, for as long as it takes; what it
-// says several times ends the program.
+// The program waits for an API server that is away, for as long as it takes. An
+// answer that refuses several times ends the program.
 func TestFirst(t *testing.T) {
 	away := errors.New("connection refused")
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "x", errors.New("no"))
@@ -71,7 +71,8 @@ func TestFirst(t *testing.T) {
 	}
 }
 
-// The kubelet does not end a program that waits, and sends it nobody.
+// While the program waits, it is alive for the kubelet but not ready, so it gets no
+// connections.
 func TestAlive(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

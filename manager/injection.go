@@ -10,7 +10,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
 
-// agentConfig is what agents are started with now: the authority changes.
+// agentConfig returns the configuration of agents that start now. It is not constant,
+// because the certificate authority changes.
 func (s *shared) agentConfig() inject.Config {
 	a := s.config.Agent
 	return inject.Config{Image: a.Image, PullPolicy: a.ImagePullPolicy, LogLevel: a.LogLevel,
@@ -28,12 +29,14 @@ func (s *shared) newInjector() *webhook.Injector {
 		Mesh: mesh.Kind(s.config.ServiceMesh.Type), Exits: mesh.Exits{Ports: []uint16{server.AgentsPort}}, Log: s.log}
 }
 
-// newWebhookBundle makes what keeps the webhook's configuration true.
+// newWebhookBundle makes the part that keeps the CA bundle in the webhook's
+// configuration up to date.
 func (s *shared) newWebhookBundle() *webhook.Bundle {
 	return &webhook.Bundle{Client: s.direct, Name: s.options.webhook, PEM: s.authority.Bundle, Log: s.log}
 }
 
-// newMesh makes the keeper of Istio's Sidecar objects; nil without that mesh.
+// newMesh makes the keeper of Istio's Sidecar objects. It returns nil if the mesh is
+// not Istio.
 func (s *shared) newMesh() *mesh.Keeper {
 	if mesh.Kind(s.config.ServiceMesh.Type) != mesh.Istio {
 		return nil
@@ -41,7 +44,7 @@ func (s *shared) newMesh() *mesh.Keeper {
 	return &mesh.Keeper{Client: s.direct, Namespace: s.namespace, Managed: s.watch, Log: s.log}
 }
 
-// setupControllers makes what the leader does: the reconcilers and the Janitor.
+// setupControllers adds what only the leader runs: the reconcilers and the Janitor.
 func (s *shared) setupControllers(cluster *network.Watcher, sidecars *mesh.Keeper) error {
 	c := s.mgr.GetClient()
 	replacer := &replacement.Replacer{Cluster: replacement.Cluster{Client: c, Live: s.direct, Log: s.log},

@@ -10,7 +10,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/license"
 )
 
-// keepLicense makes every replica know the license and the leader tell of it.
+// keepLicense makes every replica read the license, and makes the leader publish its
+// state.
 func keepLicense(mgr ctrl.Manager, direct client.Client, log *slog.Logger, o *options) error {
 	k := license.NewKeeper(o.license, direct, log)
 	if err := metrics.Registry.Register(license.NewMetrics(k)); err != nil {

@@ -1,5 +1,5 @@
-// Traffic-manager watches Intercepts, brings agents into pods and relays
-// their flows to the laptops.
+// Traffic-manager watches Intercepts, brings agents into pods and relays flows
+// between agents and laptops.
 package main
 
 import (

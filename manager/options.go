@@ -12,8 +12,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
 )
 
-// options is what the chart tells the manager: a file for what people choose,
-// flags for how this process runs, variables for what the kubelet knows.
+// options is the configuration that the chart gives the manager. A file has what
+// users choose, flags say how this process runs, and environment variables have what
+// the kubelet knows.
 type options struct {
 	listen, listenAgents string
 	health, metrics      string

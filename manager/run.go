@@ -21,8 +21,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
 )
 
-// shared is what the subsystems are made of. Each has a constructor among its methods,
-// in subsystems.go and injection.go.
+// shared has what the subsystems need. Each subsystem has a constructor among the
+// methods of shared, in subsystems.go and injection.go.
 type shared struct {
 	*options
 	log       *slog.Logger
@@ -31,8 +31,8 @@ type shared struct {
 	authority *pki.Authority
 	planner   *plan.Planner
 	names     *dns.ClientConfig // of the pod: the cluster's name servers and domain
-	// agentsName is the name by which agents know this program, agentsAddress where they
-	// find it.
+	// agentsName is the server name that agents verify; agentsAddress is the address
+	// that they dial.
 	agentsName, agentsAddress string
 }
 

@@ -23,8 +23,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
 
-// newRelay makes the relay of sessions and flows. It sends to changes the name of every
-// Session that connects or goes, and drops Sessions that are deleted.
+// newRelay makes the relay of sessions and flows. The relay sends the name of every
+// Session that connects or disconnects to changes, and drops Sessions whose object is
+// deleted.
 func (s *shared) newRelay(ctx context.Context, changes chan<- string) (*relay.Relay, error) {
 	open, err := config.Subnets(s.config.Client.Routing.AlsoProxySubnets)
 	if err != nil {
@@ -48,7 +49,7 @@ func (s *shared) newAgents(ctx context.Context) (*agents.Server, error) {
 	return a, watchReports(ctx, s.mgr, a)
 }
 
-// newServer makes the TLS ports.
+// newServer makes the server of the TLS ports.
 func (s *shared) newServer(rel *relay.Relay, control *agents.Server) *server.Server {
 	mux := http.NewServeMux()
 	mux.Handle(handshake.UpgradePath, rel)
@@ -57,29 +58,32 @@ func (s *shared) newServer(rel *relay.Relay, control *agents.Server) *server.Ser
 		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Lines: rel.Lines(), Log: s.log}
 }
 
-// newNetwork makes the watcher of the cluster's network, of which Sessions tell.
+// newNetwork makes the watcher of the cluster's network, which the status of each
+// Session describes.
 func (s *shared) newNetwork() *network.Watcher {
 	return network.New(network.Config{Cache: s.mgr.GetCache(), Live: s.direct, Log: s.log, Domain: domain(s.names.Search), DNS: servers(s.names.Servers),
 		Routing: s.config.Client.Routing, Names: s.config.Client.DNS})
 }
 
-// newPresence makes what writes into Sessions that this replica relays them.
+// newPresence makes the part that writes into the status of a Session that this
+// replica is its relay.
 func (s *shared) newPresence(rel *relay.Relay, changes <-chan string) *controller.Presence {
 	return &controller.Presence{Client: s.mgr.GetClient(), Reader: s.direct, Namespace: s.namespace, Connected: rel.Connected,
 		Relay: v1alpha1.Relay{Pod: s.pod, Address: net.JoinHostPort(s.ip.String(), strconv.Itoa(server.AgentsPort))}, Changes: changes, Log: s.log}
 }
 
-// newClaim makes what tells other traffic-managers where this one works.
+// newClaim makes the claim, which tells other traffic-managers which namespaces this
+// one manages.
 func (s *shared) newClaim() *claim.Claim {
 	return &claim.Claim{Client: s.direct, Namespace: s.namespace, Namespaces: s.watch, Log: s.log}
 }
 
-// newAuthorityKeeper makes what rotates the authority.
+// newAuthorityKeeper makes the part that rotates the certificate authority.
 func (s *shared) newAuthorityKeeper() *pki.Keeper {
 	return &pki.Keeper{Authority: s.authority, Client: s.direct, Namespace: s.namespace, Log: s.log}
 }
 
-// servers are the addresses of the name servers.
+// servers returns the addresses of the name servers.
 func servers(names []string) []netip.Addr {
 	var list []netip.Addr
 	for _, s := range names {
@@ -90,7 +94,8 @@ func servers(names []string) []netip.Addr {
 	return list
 }
 
-// domain is the cluster's, from the search list that the kubelet gives pods.
+// domain returns the cluster's DNS domain, which it finds in the search list that the
+// kubelet gives pods.
 func domain(search []string) string {
 	for _, s := range search {
 		if d, ok := strings.CutPrefix(strings.TrimSuffix(s, "."), "svc."); ok {

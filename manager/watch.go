@@ -15,9 +15,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
 )
 
-// watchPlans makes the planner plan afresh when an object that plans are made
-// of has changed. Status counters do not matter to a plan, but telling them
-// apart costs more than planning: plans are made on demand and compared.
+// watchPlans tells the planner when an Intercept, a Session or a workload has
+// changed. Plans do not depend on status, but changes of status are not filtered out:
+// that would cost more than to plan, since plans are made on demand and compared.
 func watchPlans(ctx context.Context, mgr ctrl.Manager, p *plan.Planner) error {
 	for _, o := range []client.Object{&v1alpha1.Intercept{}, &v1alpha1.Session{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.ReplicaSet{}} {
 		inf, err := mgr.GetCache().GetInformer(ctx, o)
@@ -39,7 +39,8 @@ func watchPlans(ctx context.Context, mgr ctrl.Manager, p *plan.Planner) error {
 	return nil
 }
 
-// watchReports has every Intercept that has changed compared with the agents' reports.
+// watchReports tells the server when an Intercept has changed, so that the server
+// compares it with the agents' reports.
 func watchReports(ctx context.Context, mgr ctrl.Manager, s *agents.Server) error {
 	inf, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Intercept{})
 	if err != nil {
@@ -54,7 +55,7 @@ func watchReports(ctx context.Context, mgr ctrl.Manager, s *agents.Server) error
 	return err
 }
 
-// dropEnded ends the carriers of Sessions that are deleted.
+// dropEnded ends the carriers of a Session whose object is deleted.
 func dropEnded(ctx context.Context, mgr ctrl.Manager, r *relay.Relay) error {
 	inf, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Session{})
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package tcp accepts the TCP connections for one port of the application that reach
-// the agent, and keeps track of them, so that it can reset them.
+// Package tcp accepts the TCP connections that reach the agent for one port of the
+// application. It tracks them so that it can reset them.
 package tcp
 
 import (
@@ -19,27 +19,27 @@ import (
 )
 
 const (
-	// acceptPause is the wait after a failed accept, which means that descriptors
-	// or memory ran out.
+	// acceptPause is how long the Listener waits after an error of accept: it means
+	// that the process is out of file descriptors or memory.
 	acceptPause = 50 * time.Millisecond
 	// lastResets is how long Close waits for connections that it has reset.
 	lastResets = 2 * time.Second
 )
 
-// Config is how callers reach a Listener.
+// Config says how the connections of callers reach a Listener.
 type Config struct {
-	// At is the agent's port; 0 takes any.
+	// At is the port to listen on. With 0 the kernel chooses one.
 	At uint16
-	// Dialed is where a caller meant to connect to, the application's address and
-	// number. It is false for a caller that dialed the agent's port itself, which is
-	// not served.
+	// Dialed returns the address and port of the application that the caller dialed.
+	// It returns false if the caller dialed the agent's own port: the Listener resets
+	// such a connection.
 	Dialed func(*net.TCPConn) (netip.AddrPort, bool)
-	// Settle is how long Close goes on accepting, for connections whose handshake
-	// is under way.
+	// Settle is how long Close still accepts connections, so that handshakes under
+	// way can complete.
 	Settle time.Duration
 }
 
-// Listener takes the connections of one port.
+// Listener serves the connections to one port of the application.
 type Listener struct {
 	to   *forward.Port
 	cfg  Config
@@ -49,16 +49,16 @@ type Listener struct {
 
 	mu    sync.Mutex
 	flows map[*forward.Flow]struct{}
-	over  bool // no more flows
+	over  bool // new flows are reset at once
 
 	live    sync.WaitGroup // connections being served
 	serving sync.WaitGroup // the accept loop
 }
 
-// Listen begins to take connections.
+// Listen starts to accept connections.
 func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger) (*Listener, error) {
 	var lc net.ListenConfig
-	lc.SetMultipathTCP(false) // such a socket does not tell the original destination
+	lc.SetMultipathTCP(false) // a Multipath TCP socket does not tell the original destination
 	ln, err := lc.Listen(ctx, "tcp", fmt.Sprintf(":%d", cfg.At))
 	if err != nil {
 		return nil, fmt.Errorf("listen for port %d: %w", to.Number(), err)
@@ -71,33 +71,34 @@ func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger)
 	return l, nil
 }
 
-// Agent is the agent's port, which callers must be brought to.
+// Agent returns the port that the Listener listens on. A redirect must bring callers
+// there.
 func (l *Listener) Agent() uint16 { return l.ln.Addr().(*net.TCPAddr).AddrPort().Port() }
 
-// Book is where the agent's own test connections to this listener are noted.
+// Book returns the record of the agent's own test connections to this Listener.
 func (l *Listener) Book() *capture.ProofBook { return &l.book }
 
-// Route makes the routes those of c; nil gives everything to the application.
-// Connections go on whose owner still has a route, and so do the application's.
-// All others are reset, so that their callers connect anew. It is not safe for
-// concurrent use.
+// Route replaces the routes of the port by those of c; nil sends everything to the
+// application. Connections to the application go on, and so do those to an owner that
+// still has a route. Route resets all others, so that their callers connect again. It
+// is not safe for concurrent use.
 func (l *Listener) Route(c *rpc.CapturePort) {
 	l.to.Set(c)
 	l.reset((*forward.Flow).Left)
 }
 
-// Report puts the counts of a route into its report.
+// Report writes the counters of a route into the route's report.
 func (l *Listener) Report(r *rpc.RouteReport) { l.to.Report(r) }
 
-// Leave gives everything back to the application.
+// Leave removes all routes, so that everything goes to the application.
 func (l *Listener) Leave() { l.Route(nil) }
 
-// EndApplication resets the connections that the application has, so that their
-// callers connect anew.
+// EndApplication resets the connections to the application, so that their callers
+// connect again.
 func (l *Listener) EndApplication() { l.reset(func(f *forward.Flow) bool { return !f.Routed() }) }
 
-// Close stops accepting, and waits until no connection is left. Those that are
-// left when ctx ends are reset.
+// Close stops accepting and waits until every connection has ended. When ctx ends, it
+// resets the connections that are left.
 func (l *Listener) Close(ctx context.Context) {
 	t := time.NewTimer(l.cfg.Settle)
 	defer t.Stop()
@@ -144,7 +145,7 @@ func (l *Listener) accept() {
 func (l *Listener) serve(c *net.TCPConn) {
 	source := capture.Unmap(c.RemoteAddr().(*net.TCPAddr).AddrPort())
 	if nonce, ok := l.book.Answer(source); ok {
-		c.Write(nonce) // the prober sees what goes wrong
+		c.Write(nonce) // on an error, the agent's test fails
 		c.Close()
 		return
 	}
@@ -168,7 +169,8 @@ func (l *Listener) serve(c *net.TCPConn) {
 	}
 }
 
-// track keeps a flow in mind; false if it is to be reset at once.
+// track adds a flow to those that reset can reach. It returns false if the caller
+// must reset the flow at once.
 func (l *Listener) track(f *forward.Flow) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -18,16 +18,16 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 )
 
-// toLaptop moves datagrams both ways until the flow ends. First is the one that
-// began it; sent says that it traveled with the Open frame. An error says that no
-// answer has ever come from there, and how the stream broke.
+// toLaptop moves datagrams both ways until the flow ends. First is the datagram that
+// began the flow; sent says that the open carried it. The error is the stream's, if
+// the stream broke within the time for a refusal and the laptop had sent no answer.
 func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bool) error {
 	stop := context.AfterFunc(f.ctx, laptop.Reset)
 	defer stop()
 	defer laptop.Close()
 	began, ended := time.Now(), make(chan error, 1)
 	l.wg.Go(func() { ended <- l.fromLaptop(f, laptop) })
-	var wrote error // a reset is told once, to the writer or to the reader
+	var wrote error // either the writer or the reader gets the error of a reset
 	if sent {
 		f.moved(len(first), 0)
 	} else {
@@ -40,7 +40,7 @@ func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bo
 			wrote = cmp.Or(wrote, f.write(laptop, p))
 		case err := <-ended:
 			if err == nil || time.Since(began) > refusal {
-				return nil // it had the datagrams
+				return nil // the laptop took the datagrams
 			}
 			return errors.Join(err, wrote)
 		case <-f.ctx.Done():
@@ -49,8 +49,8 @@ func (l *Listener) toLaptop(f *flow, laptop tunnel.Stream, first []byte, sent bo
 	}
 }
 
-// fromLaptop passes on what the laptop answers. The error is the stream's if that
-// broke before there was an answer.
+// fromLaptop sends the laptop's answers to the source. It returns the stream's error
+// if the stream broke before the first answer.
 func (l *Listener) fromLaptop(f *flow, laptop tunnel.Stream) error {
 	buf := make([]byte, 2<<10)
 	for answered := false; ; answered = true {
@@ -66,8 +66,8 @@ func (l *Listener) fromLaptop(f *flow, laptop tunnel.Stream) error {
 	}
 }
 
-// write sends a datagram. A laptop that does not take it is reset, and fromLaptop
-// hears of that.
+// write sends a datagram to the laptop. On an error it resets the stream, so that
+// fromLaptop ends too.
 func (f *flow) write(laptop tunnel.Stream, p []byte) error {
 	if err := datagram.Write(laptop, p); err != nil {
 		laptop.Reset()
@@ -77,9 +77,9 @@ func (f *flow) write(laptop tunnel.Stream, p []byte) error {
 	return nil
 }
 
-// notTaken is why the laptop did not get the datagrams, by the error of toLaptop.
-// The program's port is closed if the laptop has reset the stream. A relay or a
-// connection that broke says nothing about the port.
+// notTaken returns why the laptop did not take the datagrams; broke is the error of
+// toLaptop. If the laptop reset the stream, the program's port is closed. Any other
+// error comes from a relay or a connection, and says nothing about the port.
 func notTaken(broke error) error {
 	if errors.Is(broke, syscall.ECONNRESET) {
 		return fmt.Errorf("%w: %w", relay.ErrRefused, broke)
@@ -88,7 +88,7 @@ func notTaken(broke error) error {
 }
 
 // toApplication moves datagrams between the source and the application. If the
-// application's port is closed, the source learns nothing of it, as behind any NAT.
+// application's port is closed, the source gets no error, as behind any NAT.
 func (l *Listener) toApplication(f *flow, first []byte) {
 	c, err := l.cfg.Dial(f.ctx, l.cfg.Pod, f.key.source.Addr(), l.to.Number())
 	if err != nil {
@@ -99,7 +99,7 @@ func (l *Listener) toApplication(f *flow, first []byte) {
 	defer stop()
 	defer c.Close()
 	if r := f.route; r != nil && len(r.Relays) > 0 {
-		// The laptop refused, but may listen in a moment.
+		// The laptop refused the flow, but its program may listen soon.
 		limit := time.AfterFunc(askAgain, f.end)
 		defer limit.Stop()
 	}
@@ -115,8 +115,8 @@ func (l *Listener) toApplication(f *flow, first []byte) {
 	}
 }
 
-// answer passes on one datagram of the application. The buffer is taken once
-// one is there: thousands of quiet flows must not hold 64 KiB each.
+// answer sends one datagram of the application to the source. It takes a buffer only
+// when a datagram has arrived: thousands of idle flows must not hold 64 KiB each.
 func (l *Listener) answer(f *flow, c *net.UDPConn) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -130,7 +130,7 @@ func (l *Listener) answer(f *flow, c *net.UDPConn) {
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 			return false
 		}
-		if err == nil { // else the application's port is closed
+		if err == nil { // otherwise the application's port is closed
 			f.alive()
 			l.send(f.key, (*buf)[:n])
 		}
@@ -141,8 +141,9 @@ func (l *Listener) answer(f *flow, c *net.UDPConn) {
 	}
 }
 
-// readDatagram reads what datagram.Write wrote into buf, or into a larger
-// one where it must: most flows have small datagrams, and there may be many.
+// readDatagram reads one datagram in the format of datagram.Write. It uses buf, or a
+// larger buffer where the datagram needs one: most flows have small datagrams, and
+// there may be many flows.
 func readDatagram(r io.Reader, buf []byte) ([]byte, error) {
 	var head [2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

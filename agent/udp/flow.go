@@ -10,21 +10,22 @@ import (
 )
 
 const (
-	// idleTime ends a flow without datagrams in either direction.
+	// idleTime is how long a flow may have no datagrams in either direction before it
+	// ends.
 	idleTime = 60 * time.Second
-	// maxFirst is the largest datagram that travels with the open.
+	// maxFirst is the size of the largest datagram that an open carries.
 	maxFirst = 16 << 10
-	// askAgain is how long the application has a flow that the laptop refused
-	// before the laptop is asked again.
+	// askAgain is how long a flow that the laptop refused goes to the application.
+	// Then the flow ends, and the source's next datagram asks the laptop again.
 	askAgain = 10 * time.Second
 	// refusal is how long the laptop may take to say that its port is closed.
 	refusal = 3 * time.Second
 )
 
-// flow is the datagrams of one source.
+// flow is one UDP conversation: the datagrams from and to one source.
 type flow struct {
 	key   key
-	route *forward.Route // nil: the application has it
+	route *forward.Route // nil: the flow goes to the application
 	in    chan []byte
 	ctx   context.Context
 	end   context.CancelFunc
@@ -40,7 +41,7 @@ func newFlow(ctx context.Context, k key, r *forward.Route) *flow {
 	return f
 }
 
-// alive says that a datagram has moved.
+// alive notes that a datagram has moved, and restarts the idle timer.
 func (f *flow) alive() {
 	f.idle.Reset(idleTime)
 	f.last.Store(time.Now().UnixNano())
@@ -69,8 +70,9 @@ func (l *Listener) serve(f *flow) {
 	l.toApplication(f, first)
 }
 
-// laptop lets the route's laptop have a flow that began with first. The error says
-// why the laptop did not get the datagrams.
+// laptop moves the datagrams of a flow, of which first is the first, between the
+// source and the laptop of the route. It returns an error, with the reason, if the
+// laptop did not take the flow.
 func (l *Listener) laptop(f *flow, first []byte) error {
 	open := &frame.Open{Protocol: frame.UDP, Source: f.key.source}
 	if len(first) <= maxFirst {
@@ -86,7 +88,8 @@ func (l *Listener) laptop(f *flow, first []byte) error {
 	return nil
 }
 
-// next waits for a datagram of the flow; false when the flow ended.
+// next waits for the next datagram of the flow. It returns false when the flow has
+// ended.
 func (l *Listener) next(f *flow) ([]byte, bool) {
 	select {
 	case p := <-f.in:

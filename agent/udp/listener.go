@@ -1,5 +1,6 @@
-// Package udp receives the datagrams for one port of the application that reach the
-// agent. Datagrams of one source are a flow, which goes where the port's routes say.
+// Package udp receives the datagrams that reach the agent for one port of the
+// application. The datagrams of one source form a flow, and the routes of the port
+// decide where it goes.
 package udp
 
 import (
@@ -19,8 +20,8 @@ import (
 )
 
 const (
-	// maxFlows bounds the sources that are served at once. One more ends the
-	// quietest of as many flows as compared says.
+	// maxFlows is how many flows are served at once. A flow beyond that ends one of
+	// compared random flows: the one that has been idle the longest.
 	maxFlows = 4096
 	compared = 32
 	// queue bounds the datagrams that wait in one flow.
@@ -29,17 +30,18 @@ const (
 	maxQueued = 4 << 20
 )
 
-// Config is how datagrams reach a Listener, and the application from there.
+// Config says how datagrams reach a Listener, and how the Listener reaches the
+// application.
 type Config struct {
-	// At is the agent's port; 0 takes any.
+	// At is the port to listen on. With 0 the kernel chooses one.
 	At uint16
-	// Pod are the pod's addresses, at which the application is looked for.
+	// Pod has the pod's addresses, at which the application may listen.
 	Pod []netip.Addr
-	// Dial makes a socket connected to the application.
+	// Dial returns a socket that is connected to the application.
 	Dial func(ctx context.Context, pod []netip.Addr, caller netip.Addr, port uint16) (*net.UDPConn, error)
 }
 
-// Listener takes the datagrams of one port.
+// Listener serves the datagrams to one port of the application.
 type Listener struct {
 	to   *forward.Port
 	cfg  Config
@@ -64,7 +66,7 @@ type key struct {
 	local  netip.Addr
 }
 
-// Listen begins to take datagrams.
+// Listen starts to receive datagrams.
 func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger) (*Listener, error) {
 	lc := net.ListenConfig{Control: tellLocalAddress}
 	c, err := lc.ListenPacket(ctx, "udp", fmt.Sprintf(":%d", cfg.At))
@@ -81,15 +83,16 @@ func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger)
 	return l, nil
 }
 
-// Agent is the agent's port, which datagrams must be brought to.
+// Agent returns the port that the Listener listens on. A redirect must bring
+// datagrams there.
 func (l *Listener) Agent() uint16 { return l.conn.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
 
-// Book is where the agent's own test datagrams to this listener are noted.
+// Book returns the record of the agent's own test datagrams to this Listener.
 func (l *Listener) Book() *capture.ProofBook { return &l.book }
 
-// Route makes the routes those of c; nil gives everything to the application.
-// Flows end whose owner has no route any more, and those that the application has
-// although a laptop may have them now.
+// Route replaces the routes of the port by those of c; nil sends everything to the
+// application. It ends the flows to an owner that has no route any more, and the
+// flows to the application that a laptop can take now.
 func (l *Listener) Route(c *rpc.CapturePort) {
 	anew := l.to.Set(c)
 	l.mu.Lock()
@@ -101,7 +104,7 @@ func (l *Listener) Route(c *rpc.CapturePort) {
 	}
 }
 
-// Report puts the counts of a route into its report.
+// Report writes the counters of a route into the route's report.
 func (l *Listener) Report(r *rpc.RouteReport) { l.to.Report(r) }
 
 // Leave stops receiving and ends all flows. Datagrams under way are lost, as may
@@ -112,7 +115,7 @@ func (l *Listener) Leave() {
 	l.conn.Close()
 }
 
-// Close waits until Leave is done.
+// Close waits until the Listener has stopped. Leave must be called before.
 func (l *Listener) Close(context.Context) { l.wg.Wait() }
 
 func (l *Listener) read() {
@@ -124,7 +127,7 @@ func (l *Listener) read() {
 			return
 		}
 		if err != nil {
-			continue // an error that an earlier datagram met
+			continue // an ICMP error for an earlier datagram
 		}
 		k := key{capture.Unmap(source), localAddress(oob[:m])}
 		if nonce, ok := l.book.Answer(k.source); ok {
@@ -135,7 +138,8 @@ func (l *Listener) read() {
 	}
 }
 
-// deliver queues a datagram for its flow, and begins the flow where it is new.
+// deliver queues a datagram for its flow, which it starts if the flow is new. It
+// drops the datagram if a queue is full.
 func (l *Listener) deliver(k key, p []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,11 +165,12 @@ func (l *Listener) deliver(k key, p []byte) {
 	l.queued.Add(-int64(len(p)))
 }
 
-// endQuietest makes room for a flow; l.mu is held.
+// endQuietest makes room for a flow. It compares some flows and ends the one that has
+// been idle the longest. The caller holds l.mu.
 func (l *Listener) endQuietest() {
 	var quietest *flow
 	n := 0
-	for _, f := range l.flows { // in no order
+	for _, f := range l.flows { // in random order
 		if quietest == nil || f.last.Load() < quietest.last.Load() {
 			quietest = f
 		}
@@ -189,7 +194,7 @@ func (l *Listener) forget(f *flow) {
 	}
 }
 
-// send answers a source from the address it wrote to.
+// send sends a datagram to a flow's source, from the address that the source sent to.
 func (l *Listener) send(k key, p []byte) {
 	dual := l.conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Is6()
 	_, _, err := l.conn.WriteMsgUDPAddrPort(p, fromAddress(k.local), mapped(k.source, dual))

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tellLocalAddress makes the socket say with each datagram which address of the
-// pod it came to.
+// tellLocalAddress makes the kernel say, with each datagram, to which address of the
+// pod it was sent.
 func tellLocalAddress(network, _ string, c syscall.RawConn) error {
 	var failed error
 	err := c.Control(func(fd uintptr) {
@@ -27,7 +27,8 @@ func tellLocalAddress(network, _ string, c syscall.RawConn) error {
 	return nil
 }
 
-// localAddress finds the address in control data; the zero Addr if there is none.
+// localAddress returns the local address in a datagram's control data, or the zero
+// Addr if there is none.
 func localAddress(oob []byte) netip.Addr {
 	messages, _ := unix.ParseSocketControlMessage(oob) // none: no address
 	for _, m := range messages {
@@ -41,7 +42,7 @@ func localAddress(oob []byte) netip.Addr {
 	return netip.Addr{}
 }
 
-// fromAddress is control data that sends a datagram from a.
+// fromAddress returns control data that makes a the source address of a datagram.
 func fromAddress(a netip.Addr) []byte {
 	if !a.IsValid() {
 		return nil
@@ -52,7 +53,8 @@ func fromAddress(a netip.Addr) []byte {
 	return unix.PktInfo6(&unix.Inet6Pktinfo{Addr: a.As16()})
 }
 
-// mapped is a in the form that the socket wants: one of IPv6 takes IPv4 mapped.
+// mapped returns a in the form that the socket needs: a dual-stack socket needs IPv4
+// addresses mapped to IPv6.
 func mapped(a netip.AddrPort, dual bool) netip.AddrPort {
 	if dual && a.Addr().Is4() {
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())

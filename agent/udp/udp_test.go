@@ -39,7 +39,7 @@ func TestReadDatagram(t *testing.T) {
 	}
 }
 
-// The address that a datagram came to is the one that its answer comes from.
+// The answer to a datagram comes from the address that the datagram was sent to.
 func TestLocalAddress(t *testing.T) {
 	for _, host := range []string{"127.0.0.7", "::1"} {
 		lc := net.ListenConfig{Control: tellLocalAddress}
@@ -69,7 +69,7 @@ func TestLocalAddress(t *testing.T) {
 		if _, _, err := c.WriteMsgUDPAddrPort([]byte("y"), fromAddress(local), from); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := caller.Read(buf); err != nil { // a connected socket takes no other's
+		if _, err := caller.Read(buf); err != nil { // a connected socket drops datagrams from other addresses
 			t.Fatal(err)
 		}
 	}

@@ -8,23 +8,25 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/netd/route"
 )
 
-// message is what the two processes say to each other.
+// message is one message between the command `run` and the supervisor.
 type message struct {
-	// Ready, Lost, Started and Error come from the supervisor: the namespaces
-	// are made; the session is gone; the program began; why there is none.
+	// The supervisor sends Ready when the namespaces are set up, and Started when the
+	// program has begun. It sends Lost when the connection of the session that owns
+	// the network has ended, and Error with the reason why there is no program.
 	Ready   bool   `json:"ready,omitempty"`
 	Lost    bool   `json:"lost,omitempty"`
 	Started bool   `json:"started,omitempty"`
 	Error   string `json:"error,omitempty"`
-	// Folder comes first and says where the supervisor may write; Routes are
-	// those of the laptop.
+	// The command sends Folder and Routes in its first message. The supervisor may
+	// write to Folder. Routes are the laptop's.
 	Folder string        `json:"folder,omitempty"`
 	Routes []route.Entry `json:"routes,omitempty"`
-	// Begin starts the program.
+	// The command sends Begin to start the program.
 	Begin bool `json:"begin,omitempty"`
 }
 
-// control is one end of their connection. When it ends, so does the other side.
+// control is one end of the connection between the command and the supervisor. When
+// the command closes its end, the supervisor ends.
 type control struct {
 	rw io.ReadWriteCloser
 	in *json.Decoder

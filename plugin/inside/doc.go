@@ -1,5 +1,5 @@
-// Package inside gives one program a network of its own, without root: user,
-// network and mount namespaces that hold it and nobody else.
+// Package inside gives one program a network of its own, without root. The program
+// and what it starts have user, network and mount namespaces to themselves.
 //
 //	kubectl intercept run            laptop's network
 //	 │ control                        ▲ dials for the program
@@ -9,12 +9,12 @@
 //	 ▼                                the program's network
 //	program
 //
-// The supervisor is this very binary again, inside. It opens a TUN in there,
-// leads every address and the program's DNS into it, and hands it to the
-// session as intercept-netd does (netd/handover). It also gives out sockets
-// that are connected to the program's own localhost. The laptop itself is not
-// changed in any way. When the program ends, or whoever started all this, the
-// supervisor ends what is left in the namespaces, and they are gone.
+// The supervisor is a second process of this binary, in the new namespaces. It opens
+// a TUN there, routes every address and the program's DNS into it, and gives it to the
+// session as intercept-netd does (netd/handover). It also gives the session sockets
+// that are connected to the program's localhost. Nothing changes on the laptop. When
+// the program or the command ends, the supervisor ends the processes that are left in
+// the namespaces, and the kernel removes the namespaces.
 package inside
 
 // Command is the name of the supervisor's hidden command; the program's

@@ -17,27 +17,30 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 )
 
-// etc is where the files are by which programs find names.
+// etc is the folder of the files that say how programs resolve names.
 const etc = "/etc"
 
-// nscd's socket: who finds it asks that process, which is outside.
+// nscd is the socket of the name service cache daemon. If it exists, the C library
+// asks the daemon, which resolves names outside the namespaces.
 const nscd = "/run/nscd/socket"
 
-// look is how often it is seen to that our files are still in front.
+// look is how often keep checks that our files still cover the laptop's.
 const look = time.Second
 
-// files are what the program sees instead of the laptop's.
+// files are the DNS configuration files that the program sees instead of the
+// laptop's.
 type files struct {
 	folder string
 	before resolvConf // the laptop's
-	// nsswitch is what the program sees; empty: the laptop's.
+	// nsswitch is the nsswitch.conf that the program sees; empty if it sees the
+	// laptop's.
 	nsswitch []byte
 
 	mu     sync.Mutex
-	covers map[string]string // path of ours by path of theirs
+	covers map[string]string // path of our file by path of the file that it covers
 }
 
-// read reads the laptop's files, before anything is in front of them.
+// read reads the laptop's files. It must run before our files cover them.
 func (f *files) read() error {
 	b, err := os.ReadFile(filepath.Join(etc, "resolv.conf"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -50,21 +53,21 @@ func (f *files) read() error {
 	return nil
 }
 
-// resolvers are the laptop's.
+// resolvers returns the laptop's DNS servers.
 func (f *files) resolvers() []netip.AddrPort { return f.before.servers }
 
-// private makes mounts of this namespace stay in it; the laptop's new ones
-// appear here too.
+// private keeps mounts of this namespace from the laptop. New mounts of the laptop
+// still appear here.
 func private() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "") }
 
-// set leads the program's names to a server.
+// set makes d.Server the program's DNS server.
 func (f *files) set(d *handover.DNS) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !d.Server.IsValid() {
 		return errors.New("dns server: the program needs one")
 	}
-	// In place: the file is mounted, and so is this inode.
+	// The file is written in place, because its inode is mounted.
 	if err := os.WriteFile(filepath.Join(f.folder, "resolv.conf"), f.before.with(d), 0o644); err != nil {
 		return fmt.Errorf("write the program's resolv.conf: %w", err)
 	}
@@ -78,7 +81,7 @@ func (f *files) set(d *handover.DNS) error {
 	return nil
 }
 
-// cover puts our files in front of the laptop's.
+// cover mounts our files over the laptop's.
 func (f *files) cover() error {
 	f.covers = map[string]string{}
 	if f.nsswitch != nil {
@@ -108,7 +111,7 @@ func (f *files) put(target, name string, text []byte) error {
 	return bind(ours, target)
 }
 
-// bind follows symbolic links.
+// bind mounts source over target. It follows symbolic links.
 func bind(source, target string) error {
 	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mount on %s: %w", target, err)
@@ -116,15 +119,15 @@ func bind(source, target string) error {
 	return nil
 }
 
-// overlay makes a resolv.conf where there is none, or a link that leads
-// nowhere: the program sees a folder /etc that has one.
+// overlay gives the program a resolv.conf where the laptop has none, or has a broken
+// link. It mounts an overlay on /etc that has the file.
 func (f *files) overlay() error {
 	upper := filepath.Join(f.folder, "etc")
 	ours := filepath.Join(upper, "resolv.conf")
 	if err := os.Mkdir(upper, 0o755); err != nil {
 		return err
 	}
-	// A hard link: one file, whichever name it is written by.
+	// A hard link, so that set also changes the file in the overlay.
 	if err := os.Link(filepath.Join(f.folder, "resolv.conf"), ours); err != nil {
 		return err
 	}
@@ -134,15 +137,16 @@ func (f *files) overlay() error {
 	return nil
 }
 
-// keep puts our files in front again where somebody replaced the laptop's,
-// as is done when the network changes: a mount goes with what it was on.
+// keep covers the laptop's files again when a program of the laptop has replaced
+// them, as network managers do when the network changes. The kernel removes a mount
+// with the file that it covers.
 func (f *files) keep() {
 	for {
 		time.Sleep(look)
 		f.mu.Lock()
 		for target, ours := range f.covers {
 			if !same(target, ours) {
-				_ = bind(ours, target) // next time, then
+				_ = bind(ours, target) // on an error, the next round tries again
 			}
 		}
 		f.mu.Unlock()
@@ -158,8 +162,9 @@ func same(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// plainHosts is nsswitch.conf(5) with hosts by file and DNS only: other ways
-// ask processes outside. Nothing if it says so already.
+// plainHosts returns nsswitch.conf(5) with files and DNS as the only sources of
+// hosts: other sources ask processes outside the namespaces. It returns nil if the
+// file has only these already.
 func plainHosts(b []byte) []byte {
 	var out bytes.Buffer
 	for line := range strings.Lines(string(b)) {
@@ -180,8 +185,8 @@ type resolvConf struct {
 	search  []string
 }
 
-// parseResolvConf reads what there is; without servers it is as programs
-// have it then.
+// parseResolvConf ignores what it cannot parse. Without a nameserver line, the server
+// is 127.0.0.1, as for the C library.
 func parseResolvConf(b []byte) resolvConf {
 	var r resolvConf
 	for line := range strings.Lines(string(b)) {
@@ -207,8 +212,8 @@ func parseResolvConf(b []byte) resolvConf {
 	return r
 }
 
-// with is a resolv.conf that leads to a server: names are completed as in a
-// pod, and then as on the laptop.
+// with returns a resolv.conf whose only server is d.Server. Its search list has the
+// domains of a pod first, and then the laptop's.
 func (r *resolvConf) with(d *handover.DNS) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Of kubectl intercept run, for this program alone.\n")

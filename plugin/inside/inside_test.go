@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 )
 
-// TestExplain: every way in which a kernel says no names the setting.
+// TestExplain: for every reason why a kernel may refuse, the error names the setting.
 func TestExplain(t *testing.T) {
 	for name, c := range map[string]struct {
 		err   error

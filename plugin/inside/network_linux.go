@@ -16,22 +16,22 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/netd/tun"
 )
 
-// device is the name of the TUN. Nobody else is there to have it.
+// device is the name of the TUN. The namespace is new, so the name is free.
 const device = tun.Prefix + "0"
 
-// six is the TUN's address if the session has none of IPv6 to give: programs
-// reach what the laptop does (RFC 4193).
+// six is an address that the TUN always has (RFC 4193), so that the program reaches
+// IPv6 addresses as the laptop does, even if the session gives none.
 var six = netip.MustParsePrefix("fd6b:6963:7470:2::1/64")
 
-// network is the namespace's. Its methods are called by one goroutine at a
-// time.
+// network configures the network of the namespace. Its methods must not run
+// concurrently.
 type network struct {
 	addresses []netip.Prefix
 	offload   bool
 }
 
-// prepare gives the namespace its localhost, and its user what else needs
-// root: echo sockets (icmp(7)) and ports below 1024.
+// prepare brings up the loopback interface. It also lets the program use what
+// otherwise needs root: ICMP echo sockets (icmp(7)) and ports below 1024.
 func (n *network) prepare() error {
 	lo, err := netlink.LinkByName("lo")
 	if err == nil {
@@ -42,14 +42,15 @@ func (n *network) prepare() error {
 	}
 	group := fmt.Sprintf("%d %d", os.Getegid(), os.Getegid())
 	for name, value := range map[string]string{"ping_group_range": group, "ip_unprivileged_port_start": "0"} {
-		// In a container /proc/sys is often not to be written: then ping and low
-		// ports do not work, which is no reason to do without the rest.
+		// In a container, /proc/sys is often read-only. Then ping and low ports do
+		// not work, but everything else does.
 		_ = os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0)
 	}
 	return nil
 }
 
-// open makes the TUN, anew if there is one. The file is the caller's.
+// open makes the TUN, and removes an earlier one first. The caller must close the
+// device's file.
 func (n *network) open(c *handover.Config) (*tun.Device, error) {
 	if err := n.close(); err != nil {
 		return nil, err
@@ -66,8 +67,8 @@ func (n *network) open(c *handover.Config) (*tun.Device, error) {
 	return d, nil
 }
 
-// update gives the TUN its addresses, and every route. Whatever the session
-// asks to lead there does.
+// update sets the addresses of the TUN and routes every address into it, which covers
+// all routes that the session asks for.
 func (n *network) update(c *handover.Config) error {
 	link, err := netlink.LinkByName(device)
 	if err == nil {
@@ -94,14 +95,15 @@ func (n *network) update(c *handover.Config) error {
 	}
 	for _, p := range n.addresses {
 		if !contains(wanted, p) {
-			_ = netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(p)}) // one too many does no harm
+			_ = netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(p)}) // an address that stays does no harm
 		}
 	}
 	n.addresses = wanted
 	return everywhere(link, wanted)
 }
 
-// everywhere leads all of IPv4, and of IPv6 if there is any, into the TUN.
+// everywhere routes all of IPv4 into the TUN, and all of IPv6 if the TUN has an IPv6
+// address.
 func everywhere(link netlink.Link, have []netip.Prefix) error {
 	for _, p := range []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)} {
 		if p.Addr().Is6() && len(only4(have)) == len(have) {
@@ -114,8 +116,8 @@ func everywhere(link netlink.Link, have []netip.Prefix) error {
 	return nil
 }
 
-// close removes the TUN, whoever has its descriptor, and ends the connections
-// that went through it: their programs would wait for an answer for long.
+// close removes the TUN, even while a process has it open. It also resets the
+// connections that used the TUN: programs would otherwise wait for a timeout.
 func (n *network) close() error {
 	link, err := netlink.LinkByName(device)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -132,7 +134,7 @@ func (n *network) close() error {
 	return nil
 }
 
-// reset ends connections that are not between programs in here.
+// reset resets all connections of the namespace, except those to a loopback address.
 func reset() {
 	route.ResetConnections(func(_, to netip.Addr) bool { return !to.IsLoopback() })
 }

@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// grace is how long what the program left behind may take to end, by itself
-// and then when it is killed: the kernel may hold it.
+// grace is how long processes may take to end after SIGTERM, and again after SIGKILL:
+// the kernel may hold a killed process for a while.
 const grace = 3 * time.Second
 
-// reap waits for the end of a child and of all orphans that end before.
+// reap waits until the child ends, and returns its status. It also reaps the orphans
+// that end before the child.
 func reap(pid int) (unix.WaitStatus, error) {
 	for {
 		var status unix.WaitStatus
@@ -29,7 +30,8 @@ func reap(pid int) (unix.WaitStatus, error) {
 	}
 }
 
-// endAll ends what the program left behind: its network ends now.
+// endAll ends the processes that the program left behind, because their network ends
+// now.
 func endAll() {
 	own, err := namespace("self")
 	if err != nil {
@@ -52,13 +54,13 @@ func endAll() {
 	}
 }
 
-// namespace names the network namespace of a process.
+// namespace returns the name of the network namespace of a process.
 func namespace(process string) (string, error) {
 	return os.Readlink(filepath.Join("/proc", process, "ns/net"))
 }
 
-// end signals every process of a network namespace but this one; false if
-// there is none.
+// end signals every other process in a network namespace. It returns false if there
+// is none.
 func end(ns string, signal unix.Signal) bool {
 	found := false
 	list, _ := filepath.Glob("/proc/[0-9]*")

@@ -11,10 +11,11 @@ import (
 
 const tunDevice = "/dev/net/tun"
 
-// otherwise is what does without namespaces.
+// otherwise ends an error message with the commands that need no namespaces.
 const otherwise = "; or use kubectl intercept connect, or connect --proxy, which needs nothing of this"
 
-// mighty says that this process may make network and mount namespaces itself.
+// mighty says whether this process may make network and mount namespaces without a
+// user namespace.
 func mighty() bool {
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData
@@ -22,7 +23,8 @@ func mighty() bool {
 	return os.Geteuid() == 0 && unix.Capget(&h, &d[0]) == nil && d[0].Effective&want == want
 }
 
-// checkTUN says what is wrong with /dev/net/tun.
+// checkTUN returns an error, with what to do, if this process may not open
+// /dev/net/tun.
 func checkTUN() error {
 	return tunError(unix.Access(tunDevice, unix.R_OK|unix.W_OK))
 }
@@ -39,7 +41,7 @@ func tunError(err error) error {
 	return fmt.Errorf("make a network for the program: open %s: %w", tunDevice, err)
 }
 
-// forbidden explains why the kernel does not give namespaces.
+// forbidden adds to an error why the kernel refuses namespaces, and what to change.
 func forbidden(err error) error {
 	return explain(err, func(path string) string {
 		b, _ := os.ReadFile(path)
@@ -47,7 +49,8 @@ func forbidden(err error) error {
 	})
 }
 
-// explain finds the setting; read returns the text of a file, or "".
+// explain returns an error that names the setting behind err. Read returns the text
+// of a file, or "" if it cannot be read.
 func explain(err error, read func(path string) string) error {
 	is := func(sysctl, value string) bool {
 		return strings.TrimSpace(read("/proc/sys/"+strings.ReplaceAll(sysctl, ".", "/"))) == value
@@ -80,7 +83,7 @@ func explain(err error, read func(path string) string) error {
 	return say("this machine does not let you have user namespaces (%v)", err)
 }
 
-// filtered reads the state of seccomp, proc_pid_status(5).
+// filtered says whether /proc/PID/status (proc_pid_status(5)) shows a seccomp filter.
 func filtered(status string) bool {
 	for line := range strings.Lines(status) {
 		if v, ok := strings.CutPrefix(line, "Seccomp:"); ok {

@@ -17,12 +17,13 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/netd/route"
 )
 
-// dialTime bounds connecting to the program.
+// dialTime bounds a dial to the program.
 const dialTime = 1500 * time.Millisecond
 
-// accept answers the session, and others of this user's processes.
+// accept serves connections of the session, and of other processes of this user,
+// until the listener is closed.
 func (s *supervisor) accept(l net.Listener) {
-	var mu sync.Mutex // held while the network changes
+	var mu sync.Mutex // held while the network or its owner changes
 	var owner *handover.Conn
 	for {
 		raw, err := l.Accept()
@@ -44,14 +45,15 @@ func (s *supervisor) accept(l net.Listener) {
 			defer mu.Unlock()
 			if owner == h {
 				owner = nil
-				_ = s.network.close() // what stays is closed when it is opened again
+				_ = s.network.close() // on an error, the next open closes what is left
 				_ = s.control.send(message{Lost: true})
 			}
 		}()
 	}
 }
 
-// serve answers one connection; the last that opened the network owns it.
+// serve answers the requests of one connection until it breaks. The connection that
+// opened the network last owns the network.
 func (s *supervisor) serve(h *handover.Conn, mu *sync.Mutex, owner **handover.Conn) {
 	for {
 		r, err := h.Receive()
@@ -84,7 +86,9 @@ func (s *supervisor) serve(h *handover.Conn, mu *sync.Mutex, owner **handover.Co
 	}
 }
 
-// change does what is asked for the network. The file is the caller's.
+// change opens, updates or closes the network, as the request asks. Owner says
+// whether the request came from the connection that owns the network. The caller must
+// close the file.
 func (s *supervisor) change(r *handover.Request, owner bool) (*handover.Network, *os.File, error) {
 	if r.Op == handover.OpClose {
 		if !owner {
@@ -95,8 +99,9 @@ func (s *supervisor) change(r *handover.Request, owner bool) (*handover.Network,
 	if r.Op == handover.OpUpdate && !owner {
 		return nil, nil, errors.New("update: the network is another session's")
 	}
-	// Both could lead into the TUN; but what the laptop reaches otherwise the
-	// program shall reach, too, and the cluster's appears elsewhere.
+	// The TUN takes all of the program's traffic, so it has no conflicts itself. But
+	// the program must also reach what the laptop reaches by its own routes. After a
+	// refusal the session uses virtual addresses for the cluster's.
 	if err := handover.Refuse(route.Judge(r.Config, s.laptop, s.files.resolvers())); err != nil {
 		return nil, nil, err
 	}
@@ -116,7 +121,7 @@ func (s *supervisor) change(r *handover.Request, owner bool) (*handover.Network,
 	return made, d.File, nil
 }
 
-// own says whether the same user is at the other end.
+// own says whether the process at the other end belongs to this user.
 func own(c *net.UnixConn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -130,16 +135,17 @@ func own(c *net.UnixConn) bool {
 	return err == nil && same
 }
 
-// dialFor gives out a socket that is connected to the program. Some listen on
-// localhost by its IPv6 address only.
+// dialFor replies with a socket that is connected to a port of the program on
+// localhost.
 func dialFor(h *handover.Conn, r *handover.Request) {
 	f, err := dial(r.Dial)
-	_ = h.Reply(r.ID, nil, f, err) // who asked may be gone
+	_ = h.Reply(r.ID, nil, f, err) // the session may have closed the connection
 	if f != nil {
 		f.Close()
 	}
 }
 
+// dial tries 127.0.0.1 and then ::1: some programs listen on the IPv6 address only.
 func dial(p *handover.Port) (*os.File, error) {
 	if err := p.Check(); err != nil {
 		return nil, err

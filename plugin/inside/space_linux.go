@@ -24,36 +24,37 @@ import (
 const (
 	// setUpTime is how long the supervisor may take to set up.
 	setUpTime = 15 * time.Second
-	// endTime is how long it may take to end.
+	// endTime is how long the supervisor may take to end.
 	endTime = 15 * time.Second
-	// prefix begins the names of folders in the system's folder for such.
+	// prefix begins the names of our folders in the system's temporary folder.
 	prefix = "kubectl-intercept-run-"
-	// maxSocket fits a sockaddr_un.
+	// maxSocket is the longest path of a socket, in bytes; a sockaddr_un has room for
+	// it.
 	maxSocket = 103
 )
 
-// The descriptors that the supervisor gets.
+// The file descriptors that the supervisor inherits.
 const (
 	controlFD = 3 + iota
 	listenerFD
 )
 
-// Space is the place of one program, from before it begins until after it
-// ended.
+// Space is the set of namespaces of one program. It exists before the program begins
+// and until the program has ended.
 type Space struct {
 	cmd     *exec.Cmd
 	folder  string
 	ns      string // network namespace inside; "" until it is known
 	control *control
-	ready   chan error // the first word, then how the program's start went
+	ready   chan error // the result of the set-up, then that of the program's start
 	lost    chan struct{}
 	done    chan struct{} // closed when the supervisor has ended
-	err     error         // how
+	err     error         // the supervisor's exit error; valid when done is closed
 }
 
-// Open makes the namespaces. The supervisor in them is started with cmd, whose
-// program, arguments, environment and streams are set. The error names what of
-// this machine forbids it.
+// Open makes the namespaces and starts the supervisor in them with cmd. The caller
+// must have set the program, arguments, environment and streams of cmd. The error
+// names the setting of this machine that forbids the namespaces.
 func Open(cmd *exec.Cmd) (*Space, error) {
 	if err := checkTUN(); err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func Open(cmd *exec.Cmd) (*Space, error) {
 	s := &Space{cmd: cmd, ready: make(chan error, 2), lost: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := s.start(); err != nil {
 		if s.control != nil {
-			s.control.close() // and the supervisor, if there is one, ends
+			s.control.close() // this ends the supervisor, if it was started
 		}
 		s.remove()
 		return nil, err
@@ -95,7 +96,7 @@ func (s *Space) start() (err error) {
 	if err != nil {
 		return fmt.Errorf("make a network for the program: %w", err)
 	}
-	defer l.Close() // the supervisor has it
+	defer l.Close() // the supervisor has a copy
 	l.SetUnlinkOnClose(false)
 	lf, err := l.File()
 	if err != nil {
@@ -125,15 +126,16 @@ func (s *Space) start() (err error) {
 	return s.control.send(message{Folder: s.folder, Routes: have})
 }
 
-// routes are what the program shall reach besides the cluster. Those of
-// kubectl intercept connect are none of it.
+// routes returns the laptop's routes, by which the program reaches everything but the
+// cluster. The routes of kubectl intercept connect are left out.
 func routes() ([]route.Entry, error) {
 	all, err := route.Read("")
 	return slices.DeleteFunc(all, func(e route.Entry) bool { return strings.HasPrefix(e.Device, tun.Prefix) }), err
 }
 
-// attributes are those of a process in new namespaces. Who may make network
-// and mount namespaces needs no user namespace, and stays all that they are.
+// attributes returns the attributes of a process in new namespaces. If this process
+// may make network and mount namespaces itself, there is no user namespace, and user
+// and capabilities stay the same.
 func attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
 	if mighty() {
@@ -147,7 +149,7 @@ func attributes() *syscall.SysProcAttr {
 	return a
 }
 
-// listen hears the supervisor until it ends.
+// listen handles the messages of the supervisor until the connection ends.
 func (s *Space) listen() {
 	for {
 		m, err := s.control.receive()
@@ -169,14 +171,16 @@ func (s *Space) listen() {
 	}
 }
 
-// Socket is where the supervisor answers (netd/handover), for this user alone.
+// Socket returns the path of the unix socket on which the supervisor serves
+// netd/handover, to processes of this user only.
 func (s *Space) Socket() string { return filepath.Join(s.folder, "inside.sock") }
 
-// Lost has a value whenever the session that served the network is gone.
+// Lost returns a channel that receives a value when the connection of the session
+// that serves the network has ended.
 func (s *Space) Lost() <-chan struct{} { return s.lost }
 
-// Run starts the program and waits for its end. The error is an
-// *program.ExitError, or says why the program did not begin.
+// Run starts the program and waits until it ends. The error is a *program.ExitError,
+// or says why the program did not begin.
 func (s *Space) Run() error {
 	stop := program.Guard(s.cmd.Process)
 	defer stop()
@@ -190,7 +194,8 @@ func (s *Space) Run() error {
 	return program.Ended(s.err)
 }
 
-// Close ends what is left, and returns when it is gone.
+// Close ends the supervisor and all processes in the namespaces, and waits for their
+// end.
 func (s *Space) Close() {
 	s.control.close()
 	select {
@@ -199,7 +204,7 @@ func (s *Space) Close() {
 		_ = s.cmd.Process.Kill() // it may have ended
 		<-s.done
 	}
-	// A supervisor that was killed has left its part undone.
+	// A supervisor that was killed has not ended the processes in the namespaces.
 	for deadline := time.Now().Add(grace); s.ns != "" && end(s.ns, unix.SIGKILL) && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -208,11 +213,12 @@ func (s *Space) Close() {
 
 func (s *Space) remove() {
 	if s.folder != "" {
-		os.RemoveAll(s.folder) // it is nothing that matters
+		os.RemoveAll(s.folder) // on an error, a later sweep removes it
 	}
 }
 
-// folder makes one that the user alone can enter, with room for a socket.
+// folder makes a folder that only this user can enter. Its path is short enough for a
+// socket in it.
 func folder() (string, error) {
 	for _, parent := range []string{"", "/tmp"} {
 		path, err := os.MkdirTemp(parent, prefix)
@@ -227,7 +233,7 @@ func folder() (string, error) {
 	return "", errors.New("make a network for the program: no short path for a socket; set TMPDIR to a shorter one")
 }
 
-// sweep removes what was left where all processes were killed at once.
+// sweep removes the folders of earlier runs whose processes were all killed.
 func sweep() {
 	list, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	for _, path := range list {

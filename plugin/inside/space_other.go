@@ -8,20 +8,21 @@ import (
 	"runtime"
 )
 
-// ErrSystem says that the system has nothing of the kind.
+// ErrSystem says that this operating system has no such namespaces.
 var ErrSystem = errors.New("a program can have a network of its own on Linux only, and this is " + runtime.GOOS +
 	": use kubectl intercept connect --proxy, which needs no root either")
 
-// Space is the place of a program. There is none on this system.
+// Space stands for the namespaces of a program, which this operating system does not
+// have.
 type Space struct{}
 
 // Open returns ErrSystem.
 func Open(*exec.Cmd) (*Space, error) { return nil, ErrSystem }
 
-// Socket is "".
+// Socket returns "".
 func (*Space) Socket() string { return "" }
 
-// Lost is nil.
+// Lost returns nil.
 func (*Space) Lost() <-chan struct{} { return nil }
 
 // Run returns ErrSystem.

@@ -16,14 +16,14 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 )
 
-// passed are the signals that go on to the program; kept are those which a
-// terminal sends to it as well.
+// The supervisor forwards the signals in passed to the program. It ignores those in
+// kept, because a terminal sends them to the program as well.
 var (
 	passed = []os.Signal{unix.SIGTERM, unix.SIGHUP}
 	kept   = []os.Signal{unix.SIGINT, unix.SIGQUIT}
 )
 
-// supervisor is the process inside.
+// supervisor is the process in the namespaces that starts the program.
 type supervisor struct {
 	control *control
 	files   files
@@ -32,8 +32,8 @@ type supervisor struct {
 	args    []string
 }
 
-// Supervise is the hidden command: it runs in the new namespaces until the
-// program has ended. The error is a *program.ExitError with the program's code.
+// Supervise is the hidden command. It runs in the new namespaces until the program
+// has ended. The error is a *program.ExitError with the program's code.
 func Supervise(args []string) error {
 	if len(args) == 0 {
 		return errors.New("this command is for kubectl intercept run to call")
@@ -53,9 +53,10 @@ func Supervise(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(first.Folder) // when nobody else does
+	defer os.RemoveAll(first.Folder) // in case the command was killed
 	s.files.folder, s.laptop = first.Folder, first.Routes
-	// Terminals, and who ends a process group, mean the program.
+	// Signals of a terminal or to the process group are meant for the program, which
+	// gets them too. The supervisor must not end first.
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, kept...)
 	if err := s.prepare(); err != nil {
@@ -66,12 +67,12 @@ func Supervise(args []string) error {
 	}
 	go s.accept(l)
 	if m, err := s.control.receive(); err != nil || !m.Begin {
-		return nil // given up before the program began
+		return nil // the command gave up before the program began
 	}
 	return s.run()
 }
 
-// fail leaves it to who started this process to say what is wrong.
+// fail sends the error to the command, which prints it.
 func (s *supervisor) fail(err error) error {
 	if serr := s.control.send(message{Error: err.Error()}); serr != nil {
 		return err
@@ -79,7 +80,8 @@ func (s *supervisor) fail(err error) error {
 	return &program.ExitError{Code: 1}
 }
 
-// prepare makes the namespaces what the program needs, but for the TUN.
+// prepare sets up everything in the namespaces that the program needs, except the
+// TUN.
 func (s *supervisor) prepare() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the parent of what the program starts: %w", err)
@@ -93,13 +95,14 @@ func (s *supervisor) prepare() error {
 	return s.network.prepare()
 }
 
-// run starts the program and waits for its end and that of all it started.
+// run starts the program and waits until it ends. Then it ends the processes that the
+// program left behind.
 func (s *supervisor) run() error {
 	cmd, err := start(s.args)
 	if err != nil {
 		return s.fail(fmt.Errorf("start %s: %w", s.args[0], err))
 	}
-	_ = s.control.send(message{Started: true}) // if nobody hears, the end is near
+	_ = s.control.send(message{Started: true}) // if the command is gone, receive fails below
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, passed...)
 	go func() {
@@ -128,8 +131,9 @@ func (s *supervisor) run() error {
 	return nil
 }
 
-// start starts the program without any of the supervisor's rights. The kernel
-// kills it when this thread ends, which it does not before the process.
+// start starts the program without the supervisor's capabilities. The kernel kills
+// the program when this thread ends. The thread stays locked, so that it lives as
+// long as the process.
 func start(args []string) (*exec.Cmd, error) {
 	runtime.LockOSThread()
 	if err := drop(); err != nil {
@@ -141,8 +145,9 @@ func start(args []string) (*exec.Cmd, error) {
 	return cmd, cmd.Start()
 }
 
-// drop makes what this thread starts have no capabilities, as far as they were
-// given for the supervisor's sake: capabilities(7).
+// drop keeps the capabilities that the supervisor got in the user namespace from the
+// programs that this thread starts: see capabilities(7). Capabilities that the user
+// had before stay.
 func drop() error {
 	if mighty() {
 		return nil

@@ -9,17 +9,18 @@ import (
 	"strings"
 )
 
-// Kind is a mesh: where its proxy listens and what its redirects spare.
+// Kind describes a service mesh: the ports of its proxy, and the traffic that its
+// redirects leave alone.
 type Kind struct {
 	Name              string
 	In, Out, Admin    uint16
 	User              uint32
-	SpareIn           []uint16   // ports of the proxy itself
-	PassesOnFrom      netip.Addr // invalid: whatever the kernel takes
-	UsesGroup, ByHost bool       // istio: the proxy's group and 127.0.0.1 are spared too
+	SpareIn           []uint16   // inbound ports that are not redirected: the proxy's own
+	PassesOnFrom      netip.Addr // source address toward the application; invalid: the kernel chooses
+	UsesGroup, ByHost bool       // istio: the proxy's group and 127.0.0.1 are not redirected either
 }
 
-// Istio and Linkerd are the meshes.
+// kinds returns the meshes that this program can imitate.
 func kinds() []Kind {
 	return []Kind{
 		{Name: "istio", In: 15006, Out: 15001, Admin: 15021, User: 1337, SpareIn: []uint16{15008, 15090, 15021, 15020},
@@ -28,31 +29,34 @@ func kinds() []Kind {
 	}
 }
 
-// Config is what the variables say.
+// Config is the configuration, which environment variables set.
 type Config struct {
 	Kind // MESH_KIND: istio or linkerd
 	// Strict (MESH_STRICT=true) refuses callers without mTLS.
 	Strict bool
-	// RegistryOnly (MESH_REGISTRY_ONLY=true) refuses to pass on to anybody but
-	// those in TLSTo.
+	// RegistryOnly (MESH_REGISTRY_ONLY=true) refuses outbound connections to
+	// destinations that are not in TLSTo.
 	RegistryOnly bool
-	// TLSTo (MESH_TLS_TO) are the "host:port" with a proxy of this kind.
+	// TLSTo (MESH_TLS_TO) lists the destinations, as "host:port", that have a proxy
+	// of this kind.
 	TLSTo []string
-	// SkipOutPorts and SkipOutRanges are the annotations of the pod
-	// (MESH_SKIP_OUT_PORTS, MESH_SKIP_OUT_RANGES). Ports may be "1-5".
+	// SkipOutPorts and SkipOutRanges (MESH_SKIP_OUT_PORTS, MESH_SKIP_OUT_RANGES) are
+	// the ports and destinations whose outbound connections are not redirected. A
+	// mesh reads them from annotations of the pod. A port may be a range, "1-5".
 	SkipOutPorts  []PortRange
 	SkipOutRanges []netip.Prefix
 	// Keys (MESH_KEYS) is the folder with ca.crt and ca.key.
 	Keys string
-	// Sidecars (MESH_SIDECARS) is the API version of istio's Sidecar objects;
-	// Namespace and Pod (POD_NAMESPACE, POD_NAME) say whose.
+	// Sidecars (MESH_SIDECARS) is the API version of Istio's Sidecar objects; without
+	// it none are read. Namespace and Pod (POD_NAMESPACE, POD_NAME) name the pod that
+	// the objects must select.
 	Sidecars, Namespace, Pod string
 }
 
-// PortRange is inclusive.
+// PortRange is a range of ports that includes both ends.
 type PortRange struct{ From, To uint16 }
 
-// ConfigFrom reads the variables.
+// ConfigFrom reads the environment variables with getenv.
 func ConfigFrom(getenv func(string) string) (*Config, error) {
 	c := &Config{
 		Strict: getenv("MESH_STRICT") == "true", RegistryOnly: getenv("MESH_REGISTRY_ONLY") == "true",

@@ -21,8 +21,8 @@ const (
 	alpn     = "mesh-double"
 )
 
-// loadTLS makes a key and a certificate of the CA in a folder, good for both
-// ends of a connection.
+// loadTLS makes a key and a certificate, which the CA in the folder signs. The result
+// serves both ends of a connection.
 func loadTLS(folder string) (*tls.Config, error) {
 	ca, err := tls.LoadX509KeyPair(filepath.Join(folder, "ca.crt"), filepath.Join(folder, "ca.key"))
 	if err != nil {

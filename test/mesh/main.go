@@ -1,21 +1,22 @@
 //go:build linux
 
-// Mesh is a double of a service mesh's proxy, for the tests: one program that is
-// both containers that a mesh puts into a pod.
+// Mesh imitates a service mesh in tests. It is the program of both containers that a
+// mesh puts into a pod.
 //
 //	mesh init    sets the redirects of istio-init or linkerd-init (NET_ADMIN)
-//	mesh proxy   takes what they lead to it, and speaks mTLS with its like
+//	mesh proxy   accepts the redirected connections, and speaks mTLS with other proxies
 //
-// It redirects as the meshes do, by the same ports, users and exceptions, since
-// that is what an agent in the pod has to live with:
+// Its redirects have the ports, users and exceptions of the real meshes, because an
+// agent in the pod must work beside these:
 //
 //	          in      out     user   admin   passes on to the application
 //	istio     15006   15001   1337   15021   from 127.0.0.6, to the pod's address
 //	linkerd   4143    4140    2102   4191    from and to the pod's address
 //
-// In place of a control plane it has variables; see Config. With istio it also
-// reads the Sidecar objects of its namespace, if MESH_SIDECARS is set. It knows
-// IPv4 only, and takes every connection that begins like TLS for its own kind.
+// It has no control plane: environment variables configure it; see Config. With istio
+// it also reads the Sidecar objects of its namespace, if MESH_SIDECARS is set. It
+// supports IPv4 only. It takes every inbound connection that begins like TLS for one
+// from another proxy of the mesh.
 package main
 
 import (

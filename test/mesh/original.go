@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// originalDestination is where a redirected connection was dialed to.
+// originalDestination returns the address that the caller of a redirected connection
+// dialed.
 func originalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -20,8 +21,8 @@ func originalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	var to netip.AddrPort
 	var failed error
 	err = raw.Control(func(fd uintptr) {
-		// The answer is a sockaddr_in of 16 bytes, as long as this structure's
-		// first field.
+		// The kernel writes a sockaddr_in of 16 bytes. The first field of IPv6Mreq
+		// has that size.
 		var m *unix.IPv6Mreq
 		if m, failed = unix.GetsockoptIPv6Mreq(int(fd), unix.SOL_IP, unix.SO_ORIGINAL_DST); failed == nil {
 			b := m.Multiaddr

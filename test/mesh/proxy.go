@@ -30,7 +30,7 @@ type proxy struct {
 	sidecars sidecars
 }
 
-// Serve is the proxy's life.
+// Serve runs the proxy until ctx ends or one of its servers fails.
 func Serve(ctx context.Context, c *Config) error {
 	p := &proxy{Config: c}
 	var err error
@@ -40,7 +40,7 @@ func Serve(ctx context.Context, c *Config) error {
 	failed := make(chan error, 3)
 	for port, serve := range map[uint16]func(*net.TCPConn){c.In: p.in, c.Out: p.out} {
 		lc := net.ListenConfig{}
-		lc.SetMultipathTCP(false) // such a socket does not tell the original destination
+		lc.SetMultipathTCP(false) // a Multipath TCP socket does not tell the original destination
 		l, err := lc.Listen(ctx, "tcp4", fmt.Sprintf(":%d", port))
 		if err != nil {
 			return err
@@ -70,7 +70,7 @@ func accept(l net.Listener, serve func(*net.TCPConn)) error {
 	}
 }
 
-// in passes on what callers of the pod sent, without its encryption.
+// in forwards a caller's connection to the application. It decrypts a TLS connection.
 func (p *proxy) in(c *net.TCPConn) {
 	defer c.Close()
 	to, err := originalDestination(c)
@@ -103,8 +103,8 @@ func (p *proxy) in(c *net.TCPConn) {
 	join(caller, c, d, to)
 }
 
-// out passes on what the pod sent, with encryption where its like is at the
-// other end.
+// out forwards a connection that the pod opened. It encrypts the connection if the
+// destination has a proxy of the mesh.
 func (p *proxy) out(c *net.TCPConn) {
 	defer c.Close()
 	to, err := originalDestination(c)
@@ -153,7 +153,7 @@ type half interface {
 	CloseWrite() error
 }
 
-// peeked is a connection of which some was read already.
+// peeked is a connection whose first bytes may be in the buffer of r.
 type peeked struct {
 	*net.TCPConn
 	r *bufio.Reader
@@ -161,10 +161,12 @@ type peeked struct {
 
 func (p *peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
 
-// WriteTo keeps io.Copy from the TCPConn's own, which misses what was read.
+// WriteTo hides the WriteTo of TCPConn from io.Copy: that one would miss the bytes in
+// the buffer.
 func (p *peeked) WriteTo(w io.Writer) (int64, error) { return p.r.WriteTo(w) }
 
-// join connects a caller with to; raw is reset when that cannot be.
+// join dials an address and passes bytes between it and the caller. If the dial
+// fails, it resets raw, the caller's TCP connection.
 func join(caller half, raw *net.TCPConn, d net.Dialer, to netip.AddrPort) {
 	c, err := d.Dial("tcp4", to.String())
 	if err != nil {
@@ -193,6 +195,6 @@ func splice(a, b half) {
 }
 
 func reset(c *net.TCPConn) {
-	_ = c.SetLinger(0) // the close that follows ends it anyway
+	_ = c.SetLinger(0) // on an error, Close ends the connection anyway
 	c.Close()
 }

@@ -68,7 +68,8 @@ func outbound(c *Config) []rule {
 	return append(rules, rule{}.address(destination, expr.CmpOpEq, here).pass(), tcp().redirect(c.Out))
 }
 
-// rule is the expressions of one rule; each method appends a match or verdict.
+// rule is the list of expressions of one nftables rule. Each method appends a match
+// or a verdict.
 type rule []expr.Any
 
 // Offsets in the IPv4 header.

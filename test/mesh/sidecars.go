@@ -24,8 +24,8 @@ const (
 	look = 200 * time.Millisecond
 )
 
-// sidecars is what istio's control plane would tell: where the Sidecar object
-// that selects this pod leads its ports.
+// sidecars is what Istio's control plane would send: the endpoint of each port in the
+// Sidecar object that selects this pod.
 type sidecars struct {
 	ingress atomic.Pointer[map[uint16]netip.AddrPort]
 }
@@ -39,7 +39,7 @@ func (s *sidecars) endpoint(port uint16) (netip.AddrPort, bool) {
 	return to, ok
 }
 
-// follow reads the objects until ctx ends.
+// follow reads the objects again and again until ctx ends.
 func (s *sidecars) follow(ctx context.Context, c *Config) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -60,7 +60,7 @@ func (s *sidecars) follow(ctx context.Context, c *Config) {
 	}
 }
 
-// object is a Pod or a Sidecar, as far as it matters.
+// object has those fields of a Pod or a Sidecar that this program reads.
 type object struct {
 	Metadata struct {
 		Name   string            `json:"name"`

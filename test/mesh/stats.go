@@ -8,9 +8,8 @@ import (
 	"sync"
 )
 
-// stats counts connections by what became of them (inTLS, inPlain, inRefused,
-// outTLS, outPlain, outRefused) and by their destination. It is the admin port:
-// JSON at /stats, anything else says that the proxy is ready.
+// stats counts connections by outcome (inTLS, inPlain, inRefused, outTLS, outPlain,
+// outRefused) and by destination. It also serves the admin port.
 type stats struct {
 	mu     sync.Mutex
 	counts map[string]map[string]int
@@ -28,12 +27,13 @@ func (s *stats) count(what, to string) {
 	s.counts[what][to]++
 }
 
-// ServeHTTP is the admin port.
+// ServeHTTP serves the admin port: the counts as JSON at /stats. The answer to any
+// other path is 200, which says that the proxy is ready.
 func (s *stats) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/stats" {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = json.NewEncoder(w).Encode(s.counts) // the caller has gone
+	_ = json.NewEncoder(w).Encode(s.counts) // on an error, the caller is gone
 }

@@ -35,8 +35,8 @@ func Pair(t testing.TB) (*net.TCPConn, *net.TCPConn) {
 	return a.(*net.TCPConn), b.(*net.TCPConn)
 }
 
-// TLS returns the two ends of a TLS connection on what wrap makes of the ends of
-// a Pair.
+// TLS returns the two ends of a TLS connection over a Pair. It calls wrap for each
+// end of the Pair, and negotiates the protocol by ALPN.
 func TLS(t testing.TB, protocol string, wrap func(net.Conn) net.Conn) (client, server *tls.Conn) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -69,7 +69,7 @@ func TLS(t testing.TB, protocol string, wrap func(net.Conn) net.Conn) (client, s
 	return client, server
 }
 
-// Wait waits until ok.
+// Wait waits until ok returns true. It fails the test after ten seconds.
 func Wait(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); {
@@ -80,8 +80,8 @@ func Wait(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// Pour measures how fast bytes travel from one connection to the other, and
-// checks that all arrive.
+// Pour writes b.N chunks to one connection and reads them from the other. It measures
+// the throughput, and checks that every byte arrives.
 func Pour(b *testing.B, from, to *net.TCPConn) {
 	b.Helper()
 	chunk := make([]byte, 128<<10)
@@ -104,12 +104,11 @@ func Pour(b *testing.B, from, to *net.TCPConn) {
 	}
 }
 
-// onlyWriter hides ReadFrom, so that bytes pass through user space as they do
-// in a program.
+// onlyWriter hides the ReadFrom method of a Writer, so that io.Copy moves the bytes
+// through user space, as the product does.
 type onlyWriter struct{ io.Writer }
 
-// Ended is a tunnel.Stream at its end: it has nothing to read, and discards what is
-// written.
+// Ended is a tunnel.Stream that has ended: Read returns io.EOF, and Write discards.
 type Ended struct{}
 
 // Read implements io.Reader.

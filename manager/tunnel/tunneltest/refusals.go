@@ -6,7 +6,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
-// Refusals are what a far side answers, by name.
+// Refusals returns, by name, the errors with which the far end refuses a flow.
 func Refusals() map[string]error {
 	return map[string]error{
 		"refused": frame.ErrRefused,
@@ -19,7 +19,7 @@ func Refusals() map[string]error {
 	}
 }
 
-// Same says that an error is want, in the same words.
+// Same says whether err is of the same kind as want and has the same text.
 func Same(err, want error) bool {
 	kind := want
 	if errors.Is(want, frame.ErrDenied) {

@@ -81,7 +81,7 @@ func TestDeviceComesBack(t *testing.T) {
 	}
 }
 
-// What a command wants is not undone by who keeps the device up to date.
+// The process keeps the device up to date, but does not undo what a command asked for.
 func TestDeviceIsChanged(t *testing.T) {
 	_, _, client := networked(t)
 	at := socketOf(t)
@@ -145,7 +145,7 @@ func TestDeviceFollowsTheMachine(t *testing.T) {
 	wait(t, "resolv.conf to be taken over again", func() bool { return len(netd.Asked()) > asked })
 }
 
-// One that fails has closed the former network: that comes back.
+// A failed OpenDevice has closed the earlier network, which the process restores.
 func TestFormerDeviceComesBack(t *testing.T) {
 	_, _, client := networked(t)
 	first, second := socketOf(t), socketOf(t)
@@ -214,7 +214,7 @@ func TestRegainIsPreempted(t *testing.T) {
 	wait(t, "nothing to be left", func() bool { s, err := client.Status(context.Background()); return err == nil && s.Network == nil })
 }
 
-// The end of the process does not wait for who connects.
+// The end of the process does not wait for a command that connects.
 func TestEndWhileConnecting(t *testing.T) {
 	_, m, client := networked(t)
 	client = m.restart(client, func() { m.times.access.Undo = short }) // netd never answers

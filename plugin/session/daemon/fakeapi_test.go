@@ -44,14 +44,14 @@ type cluster struct {
 	refuse  string        // a verb on sessions that is forbidden
 	missing bool          // the product is not installed
 	code    int           // a gateway answers so instead of the traffic-manager
-	mute    chan struct{} // if not nil: gets each question for the user's name, which has no answer
+	mute    chan struct{} // if not nil: receives each request for the user's name, which gets no answer
 
 	mu      sync.Mutex
 	users   map[string]string // by token
 	version int
 	objects map[string]object // by path
 	changed chan struct{}     // closed at every change
-	carried int               // carriers that were welcome
+	carried int               // carriers that were accepted
 	conns   []net.Conn        // theirs
 	cuts    int               // how often all connections were broken
 	keys    *handshake.Keys   // of the last session that was
@@ -60,7 +60,7 @@ type cluster struct {
 	outbound tunnel.Handler // gets the flows of programs on the laptop; nil refuses them
 }
 
-// offered is a line to spare.
+// offered is an idle line.
 type offered struct {
 	conn  net.Conn
 	hello *handshake.LineHello

@@ -33,7 +33,7 @@ func lives(t *testing.T, m *machine, commands ...string) (kill func(command stri
 	return kill
 }
 
-// A command that connects leaves what stood before, and gets what it wants.
+// A command that connects gets what it asks for, and existing networks stay.
 func TestCommandLeavesWhatStands(t *testing.T) {
 	_, m, client := networked(t)
 	kill := lives(t, m, "one", "two", "three", "four")
@@ -116,7 +116,7 @@ func TestProxiesStay(t *testing.T) {
 	if blog == shop || !listens(shop) || !listens(blog) {
 		t.Fatalf("proxies at %s (%t) and %s (%t)", shop, listens(shop), blog, listens(blog))
 	}
-	// Commands share what stands, and have their own otherwise.
+	// Commands share an existing proxy, or get one of their own.
 	if n := open(anywhere, "shop", "one"); n.Proxy != shop || n.Namespace != "shop" {
 		t.Errorf("a command gets %s, %s", n.Proxy, n.Namespace)
 	}

@@ -52,9 +52,9 @@ func claim(ctx context.Context, c client.Client, namespace string, user authenti
 		err := c.Create(ctx, created)
 		switch {
 		case apierrors.IsAlreadyExists(err):
-			continue // one in 60 million
+			continue // the random part of the name is taken: 1 in 60 million
 		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
-			// The resource, or the namespace.
+			// The resource or the namespace does not exist.
 			return nil, &target.NotInstalledError{Namespace: namespace}
 		case err != nil:
 			return nil, err

@@ -39,11 +39,12 @@ type machine struct {
 	dir *state.Dir
 	// times of the processes; they stay unless a test says otherwise.
 	times times
-	// leads is what the processes see of resolv.conf; nil: it names the session.
+	// leads replaces the check whether resolv.conf names the session; nil: it does.
 	leads func() bool
-	// sources are what they see of the way to the cluster; nil: there is one.
+	// sources replaces the source addresses of the route to the cluster; nil: there
+	// is one.
 	sources func([]netip.Addr) []netip.Addr
-	last    *process // that was started
+	last    *process // the process that was started last
 }
 
 // short is a time that tests do not notice.

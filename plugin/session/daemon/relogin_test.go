@@ -45,8 +45,8 @@ func (m *machine) status(c *session.Client) *socket.Status {
 	return s
 }
 
-// A session whose token was replaced in the kubeconfig finds that out itself:
-// for what it asks the API server, and when its carriers are gone.
+// The session notices by itself that the kubeconfig has a new token: at its requests
+// to the API server, and when its carriers break.
 func TestTokenReplaced(t *testing.T) {
 	c, m, client, before := relogin(t)
 	other := intercept(before.Session, 80, 8080)
@@ -75,8 +75,8 @@ func TestTokenReplaced(t *testing.T) {
 	}
 }
 
-// What it finds may be somebody else's, or a command may bring that. The
-// session ends; the next is the other's.
+// The new credentials may be another user's, from the kubeconfig or from a command.
+// Then the session ends, and the next session is that user's.
 func TestAnotherUserIsAnotherSession(t *testing.T) {
 	for _, valid := range []bool{true, false} {
 		c, m, _, before := relogin(t)
@@ -227,8 +227,8 @@ func TestQuitWhileItStarts(t *testing.T) {
 	}
 }
 
-// plugin is a credential plugin that prints what a file of the folder says that
-// it runs in, and notes each run.
+// plugin is a credential plugin. It prints the token in a file of its working folder,
+// and records each run.
 const plugin = `#!/bin/sh
 echo run >> runs
 echo "go to https://login.example" >&2
@@ -236,9 +236,9 @@ token=$(cat "$1") || exit 3
 echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"'"$token$SUFFIX"'"}}'
 `
 
-// A session has the token that the command's plugin gave, and asks the plugin
-// only where that does not hold any more: in the command's folder, with the
-// command's environment. What it says then is to be read.
+// A session uses the token that the command's plugin gave. It runs the plugin again
+// only when that token is rejected, in the command's folder and with the command's
+// environment. Errors of the plugin are in the status.
 func TestCredentialPlugin(t *testing.T) {
 	c := newCluster(t)
 	c.login(map[string]string{"one!": "jane"})
@@ -283,8 +283,8 @@ func TestCredentialPlugin(t *testing.T) {
 	})
 }
 
-// The time is over before the session connects: the last error is what a person
-// needs.
+// If the time ends before the session connects, the error contains the last error of
+// the connection.
 func TestNotConnected(t *testing.T) {
 	c := newCluster(t)
 	c.code = 502

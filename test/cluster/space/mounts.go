@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetUpNode gives a node its own /run, /var/lib and /var/log, so that nodes
-// meet neither each other nor what runs on the machine. The folders lie in
-// dir; state, the folder of the cluster, stays visible.
+// SetUpNode gives a node its own /run, /var/lib and /var/log. They hide the
+// machine's, so that a node's programs share no files there with the machine or with
+// other nodes. /run is empty and in memory; dir contains the other two. The state
+// folder of the cluster stays visible.
 func (s Space) SetUpNode(state, dir string) error {
 	return s.Do(func() error {
-		// What is mounted inside reaches containers, but not the machine.
+		// Mounts made inside appear in the node's containers, but not on the machine.
 		if err := propagation(unix.MS_SLAVE); err != nil {
 			return err
 		}
@@ -48,8 +49,8 @@ func (s Space) SetUpNode(state, dir string) error {
 // copies is where intercept-netd keeps a copy of the laptop's resolv.conf.
 const copies = "/var/lib/intercept-netd"
 
-// SetUpLaptop gives a laptop its own /run, the file as /etc/resolv.conf, and
-// its own folder for copies of that.
+// SetUpLaptop gives a laptop its own /run, the file resolvConf as its
+// /etc/resolv.conf, and a folder of its own for intercept-netd's copies of that file.
 func (s Space) SetUpLaptop(resolvConf string) error {
 	return s.Do(func() error {
 		if err := propagation(unix.MS_SLAVE); err != nil {
@@ -76,7 +77,8 @@ func (s Space) SetUpLaptop(resolvConf string) error {
 			}
 			target = link
 		}
-		// A link into /run leads into the new, empty /run.
+		// /etc/resolv.conf may be a link into /run. The new /run is empty, so the
+		// target must be made.
 		if strings.HasPrefix(target, "/run/") {
 			if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 				return err

@@ -1,7 +1,8 @@
-// Package space makes and enters the places of a cluster: the hub, its nodes
-// and its laptops. A space is a network namespace with a mount namespace, held
-// by one sleeping process. Nothing in the machine's own namespaces refers to
-// it, so it is gone, with all its links and mounts, when its processes are.
+// Package space makes and enters the spaces of a cluster: one for the hub, one for
+// each node and one for each laptop. A space is a network namespace with a mount
+// namespace, and one sleeping process keeps both in existence. Nothing in the
+// machine's own namespaces refers to a space. The kernel therefore removes it, with
+// all its links and mounts, when its last process ends.
 package space
 
 import (
@@ -20,25 +21,28 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/cluster/cgroup"
 )
 
+// holder is the program that keeps the namespaces of a space in existence.
 const holder = "sleep"
 
-// Space is a place with its own network and mounts.
+// Space is a network namespace with a mount namespace of its own. Group holds its
+// processes.
 type Space struct {
 	Name  string
 	Group cgroup.Tree
 
-	pid int // the holder
+	pid int // of the holder
 }
 
-// Find returns a space whose holder lives.
+// Find returns the space with this name. The second result is false if there is none:
+// its holder does not run.
 func Find(group cgroup.Tree, name string) (Space, bool) {
 	s := Space{Name: name, Group: group.Sub(name)}
 	s.pid = s.Process("hold", holder)
 	return s, s.pid != 0
 }
 
-// Create returns the space with this name and makes it if there is none. The
-// second result says that it is new and has neither links nor mounts.
+// Create returns the space with this name and makes it if there is none. The second
+// result is true if the space is new: it has neither links nor mounts then.
 func Create(ctx context.Context, group cgroup.Tree, name string) (Space, bool, error) {
 	if s, ok := Find(group, name); ok {
 		return s, false, nil
@@ -64,11 +68,12 @@ func Create(ctx context.Context, group cgroup.Tree, name string) (Space, bool, e
 	return s, true, hold.Add(s.pid)
 }
 
-// PID is the holder's process id: a handle on the namespaces.
+// PID returns the process ID of the holder, by which other programs find the
+// namespaces.
 func (s Space) PID() int { return s.pid }
 
-// Process finds the process of a component in this space: the one whose
-// program is called argv0. It is 0 when there is none.
+// Process returns the process ID of the component's process in this space whose
+// program is named argv0. It returns 0 if no such process runs.
 func (s Space) Process(component, argv0 string) int {
 	for _, pid := range s.Group.Sub(component).Procs() {
 		data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -80,8 +85,8 @@ func (s Space) Process(component, argv0 string) int {
 	return 0
 }
 
-// Enter moves the calling thread into the space. The caller has locked the
-// goroutine to the thread and never unlocks it.
+// Enter moves the calling thread into the space. The caller must have locked its
+// goroutine to the thread, and must never unlock it.
 func (s Space) Enter() error {
 	var files []*os.File
 	for _, name := range []string{"net", "mnt"} {
@@ -120,8 +125,9 @@ func (s Space) Do(fn func() error) error {
 	return <-result
 }
 
-// Exec becomes the command inside the space: same process, same terminal,
-// same signals, and the exit code is the command's. It returns only errors.
+// Exec replaces this program with the command, inside the space. The process, its
+// terminal and its signals stay the same, and the exit code is the command's. Exec
+// returns only if it fails.
 func (s Space) Exec(argv, env []string) error {
 	dir, _ := os.Getwd()
 	guests := s.Group.Sub("guests")

@@ -17,7 +17,7 @@ import (
 
 // Authority signs certificates for servers that tests run, and for their clients.
 type Authority struct {
-	// PEM is its own certificate.
+	// PEM is the authority's own certificate.
 	PEM []byte
 
 	lab  *Lab
@@ -31,7 +31,7 @@ type Pair struct {
 	tls.Certificate
 }
 
-// Authority makes one.
+// Authority makes an Authority.
 func (l *Lab) Authority() *Authority {
 	l.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -54,7 +54,7 @@ func (a *Authority) template(name string) *x509.Certificate {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
 }
 
-// Issue makes a certificate for a client of that name, or for a server at the
+// Issue makes a certificate for a client with that name, or for a server at the
 // addresses.
 func (a *Authority) Issue(name string, at ...net.IP) *Pair {
 	a.lab.Helper()

@@ -15,10 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Application is who answers when nothing is intercepted.
+// Application is the name that the application gives in its answers.
 const Application = "the cluster"
 
-// Service is the address of a Service's port, by its name or number.
+// Service returns the address of a port of a Service. The port is a name or a number.
 func (l *Lab) Service(name, port string) string {
 	l.Helper()
 	var s corev1.Service
@@ -32,8 +32,9 @@ func (l *Lab) Service(name, port string) string {
 	return ""
 }
 
-// Serving is Service once callers on every node have the application there:
-// kube-proxy hears of a Service a little later than we do.
+// Serving returns the address of a port of a Service, once the application answers
+// callers on every node there. Kube-proxy learns of a new Service a little later than
+// the test.
 func (l *Lab) Serving(name, port string) string {
 	l.Helper()
 	addr := l.Service(name, port)
@@ -41,8 +42,8 @@ func (l *Lab) Serving(name, port string) string {
 	return addr
 }
 
-// Ask makes one HTTP request over a connection of its own and returns who
-// answers.
+// Ask makes one HTTP request over a connection of its own and returns the name in the
+// answer.
 func (s *Space) Ask(ctx context.Context, addr string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -51,13 +52,13 @@ func (s *Space) Ask(ctx context.Context, addr string) (string, error) {
 	return who(ctx, c, addr)
 }
 
-// HTTP is a client in the namespace that keeps its connections.
+// HTTP returns a client that connects from the namespace and keeps its connections.
 func (s *Space) HTTP() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: s.Dial}}
 }
 
-// AskUDP sends a datagram and returns who answers; it asks again when nobody
-// does, since datagrams may be lost.
+// AskUDP sends a datagram and returns the name in the answer. It sends another when
+// no answer comes, since datagrams may be lost.
 func (s *Space) AskUDP(ctx context.Context, addr string) (string, error) {
 	c, err := s.Dial(ctx, "udp", addr)
 	if err != nil {
@@ -98,15 +99,15 @@ func who(ctx context.Context, c *http.Client, addr string) (string, error) {
 	return answered(string(body))
 }
 
-// Asker is a caller with one connection that it keeps.
+// Asker returns a function like Ask that keeps its connection.
 func (s *Space) Asker(addr string) func(context.Context) (string, error) {
 	c := s.HTTP()
 	c.Timeout = 10 * time.Second
 	return func(ctx context.Context) (string, error) { return who(ctx, c, addr) }
 }
 
-// Answered says whether the callers of an address, on every node, are
-// answered by name.
+// Answered returns an error unless callers on every node get their answer at addr
+// from name.
 func (l *Lab) Answered(addr, name string) error {
 	for n, node := range l.Nodes {
 		got, err := node.Ask(l.Context(), addr)
@@ -120,7 +121,8 @@ func (l *Lab) Answered(addr, name string) error {
 	return nil
 }
 
-// Answers fails unless callers of an address are answered by name now.
+// Answers fails the test unless callers on every node get their answer at addr from
+// name.
 func (l *Lab) Answers(addr, name string) {
 	l.Helper()
 	if err := l.Answered(addr, name); err != nil {
@@ -128,20 +130,20 @@ func (l *Lab) Answers(addr, name string) {
 	}
 }
 
-// Soon is Answers with a limit.
+// Soon waits until Answered succeeds. It fails the test after limit, and returns how
+// long it waited.
 func (l *Lab) Soon(limit time.Duration, addr, name string) time.Duration {
 	l.Helper()
 	return l.Within(limit, addr+" is answered by "+name, func() error { return l.Answered(addr, name) })
 }
 
-// Eventually is Answers without a promise of when.
+// Eventually is Soon with Patience as the limit.
 func (l *Lab) Eventually(addr, name string) {
 	l.Helper()
 	l.Soon(Patience, addr, name)
 }
 
-// EveryPod fails unless each pod of the namespace, called by its own address,
-// is answered by name now.
+// EveryPod is Answers for the own address of each pod of the namespace.
 func (l *Lab) EveryPod(port, name string) {
 	l.Helper()
 	pods, err := l.pods()

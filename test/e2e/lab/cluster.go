@@ -25,7 +25,7 @@ import (
 // ManagerNamespace is where the product is installed.
 const ManagerNamespace = "intercept-system"
 
-// Cluster is a Kubernetes with the product in it.
+// Cluster is a Kubernetes cluster with the product in it.
 type Cluster struct {
 	*Tools
 	// Name is what bin/cluster calls it.
@@ -36,14 +36,14 @@ type Cluster struct {
 	// Nodes are the network namespaces of the nodes.
 	Nodes []*Space
 
-	was bool // it was up before
+	was bool // the cluster existed before this run
 
 	mu    sync.Mutex
 	users map[string]string // kubeconfig by user
 }
 
-// up makes the cluster, or takes the one that is there, and installs the
-// product from a laptop.
+// up makes the cluster, or uses the one that exists, and installs the product from a
+// laptop.
 func up(ctx context.Context, tools *Tools, name string) (*Cluster, error) {
 	c := &Cluster{Tools: tools, Name: name, users: map[string]string{}}
 	list, err := c.Tool(ctx, "list")
@@ -73,8 +73,8 @@ func up(ctx context.Context, tools *Tools, name string) (*Cluster, error) {
 	return c, c.Install(ctx)
 }
 
-// clean removes the product that a former run left. A cluster that was only
-// just repaired may not be ready for that at once.
+// clean uninstalls the product that an earlier run left. It tries again after an
+// error, because a cluster that was just repaired may not be ready yet.
 func (c *Cluster) clean(ctx context.Context) error {
 	for {
 		err := c.Plugin(ctx, "uninstall", "--force", "--timeout", "30s")
@@ -89,7 +89,7 @@ func (c *Cluster) clean(ctx context.Context) error {
 	}
 }
 
-// reload puts images that were built since into a cluster that was up.
+// reload loads the current images into a cluster that existed before this run.
 func (c *Cluster) reload(ctx context.Context) error {
 	images, err := filepath.Glob(filepath.Join(c.bin, "images/*.tar"))
 	if err != nil {
@@ -129,13 +129,13 @@ func (c *Cluster) connect(ctx context.Context) error {
 	return nil
 }
 
-// Install installs the product from a laptop. That it is installed already is
-// an error.
+// Install installs the product from a laptop. It returns an error if the product is
+// installed already.
 func (c *Cluster) Install(ctx context.Context) error {
 	return c.Plugin(ctx, "install", "--wait", "--timeout", "2m")
 }
 
-// Upgrade changes what is installed, as an administrator.
+// Upgrade changes the installed product, as an administrator.
 func (c *Cluster) Upgrade(ctx context.Context, args ...string) error {
 	return c.Plugin(ctx, append([]string{"upgrade", "--timeout", "2m"}, args...)...)
 }
@@ -160,8 +160,9 @@ func (c *Cluster) down() error {
 	return err
 }
 
-// Restart kills a component of the first node, as a crash would, and returns
-// when it is back: a port may take a moment to be free, and up looks again.
+// Restart kills a component of the first node, as a crash would, and returns when the
+// component runs again. It runs up after restart, because a port may stay in use for
+// a moment.
 func (c *Cluster) Restart(ctx context.Context, component string) error {
 	if _, err := c.Tool(ctx, "restart", component, "--name", c.Name); err != nil {
 		return err
@@ -170,7 +171,8 @@ func (c *Cluster) Restart(ctx context.Context, component string) error {
 	return err
 }
 
-// kubeconfig is the file of a user, made once.
+// kubeconfig returns the path of a user's kubeconfig. It makes the file at the first
+// call.
 func (c *Cluster) kubeconfig(ctx context.Context, user string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,7 +187,7 @@ func (c *Cluster) kubeconfig(ctx context.Context, user string) (string, error) {
 	return c.users[user], nil
 }
 
-// config is the client configuration of a user.
+// config returns the client configuration of a user.
 func (c *Cluster) config(ctx context.Context, user string) (*rest.Config, error) {
 	path, err := c.kubeconfig(ctx, user)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ToolsImage has programs that pods serve with; see test/tools.sh.
+// ToolsImage has the programs that pods serve with; see test/tools.sh.
 const ToolsImage = "kubectl-intercept.dev/test/tools:dev"
 
 // LoadTools brings ToolsImage to the cluster.
@@ -30,7 +30,8 @@ func (p *Laptop) Sh(line string) Output {
 	return o
 }
 
-// Shell is Sh of what has to succeed. It returns what was printed.
+// Shell is Sh, but fails the test if the command fails. It returns what the command
+// printed.
 func (p *Laptop) Shell(line string) string {
 	p.lab.Helper()
 	o := p.Sh(line)
@@ -40,7 +41,7 @@ func (p *Laptop) Shell(line string) string {
 	return o.Out
 }
 
-// Quiet is Sh without a word in the log: conditions look often.
+// Quiet is Sh without a line in the log, for conditions that call it often.
 func (p *Laptop) Quiet(line string) Output { return p.sh(line) }
 
 func (p *Laptop) sh(line string) Output {
@@ -49,7 +50,7 @@ func (p *Laptop) sh(line string) Output {
 	return collect(p.ShCommand(ctx, line))
 }
 
-// ShCommand is a line of shell as Sh runs it.
+// ShCommand returns the command that Sh runs for a line of shell.
 func (p *Laptop) ShCommand(ctx context.Context, line string) *exec.Cmd {
 	root := p.lab.Bin("tools")
 	glob := func(pattern string) string {
@@ -63,7 +64,7 @@ func (p *Laptop) ShCommand(ctx context.Context, line string) *exec.Cmd {
 	return cmd
 }
 
-// Within is a network namespace that was made on the laptop with ip netns.
+// Within returns a network namespace that ip netns has made on the laptop.
 func (p *Laptop) Within(name string) *Space {
 	p.lab.Helper()
 	cmd := p.ShCommand(context.Background(), "exec ip netns exec "+name+" sh -c 'echo ready; exec cat >/dev/null'")

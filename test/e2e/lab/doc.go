@@ -1,5 +1,5 @@
-// Package lab is what the end-to-end tests are written with: clusters with
-// the product in them, laptops of users, callers, and conditions to wait for.
+// Package lab is the toolkit of the end-to-end tests: clusters with the product in
+// them, laptops of users, callers, and conditions to wait for.
 //
 //	l := lab.New(t, clusters)                     // a cluster and a namespace for itself
 //	l.Apply("quote.yaml")
@@ -8,6 +8,6 @@
 //	alice.Intercept("add", "quote", "--port", program.To("http"))
 //	l.Answers(l.Service("quote", "http"), "alice")
 //
-// Everything that a Lab makes goes with the test. Everything waits for a
-// condition with a deadline; nothing sleeps.
+// A Lab removes everything that it made when the test ends. Its methods wait for
+// conditions with a deadline instead of sleeping.
 package lab

@@ -21,10 +21,11 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Front is an API server at an address of a laptop's: it passes everything on to the
-// cluster's, in the name of the laptop's user. It has an authority of its own, and
-// knows its user by the client certificate that it has issued last, so a test can take
-// a certificate back, and have another cluster at the same address.
+// Front is an API server at an address of the laptop. It forwards every request to
+// the cluster's API server, in the name of the laptop's user. It has a certificate
+// authority of its own, and accepts only the client certificate that it issued last.
+// A test can therefore revoke a certificate, or put another cluster at the same
+// address.
 type Front struct {
 	lab    *Lab
 	laptop *Laptop
@@ -39,7 +40,7 @@ type Front struct {
 	open     map[net.Conn]bool
 }
 
-// Front opens one. Login gives the laptop a kubeconfig for it.
+// Front starts a Front. Login gives the laptop a kubeconfig for it.
 func (p *Laptop) Front() *Front {
 	p.lab.Helper()
 	path, err := p.lab.Tool(p.lab.Context(), "kubeconfig", "--name", p.lab.Cluster.Name)
@@ -59,8 +60,8 @@ func (p *Laptop) Front() *Front {
 	return f
 }
 
-// Open has it answer, with a new authority, at the address that it had. Nobody is
-// known to it before Login.
+// Open starts the server again, at the same address and with a new authority. It
+// accepts no user before Login.
 func (f *Front) Open() {
 	f.lab.Helper()
 	ln, err := f.laptop.Space.Listen(f.addr)
@@ -84,7 +85,7 @@ func (f *Front) Open() {
 	go server.ServeTLS(ln, "", "")
 }
 
-// Close ends it, and every connection to it.
+// Close stops the server and breaks every connection to it.
 func (f *Front) Close() {
 	_ = f.server.Close()
 	f.mu.Lock()
@@ -94,7 +95,7 @@ func (f *Front) Close() {
 	}
 }
 
-// Revoke takes the user's certificate back.
+// Revoke makes the server reject the user's certificate.
 func (f *Front) Revoke() { f.accept(nil) }
 
 func (f *Front) accept(der []byte) {
@@ -103,8 +104,8 @@ func (f *Front) accept(der []byte) {
 	f.accepted = der
 }
 
-// Login writes the laptop's kubeconfig with a certificate that is new. No other is
-// accepted from then on.
+// Login writes the laptop's kubeconfig with a new certificate. The server accepts no
+// other from then on.
 func (f *Front) Login() {
 	f.lab.Helper()
 	pair := f.authority.Issue(f.laptop.User)
@@ -118,7 +119,7 @@ func (f *Front) Login() {
 	f.lab.Must(clientcmd.WriteToFile(*cfg, f.laptop.Kubeconfig))
 }
 
-// ServeHTTP passes a request on, or says that it does not know the user.
+// ServeHTTP forwards a request, or answers 401 without the accepted certificate.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	accepted := f.accepted

@@ -23,11 +23,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Patience is how long a condition may take. A busy machine is slow; what is
-// to be fast says so itself, with Within.
+// Patience is how long a condition may take by default. It is long because a machine
+// may be slow. A test of something that must be fast calls Within with a limit.
 const Patience = 60 * time.Second
 
-// Lab is the cluster as one test sees it, with a namespace of its own.
+// Lab is a cluster as one test sees it, with a namespace of the test's own.
 type Lab struct {
 	*testing.T
 	*Cluster
@@ -38,8 +38,8 @@ type Lab struct {
 	others  []string // more namespaces to show when the test fails
 }
 
-// New waits for a cluster that the test has for itself, and makes a namespace
-// there. The test runs beside those that have other clusters.
+// New waits until the pool has a cluster for this test alone, and makes a namespace
+// there. The test runs in parallel with tests in other clusters.
 func New(t *testing.T, p *Pool) *Lab {
 	t.Helper()
 	t.Parallel()
@@ -51,14 +51,14 @@ func New(t *testing.T, p *Pool) *Lab {
 	return newLab(t, c)
 }
 
-// Another is a Lab in the same cluster, with another namespace.
+// Another returns a Lab in the same cluster, with another namespace.
 func (l *Lab) Another() *Lab {
 	l.Helper()
 	return newLab(l.T, l.Cluster)
 }
 
-// Elsewhere is a Lab in another cluster. Of the tests that run together one may
-// ask for it: two would wait for each other.
+// Elsewhere returns a Lab in another cluster. Only one of the tests that run in
+// parallel may call it: two could each hold a cluster and wait for the other's.
 func (l *Lab) Elsewhere(p *Pool) *Lab {
 	l.Helper()
 	c, err := p.take(l.Context())
@@ -74,7 +74,7 @@ func newLab(t *testing.T, c *Cluster) *Lab {
 	return l
 }
 
-// NewNamespace makes a namespace that goes with the test.
+// NewNamespace makes a namespace, and deletes it when the test ends.
 func (l *Lab) NewNamespace(labels map[string]string) string {
 	l.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-", Labels: labels}}
@@ -91,7 +91,7 @@ func (l *Lab) NewNamespace(labels map[string]string) string {
 	return ns.Name
 }
 
-// Must ends the test on an error.
+// Must ends the test if err is not nil.
 func (l *Lab) Must(err error) {
 	l.Helper()
 	if err != nil {
@@ -99,8 +99,8 @@ func (l *Lab) Must(err error) {
 	}
 }
 
-// Apply creates the objects of a file of test/manifests, with words replaced,
-// and waits until every pod of theirs is ready.
+// Apply creates the objects in a file of test/manifests and waits until their pods
+// are ready. Replace has pairs of old and new text, as for strings.NewReplacer.
 func (l *Lab) Apply(file string, replace ...string) {
 	l.Helper()
 	l.ApplyOnly(file, replace...)
@@ -115,7 +115,7 @@ func (l *Lab) ApplyOnly(file string, replace ...string) {
 	l.create(strings.NewReplacer(replace...).Replace(string(text)))
 }
 
-// ApplyText is Apply for a manifest at hand.
+// ApplyText is Apply for the text of a manifest.
 func (l *Lab) ApplyText(text string) {
 	l.Helper()
 	l.create(text)
@@ -146,8 +146,8 @@ func (l *Lab) create(text string) {
 	}
 }
 
-// Ready waits until the namespace has the pods that its workloads want, all
-// ready, and no others.
+// Ready waits until the namespace has exactly the pods that its workloads ask for,
+// and all are ready.
 func (l *Lab) Ready() {
 	l.Helper()
 	l.Until("every pod is ready", func() error {
@@ -174,7 +174,7 @@ func (l *Lab) Ready() {
 	})
 }
 
-// wanted is how many pods the workloads of the namespace ask for.
+// wanted returns how many pods the workloads of the namespace ask for.
 func (l *Lab) wanted() (int, error) {
 	var ds appsv1.DeploymentList
 	var ss appsv1.StatefulSetList

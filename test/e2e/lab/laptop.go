@@ -24,20 +24,20 @@ type Laptop struct {
 	*Space
 	User string
 	Home string
-	// Kubeconfig may be changed; commands read it.
+	// Kubeconfig is the path that commands read. A test may change it.
 	Kubeconfig string
 
 	lab *Lab
 }
 
-// Laptop is the laptop of a user who may edit the test's namespace.
+// Laptop returns the laptop of a user, and lets the user edit the test's namespace.
 func (l *Lab) Laptop(user string) *Laptop {
 	l.Helper()
 	l.Allow(user, "edit", l.Namespace)
 	return l.Stranger(user)
 }
 
-// Stranger is the laptop of a user who may not do anything yet.
+// Stranger returns the laptop of a user who has no rights yet.
 func (l *Lab) Stranger(user string) *Laptop {
 	l.Helper()
 	path, err := l.kubeconfig(l.Context(), user)
@@ -56,7 +56,7 @@ func (l *Lab) Stranger(user string) *Laptop {
 	return p
 }
 
-// Config is the client configuration of the user.
+// Config returns the client configuration of the user.
 func (p *Laptop) Config() *rest.Config {
 	p.lab.Helper()
 	cfg, err := p.lab.config(p.lab.Context(), p.User)
@@ -64,7 +64,8 @@ func (p *Laptop) Config() *rest.Config {
 	return cfg
 }
 
-// Command is a program on the laptop, of bin/ or of the machine.
+// Command returns a command that runs on the laptop. The program is that of bin/, or
+// the machine's if bin/ has none.
 func (p *Laptop) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	if path := p.lab.Bin(name); exists(path) {
 		name = path
@@ -81,7 +82,7 @@ func (p *Laptop) Command(ctx context.Context, name string, args ...string) *exec
 	return cmd
 }
 
-// Output is what a command printed.
+// Output is what a command printed and how it ended.
 type Output struct {
 	Out, Err string
 	Failed   bool
@@ -119,7 +120,8 @@ func (p *Laptop) run(name string, args ...string) Output {
 func collect(cmd *exec.Cmd) Output {
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	// A session process has its output elsewhere; a bug must not hang the test.
+	// A session process writes elsewhere. If a bug makes it keep these pipes, the
+	// test must not hang.
 	cmd.WaitDelay = 5 * time.Second
 	start := time.Now()
 	err := cmd.Run()
@@ -137,7 +139,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Look runs the plugin without a word in the log: conditions look often.
+// Look runs the plugin without a line in the log, for conditions that call it often.
 func (p *Laptop) Look(args ...string) (string, error) {
 	o := p.run("kubectl-intercept", p.inNamespace(args)...)
 	if o.Failed {
@@ -146,7 +148,8 @@ func (p *Laptop) Look(args ...string) (string, error) {
 	return o.Out, nil
 }
 
-// Intercept runs the plugin in the test's namespace; it has to succeed.
+// Intercept runs the plugin in the test's namespace, and fails the test if the plugin
+// fails.
 func (p *Laptop) Intercept(args ...string) Output {
 	p.lab.Helper()
 	o := p.Try("kubectl-intercept", p.inNamespace(args)...)
@@ -156,8 +159,8 @@ func (p *Laptop) Intercept(args ...string) Output {
 	return o
 }
 
-// Refused runs the plugin, which has to fail with an error that contains
-// every one of the texts.
+// Refused runs the plugin. It fails the test unless the plugin fails with an error
+// that contains every one of the texts.
 func (p *Laptop) Refused(args []string, texts ...string) Output {
 	p.lab.Helper()
 	o := p.Try("kubectl-intercept", p.inNamespace(args)...)
@@ -172,7 +175,7 @@ func (p *Laptop) Refused(args []string, texts ...string) Output {
 	return o
 }
 
-// Kubectl runs kubectl in the test's namespace; it has to succeed.
+// Kubectl runs kubectl in the test's namespace, and fails the test if kubectl fails.
 func (p *Laptop) Kubectl(args ...string) string {
 	p.lab.Helper()
 	o := p.Try("kubectl", p.inNamespace(args)...)
@@ -191,7 +194,7 @@ func (p *Laptop) inNamespace(args []string) []string {
 	return append(args, "-n", p.lab.Namespace)
 }
 
-// Status is what `status -o json` says.
+// Status has those fields of `status -o json` that tests read.
 type Status struct {
 	Running bool
 	Network string
@@ -206,7 +209,7 @@ type Status struct {
 	}
 }
 
-// Status asks the plugin.
+// Status runs `status -o json` and returns the result.
 func (p *Laptop) Status() Status {
 	p.lab.Helper()
 	var s Status
@@ -216,7 +219,7 @@ func (p *Laptop) Status() Status {
 	return s
 }
 
-// Sessions are the session processes on the laptop, of this test.
+// Sessions returns the process IDs of this test's session processes on the laptop.
 func (p *Laptop) Sessions() []int {
 	var pids []int
 	for _, pid := range processes() {
@@ -229,8 +232,8 @@ func (p *Laptop) Sessions() []int {
 	return pids
 }
 
-// End asks the sessions to end, which takes their intercepts along, and makes
-// sure of it.
+// End ends the sessions, and their intercepts with them. It kills a session that does
+// not end by itself.
 func (p *Laptop) End() {
 	deadline := time.Now().Add(10 * time.Second)
 	for signal := syscall.SIGTERM; ; time.Sleep(look) {

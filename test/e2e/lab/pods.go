@@ -16,7 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// pods are those of the namespace that are not about to go.
+// pods returns the pods of the namespace that are not being deleted.
 func (l *Lab) pods() ([]corev1.Pod, error) {
 	var list corev1.PodList
 	if err := l.Client.List(l.Context(), &list, client.InNamespace(l.Namespace)); err != nil {
@@ -25,7 +25,7 @@ func (l *Lab) pods() ([]corev1.Pod, error) {
 	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil }), nil
 }
 
-// Pods are the pods of the namespace.
+// Pods returns the pods of the namespace that are not being deleted.
 func (l *Lab) Pods() []corev1.Pod {
 	l.Helper()
 	pods, err := l.pods()
@@ -33,7 +33,7 @@ func (l *Lab) Pods() []corev1.Pod {
 	return pods
 }
 
-// Pod is the only pod of the namespace.
+// Pod returns the only pod of the namespace.
 func (l *Lab) Pod() *corev1.Pod {
 	l.Helper()
 	pods := l.Pods()
@@ -43,8 +43,8 @@ func (l *Lab) Pod() *corev1.Pod {
 	return &pods[0]
 }
 
-// Lives identifies the pods and the runs of their containers: it does not
-// change unless something was restarted.
+// Lives returns a text that identifies the pods and the runs of their containers. It
+// stays the same unless a pod or a container was restarted.
 func (l *Lab) Lives() string {
 	l.Helper()
 	var lives []string
@@ -57,7 +57,7 @@ func (l *Lab) Lives() string {
 	return strings.Join(lives, "\n")
 }
 
-// Inside is the pod's network namespace.
+// Inside returns the pod's network namespace.
 func (l *Lab) Inside(p *corev1.Pod) *Space {
 	l.Helper()
 	pids := podProcesses(p, "")
@@ -72,8 +72,8 @@ func (l *Lab) Inside(p *corev1.Pod) *Space {
 
 var elsewhere = regexp.MustCompile(`\b(redirect|dnat|tproxy) to\b`)
 
-// Redirects lists the rules of a pod's ruleset that lead traffic elsewhere;
-// none means that traffic passes as if the product were not there.
+// Redirects returns the nftables rules of a pod that redirect traffic. Without any,
+// traffic passes as if the product were not there.
 func (l *Lab) Redirects(p *corev1.Pod) []string {
 	l.Helper()
 	text, err := l.Inside(p).Nft("list", "ruleset")
@@ -87,7 +87,7 @@ func (l *Lab) Redirects(p *corev1.Pod) []string {
 	return rules
 }
 
-// Ruleset is the whole of a pod's ruleset.
+// Ruleset returns all nftables rules of a pod.
 func (l *Lab) Ruleset(p *corev1.Pod) (string, error) { return l.Inside(p).Nft("list", "ruleset") }
 
 // KillAgent ends the agent in a pod as a crash would.

@@ -14,8 +14,8 @@ import (
 // upTimeout bounds making a cluster with the product in it.
 const upTimeout = 5 * time.Minute
 
-// Pool holds the clusters of a test run. A test has one for itself; clusters
-// are made as tests want them and serve one after the other.
+// Pool holds the clusters of a test run. Each cluster belongs to one test at a time.
+// The pool makes a cluster when a test needs one, and gives it to other tests later.
 type Pool struct {
 	*Tools
 
@@ -26,8 +26,8 @@ type Pool struct {
 	made []*Cluster
 }
 
-// NewPool makes no cluster yet, and never more than size. They are called
-// name, name-2 and so on.
+// NewPool returns a pool that makes up to size clusters, when tests need them. Their
+// names are name, name-2 and so on.
 func NewPool(name string, size int) (*Pool, error) {
 	if os.Getuid() != 0 {
 		return nil, errors.New("these tests make clusters and must run as root")
@@ -44,10 +44,10 @@ func NewPool(name string, size int) (*Pool, error) {
 	return p, nil
 }
 
-// take waits for a cluster. Give it back with give.
+// take waits for a cluster. The caller must return it with give.
 func (p *Pool) take(ctx context.Context) (*Cluster, error) {
 	select {
-	case c := <-p.free: // rather than make another
+	case c := <-p.free: // a free cluster is better than a new one
 		return c, nil
 	default:
 	}

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// Program is something that listens on a laptop's loopback.
+// Program is a server on a laptop's loopback interface.
 type Program struct {
 	Port  int
 	close func() error
 }
 
-// To is the value of --port that leads from a port of the workload here.
+// To returns the value of --port that maps a port of the workload to this program.
 func (p *Program) To(port string) string {
 	if port == "" {
 		return fmt.Sprint(p.Port)
@@ -27,8 +27,8 @@ func (p *Program) To(port string) string {
 // Close ends the program.
 func (p *Program) Close() { _ = p.close() }
 
-// Listen opens a port on the laptop; handle gets each connection and closes
-// it.
+// Listen listens on a port of the laptop. It calls handle with each connection, which
+// handle must close.
 func (p *Laptop) Listen(handle func(net.Conn)) *Program {
 	p.lab.Helper()
 	ln, err := p.Space.Listen("127.0.0.1:0")
@@ -46,10 +46,11 @@ func (p *Laptop) Listen(handle func(net.Conn)) *Program {
 	return &Program{Port: ln.Addr().(*net.TCPAddr).Port, close: ln.Close}
 }
 
-// Serve is bin/quote on the laptop: HTTP that says who it is.
+// Serve starts an HTTP server on the laptop that answers with its name, as bin/quote
+// does.
 func (p *Laptop) Serve(name string) *Program { return p.ServeAt(name, 0) }
 
-// ServeAt is Serve on a port that was used before.
+// ServeAt is Serve on a given port.
 func (p *Laptop) ServeAt(name string, port int) *Program {
 	p.lab.Helper()
 	ln, err := p.Space.Listen(fmt.Sprintf("127.0.0.1:%d", port))
@@ -62,7 +63,8 @@ func (p *Laptop) ServeAt(name string, port int) *Program {
 	return &Program{Port: ln.Addr().(*net.TCPAddr).Port, close: server.Close}
 }
 
-// ServeUDP answers datagrams with its name in front, as bin/quote does.
+// ServeUDP starts a UDP server that answers each datagram with the same data after
+// its name, as bin/quote does.
 func (p *Laptop) ServeUDP(name string) *Program {
 	p.lab.Helper()
 	return p.ServeUDPOn("127.0.0.1:0", name)
@@ -87,7 +89,7 @@ func (p *Laptop) ServeUDPOn(addr, name string) *Program {
 	return &Program{Port: conn.LocalAddr().(*net.UDPAddr).Port, close: conn.Close}
 }
 
-// answered is who says so in an answer of quote.
+// answered returns the name in an answer of bin/quote.
 func answered(body string) (string, error) {
 	rest, ok := strings.CutPrefix(body, "answered by ")
 	name, _, found := strings.Cut(rest, " (")

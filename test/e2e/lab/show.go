@@ -34,7 +34,7 @@ func (l *Lab) showNamespace(namespace string) {
 			fmt.Fprintln(&b, err)
 		}
 	}
-	_ = l.Client.List(ctx, &sessions, client.InNamespace(ManagerNamespace)) // as for the others
+	_ = l.Client.List(ctx, &sessions, client.InNamespace(ManagerNamespace)) // on an error, there are none to print
 	for i := range intercepts.Items {
 		intercepts.Items[i].ManagedFields = nil
 		fmt.Fprintf(&b, "--- intercept\n%s", text(intercepts.Items[i]))
@@ -96,7 +96,7 @@ func (l *Lab) showManager(ctx context.Context, b *strings.Builder) {
 	}
 }
 
-// Log is the log of a pod's only container, since the test began.
+// Log returns the log of a pod's only container since the test began.
 func (l *Lab) Log(p *corev1.Pod) string {
 	l.Helper()
 	out, err := l.Kube.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{
@@ -105,7 +105,7 @@ func (l *Lab) Log(p *corev1.Pod) string {
 	return string(out)
 }
 
-// log is the end of a container's log, since the test began.
+// log returns the end of a container's log since the test began.
 func (l *Lab) log(ctx context.Context, p *corev1.Pod, container string) string {
 	out, err := l.Kube.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{
 		Container: container, SinceSeconds: ptr.To(int64(time.Since(l.began).Seconds()) + 1)}).DoRaw(ctx)

@@ -20,21 +20,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Space is a network namespace: a node's, a pod's or a laptop's. Sockets that
-// it makes belong to it for good.
+// Space is a network namespace: a node's, a pod's or a laptop's. A socket that a
+// Space makes stays in its namespace.
 type Space struct {
 	path string // for nsenter
 	ns   *os.File
 	hold io.Closer
 }
 
-// space starts a process with bin/cluster that does nothing but keep a
-// namespace at hand.
+// space returns the namespace in which bin/cluster, with args, starts a process. The
+// process only keeps the namespace in existence.
 func (c *Cluster) space(args ...string) (*Space, error) {
 	return hold(exec.Command(c.Bin("cluster"), append(args, "sh", "-c", "echo ready; exec cat >/dev/null")...))
 }
 
-// hold starts such a process, which says "ready".
+// hold starts a process, waits until it prints "ready", and returns its network
+// namespace. Close ends the process.
 func hold(cmd *exec.Cmd) (*Space, error) {
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -64,7 +65,8 @@ func spaceOf(pid int) (*Space, error) {
 	return &Space{path: path, ns: f}, err
 }
 
-// Close forgets the namespace.
+// Close closes the handle on the namespace, and ends the process that kept it in
+// existence.
 func (s *Space) Close() {
 	s.ns.Close()
 	if s.hold != nil {
@@ -72,7 +74,7 @@ func (s *Space) Close() {
 	}
 }
 
-// do runs f with its system calls in the namespace.
+// do runs f on a thread in the namespace.
 func (s *Space) do(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -86,7 +88,8 @@ func (s *Space) do(f func() error) error {
 	return <-done
 }
 
-// Dial connects from the namespace, to an address in numbers.
+// Dial connects from the namespace. The address must be numeric, because names would
+// be resolved outside the namespace.
 func (s *Space) Dial(ctx context.Context, network, addr string) (c net.Conn, err error) {
 	err = s.do(func() error {
 		d := net.Dialer{Timeout: 10 * time.Second}
@@ -126,7 +129,7 @@ func (s *Space) Nft(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// podProcesses are the processes of a pod whose command line contains text.
+// podProcesses returns the IDs of a pod's processes whose command line contains text.
 func podProcesses(p *corev1.Pod, text string) []int {
 	var pids []int
 	for _, pid := range processes() {

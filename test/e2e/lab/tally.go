@@ -11,31 +11,31 @@ import (
 	"time"
 )
 
-// Tally is what became of a stream of requests.
+// Tally counts the answers and the failures of a stream of requests.
 type Tally struct {
 	mu       sync.Mutex
 	answers  map[string]int
 	failures []Failure
 	answered time.Time // when the last answer came
-	failing  bool      // since then
+	failing  bool      // a request has failed since the last answer
 	outage   time.Duration
 	stop     context.CancelFunc
 	done     chan struct{}
 }
 
-// Failure is a request that nobody answered.
+// Failure is a request without an answer.
 type Failure struct {
 	At  time.Time
 	Err error
 }
 
-// String has the time as logs have it.
+// String returns the error with its time in the format of logs.
 func (f Failure) String() string {
 	return fmt.Sprintf("%s %v", f.At.UTC().Format("15:04:05.000"), f.Err)
 }
 
-// Stream asks again and again, each time over a new connection and from
-// another node, until Stop.
+// Stream sends requests until Stop, each over a new connection and from the next
+// node.
 func (l *Lab) Stream(addr string) *Tally {
 	ctx, stop := context.WithCancel(l.Context())
 	t := &Tally{answers: map[string]int{}, stop: stop, done: make(chan struct{})}
@@ -70,15 +70,15 @@ func (t *Tally) note(ctx context.Context, name string, err error) {
 	}
 }
 
-// Answers is how many requests one has answered so far.
+// Answers returns how many requests name has answered so far.
 func (t *Tally) Answers(name string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.answers[name]
 }
 
-// Outage is the longest time between two answers in which requests failed.
-// It is meant for after Stop.
+// Outage returns the longest time between two answers in which requests failed. Call
+// it after Stop.
 func (t *Tally) Outage() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()

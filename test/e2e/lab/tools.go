@@ -18,7 +18,7 @@ type Tools struct {
 	bin  string // the binaries
 }
 
-// NewTools finds them: in bin/, or where E2E_BIN says.
+// NewTools finds the programs in bin/, or in the folder that E2E_BIN names.
 func NewTools() (*Tools, error) {
 	root, err := repository()
 	if err != nil {
@@ -31,7 +31,7 @@ func NewTools() (*Tools, error) {
 	return t, nil
 }
 
-// Bin is the path of a program of the product or the cluster.
+// Bin returns the path of a program of the product or the cluster.
 func (t *Tools) Bin(name string) string { return filepath.Join(t.bin, name) }
 
 // Tool runs bin/cluster and returns its standard output.
@@ -46,7 +46,7 @@ func (t *Tools) Tool(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// repository is the folder with go.mod of the product.
+// repository returns the folder with the go.mod of the product.
 func repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -41,14 +41,14 @@ func (p *Laptop) state() sessionState {
 	return s
 }
 
-// Token is the secret of the session on this laptop.
+// Token returns the secret of the session on this laptop.
 func (p *Laptop) Token() [handshake.TokenSize]byte {
 	p.lab.Helper()
 	return [handshake.TokenSize]byte(p.state().Token)
 }
 
-// Carrier is one more outbound carrier of the session on this laptop, for as
-// long as the test.
+// Carrier opens one more outbound carrier of the session on this laptop, until the
+// test ends.
 func (p *Laptop) Carrier() *mux.Group {
 	p.lab.Helper()
 	s := p.state()
@@ -73,7 +73,7 @@ func (p *Laptop) Carrier() *mux.Group {
 	return g
 }
 
-// readAhead is a connection of which a reader holds the first bytes.
+// readAhead is a connection whose first bytes may be in the buffer of in.
 type readAhead struct {
 	net.Conn
 	in *bufio.Reader
@@ -81,9 +81,9 @@ type readAhead struct {
 
 func (r readAhead) Read(p []byte) (int, error) { return r.in.Read(p) }
 
-// Knock comes to the traffic-manager through the API server's service proxy,
-// with this user's kubeconfig, as a session with that token. It returns why
-// it was refused; empty means that it was let in.
+// Knock asks the traffic-manager for a carrier of a session with that token, through
+// the API server's service proxy and with this user's kubeconfig. It returns the
+// reason of a refusal, or "" if the traffic-manager accepted.
 func (p *Laptop) Knock(session string, token [handshake.TokenSize]byte) string {
 	p.lab.Helper()
 	welcome, err := p.knock(&handshake.Hello{Session: session, Token: token, Direction: handshake.Inbound, Version: "e2e"})
@@ -101,7 +101,7 @@ func (p *Laptop) knock(hello *handshake.Hello) (*handshake.Welcome, error) {
 	return welcome, err
 }
 
-// tunnel connects to the API server, for twenty seconds.
+// tunnel connects to the API server. The connection has a deadline of twenty seconds.
 func (p *Laptop) tunnel() (net.Conn, error) {
 	cfg := p.Config()
 	server, err := url.Parse(cfg.Host)
@@ -121,7 +121,8 @@ func (p *Laptop) tunnel() (net.Conn, error) {
 	return conn, conn.SetDeadline(time.Now().Add(20 * time.Second))
 }
 
-// shake asks for a carrier. The reader may hold what follows.
+// shake does the handshake for a carrier. The reader may already hold bytes that
+// follow the answer.
 func shake(conn net.Conn, hello *handshake.Hello) (*handshake.Welcome, *bufio.Reader, error) {
 	path := "/api/v1/namespaces/" + ManagerNamespace + "/services/https:traffic-manager:tunnel/proxy" + handshake.UpgradePath
 	req, err := http.NewRequest(http.MethodGet, "https://"+conn.RemoteAddr().String()+path, nil)

@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// look is how often a condition is looked at.
+// look is how often a condition is checked.
 const look = 25 * time.Millisecond
 
-// Until waits for a condition; its last error is why it does not hold.
+// Until waits until the condition returns nil. After Patience it fails the test with
+// the last error.
 func (l *Lab) Until(what string, condition func() error) {
 	l.Helper()
 	l.Within(Patience, what, condition)
 }
 
-// Within is Until with a deadline that is part of what is promised. It
-// returns how long it took.
+// Within is Until with a limit that the test asserts. It returns how long the
+// condition took.
 func (l *Lab) Within(limit time.Duration, what string, condition func() error) time.Duration {
 	l.Helper()
 	start := time.Now()
@@ -38,8 +39,8 @@ func (l *Lab) Within(limit time.Duration, what string, condition func() error) t
 	}
 }
 
-// Throughout holds a condition to be true for a while: it is for what must
-// not happen.
+// Throughout fails the test if the condition returns an error during a period. It
+// checks what must not happen.
 func (l *Lab) Throughout(period time.Duration, what string, condition func() error) {
 	l.Helper()
 	for start := time.Now(); time.Since(start) < period; {
