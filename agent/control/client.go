@@ -20,21 +20,20 @@ import (
 const (
 	firstPause = 200 * time.Millisecond
 	lastPause  = 5 * time.Second
-	// steady is how long a stream must last for the next failure to count as the
-	// first.
+	// steady is how long a stream must last before a failure resets the back-off.
 	steady     = 10 * time.Second
 	callTime   = 10 * time.Second
 	smallBytes = 4 << 10
 )
 
-// Client speaks to the manager.
+// Client is the agent's connection to the traffic-manager.
 type Client struct {
 	settings *Settings
 	identity *Identity
 	version  string
 	log      *slog.Logger
 
-	// Patience ends Enroll and Watch; the zero value is endless.
+	// Patience limits how long Enroll and Watch try. The zero value sets no limit.
 	Patience Patience
 }
 
@@ -43,9 +42,10 @@ func NewClient(s *Settings, i *Identity, version string, log *slog.Logger) *Clie
 	return &Client{settings: s, identity: i, version: version, log: log}
 }
 
-// connect makes one connection. It does not reconnect by itself, so that each
-// connection has the newest certificate and roots. Buffers are small because the
-// agent is nearly always idle, and its memory counts against other people's pods.
+// connect makes one connection. The connection does not reconnect by itself, so each
+// new one has the newest certificate and roots. Buffers are small because this
+// connection is nearly always idle, and the agent uses the memory of an application's
+// pod.
 func (c *Client) connect(ctx context.Context) (rpc.AgentsClient, func(), error) {
 	raw, err := c.dialTLS(ctx)
 	if err != nil {
@@ -79,7 +79,8 @@ func (c *Client) connect(ctx context.Context) (rpc.AgentsClient, func(), error) 
 	return rpc.NewAgentsClient(conn), closeAll, nil
 }
 
-// dialTLS does TLS below gRPC, because gRPC insists on an ALPN of its own.
+// dialTLS makes a TLS connection for gRPC to use. gRPC does not do TLS itself, because
+// it allows no ALPN protocol but its own.
 func (c *Client) dialTLS(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
@@ -91,8 +92,8 @@ func (c *Client) dialTLS(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// backOff is the pause after the nth failure in a row. It is random in part, so that
-// the agents of a cluster do not all come at once.
+// backOff returns the pause after the nth failure in a row. The pause is partly random,
+// so that the agents of a cluster do not all connect at the same time.
 func backOff(n int) time.Duration {
 	d := lastPause
 	if n < 8 {
@@ -101,7 +102,7 @@ func backOff(n int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// pause waits d; false when ctx ended.
+// pause waits for d. It returns false if ctx ends before that.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -14,12 +14,14 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// ErrRefused is why Enroll gives up: the manager does not take the token.
+// ErrRefused is the error of Enroll when the manager does not accept the
+// agent's one-time token.
 var ErrRefused = errors.New("the manager refused the agent's token")
 
-// Enroll gets the agent's certificate. It tries until it succeeds, ctx ends, a
-// one-time token is refused, or it gives up with ErrAbandoned. After a refusal of a
-// sidecar's token it tries again: a sidecar has the pod's traffic and must not end.
+// Enroll gets the agent's certificate. It tries until it succeeds or ctx ends. It
+// returns ErrRefused if the manager refuses a one-time token, and ErrAbandoned when
+// Client.Patience has run out. If the manager refuses a sidecar's token, Enroll tries
+// again: the pod's traffic passes through a sidecar, so a sidecar must not end.
 func (c *Client) Enroll(ctx context.Context) error {
 	request, err := c.identity.request(c.settings.Pod)
 	if err != nil {
@@ -54,9 +56,8 @@ func (c *Client) Enroll(ctx context.Context) error {
 // renewEvery is how often the certificate's age is checked.
 const renewEvery = time.Hour
 
-// renew enrolls again before the certificate expires. Only a sidecar can, whose token
-// is good more than once, and which lives as long as its pod. It returns when ctx
-// ends.
+// renew enrolls again before the certificate expires, until ctx ends. It does nothing
+// in an ephemeral agent, whose token is good only once.
 func (c *Client) renew(ctx context.Context) {
 	if c.settings.TokenFile == "" {
 		return

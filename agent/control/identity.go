@@ -14,13 +14,12 @@ import (
 	"time"
 )
 
-// Identity is how the agent and the manager know each other. Its methods may be
-// called concurrently.
+// Identity has the agent's key and certificate, and the root certificates by which the
+// agent verifies the manager. Its methods may be called concurrently.
 type Identity struct {
 	serverName string
 	key        crypto.Signer
-	// sessions are for resumption, which spares most flows the signatures of a
-	// handshake.
+	// sessions are TLS sessions to resume. A resumed handshake needs no signature.
 	sessions tls.ClientSessionCache
 
 	mu          sync.Mutex
@@ -28,7 +27,8 @@ type Identity struct {
 	certificate *tls.Certificate
 }
 
-// NewIdentity makes a key. Until a certificate is set the agent is anonymous.
+// NewIdentity makes a key. The identity has no client certificate until Client.Enroll
+// has got one.
 func NewIdentity(s *Settings) (*Identity, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -40,7 +40,8 @@ func NewIdentity(s *Settings) (*Identity, error) {
 	}, nil
 }
 
-// TLS is the configuration for a connection to the manager that speaks alpn.
+// TLS returns the configuration for a connection to the manager with the ALPN protocol
+// alpn.
 func (i *Identity) TLS(alpn string) *tls.Config {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -74,12 +75,12 @@ func (i *Identity) setCertificate(der []byte) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.sessions = tls.NewLRUClientSessionCache(8) // those before had no certificate
+	i.sessions = tls.NewLRUClientSessionCache(8) // the old sessions have no client certificate
 	i.certificate = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: i.key, Leaf: leaf}
 	return nil
 }
 
-// aged says that two thirds of the certificate's life are over.
+// aged reports whether two thirds of the certificate's lifetime have passed.
 func (i *Identity) aged(now time.Time) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -90,7 +91,7 @@ func (i *Identity) aged(now time.Time) bool {
 	return now.Sub(leaf.NotBefore) > leaf.NotAfter.Sub(leaf.NotBefore)*2/3
 }
 
-// setRoots replaces what manager certificates are checked against.
+// setRoots replaces the root certificates by which the agent verifies the manager.
 func (i *Identity) setRoots(pem []byte) error {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {

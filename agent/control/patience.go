@@ -6,22 +6,24 @@ import (
 	"time"
 )
 
-// ErrAbandoned is why Enroll and Watch give up: the agent has no manager any more.
+// ErrAbandoned is the error of Enroll and Watch after the manager has been gone for
+// longer than Client.Patience.
 var ErrAbandoned = errors.New("the manager is gone")
 
-// Patience is how long an agent waits for its manager to come back; zero is for
-// ever. The agent passes connections to the application meanwhile, but it keeps the
-// pod's ports from the agent of a later manager.
+// Patience is how long an agent waits for its manager to come back. A zero duration
+// means that it waits forever. A waiting agent passes connections to the application.
+// But as long as it waits, the agent of a later manager cannot capture ports of the pod.
 type Patience struct {
-	// Gone is for one that does not answer.
+	// Gone is how long the agent waits while no manager answers.
 	Gone time.Duration
-	// Stranger is for another manager at the same address, which the agent has no
-	// reason to trust: the product was removed and installed again.
+	// Stranger is how long the agent waits while a manager answers whose certificate
+	// it does not trust. That happens after the product has been uninstalled and
+	// installed again.
 	Stranger time.Duration
 }
 
-// over says that enough time has passed without a manager, given what became of
-// the last attempt to reach it.
+// over reports whether the agent has waited long enough. Alone is the time since the
+// manager was last reached, err the error of the last attempt to connect.
 func (p Patience) over(alone time.Duration, err error) bool {
 	limit := p.Gone
 	var stranger x509.UnknownAuthorityError

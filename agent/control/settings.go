@@ -1,6 +1,6 @@
 // Package control is the agent's side of the control protocol in manager/rpc: it
 // enrolls for a certificate, keeps a stream to a replica of the traffic-manager,
-// applies the configurations that arrive and reports what came of them.
+// applies the configurations that arrive, and reports the state of the ports.
 package control
 
 import (
@@ -16,13 +16,14 @@ import (
 
 // Settings are what the manager gives to an agent through its environment.
 type Settings struct {
-	// Manager is the address at which any replica answers, ServerName the name in
-	// its certificate, and CA the authorities that may have signed that.
+	// Manager is a host:port address at which any replica of the manager may answer.
+	// ServerName is the name in the manager's certificate. CA has the PEM certificates
+	// of the authorities that may have signed it.
 	Manager    string
 	ServerName string
 	CA         []byte
-	// Token is good for one enrollment of this pod. A sidecar has a TokenFile in its
-	// place, which the kubelet renews.
+	// Token is valid for one enrollment of this pod. A sidecar has a TokenFile instead:
+	// a ServiceAccount token, which the kubelet renews.
 	Token          string
 	TokenFile      string
 	Namespace      string
@@ -33,8 +34,8 @@ type Settings struct {
 	certificatesOf *x509.CertPool
 }
 
-// SettingsFrom reads the settings by way of getenv. The error names every
-// variable that is missing or wrong.
+// SettingsFrom reads the settings from the environment through getenv. The error names
+// every variable that is missing or invalid.
 func SettingsFrom(getenv func(string) string) (*Settings, error) {
 	s := &Settings{}
 	var wrong []error

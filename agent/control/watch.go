@@ -11,26 +11,27 @@ import (
 )
 
 const (
-	// countersEvery is how often changed counters are reported.
+	// countersEvery is the least time between two reports of counters.
 	countersEvery = 2 * time.Second
 	// countersLook is how often the counters are compared with the last report.
 	countersLook = 250 * time.Millisecond
 )
 
-// Ports is what the manager's configurations are about.
+// Ports are the captured ports of the pod, as Watch configures them.
 type Ports interface {
-	// Apply makes the ports those of the configuration, without waiting for
-	// their proofs.
+	// Apply captures the ports of the configuration and no others. It does not wait
+	// for the test connections that show that a redirect works.
 	Apply(*rpc.AgentConfig)
-	// Report is the state of all ports; Changed receives when it is worth a
-	// report at once.
+	// Report returns the state of all ports. Changed receives a value when a change
+	// should be reported immediately.
 	Report() *rpc.AgentReport
 	Changed() <-chan struct{}
 }
 
-// Watch keeps a stream to the manager until ctx ends, or until the manager asks the
-// agent to exit, for which it returns nil, or until it gives up with ErrAbandoned.
-// While there is no stream the last configuration stays in force.
+// Watch keeps a stream to the manager open and applies the configurations that arrive.
+// It returns nil when the manager tells the agent to exit. It returns ErrAbandoned when
+// Client.Patience has run out, and an error when ctx ends. While there is no stream, the
+// last configuration stays in force.
 func (c *Client) Watch(ctx context.Context, ports Ports) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -61,7 +62,8 @@ func (c *Client) Watch(ctx context.Context, ports Ports) error {
 	}
 }
 
-// watchOnce keeps one stream. Served says that the manager sent something.
+// watchOnce opens one stream and reads it to its end. Exit says that the manager has
+// told the agent to exit. Served says that the manager has sent a configuration.
 func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -82,7 +84,7 @@ func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool,
 	reporting := make(chan struct{})
 	go func() {
 		defer close(reporting)
-		defer cancel() // a stream that takes no reports is of no use
+		defer cancel() // a stream on which no report can be sent must be replaced
 		c.report(ctx, stream.Send, ports, first)
 	}()
 	defer func() { cancel(); <-reporting }()
@@ -105,9 +107,9 @@ func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool,
 	}
 }
 
-// report sends reports until ctx ends or one cannot be sent: at once when a
-// state changed; for counters soon after the first change, and no more often
-// than countersEvery while they go on changing.
+// report sends reports until ctx ends or a report cannot be sent. It sends a report
+// immediately after ports.Changed has received a value. It sends changed counters
+// within countersLook, but not more often than once in countersEvery.
 func (c *Client) report(ctx context.Context, send func(*rpc.AgentReport) error, ports Ports, last *rpc.AgentReport) {
 	tick := time.NewTicker(countersLook)
 	defer tick.Stop()
