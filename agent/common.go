@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// The agent's heap is a megabyte or two at rest; collecting early keeps
-	// what the process holds near that.
+	// The heap of an idle agent is one or two megabytes. Frequent garbage collection
+	// keeps the memory of the process near that.
 	collectAt = 100
 	softLimit = 128 << 20
 )
@@ -29,14 +29,14 @@ type common struct {
 	identity *control.Identity
 	log      *slog.Logger
 	opener   *relay.Opener
-	// serving is for what serves connections. A signal does not end it: end does,
-	// when all have been served.
+	// serving is the context of everything that serves connections. A signal does not
+	// end it. The function end does, after all connections have been served.
 	serving context.Context
 	end     context.CancelFunc
 }
 
-// begin reads the environment. The caller calls end when nothing is served
-// any more.
+// begin reads the environment and makes the agent's identity. The caller must call
+// end when all connections have been served.
 func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*common, error) {
 	debug.SetGCPercent(collectAt)
 	debug.SetMemoryLimit(softLimit)
@@ -58,8 +58,9 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 	return a, nil
 }
 
-// obey does what the manager says until the manager ends the agent, refuses it or is
-// gone for longer than patience, or until ctx ends. Only a refusal is an error.
+// obey applies the manager's configurations to set. It returns nil when the manager
+// tells the agent to exit, when the manager has been gone for longer than patience, and
+// when ctx ends. It returns an error if the manager refuses the agent.
 func (a *common) obey(ctx context.Context, set control.Ports, patience control.Patience) error {
 	go buffer.ReleaseMemory(ctx)
 	client := control.NewClient(a.settings, a.identity, version.Version, a.log)
@@ -78,7 +79,8 @@ func (a *common) obey(ctx context.Context, set control.Ports, patience control.P
 	return err
 }
 
-// close lets connections go on for a while, although ctx has ended.
+// close stops capturing. It lets open connections last for a while, although ctx has
+// ended.
 func (a *common) close(ctx context.Context, set interface{ Close(context.Context) }, last time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Traffic-agent redirects chosen ports of the pod it runs in to a laptop, for as
-// long as the traffic-manager wants it.
+// Traffic-agent runs in a pod and redirects connections to some of the pod's ports
+// to a laptop. The traffic-manager tells it which ports, and when to stop.
 package main
 
 import (
@@ -19,11 +19,12 @@ import (
 )
 
 const (
-	// lastFlows is how long connections may go on after the agent was asked to
-	// end.
+	// lastFlows is how long open connections may last after the agent has been
+	// asked to exit.
 	lastFlows = 10 * time.Second
-	// managerGone and managerOther are how long an agent stays in its pod while its
-	// manager does not answer, or another manager does in its place.
+	// managerGone is how long an ephemeral agent runs while its manager does not
+	// answer. managerOther is how long it runs while another manager, whose
+	// certificate it does not trust, answers at the manager's address.
 	managerGone  = 15 * time.Minute
 	managerOther = 10 * time.Second
 )
@@ -37,9 +38,9 @@ func main() {
 	}
 }
 
-// start is the agent in one of its three roles: "redirect" in an init container,
-// "sidecar" in a container that the pod was made with, without arguments in an
-// ephemeral container.
+// start runs the agent in one of three roles, by its argument: "redirect" in an init
+// container, "sidecar" in a sidecar container, and no argument in an ephemeral
+// container.
 func start(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
 	switch {
 	case len(args) == 0:
@@ -52,8 +53,9 @@ func start(ctx context.Context, args []string, getenv func(string) string, stder
 	return fmt.Errorf("arguments %q: there are none but redirect and sidecar", args)
 }
 
-// run is the life of an ephemeral agent. It returns nil after the manager or a
-// signal, by way of ctx, asked it to end, or when it has no manager any more.
+// run runs an ephemeral agent. It returns nil after the manager has asked the agent
+// to exit, after ctx has ended because of a signal, and after the manager has been
+// gone for too long.
 func run(ctx context.Context, getenv func(string) string, stderr io.Writer) error {
 	a, err := begin(ctx, getenv, stderr)
 	if err != nil {
@@ -73,9 +75,11 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	return err
 }
 
-// exempt keeps the agent's own connections out of a mesh, whose proxy may not let
-// them through or not be up yet. It tells them by their group, which the manager
-// gives to agents alone. Root's group does not tell them from others.
+// exempt keeps a service mesh from redirecting the agent's own connections to its
+// proxy, which might refuse them or not be ready yet. The nftables rule recognizes the
+// agent's connections by the group ID of their process. The manager gives this group
+// to agents only. If the group ID is 0, exempt does nothing, because other processes
+// of the pod may have it too.
 func exempt(table *capture.Table, gid int, log *slog.Logger) {
 	if gid == 0 {
 		return

@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// lastCallers is how long callers may still come after the pod was asked to
-	// end: not every client has heard of it.
+	// lastCallers is how long a sidecar accepts new connections after its pod has been
+	// asked to terminate. Some clients do not know yet that the pod is terminating.
 	lastCallers = 3 * time.Second
-	// lastSidecarFlows is how long connections may go on after that. They end with
-	// the application, unless the kubelet kills the agent first.
+	// lastSidecarFlows is how long open connections may last after lastCallers. They
+	// end when the application ends or when the kubelet kills the agent.
 	lastSidecarFlows = 22 * time.Second
 )
 
-// redirect is the life of the init container.
+// redirect runs the agent in an init container.
 func redirect(getenv func(string) string) error {
 	layout, err := entrance.Layout(getenv)
 	if err != nil {
@@ -29,8 +29,8 @@ func redirect(getenv func(string) string) error {
 	return entrance.Redirect(layout)
 }
 
-// runSidecar is the life of an agent that its pod was made with. Callers come to it
-// whatever happens, so nothing but a signal, by way of ctx, ends it.
+// runSidecar runs a sidecar agent. The pod's connections arrive at a sidecar even if
+// the manager is gone or refuses it, so it runs until ctx ends because of a signal.
 func runSidecar(ctx context.Context, getenv func(string) string, stderr io.Writer) error {
 	layout, err := entrance.Layout(getenv)
 	if err != nil {

@@ -9,19 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of linux/netfilter/nfnetlink_conntrack.h; x/sys has none of them.
+// Constants of linux/netfilter/nfnetlink_conntrack.h, which x/sys does not have.
 const (
 	ctGet    = 1
 	ctDelete = 2
 )
 
-// Forget makes the kernel forget what it knows of connections of p, because NAT is
-// decided once per connection: a UDP "connection" that was tracked before the
-// redirect was set, or before it was removed, would go where it went for as long as
-// datagrams flow.
+// Forget deletes the conntrack entries of port p. The kernel applies NAT rules only to
+// the first packet of a connection. So UDP datagrams between the same two addresses
+// would still go to the old destination after the redirect has been set or removed.
 //
-// For TCP it forgets only connections of which conntrack saw the application's side
-// first, and which it therefore takes to be opened by the pod.
+// For TCP, Forget deletes only entries with the wrong direction: conntrack saw a packet
+// of the application first, and took the pod for the client.
 func (t *Table) Forget(p Port) error {
 	local, err := localAddrs()
 	if err != nil {
@@ -66,7 +65,7 @@ func (t *Table) forget(family uint8, stale func(entry) bool) error {
 	return err
 }
 
-// localAddrs are the addresses of the pod, loopback among them.
+// localAddrs returns the addresses of the pod, including loopback.
 func localAddrs() (map[netip.Addr]bool, error) {
 	list, err := net.InterfaceAddrs()
 	if err != nil {

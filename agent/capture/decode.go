@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// builder collects messages and the first error of making them.
+// builder collects messages, and the first error that occurred while making one.
 type builder struct {
 	messages []message
 	err      error

@@ -1,8 +1,8 @@
-// Package capture redirects connections to chosen ports of the pod to the agent by
-// nftables rules, and proves that they arrive there.
+// Package capture redirects connections to some ports of the pod to the agent. It uses
+// nftables rules, and verifies with test connections that they work.
 //
-// It writes one table through netlink. The table is owned by the netlink socket
-// that made it, so the kernel removes it however the agent ends, and the
-// application gets its connections as before. While nothing is captured there is
-// no table.
+// An agent in an ephemeral container writes its rules to one table. The table is owned
+// by the agent's netlink socket, so the kernel removes it when the agent ends for any
+// reason. Then the application gets its connections again. A sidecar's table is
+// permanent; see Install.
 package capture

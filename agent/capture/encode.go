@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tableOwner is NFT_TABLE_F_OWNER, Linux 5.12 and later.
+// tableOwner is NFT_TABLE_F_OWNER, which Linux has since 5.12. The kernel removes a
+// table with this flag when the netlink socket that made it is closed.
 const tableOwner = 0x2
 
-// commentType is the tag that nft gives to a rule's comment in its user data.
+// commentType is nft's type number for a comment in the user data of a rule.
 const commentType = 0
 
 func request(kind, flags uint16, attrs func(*netlink.AttributeEncoder) error) (message, error) {
@@ -40,7 +41,8 @@ func newTable(table string, flags uint32) (message, error) {
 		})
 }
 
-// NLM_F_EXCL: a table that gets an owner must not exist yet.
+// exclusive returns NLM_F_EXCL for a table with an owner. The kernel then refuses to
+// make the table if it exists.
 func exclusive(tableFlags uint32) uint16 {
 	if tableFlags&tableOwner != 0 {
 		return unix.NLM_F_EXCL
@@ -69,7 +71,7 @@ func newChain(table string, c chain) (message, error) {
 	})
 }
 
-// delRules empties every chain of the table.
+// delRules deletes all rules in all chains of the agent's table.
 func delRules() (message, error) {
 	return request(unix.NFT_MSG_DELRULE, 0, func(e *netlink.AttributeEncoder) error {
 		e.String(unix.NFTA_RULE_TABLE, tableName)

@@ -7,19 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The marks are compared as whole 32-bit values. Their low halves avoid what other
-// programs in a pod or on a node test for: 0x4000 and 0x8000 (kube-proxy), and
-// 0x539 under the mask 0xfff (Istio).
+// The rules compare marks as whole 32-bit values. Other programs test single bits of a
+// mark: kube-proxy tests 0x4000 and 0x8000, and Istio tests for 0x539 under the mask
+// 0xfff. These marks match none of those tests.
 const (
-	// MarkBypass is on the agent's own connections to the application; no rule
+	// MarkBypass marks the agent's own connections to the application. No rule
 	// redirects or refuses them.
 	MarkBypass = 0x6b692d62
-	// MarkProof is on test connections. They are redirected like a caller's, but
-	// where no rule redirects them they are refused and do not reach the
-	// application.
+	// MarkProof marks test connections. The rules redirect them like those of a
+	// caller. A test connection that is not redirected is refused, so it never reaches
+	// the application.
 	MarkProof = 0x6b692d70
-	// markLastWords is a mark of conntrack's, on a connection that was open before
-	// the redirect and of which conntrack saw the application's side first.
+	// markLastWords is a conntrack mark. It marks connections that were open before the
+	// redirect and of which conntrack saw a packet of the application first.
 	markLastWords = 0x6b692d6c
 )
 

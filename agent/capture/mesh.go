@@ -10,20 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownName is the table that keeps the agent's own connections out of a mesh.
+// ownName is the name of the table that exempts the agent's own connections from the
+// redirects of a service mesh.
 const ownName = "kubectl-intercept-own"
 
-// beforeMesh is a priority before the usual one of redirects, -100.
+// beforeMesh is a chain priority. Chains with it run before those with -100, which is
+// the usual priority of redirects.
 const beforeMesh = -150
 
-// Exempt keeps connections of group gid to outside of the pod from being redirected
-// by other programs, such as a mesh. It does nothing where no program redirects:
-// the kernel need not track connections there. The table is owned like the other
-// one, and ends with t.
+// Exempt prevents other programs, such as a service mesh, from redirecting connections
+// of the group gid to destinations outside of the pod. It does nothing if no program
+// redirects, so that the kernel need not track connections. The kernel removes the
+// table of this rule when t is closed.
 //
-// A verdict of accept does not keep later chains from translating a connection. A
-// translation does, and the rule translates to the address that the connection has
-// already.
+// The verdict accept would not prevent a later chain from applying NAT to a connection.
+// But NAT is applied only once, so the rule applies NAT to the address that the
+// connection has already.
 func (t *Table) Exempt(gid uint32) (needed bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -45,8 +47,9 @@ func (t *Table) Exempt(gid uint32) (needed bool, err error) {
 	return needed, nil
 }
 
-// exemptions are a rule for IPv4 and one for IPv6, whose destinations are at these
-// offsets of the header. They leave out connections within the pod.
+// exemptions returns one rule for IPv4 and one for IPv6, with the offset and the size of
+// the destination address in the IP header. The rules do not match connections within
+// the pod.
 func exemptions(gid uint32) []rule {
 	keep := func(family byte, offset, size uint32) rule {
 		r := rule{chain: "output", comment: "the agent's own connections stay as they are"}
@@ -65,11 +68,11 @@ func (r rule) notOut(device string) rule {
 	return r.add(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: register}).unequal(name)
 }
 
-// redirectedByOthers says that another program has rules that may translate the
-// pod's own connections.
+// redirectedByOthers reports whether another program has NAT rules that may apply to
+// connections that the pod opens.
 func (t *Table) redirectedByOthers() (bool, error) {
 	for _, path := range []string{"/proc/self/net/ip_tables_names", "/proc/self/net/ip6_tables_names"} {
-		names, _ := os.ReadFile(path) // not there: no program uses the old iptables
+		names, _ := os.ReadFile(path) // the file is missing if no program uses legacy iptables
 		if bytes.Contains(names, []byte("nat\n")) {
 			return true, nil
 		}

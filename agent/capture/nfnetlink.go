@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const answerTimeout = 5 // seconds until a silent kernel is an error
+const answerTimeout = 5 // seconds to wait for an answer of the kernel
 
-// conn is a socket to the kernel's netfilter. It is made by hand because the
-// owner of a table is a socket and because a batch must be one transaction with
-// one answer.
+// conn is a netlink socket to the kernel's netfilter. It does not use a library,
+// because one socket must own the table, and because a batch must be one transaction
+// with one answer.
 //
-// It should be opened before the sockets of any flow: the kernel closes the
-// descriptors of a dying process from the highest down, so the resets of the
-// flows still leave through the redirect, and their callers see them.
+// It should be opened before the sockets of any flow. When a process dies, the kernel
+// closes its descriptors from the highest to the lowest. So the flows are reset while
+// the redirect is still in force, and their callers receive the resets.
 type conn struct {
 	mu  sync.Mutex
 	fd  int
@@ -67,7 +67,7 @@ func (m message) append(b []byte, seq uint32) []byte {
 	return append(b, make([]byte, -len(b)&3)...)
 }
 
-// batch does all of the messages or none of them.
+// batch sends the messages as one transaction: the kernel applies all or none of them.
 func (c *conn) batch(messages []message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,8 +86,8 @@ func (c *conn) batch(messages []message) error {
 	if err := unix.Sendto(c.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("send batch: %w", err)
 	}
-	// The last message is always answered, unless the whole batch is refused: that
-	// is answered to its first message.
+	// The kernel answers the last message. If it refuses the whole batch, it answers
+	// the first message instead.
 	last := c.seq - 1
 	var failed error
 	err := c.receive(func(h header, body []byte) (bool, error) {

@@ -14,7 +14,8 @@ import (
 // soOriginalDst is SO_ORIGINAL_DST and, with the same number, IP6T_SO_ORIGINAL_DST.
 const soOriginalDst = 80
 
-// OriginalDestination is what the caller of a redirected connection dialed.
+// OriginalDestination returns the address to which the caller of a redirected
+// connection connected.
 func OriginalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -45,9 +46,9 @@ func OriginalDestination(c *net.TCPConn) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(name[8:24])), port), nil
 }
 
-// Dialed returns a function that says which address the caller of a redirected
-// connection dialed. It is false for a caller that did not dial the number, but
-// the agent's port itself.
+// Dialed returns a function that returns the address to which the caller of a
+// redirected connection connected. The function returns false if the caller did not
+// connect to the captured port number, but directly to the agent's port.
 func Dialed(number uint16) func(*net.TCPConn) (netip.AddrPort, bool) {
 	return func(c *net.TCPConn) (netip.AddrPort, bool) {
 		to, err := OriginalDestination(c)

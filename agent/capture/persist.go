@@ -14,39 +14,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// persistentName is the table of an init container. It has no owner and lasts as
-// long as the pod. An agent that is attached later has a table of its own beside
-// it.
+// persistentName is the name of the table that an init container makes for a sidecar.
+// The table has no owner and exists as long as the pod. An ephemeral agent in the same
+// pod has another table.
 const persistentName = "kubectl-intercept-sidecar"
 
-// The values of SO_PRIORITY by which the rules tell packets of a sidecar from each
-// other. Nothing else that a process may set without a capability does that.
+// The values of SO_PRIORITY by which the rules distinguish packets of a sidecar. A
+// process without capabilities can set SO_PRIORITY, but no mark.
 const (
-	// proofPriority is a test connection's. The agent's connections to the
-	// application have none.
+	// proofPriority is the priority of test connections. The agent's connections to
+	// the application have the default priority.
 	proofPriority = 6
-	// strictPriority is that of a knock which also resets connections from before.
+	// strictPriority is the priority of a knock that also resets connections that were
+	// open before the redirect.
 	strictPriority = 5
 )
 
-// The sets of the table: ports of the agent for which redirects are in force, and
-// those among them for which connections from before are reset. An agent puts its
-// ports into them by knocking, and they drop out once it stops.
+// The two sets of the table. The active set has the agent's ports whose redirects are
+// in force. The strict set has those of them for which connections that were open
+// before the redirect are reset. A knock adds a port to the sets. The port times out
+// when the agent stops knocking.
 const (
 	activeSet = "active"
 	strictSet = "strict"
 	knockLife = 2 * time.Second
-	// knockEvery is so short that a knock or two may come late.
+	// knockEvery is short enough for the redirect to stay in force if one or two knocks
+	// are late.
 	knockEvery = 400 * time.Millisecond
 )
 
 // markOwn is the conntrack mark of a sidecar's connections to the application.
 const markOwn = 0x6b692d6f
 
-// Install writes rules that redirect ports to an agent without privilege, which
-// runs as user uid. They stay for good. Those of TCP are in force only while the
-// agent knocks. UDP has no connections that could be moved later, so it is always
-// redirected.
+// Install writes rules that redirect ports to an agent without privileges, which runs
+// as the user uid. The rules exist as long as the pod. TCP ports are redirected only
+// while the agent calls Knock. UDP ports are always redirected, because UDP has no
+// connections that could be moved later.
 func Install(ports []Port, uid uint32) error {
 	c, err := dial()
 	if err != nil {
@@ -54,8 +57,8 @@ func Install(ports []Port, uid uint32) error {
 	}
 	defer c.close()
 	b := &builder{}
-	// The container may run again. So the table is made, deleted and made: there
-	// is one to delete in any case.
+	// An init container may run again, so the table may exist. The first message makes
+	// sure that it does, because deleting a missing table is an error.
 	b.add(newTable(persistentName, 0))
 	b.add(delTable(persistentName))
 	b.add(newTable(persistentName, 0))
@@ -78,8 +81,8 @@ func Install(ports []Port, uid uint32) error {
 	return nil
 }
 
-// persistentRules are the rules of one port. The agent's own connections to it reach
-// the application, except test connections.
+// persistentRules returns the rules of one port. They redirect test connections of the
+// agent, but not its connections to the application.
 func persistentRules(p Port, uid uint32) []rule {
 	on := func(chain, why string) rule {
 		return rule{chain: chain, comment: p.String() + ": " + why}.protocol(p.Protocol)
@@ -114,8 +117,9 @@ func persistentRules(p Port, uid uint32) []rule {
 	)
 }
 
-// Knock keeps the redirect of a TCP port that Install has set in force until ctx
-// ends, and up to two seconds longer. Strict also resets connections from before.
+// Knock keeps the redirect of a TCP port in force until ctx ends, and up to two seconds
+// longer. Install must have written the rules of the port. If strict is true, Knock also
+// resets connections that were open before the redirect.
 func Knock(ctx context.Context, agent uint16, strict bool) error {
 	priority := 0
 	if strict {
@@ -130,7 +134,7 @@ func Knock(ctx context.Context, agent uint16, strict bool) error {
 	tick := time.NewTicker(knockEvery)
 	defer tick.Stop()
 	for {
-		c.Write([]byte{0}) // the rule that it is for drops it, which shows as an error
+		c.Write([]byte{0}) // ignore the error: the rule that sees the datagram drops it
 		select {
 		case <-ctx.Done():
 			return nil
@@ -139,8 +143,8 @@ func Knock(ctx context.Context, agent uint16, strict bool) error {
 	}
 }
 
-// ProveUnprivileged is Prove for a redirect that Install has set. It must run as the
-// user that the redirect was set for.
+// ProveUnprivileged does the same as Prove for a redirect of Install. The process must
+// run as the user that was given to Install.
 func ProveUnprivileged(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook) error {
 	return prove(ctx, p, addrs, book, prioritized(proofPriority))
 }
@@ -161,7 +165,7 @@ func prioritized(priority int) control {
 	}
 }
 
-// newPortSet is a set of ports whose elements time out.
+// newPortSet makes a set of ports whose elements time out.
 func newPortSet(table, name string, id uint32) (message, error) {
 	const inetService = 13 // nft's number for the type of a port
 	return request(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, func(e *netlink.AttributeEncoder) error {
@@ -180,7 +184,8 @@ func newPortSet(table, name string, id uint32) (message, error) {
 	})
 }
 
-// enter puts the value that the match before has loaded into a set, for knockLife.
+// enter adds the value in the register to a set, for knockLife. The match before it has
+// loaded the register.
 func (r rule) enter(set string) rule {
 	return r.add(&expr.Dynset{SrcRegKey: register, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: knockLife})
 }

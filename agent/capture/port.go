@@ -15,7 +15,7 @@ const (
 	UDP Protocol = unix.IPPROTO_UDP
 )
 
-// String is the protocol's name as Kubernetes writes it.
+// String returns the protocol's name as Kubernetes writes it.
 func (p Protocol) String() string {
 	if p == UDP {
 		return "UDP"
@@ -27,11 +27,13 @@ func (p Protocol) String() string {
 type Port struct {
 	Number   uint16
 	Protocol Protocol
-	// Agent is the port that the agent listens on for it, at every address.
+	// Agent is the port on which the agent listens for redirected connections, at all
+	// addresses.
 	Agent uint16
-	// KeepEstablished leaves TCP connections alone that were open before.
+	// KeepEstablished means that TCP connections that were open before the redirect
+	// are not reset.
 	KeepEstablished bool
 }
 
-// String is the port as "80/TCP".
+// String returns the port as "80/TCP".
 func (p Port) String() string { return fmt.Sprintf("%d/%s", p.Number, p.Protocol) }

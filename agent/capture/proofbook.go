@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// ProofBook has the source addresses of the agent's own test connections, by which
-// the listener at the other end of a redirect tells them from callers'. The zero
-// value is ready.
+// ProofBook has the source addresses of the agent's own test connections. By them, the
+// listener to which a port is redirected distinguishes test connections from those of
+// callers. The zero value is ready for use.
 type ProofBook struct {
 	mu     sync.Mutex
 	nonces map[netip.AddrPort][16]byte
 }
 
-// Answer returns what to answer to a connection or datagram from source, if that is
-// a test.
+// Answer returns the bytes with which the listener must answer a connection or datagram
+// from source. It returns false if source is not the address of a test connection.
 func (b *ProofBook) Answer(source netip.AddrPort) ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -38,13 +38,13 @@ func (b *ProofBook) remove(source netip.AddrPort) {
 	delete(b.nonces, source)
 }
 
-// Unmap returns a without the form that a dual-stack socket gives to IPv4.
+// Unmap converts an IPv4-mapped IPv6 address, as dual-stack sockets return it, to IPv4.
 func Unmap(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// PodAddrs returns one global address of each family found on the interfaces,
-// loopback excluded; 127.0.0.1 when there is none.
+// PodAddrs returns one global address of each IP family from the pod's interfaces. If
+// there is none, it returns 127.0.0.1.
 func PodAddrs() []netip.Addr {
 	var found []netip.Addr
 	list, _ := net.InterfaceAddrs() // none: loopback is tried

@@ -20,14 +20,15 @@ const (
 	proofPause   = 100 * time.Millisecond
 )
 
-// Prove shows that connections to p, at each of the addresses, reach the agent: it
-// makes one itself and waits for the answer that the listener has from book. It
-// tries until ctx ends, and then the error says what happened the last time.
+// Prove verifies that connections to port p, at each of the addresses, reach the agent.
+// It makes a test connection to each address and waits for the answer, which the
+// listener gets from book. It tries until ctx ends. Then it returns the error of the
+// last attempt.
 func Prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook) error {
 	return prove(ctx, p, addrs, book, Control(MarkProof))
 }
 
-// control is a function for net.Dialer.Control.
+// control is the type of net.Dialer.Control.
 type control func(network, address string, c syscall.RawConn) error
 
 func prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook, mark control) error {
@@ -48,7 +49,7 @@ func prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook, mar
 	return nil
 }
 
-// testConnection makes one connection to target, by a socket with this mark.
+// testConnection makes one test connection to target. The function mark marks the socket.
 func testConnection(ctx context.Context, protocol Protocol, target netip.AddrPort, book *ProofBook, mark control) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), proofAttempt)
 	defer cancel()
@@ -57,7 +58,7 @@ func testConnection(ctx context.Context, protocol Protocol, target netip.AddrPor
 		return fmt.Errorf("make nonce: %w", err)
 	}
 	// The local address must be in the book before the first packet leaves.
-	// Bind comes after Control, so the port is chosen here.
+	// The dialer binds the socket after Control, so Control binds it first.
 	var source netip.AddrPort
 	d := net.Dialer{Control: func(network, address string, c syscall.RawConn) error {
 		if err := mark(network, address, c); err != nil {
@@ -127,7 +128,7 @@ func bindAndNote(c syscall.RawConn, a netip.Addr, book *ProofBook, nonce [16]byt
 	return source, nil
 }
 
-// seen says in words what became of a test connection.
+// seen describes the result of a test connection.
 func seen(err error) error {
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):

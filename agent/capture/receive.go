@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// header is the part of a netlink message's header that is used here.
+// header has the fields of a netlink message's header that this package uses.
 type header struct {
 	kind uint16
 	seq  uint32
 }
 
-// receive calls f with one message after the other, without netlink's header, until
-// f is done or fails. The caller holds c.mu.
+// receive calls f with each message that arrives, without the netlink header, until f
+// returns true or an error. The caller holds c.mu.
 func (c *conn) receive(f func(h header, body []byte) (done bool, err error)) error {
 	b := make([]byte, 32<<10)
 	for {
@@ -41,7 +41,7 @@ func (c *conn) receive(f func(h header, body []byte) (done bool, err error)) err
 	}
 }
 
-// errnoOf reads the body of NLMSG_ERROR; 0 is success.
+// errnoOf returns the error number in the body of NLMSG_ERROR. 0 means success.
 func errnoOf(body []byte) unix.Errno {
 	if len(body) < 4 {
 		return unix.EBADMSG

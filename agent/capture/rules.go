@@ -2,10 +2,10 @@ package capture
 
 import "golang.org/x/sys/unix"
 
-// tableName is the one table of an agent, of the inet family.
+// tableName is the name of an ephemeral agent's table, which has the family inet.
 const tableName = "kubectl-intercept"
 
-// chain is a base chain: a place in the kernel where rules are consulted.
+// chain is an nftables base chain, which belongs to a hook of the kernel.
 type chain struct {
 	name     string
 	kind     string
@@ -13,10 +13,10 @@ type chain struct {
 	priority int32
 }
 
-// baseChains are made with the table. The two of type nat come after all chains at
-// the usual priority, -100. So where a mesh redirects the wire to its proxy, the
-// mesh wins, and the agent captures the plain text that the proxy sends over the
-// loopback.
+// baseChains returns the chains of the table. The two chains of type nat run after all
+// chains with the usual priority -100. So a service mesh redirects connections from
+// other pods to its proxy first. The agent captures the connections that the proxy makes
+// to the application over loopback, which are not encrypted.
 func baseChains() []chain {
 	const afterMesh = -90
 	return []chain{
@@ -27,7 +27,7 @@ func baseChains() []chain {
 	}
 }
 
-// rulesFor are the rules of one captured port.
+// rulesFor returns the rules of one captured port.
 func rulesFor(p Port) []rule {
 	on := func(chain, why string) rule {
 		return rule{chain: chain, comment: p.String() + ": " + why}.protocol(p.Protocol)
@@ -39,8 +39,9 @@ func rulesFor(p Port) []rule {
 	if p.Protocol == UDP {
 		return []rule{wire.redirect(p.Agent), loopback.redirect(p.Agent), lost.drop(), direct.drop()}
 	}
-	// A connection of which conntrack has not seen the beginning is "new" to it,
-	// too. Only a SYN may be redirected, or connections from before would break.
+	// Conntrack also calls a connection "new" if it has not seen its first packet. So
+	// the rules redirect only SYN packets. Otherwise connections that were open before
+	// would break.
 	const kinds = flagFIN | flagSYN | flagRST | flagACK
 	rules := []rule{
 		wire.tcpFlags(kinds, flagSYN).redirect(p.Agent),
@@ -54,19 +55,19 @@ func rulesFor(p Port) []rule {
 	return append(rules, endEstablished(on, p)...)
 }
 
-// endEstablished resets connections that were open before the redirect. New
-// connections have the agent's port here, so packets for the captured port are of
-// old ones. Resets pass, so that the application learns of them. Answers to
-// connections that the pod itself opened from this port pass too. A packet that
-// conntrack calls invalid has no direction and does not pass.
+// endEstablished returns rules that reset connections that were open before the
+// redirect. In these chains, packets of new connections have the agent's port as their
+// destination. So packets to the captured port belong to old connections. The rules
+// accept resets, so that the application receives them. They also accept answers to
+// connections that the pod itself opened from this port. They do not accept packets that
+// conntrack calls invalid, because these have no direction.
 //
-// What the application still sends passes, and the caller is reset when it
-// acknowledges that. A reset in place of the application's packet would reach the
-// application alone, and the caller would wait for its answer.
+// The rules accept packets that the application still sends. They reset the caller when
+// it acknowledges such a packet. If they refused the packet instead, only the application
+// would be reset, and the caller would wait for an answer.
 func endEstablished(on func(chain, why string) rule, p Port) []rule {
 	return []rule{
-		// Conntrack takes the side that it sees first for the one that opened the
-		// connection.
+		// Conntrack takes the sender of the first packet that it sees for the client.
 		on("output", "the application's last words").sport(p.Number).
 			tcpFlags(flagSYN|flagRST, 0).ctNew().ctSetMark(markLastWords).accept(),
 		on("input", "open before the intercept, the application spoke first").dport(p.Number).
@@ -77,9 +78,10 @@ func endEstablished(on func(chain, why string) rule, p Port) []rule {
 	}
 }
 
-// draining is the only rule while redirected connections outlive the last redirect.
-// It matches and does nothing. The kernel tracks connections only as long as a rule
-// needs that, and what it does not track it does not translate.
+// draining returns the only rule of the table after the last redirect has been removed
+// while redirected connections are still open. The rule does nothing but require
+// conntrack. Without such a rule, the kernel would stop tracking connections and applying
+// NAT to them.
 func draining() rule {
 	return rule{chain: "input", comment: "keep tracking until redirected connections have ended"}.ctNew()
 }

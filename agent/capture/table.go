@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Table is the agent's rules in the kernel. Its methods may be called
+// Table is the nftables table of an ephemeral agent. Its methods may be called
 // concurrently.
 type Table struct {
 	mu     sync.Mutex
@@ -19,7 +19,7 @@ type Table struct {
 	exists bool
 }
 
-// Open readies the table without making anything in the kernel yet.
+// Open opens the netlink socket of the table. It does not make the table in the kernel.
 func Open() (*Table, error) {
 	c, err := dial()
 	if err != nil {
@@ -28,10 +28,10 @@ func Open() (*Table, error) {
 	return &Table{conn: c}, nil
 }
 
-// Set makes the rules those of ports, in one step: a packet meets either the old
-// rules or the new ones, and ports in both are not disturbed. It reads back what
-// the kernel holds. Without ports the table stays, without a redirect, because
-// redirected connections end with it; Drop removes it.
+// Set replaces the rules by the rules for ports in one transaction. Ports that were in
+// the table before stay redirected throughout. Then Set reads the rules back from the
+// kernel and verifies them. If there are no ports, Set removes all redirects but keeps
+// the table, because redirected connections would end with the table. Drop removes it.
 func (t *Table) Set(ports []Port) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,7 +67,7 @@ func (t *Table) Set(ports []Port) error {
 	return t.verify(rules)
 }
 
-// Drop removes the table. Connections that came through it do not outlive it.
+// Drop removes the table. That ends all redirected connections.
 func (t *Table) Drop() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,7 +85,7 @@ func (t *Table) Drop() error {
 	return nil
 }
 
-// Close ends the netlink connection, and with it the table.
+// Close closes the netlink socket. The kernel then removes the table.
 func (t *Table) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -124,7 +124,7 @@ func (t *Table) verify(want []rule) error {
 	return nil
 }
 
-// explain says what a refusal of the kernel means.
+// explain adds the likely cause to an error of the kernel.
 func explain(err error, exists bool) error {
 	what := "set nftables rules"
 	switch {

@@ -6,8 +6,8 @@ import (
 	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 )
 
-// Admit decides whether personal intercepts may be made: nil, or an error for
-// the user that says why not and what to do. Everything else in the product
+// Admit decides whether users may create personal intercepts. If not, it returns an
+// error for the user with the reason and the remedy. Everything else in the product
 // works without a license.
 func Admit(r api.Report) error {
 	if !r.Required || r.State == api.Valid {

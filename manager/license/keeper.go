@@ -18,12 +18,14 @@ import (
 	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 )
 
-// look is how often the file is looked at. The kubelet takes up to a minute
-// to bring a changed Secret, and it swaps folders: contents are compared.
+// look is the time between two reads of the license file. The Keeper compares
+// contents, not times: the kubelet updates a mounted Secret by replacing the
+// folder. The kubelet takes up to a minute to do that.
 const look = 5 * time.Second
 
-// Keeper knows the license of this replica's file. Every replica has one,
-// since each decides by itself. It is safe for concurrent use.
+// Keeper reads and checks the license file of this replica. Every replica has
+// a Keeper, because every replica admits intercepts by itself. A Keeper is
+// safe for concurrent use.
 type Keeper struct {
 	options Options
 	reader  client.Reader
@@ -31,23 +33,25 @@ type Keeper struct {
 	now     func() time.Time
 
 	mu      sync.Mutex
-	text    []byte   // of the file
-	license *license // nil if there is no good one
-	problem string   // why license is nil although there is a file
-	cluster string   // the cluster's id, "" until it could be read
-	unknown string   // why cluster is ""
+	text    []byte   // contents of the file
+	license *license // nil if the file has no license with a good signature
+	problem string   // why license is nil although the file exists
+	cluster string   // the cluster's id; "" until it has been read
+	unknown string   // the error of reading the cluster's id
 }
 
-// NewKeeper returns a Keeper that has not looked yet: it reports no license.
-// The reader must not be a cache.
+// NewKeeper returns a Keeper that has not read the file yet. Until Look or
+// Start is called, its report says that there is no license. The reader must
+// read from the API server, not from a cache.
 func NewKeeper(o Options, r client.Reader, log *slog.Logger) *Keeper {
 	return &Keeper{options: o, reader: r, log: log, now: time.Now}
 }
 
-// NeedLeaderElection says that every replica keeps the license.
+// NeedLeaderElection is false: the Keeper runs in every replica.
 func (k *Keeper) NeedLeaderElection() bool { return false }
 
-// Start looks at the file until ctx ends.
+// Start reads the file again and again until ctx ends. It logs each change of
+// the license's state.
 func (k *Keeper) Start(ctx context.Context) error {
 	t := time.NewTicker(look)
 	defer t.Stop()
@@ -66,7 +70,7 @@ func (k *Keeper) Start(ctx context.Context) error {
 	}
 }
 
-// Look reads the file and, until it is known, the cluster's id.
+// Look reads the file. It also reads the cluster's id if that is not known yet.
 func (k *Keeper) Look(ctx context.Context) {
 	k.mu.Lock()
 	known := k.cluster != ""
@@ -99,7 +103,7 @@ func (k *Keeper) Look(ctx context.Context) {
 	}
 }
 
-// Report is the license now.
+// Report returns the state of the license at this moment.
 func (k *Keeper) Report() api.Report {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -119,7 +123,7 @@ func (k *Keeper) Report() api.Report {
 	return r
 }
 
-// readCluster returns the cluster's id, or why it cannot be known.
+// readCluster returns the cluster's id, or the reason why it cannot be read.
 func (k *Keeper) readCluster(ctx context.Context) (id, problem string) {
 	ctx, cancel := context.WithTimeout(ctx, look)
 	defer cancel()
@@ -130,7 +134,8 @@ func (k *Keeper) readCluster(ctx context.Context) (id, problem string) {
 	return string(ns.UID), ""
 }
 
-// readFile returns the license without space around it; nil if there is none.
+// readFile returns the contents of the license file without surrounding
+// whitespace. It returns nil if the file does not exist.
 func readFile(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil

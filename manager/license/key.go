@@ -12,12 +12,12 @@ import (
 	"strings"
 )
 
-// minRSA is the size in bits that RFC 7518 asks of RS256 keys.
+// minRSA is the minimum size in bits of RS256 keys in RFC 7518.
 const minRSA = 2048
 
-// ParsePublicKey reads the key that licenses are checked with: a PEM block
-// "PUBLIC KEY" (or "RSA PUBLIC KEY"), or the same without its frame, base64 of
-// the DER form (RFC 5280, SubjectPublicKeyInfo).
+// ParsePublicKey parses the public key that verifies licenses. The text is a PEM
+// block "PUBLIC KEY" or "RSA PUBLIC KEY", or the base64 encoding of a DER
+// SubjectPublicKeyInfo (RFC 5280).
 func ParsePublicKey(text string) (crypto.PublicKey, error) {
 	text = strings.TrimSpace(text)
 	if text == "" {

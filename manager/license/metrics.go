@@ -6,16 +6,16 @@ import (
 	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 )
 
-// Metrics are what the license is at the moment somebody asks:
+// Metrics is a collector of metrics about the license at the time of the scrape:
 //
-//	traffic_manager_license_state{state="…"}           1 for the state that it is in, 0 for others
-//	traffic_manager_license_expiry_timestamp_seconds   when it ends, in Unix time; absent without one
+//	traffic_manager_license_state{state="…"}           1 for the license's state, 0 for other states
+//	traffic_manager_license_expiry_timestamp_seconds   when the license expires, in Unix time; absent without a license
 type Metrics struct {
 	keeper        *Keeper
 	state, expiry *prometheus.Desc
 }
 
-// NewMetrics returns the collector of a Keeper's license.
+// NewMetrics returns a collector of metrics about the Keeper's license.
 func NewMetrics(k *Keeper) *Metrics {
 	return &Metrics{keeper: k,
 		state: prometheus.NewDesc("traffic_manager_license_state",

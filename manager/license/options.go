@@ -2,20 +2,21 @@ package license
 
 import "flag"
 
-// Options is what the chart says about the license. The zero value means that
-// there is none and none is needed.
+// Options are the license settings of the chart. The zero value means that there is
+// no license and that none is required.
 type Options struct {
-	// File holds the license; a mounted Secret. It need not exist.
+	// File is the path of the license in a mounted Secret. The file need not exist.
 	File string
-	// Secret is the name of the Secret that File comes from; empty if nobody says.
+	// Secret is the name of the Secret that File comes from. It is used in messages
+	// and may be empty.
 	Secret string
-	// PublicKey is the key itself; see ParsePublicKey.
+	// PublicKey is the text of the public key, as ParsePublicKey reads it.
 	PublicKey string
 	// Required says that personal intercepts need a license.
 	Required bool
 }
 
-// AddFlags adds the flags of the traffic-manager.
+// AddFlags adds the traffic-manager's flags for these options.
 func (o *Options) AddFlags(f *flag.FlagSet) {
 	f.StringVar(&o.File, "license-file", "", "file with the license, a signed JWT; read again when it changes")
 	f.StringVar(&o.Secret, "license-secret", "", "name of the Secret that the file comes from, for messages")

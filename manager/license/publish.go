@@ -15,24 +15,25 @@ import (
 	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 )
 
-// publishEvery is how often the ConfigMap is compared with the license: who
-// replaces the ConfigMap, as GitOps may, takes the report out of it.
+// publishEvery is how often the ConfigMap is compared with the license. GitOps tools
+// may replace the ConfigMap, and that removes the report.
 const publishEvery = 10 * time.Second
 
-// eventAnnotation of the ConfigMap is which Event was written last, and on
-// which day: a leader must know what the one before it has said.
+// eventAnnotation is the annotation of the ConfigMap with the reason and the day of
+// the last Event. A new leader reads it, so that it does not repeat an Event of the
+// leader before it.
 const eventAnnotation = "kubectl-intercept.dev/license-event"
 
-// Publisher writes the license's state into the ConfigMap that users read, and
-// Events on that ConfigMap: every day from api.Soon before the license's end,
-// and every day on which it does not hold. The leader runs it.
+// Publisher writes the license's state into the ConfigMap that users read. It also
+// writes an Event about that ConfigMap each day on which the license expires within
+// api.Soon or is not valid. Only the leader runs it.
 type Publisher struct {
 	Keeper *Keeper
-	// Client reads from the API server, not from a cache: the traffic-manager
-	// watches no ConfigMaps.
+	// Client must read from the API server, not from a cache, because the
+	// traffic-manager does not watch ConfigMaps.
 	Client client.Client
 	Events events.EventRecorder
-	// Namespace and Name are the ConfigMap's.
+	// Namespace and Name are those of the ConfigMap.
 	Namespace, Name string
 	Log             *slog.Logger
 }
@@ -59,9 +60,9 @@ func (p *Publisher) Start(ctx context.Context) error {
 	}
 }
 
-// publish makes the ConfigMap say what the license is.
+// publish writes the license's state into the ConfigMap, and an Event if one is due.
 func (p *Publisher) publish(ctx context.Context) error {
-	p.Keeper.Look(ctx) // not what was true when another replica led
+	p.Keeper.Look(ctx) // a new leader must not publish an old state
 	r := p.Keeper.Report()
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -87,10 +88,10 @@ func (p *Publisher) publish(ctx context.Context) error {
 		cm.Annotations[eventAnnotation] = n.key
 	}
 	if due || old.Data[api.Key] != cm.Data[api.Key] {
-		// A patch of these two keys: the rest is the chart's.
+		// The patch changes only these two keys, because the rest belongs to the chart.
 		err := p.Client.Patch(ctx, &cm, client.MergeFrom(old))
 		if apierrors.IsNotFound(err) {
-			return nil // uninstalled meanwhile
+			return nil // the product has been uninstalled in the meantime
 		}
 		if err != nil {
 			return fmt.Errorf("write configmap: %w", err)
@@ -103,12 +104,12 @@ func (p *Publisher) publish(ctx context.Context) error {
 	return nil
 }
 
-// notice is the Event that is due. Its key names it and its day; an Event is
-// written when the key is another than the last.
+// notice is an Event about the license. Its key consists of the day and the reason. The
+// Event is due if this key differs from the key of the last Event.
 type notice struct{ key, kind, reason, message string }
 
-// noticeOf is what there is to say about a license on a day. It is empty
-// where all is well.
+// noticeOf returns the Event for a license on a day. It is empty if there is nothing to
+// warn of.
 func noticeOf(r api.Report, now time.Time) notice {
 	n := notice{kind: corev1.EventTypeWarning}
 	switch {

@@ -14,10 +14,10 @@ import (
 	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 )
 
-// maxSize bounds the license file, in bytes.
+// maxSize is the maximum size of the license file in bytes.
 const maxSize = 64 << 10
 
-// claims are what a license says.
+// claims are the claims of the JWT.
 type claims struct {
 	Cluster string `json:"cluster,omitempty"`
 	jwt.RegisteredClaims
@@ -29,15 +29,16 @@ type license struct {
 	algorithm string
 }
 
-// verify checks the signature and reads the claims. Whether they hold now and
-// here is for judge: time goes on, the signature stays.
+// verify checks the signature and reads the claims. It does not check the license's
+// dates and cluster. The method judge does that for each report, because the result
+// changes with time.
 func verify(token string, key crypto.PublicKey) (*license, error) {
 	method := jwt.SigningMethodRS256.Alg()
 	if _, ok := key.(ed25519.PublicKey); ok {
 		method = jwt.SigningMethodEdDSA.Alg()
 	}
 	l := &license{algorithm: method}
-	// The key says what the method is, never the token.
+	// The type of the key determines the signing method. The token must not choose it.
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{method}), jwt.WithoutClaimsValidation())
 	_, err := parser.ParseWithClaims(strings.TrimSpace(token), &l.claims, func(*jwt.Token) (any, error) { return key, nil })
 	switch {
@@ -57,7 +58,7 @@ func verify(token string, key crypto.PublicKey) (*license, error) {
 	return l, nil
 }
 
-// clusters are the ids that the license is for.
+// clusters returns the ids of the clusters that the license is for.
 func (l *license) clusters() []string {
 	ids := slices.Clone([]string(l.Audience))
 	if l.Cluster != "" && !slices.Contains(ids, l.Cluster) {
@@ -66,7 +67,7 @@ func (l *license) clusters() []string {
 	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
 }
 
-// judge says whether a license holds in a cluster at a time.
+// judge returns the state of a license in a cluster at a time.
 func (l *license) judge(cluster string, now time.Time) api.Report {
 	r := api.Report{State: api.Valid, Cluster: cluster, Subject: l.Subject, Licensed: l.clusters(), Algorithm: l.algorithm,
 		ValidUntil: moment(l.ExpiresAt), NotBefore: moment(l.NotBefore), IssuedAt: moment(l.IssuedAt)}

@@ -1,6 +1,6 @@
-// Package plan works out what the agents of a pod have to do, from the objects in
-// the API alone. Every replica of the traffic-manager comes to the same plan, so
-// the replicas share nothing.
+// Package plan computes what the agents of a pod must do. A plan depends only on the
+// objects in the API. So every replica of the traffic-manager computes the same plan,
+// and the replicas need no shared state.
 package plan
 
 import (
@@ -13,35 +13,35 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// Plan is what the agents of one pod have to do. It is a value that nobody can
-// change: the ports within it are shared between goroutines and stay hidden.
+// Plan is what the agents of one pod must do. A Plan is immutable, so goroutines can
+// share it.
 type Plan struct {
-	ports []*rpc.CapturePort // ordered by number and protocol; never written to
+	ports []*rpc.CapturePort // ordered by number and protocol; read-only once the plan is computed
 }
 
-// Claim names a route by its owner.
+// Claim identifies the owner of a route: an Intercept and its session.
 type Claim struct {
-	// Intercept is "namespace/name", UID its UID.
+	// Intercept is the Intercept's "namespace/name", and UID is its UID.
 	Intercept, UID string
 	Session        string
 }
 
-// Of returns a plan of these ports. It copies them.
+// Of returns a plan with copies of these ports.
 func Of(ports ...*rpc.CapturePort) Plan { return Plan{clone(ports)} }
 
-// Ports returns a copy of the ports to capture, ordered. The caller may change
-// it.
+// Ports returns a copy of the ports to capture, ordered by number and protocol. The
+// caller may change the copy.
 func (p Plan) Ports() []*rpc.CapturePort { return clone(p.ports) }
 
-// Len is the number of ports to capture.
+// Len returns the number of ports to capture.
 func (p Plan) Len() int { return len(p.ports) }
 
-// Equal says that two plans ask for the same.
+// Equal reports whether two plans have the same ports and routes.
 func (p Plan) Equal(other Plan) bool {
 	return slices.EqualFunc(p.ports, other.ports, func(a, b *rpc.CapturePort) bool { return a == b || proto.Equal(a, b) })
 }
 
-// Only returns the plan without the ports that keep is false for.
+// Only returns a plan with only the ports for which keep returns true.
 func (p Plan) Only(keep func(number int32, protocol corev1.Protocol) bool) Plan {
 	var kept []*rpc.CapturePort
 	for _, c := range p.ports {
@@ -52,12 +52,13 @@ func (p Plan) Only(keep func(number int32, protocol corev1.Protocol) bool) Plan 
 	return Plan{kept}
 }
 
-// Routes says whether one of the plan's ports has a route of this owner.
+// Routes reports whether a port of the plan has a route of this owner.
 func (p Plan) Routes(c Claim) bool {
 	return slices.ContainsFunc(p.ports, func(port *rpc.CapturePort) bool { return routes(port, c) })
 }
 
-// RoutesPort says whether this very port has a route of this owner.
+// RoutesPort reports whether the port with this number and protocol has a route of this
+// owner.
 func (p Plan) RoutesPort(number uint16, protocol rpc.Protocol, c Claim) bool {
 	return slices.ContainsFunc(p.ports, func(port *rpc.CapturePort) bool {
 		return port.Port == uint32(number) && port.Protocol == protocol && routes(port, c)
@@ -70,8 +71,8 @@ func routes(port *rpc.CapturePort, c Claim) bool {
 	})
 }
 
-// add puts a route behind those that its port has. An intercept has one route of
-// a port, even if two of its ports turn out to be the same number in this pod.
+// add appends a route to the routes of its port. An Intercept gets one route for each
+// port, even if two of its ports have the same number in this pod.
 func (p *Plan) add(number int32, protocol rpc.Protocol, keepEstablished bool, r *rpc.Route) {
 	k := slices.IndexFunc(p.ports, func(c *rpc.CapturePort) bool {
 		return c.Port == uint32(number) && c.Protocol == protocol
@@ -85,12 +86,12 @@ func (p *Plan) add(number int32, protocol rpc.Protocol, keepEstablished bool, r 
 	if slices.ContainsFunc(c.Routes, func(o *rpc.Route) bool { return o.InterceptUid == r.InterceptUid }) {
 		return
 	}
-	// Connections stay where they are only if every intercept of the port says so.
+	// Established connections are kept only if every Intercept of the port wants that.
 	c.KeepEstablished = c.KeepEstablished && keepEstablished
 	c.Routes = append(c.Routes, r)
 }
 
-// finish orders the ports and declares their probes.
+// finish sorts the ports and adds their probes.
 func (p *Plan) finish(pod *corev1.Pod) {
 	for _, c := range p.ports {
 		declareProbes(c, pod)

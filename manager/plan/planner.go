@@ -16,11 +16,11 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// Planner makes plans out of cached objects and remembers them until
-// something changed. It is safe for concurrent use.
+// Planner computes plans from cached objects and keeps them until Changed is
+// called. It is safe for concurrent use.
 type Planner struct {
 	reader    client.Reader
-	namespace string // of Sessions
+	namespace string // the namespace of Session objects
 
 	mu      sync.Mutex
 	version uint64
@@ -29,14 +29,14 @@ type Planner struct {
 	wake    map[chan struct{}]bool
 }
 
-// New returns a Planner that reads from a cache.
+// New returns a Planner. The reader is expected to be a cache.
 func New(reader client.Reader, sessionNamespace string) *Planner {
 	return &Planner{reader: reader, namespace: sessionNamespace,
 		plans: map[types.UID]Plan{}, known: map[named]*resolve.Workload{}, wake: map[chan struct{}]bool{}}
 }
 
-// Changed forgets every plan, because an Intercept, a Session or a workload has
-// changed. It wakes all subscribers.
+// Changed discards all plans and notifies all subscribers. It must be called after
+// a change of an Intercept, a Session or a workload.
 func (p *Planner) Changed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,8 +51,8 @@ func (p *Planner) Changed() {
 	}
 }
 
-// Subscribe returns a channel that receives after every change; several
-// changes may become one. Stop ends it.
+// Subscribe returns a channel that receives a value after each call of Changed.
+// Several calls may result in one value. Stop ends the subscription.
 func (p *Planner) Subscribe() (ch chan struct{}, stop func()) {
 	ch = make(chan struct{}, 1)
 	p.mu.Lock()
@@ -65,8 +65,8 @@ func (p *Planner) Subscribe() (ch chan struct{}, stop func()) {
 	}
 }
 
-// Pod returns the plan of a pod. A pod that is gone, or has another UID, has an
-// empty one.
+// Pod returns the plan of a pod. The plan is empty if the pod does not exist or
+// has another UID.
 func (p *Planner) Pod(ctx context.Context, namespace, name string, uid types.UID) (Plan, error) {
 	p.mu.Lock()
 	version := p.version
@@ -87,22 +87,23 @@ func (p *Planner) Pod(ctx context.Context, namespace, name string, uid types.UID
 		return Plan{}, err
 	}
 	p.mu.Lock()
-	if p.version == version && len(pod.Status.PodIPs) > 0 { // probes need the addresses
+	if p.version == version && len(pod.Status.PodIPs) > 0 { // without addresses, the plan's probes are incomplete
 		p.plans[uid] = plan
 	}
 	p.mu.Unlock()
 	return plan, nil
 }
 
-// make works out a plan. Every accepted Intercept that has a port has a route of
-// it: which of them may have it is the controller's decision, and not made here.
+// make computes the plan of a pod. The plan has a route for each port of each
+// Intercept in force. make does not resolve conflicts between Intercepts: the
+// controller has done that.
 func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Plan, error) {
 	var list v1alpha1.InterceptList
 	if err := p.reader.List(ctx, &list, client.InNamespace(pod.Namespace)); err != nil {
 		return Plan{}, err
 	}
-	// Where two have one port, every replica must put their routes in the same
-	// order.
+	// If several Intercepts have the same port, every replica must put their routes
+	// in the same order.
 	slices.SortFunc(list.Items, func(a, b v1alpha1.Intercept) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
@@ -114,7 +115,7 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Pl
 		}
 		w, err := p.workload(ctx, named{ic.Namespace, ic.Spec.Workload}, version)
 		if err != nil || !w.Matches(pod) {
-			continue // gone since it was accepted: nothing to capture
+			continue // another workload's pod, or the workload is gone
 		}
 		relays, err := p.relays(ctx, ic)
 		if err != nil {
@@ -132,14 +133,15 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Pl
 	return plan, nil
 }
 
-// named is a workload by name.
+// named is a reference to a workload in a namespace.
 type named struct {
 	namespace string
 	ref       v1alpha1.WorkloadReference
 }
 
-// workload reads a workload once per version, if the Planner is told of its
-// changes. A Service, for one, may get other pods without that.
+// workload reads a workload. It caches workloads of the kinds whose changes lead to
+// a call of Changed. It does not cache others: a Service may select other pods
+// without a call of Changed.
 func (p *Planner) workload(ctx context.Context, n named, version uint64) (*resolve.Workload, error) {
 	p.mu.Lock()
 	w, ok := p.known[n]
@@ -160,8 +162,8 @@ func (p *Planner) workload(ctx context.Context, n named, version uint64) (*resol
 	return w, nil
 }
 
-// relays are the addresses of the replicas that hold the session's carriers;
-// none if the session belongs to another user than the Intercept.
+// relays returns the addresses of the replicas that hold the session's carriers. It
+// returns none if the Session and the Intercept belong to different users.
 func (p *Planner) relays(ctx context.Context, ic *v1alpha1.Intercept) ([]string, error) {
 	var s v1alpha1.Session
 	if err := p.reader.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: ic.Spec.Session}, &s); err != nil {
@@ -178,15 +180,16 @@ func (p *Planner) relays(ctx context.Context, ic *v1alpha1.Intercept) ([]string,
 	return out, nil
 }
 
-// Accepted says that the controller has resolved this very spec and that nobody
-// has deleted the Intercept.
+// Accepted reports whether the controller has resolved the present spec of the
+// Intercept, and the Intercept is not being deleted.
 func Accepted(ic *v1alpha1.Intercept) bool {
 	c := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionResolved)
 	return inForce(ic) && c.ObservedGeneration == ic.Generation
 }
 
-// inForce says that the Intercept's status.ports are to be captured. They are of
-// the present spec or, while the controller resolves that, of the one before.
+// inForce reports whether agents capture the ports in the Intercept's status. After
+// a change of the spec, these ports belong to the old spec until the controller has
+// resolved the new one.
 func inForce(ic *v1alpha1.Intercept) bool {
 	return ic.DeletionTimestamp == nil && meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionResolved)
 }

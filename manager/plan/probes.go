@@ -17,8 +17,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
-// declareProbes tells the agent which of the calls to a port are the kubelet's. Where
-// the kubelet's calls do not pass the agent, there is nothing to tell.
+// declareProbes adds to a port the kubelet's probes and hooks that call it, so that the
+// agent recognizes them. It adds none if the kubelet's requests do not pass through the
+// agent.
 func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	number := int32(c.Port)
 	if c.Protocol != rpc.Protocol_TCP || sidecar.TakenOver(sidecar.Of(pod), number) {
@@ -27,7 +28,7 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	for _, container := range resolve.Containers(&pod.Spec) {
 		sidecar.Handlers(&container, func(h corev1.ProbeHandler, hook bool) {
 			if hook {
-				h.TCPSocket = nil // hooks of that kind do nothing
+				h.TCPSocket = nil // the kubelet ignores tcpSocket in hooks
 			}
 			if p := probeOf(&container, number, h); p != nil {
 				p.Hook = hook
@@ -43,7 +44,7 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	for _, a := range pod.Status.HostIPs {
 		c.NodeAddresses = append(c.NodeAddresses, a.IP)
 	}
-	if len(meshed) > 0 { // the mesh's proxy calls in the kubelet's place
+	if len(meshed) > 0 { // the mesh's proxy makes these probes instead of the kubelet
 		c.NodeAddresses = append(c.NodeAddresses, "127.0.0.1", "::1")
 		for _, a := range pod.Status.PodIPs {
 			c.NodeAddresses = append(c.NodeAddresses, a.IP)
@@ -51,8 +52,8 @@ func declareProbes(c *rpc.CapturePort, pod *corev1.Pod) {
 	}
 }
 
-// probeOf is the probe by which the kubelet calls a port; nil if the handler is for
-// another port.
+// probeOf returns the probe of a handler. It returns nil if the handler is for another
+// port.
 func probeOf(c *corev1.Container, number int32, h corev1.ProbeHandler) *rpc.Probe {
 	switch {
 	case h.GRPC != nil && h.GRPC.Port == number:
@@ -75,7 +76,8 @@ func probeOf(c *corev1.Container, number int32, h corev1.ProbeHandler) *rpc.Prob
 	return p
 }
 
-// requestTarget is what the kubelet asks for, given the path of a probe.
+// requestTarget returns the request target of the kubelet's HTTP request, given the path
+// of a probe.
 func requestTarget(path string) string {
 	u, err := url.Parse(path)
 	if err != nil {
@@ -101,12 +103,13 @@ func portOf(c *corev1.Container, port intstr.IntOrString) int32 {
 	return int32(n)
 }
 
-// meshProbers is the variable in which Istio's injector keeps the probes that it has
-// changed to call the proxy: a JSON object of probes.
+// meshProbers is the environment variable in which Istio's injector keeps the original
+// probes as a JSON object. The injector changes a pod's probes, so that the kubelet
+// calls the proxy.
 const meshProbers = "ISTIO_KUBE_APP_PROBERS"
 
-// meshProbes are the probes of a port that a mesh's proxy makes in the kubelet's
-// place, with the kubelet's headers.
+// meshProbes returns the probes of a port that a mesh's proxy makes instead of the
+// kubelet, with the kubelet's headers.
 func meshProbes(pod *corev1.Pod, number int32) []*rpc.Probe {
 	var list []*rpc.Probe
 	for _, c := range resolve.Containers(&pod.Spec) {

@@ -1,5 +1,5 @@
-// Package route gives a TUN its addresses and routes, and refuses those that
-// would take from this machine what it needs.
+// Package route sets the addresses and routes of a TUN. It finds routes that would
+// cut this machine off from networks that it needs.
 package route
 
 import (
@@ -9,22 +9,24 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 )
 
-// Entry is a route that this machine has.
+// Entry is a route in this machine's routing table.
 type Entry struct {
 	Prefix  netip.Prefix
-	Gateway netip.Addr // zero if on the link
+	Gateway netip.Addr // zero if the route has no gateway
 	Device  string
-	Local   bool // an address of this machine itself
+	Local   bool // Prefix is an address of this machine
 }
 
-// byDefault says that the route leads to everywhere. VPNs split theirs into
-// halves, and IPv6 has 2000::/3: to take from those is no conflict.
+// byDefault reports whether the route is a default route. VPNs split the default route
+// into two halves, and some networks have 2000::/3 for IPv6. A session's route may be a
+// part of a default route, which is no conflict.
 func (e Entry) byDefault() bool {
 	return e.Prefix.Bits() <= 1 || e.Prefix.Addr().Is6() && e.Prefix.Bits() <= 3
 }
 
-// Judge compares what a session wants with the routes that there are, without
-// its own, and the resolvers in use.
+// Judge returns the conflicts between the session's configuration and this machine. It
+// compares the session's routes and addresses with the machine's routes, which must not
+// include the session's own, and with the addresses of the resolvers in use.
 func Judge(c *handover.Config, have []Entry, resolvers []netip.AddrPort) []handover.Conflict {
 	var found []handover.Conflict
 	add := func(r handover.Reason, route, with netip.Prefix, device string) {
@@ -66,9 +68,10 @@ func Judge(c *handover.Config, have []Entry, resolvers []netip.AddrPort) []hando
 	return found
 }
 
-// Install says which routes make the session's networks lead into the TUN,
-// also where the machine has routes that are as specific or more so, which the
-// session may take: two halves win. A single address stays where it was.
+// Install returns the routes to add, so that packets to the session's networks go into
+// the TUN. Where this machine has a route that is as specific or more specific, and the
+// configuration allows the conflict, Install returns the two halves of that route, which
+// are more specific. A route to a single address has no halves, so it stays in force.
 func Install(c *handover.Config, have []Entry) []netip.Prefix {
 	var all []netip.Prefix
 	for _, w := range c.Routes {
@@ -87,7 +90,7 @@ func Install(c *handover.Config, have []Entry) []netip.Prefix {
 	return unique(all)
 }
 
-// wanted are the networks that would lead into the TUN.
+// wanted returns the networks whose packets would go into the TUN.
 func wanted(c *handover.Config) []netip.Prefix {
 	all := slices.Clone(c.Routes)
 	for _, p := range c.Addresses {
@@ -104,7 +107,7 @@ func allowed(c *handover.Config, p netip.Prefix) bool {
 	})
 }
 
-// common is what two prefixes that overlap share: the longer one.
+// common returns the intersection of two overlapping prefixes, which is the longer one.
 func common(a, b netip.Prefix) netip.Prefix {
 	if a.Bits() > b.Bits() {
 		return a
@@ -114,7 +117,7 @@ func common(a, b netip.Prefix) netip.Prefix {
 
 func one(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// halves is nothing for a single address.
+// halves returns the two halves of a prefix, and nil for a single address.
 func halves(p netip.Prefix) []netip.Prefix {
 	if p.IsSingleIP() {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// Read lists this machine's routes, without those of a device ("" leaves none
-// out).
+// Read lists this machine's routes, except those through the device except. If
+// except is "", it lists all of them.
 func Read(except string) ([]Entry, error) {
 	rib, err := syscall.RouteRIB(syscall.NET_RT_DUMP, 0)
 	if err != nil {
@@ -67,7 +67,7 @@ func address(s syscall.Sockaddr) netip.Addr {
 	return netip.Addr{}
 }
 
-// ones counts the bits of a mask.
+// ones returns the prefix length of a network mask.
 func ones(s syscall.Sockaddr) (n int) {
 	if a := address(s); a.IsValid() {
 		for _, b := range a.AsSlice() {
@@ -77,10 +77,11 @@ func ones(s syscall.Sockaddr) (n int) {
 	return n
 }
 
-// HasIPv6 says that the device may have addresses of IPv6.
+// HasIPv6 reports whether the device can have IPv6 addresses.
 func HasIPv6(string) bool { return true }
 
-// Apply makes the device be as to says. After an error it is as from says.
+// Apply changes the state of the device from one to another. If that fails, Apply
+// tries to restore the state from. A zero from has nothing to restore.
 func Apply(device string, from, to State) error {
 	err := change(device, from, to)
 	if err != nil && from.MTU > 0 {
@@ -122,8 +123,9 @@ func change(device string, from, to State) error {
 	return nil
 }
 
-// networks are the routes, and those of the addresses, which a link between
-// two points does not get by itself.
+// networks returns the routes of a state and the networks of its addresses. The
+// device is a point-to-point link, for which macOS adds no route to the network of
+// an address.
 func networks(s State) []netip.Prefix {
 	all := s.Routes
 	for _, p := range s.Addresses {
@@ -134,7 +136,8 @@ func networks(s State) []netip.Prefix {
 	return all
 }
 
-// Delete ends the device's part in routing; it goes with its descriptor.
+// Delete takes the device down, which ends its routes. The kernel removes the
+// device itself when its file descriptor is closed.
 func Delete(device string) error {
 	if _, err := net.InterfaceByName(device); err != nil {
 		return nil

@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// protocol marks our routes, as rtnetlink(7) has it: `ip route` shows it.
+// protocol is the routing protocol (rtnetlink(7)) of the routes that this package adds.
+// The package recognizes its own routes by it, and `ip route` shows it.
 const protocol = 105
 
-// Read lists this machine's routes of all tables, without those of a device
-// ("" leaves none out).
+// Read lists this machine's routes in all tables, except those through the device
+// except. If except is "", it lists all of them.
 func Read(except string) ([]Entry, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -57,7 +58,7 @@ func Read(except string) ([]Entry, error) {
 	return all, nil
 }
 
-// prefix of a route; no destination is everywhere.
+// prefix returns the destination of a route. A route without one is a default route.
 func prefix(n *net.IPNet, family int) netip.Prefix {
 	if n == nil && family == unix.AF_INET {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
@@ -65,7 +66,7 @@ func prefix(n *net.IPNet, family int) netip.Prefix {
 	if n == nil {
 		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}
-	p, _ := netip.ParsePrefix(n.String()) // else: a mask with holes, not valid
+	p, _ := netip.ParsePrefix(n.String()) // not valid if the mask is not contiguous
 	return p
 }
 
@@ -73,13 +74,14 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// HasIPv6 says that the device may have addresses of IPv6.
+// HasIPv6 reports whether the device can have IPv6 addresses.
 func HasIPv6(device string) bool {
 	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + device + "/disable_ipv6")
 	return err == nil && strings.TrimSpace(string(b)) == "0"
 }
 
-// Apply makes the device be as to says. After an error it is as from says.
+// Apply changes the state of the device from one to another. If that fails, Apply
+// tries to restore the state from. A zero from has nothing to restore.
 func Apply(device string, from, to State) error {
 	link, err := netlink.LinkByName(device)
 	if err != nil {
@@ -94,11 +96,12 @@ func Apply(device string, from, to State) error {
 	return nil
 }
 
-// Delete removes the device, whoever holds it. It is no error if it is gone.
+// Delete removes the device, even if another process has it open. It returns nil if the
+// device does not exist.
 func Delete(device string) error {
 	link, err := netlink.LinkByName(device)
 	if errors.As(err, &netlink.LinkNotFoundError{}) || err == nil && link.Type() != "tuntap" {
-		return nil // or somebody else's, who chose the same name
+		return nil // not found, or another program's device of the same name
 	}
 	if err == nil {
 		err = netlink.LinkDel(link)
@@ -109,7 +112,8 @@ func Delete(device string) error {
 	return nil
 }
 
-// converge compares with what the kernel has, which forgets a device's routes
+// converge gives the device the state s. It compares s with the kernel's state and not
+// with the last state applied, because the kernel removes a device's routes together
 // with its last address.
 func converge(link netlink.Link, s State) error {
 	if err := netlink.LinkSetMTU(link, s.MTU); err != nil {
@@ -136,7 +140,9 @@ func addresses(link netlink.Link, want []netip.Prefix) error {
 		}
 	}
 	add, remove := difference(have, want)
-	if len(remove) > 0 { // the first of a network takes the others along: all anew, in order
+	if len(remove) > 0 {
+		// The kernel removes all addresses of a network together with the first one. So
+		// remove all addresses and add those wanted again, in order.
 		add, remove = want, have
 	}
 	for _, p := range remove {

@@ -10,8 +10,8 @@ import (
 	"golang.zx2c4.com/wireguard/windows/tunnel/winipcfg"
 )
 
-// Read lists this machine's routes, without those of a device ("" leaves none
-// out).
+// Read lists this machine's routes, except those through the device except. If
+// except is "", it lists all of them.
 func Read(except string) ([]Entry, error) {
 	rows, err := winipcfg.GetIPForwardTable2(windows.AF_UNSPEC)
 	if err != nil {
@@ -23,7 +23,7 @@ func Read(except string) ([]Entry, error) {
 		e := Entry{Prefix: p, Gateway: r.NextHop.Addr()}
 		if e.Gateway.IsValid() && e.Gateway.IsUnspecified() {
 			e.Gateway = netip.Addr{}
-			e.Local = p.IsSingleIP() // as Windows lists its own addresses
+			e.Local = p.IsSingleIP() // Windows lists the machine's own addresses as such routes
 		}
 		if i, err := net.InterfaceByIndex(int(r.InterfaceIndex)); err == nil {
 			e.Device = i.Name
@@ -37,7 +37,7 @@ func Read(except string) ([]Entry, error) {
 	return all, nil
 }
 
-// HasIPv6 says that the device may have addresses of IPv6.
+// HasIPv6 reports whether the device can have IPv6 addresses.
 func HasIPv6(device string) bool {
 	luid, err := find(device)
 	if err == nil {
@@ -46,7 +46,8 @@ func HasIPv6(device string) bool {
 	return err == nil
 }
 
-// Apply makes the device be as to says. After an error it is as from says.
+// Apply changes the state of the device from one to another. If that fails, Apply
+// tries to restore the state from. A zero from has nothing to restore.
 func Apply(device string, from, to State) error {
 	luid, err := find(device)
 	if err != nil {
@@ -59,8 +60,9 @@ func Apply(device string, from, to State) error {
 	return err
 }
 
-// change adds what is there already, and removes what is gone, without an
-// error: a change that failed is undone by the one that leads back.
+// change changes the state of the device from one to another. To add what exists, or to
+// remove what does not exist, is not an error. So Apply can undo a change that was made
+// only in part.
 func change(luid winipcfg.LUID, from, to State) error {
 	for _, family := range []winipcfg.AddressFamily{windows.AF_INET, windows.AF_INET6} {
 		if err := link(luid, family, to.MTU); err != nil {
@@ -92,8 +94,8 @@ func change(luid winipcfg.LUID, from, to State) error {
 	return nil
 }
 
-// link sets what IP does on a device that has no neighbors: nothing is asked
-// of them.
+// link sets the MTU and the metric of the device. It turns off duplicate address
+// detection, router discovery and DHCPv6, because a TUN has no neighbors.
 func link(luid winipcfg.LUID, family winipcfg.AddressFamily, mtu int) error {
 	i, err := luid.IPInterface(family)
 	if errors.Is(err, windows.ERROR_NOT_FOUND) {
@@ -113,7 +115,8 @@ func link(luid winipcfg.LUID, family winipcfg.AddressFamily, mtu int) error {
 	return nil
 }
 
-// onLink is the gateway of a route that has none.
+// onLink returns the unspecified address, which Windows takes as the gateway of a route
+// without a gateway.
 func onLink(p netip.Prefix) netip.Addr {
 	if p.Addr().Is6() {
 		return netip.IPv6Unspecified()
@@ -121,7 +124,7 @@ func onLink(p netip.Prefix) netip.Addr {
 	return netip.IPv4Unspecified()
 }
 
-// Delete does nothing: an adapter goes with its process.
+// Delete does nothing, because Windows removes an adapter when its process ends.
 func Delete(string) error { return nil }
 
 func find(device string) (winipcfg.LUID, error) {

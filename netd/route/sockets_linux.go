@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EndConnections ends the connections from addresses that this machine had: no
-// answer comes any more, and their programs would wait for one for long. An
-// address that an interface has still, another session's, is left alone.
+// EndConnections ends the connections from addresses that this machine had. No answer
+// can arrive at such an address, and programs would wait until a time-out. It does not
+// end connections from addresses that an interface still has, such as another session's.
 func EndConnections(had []netip.Prefix) {
 	have, _ := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	ResetConnections(func(from, _ netip.Addr) bool {
@@ -20,10 +20,9 @@ func EndConnections(had []netip.Prefix) {
 	})
 }
 
-// ResetConnections ends TCP connections, and UDP sockets that have a peer, for
-// which which says so: their programs see an error. A kernel that tells nobody
-// about sockets, or does not end them (CONFIG_INET_DIAG_DESTROY), leaves them to
-// their time-outs.
+// ResetConnections ends all TCP connections and connected UDP sockets for which the
+// function which returns true. The programs that use them see an error. It does nothing
+// if the kernel cannot list or end sockets (CONFIG_INET_DIAG_DESTROY).
 func ResetConnections(which func(from, to netip.Addr) bool) {
 	for family, size := range map[byte]int{unix.AF_INET: 4, unix.AF_INET6: 16} {
 		for _, protocol := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
@@ -39,9 +38,9 @@ func ResetConnections(which func(from, to netip.Addr) bool) {
 	}
 }
 
-// diag asks the kernel about sockets: struct inet_diag_req_v2 of
-// linux/inet_diag.h. Each answer is a struct inet_diag_msg, which names its
-// socket as a request does.
+// diag sends a request about sockets to the kernel, which is a struct inet_diag_req_v2
+// of linux/inet_diag.h. Each answer is a struct inet_diag_msg. It identifies a socket
+// in the same form as a request.
 func diag(kind, flags int, request []byte) [][]byte {
 	r := nl.NewNetlinkRequest(kind, flags)
 	r.AddRawData(request)

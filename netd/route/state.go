@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// State is what a device has.
+// State is the configuration of a device.
 type State struct {
 	MTU       int
 	Addresses []netip.Prefix
 	Routes    []netip.Prefix
 }
 
-// Without6 is the state without IPv6, and what that leaves out.
+// Without6 returns the state without IPv6, and the prefixes that it leaves out.
 func (s State) Without6() (four State, out []netip.Prefix) {
 	keep := func(all []netip.Prefix) []netip.Prefix {
 		return slices.DeleteFunc(slices.Clone(all), func(p netip.Prefix) bool {
@@ -25,7 +25,8 @@ func (s State) Without6() (four State, out []netip.Prefix) {
 	return State{s.MTU, keep(s.Addresses), keep(s.Routes)}, out
 }
 
-// difference returns what has to be added to have, and removed from it.
+// difference returns the prefixes to add to have, and those to remove from it, to get
+// want.
 func difference(have, want []netip.Prefix) (add, remove []netip.Prefix) {
 	for _, p := range want {
 		if !slices.Contains(have, p) && !slices.Contains(add, p) {

@@ -1,10 +1,11 @@
-// Package check looks whether kubectl intercept can work here, and says what
-// to do where it cannot. Each check is one question with one answer:
+// Package check finds out whether kubectl intercept can work with this cluster on
+// this machine. If it cannot, a check returns a hint what to do about that. Each
+// check answers one question:
 //
-//	gather (asks the cluster or the machine) → judge (a pure function) → Outcome
+//	gather (queries the cluster or the machine) → judge (a pure function) → Outcome
 //
-// What several checks need is asked once; see Env. Checks run at the same time
-// and change nothing: what they create is a dry run.
+// Env caches what several checks need. Checks run concurrently and change nothing:
+// they create objects only as a dry run.
 package check
 
 import (
@@ -22,44 +23,44 @@ const (
 	OK      Status = "ok"
 	Warning Status = "warning"
 	Failed  Status = "failed"
-	// Skipped: the question does not arise, or cannot be answered because of
-	// another check, or because the user may not ask.
+	// Skipped means that the check does not apply, that another check failed on which
+	// it depends, or that the user lacks a right that it needs.
 	Skipped Status = "skipped"
 )
 
-// Outcome is the answer of a check.
+// Outcome is the result of one check.
 type Outcome struct {
 	Status Status `json:"status"`
-	// Detail is what was found, without full stop.
+	// Detail is what the check found, without a period at the end.
 	Detail string `json:"detail,omitempty"`
-	// Hint is what to do about a warning or a failure.
+	// Hint tells the user what to do about a warning or a failure.
 	Hint string `json:"hint,omitempty"`
-	// Says is the statement that the outcome makes true: what people read in place
-	// of the check's name. Run fills it in where the check itself left it empty.
+	// Says is a statement that is true with this outcome. It is shown instead of the
+	// check's name. If a check leaves it empty, Run sets it.
 	Says string `json:"-"`
 
-	// truth is which statement Run chooses for a warning or a failure.
+	// truth determines which statement Run chooses for a warning or a failure.
 	truth truth
 }
 
-// truth is what a warning or a failure says about the check's statement.
+// truth is whether Check.Name is true in spite of a warning or a failure.
 type truth int
 
 const (
-	untrue  truth = iota // the statement does not hold
-	stillSo              // it holds, with something worth knowing
-	unknown              // nobody could tell
+	untrue  truth = iota // Check.Name is false
+	stillSo              // Check.Name is true, but the user should know the detail
+	unknown              // the check could not find out
 )
 
-// Check is one question, worded as two statements. Name is true when all is well:
-// "the API server answers". Not is true when it warns or fails: "the API server does
-// not answer".
+// Check is one question, in the form of two statements. Name is true if the check
+// succeeds: "the API server answers". Not is true if it warns or fails: "the API server
+// does not answer".
 type Check struct {
 	Name, Not string
 	Run       func(context.Context) Outcome
 }
 
-// says is the statement that an outcome makes true.
+// says returns the statement that is true with an outcome.
 func (k Check) says(o Outcome) string {
 	problem := o.Status == Warning || o.Status == Failed
 	switch {
@@ -73,7 +74,7 @@ func (k Check) says(o Outcome) string {
 	return k.Name
 }
 
-// Category is a group of checks that are about the same thing.
+// Category is a group of checks with a common subject.
 type Category struct {
 	Name   string
 	Checks []Check
@@ -93,12 +94,12 @@ type CategoryResult struct {
 
 // Report is the outcome of all checks.
 type Report struct {
-	// Success says that none failed.
+	// Success means that no check failed. Warnings do not count.
 	Success    bool             `json:"success"`
 	Categories []CategoryResult `json:"categories"`
 }
 
-// Count is the number of checks that ended with a status.
+// Count returns the number of checks that ended with a status.
 func (r *Report) Count(s Status) int {
 	n := 0
 	for _, c := range r.Categories {
@@ -111,8 +112,9 @@ func (r *Report) Count(s Status) int {
 	return n
 }
 
-// Run runs all checks at once, each for at most limit, and calls done in their
-// order, as soon as all before are done too. Done may be nil.
+// Run runs all checks concurrently, each for at most limit. It calls done with the
+// results in the order of the checks, each as soon as the checks before it have ended
+// too. Done may be nil.
 func Run(ctx context.Context, categories []Category, limit time.Duration, done func(category string, r Result)) *Report {
 	outcomes := make([][]chan Outcome, len(categories))
 	for i, c := range categories {
@@ -139,11 +141,11 @@ func Run(ctx context.Context, categories []Category, limit time.Duration, done f
 	return report
 }
 
-// grace is how long a check may take to say that its time is over.
+// grace is how long Run waits for a check to return after its context has ended.
 const grace = 500 * time.Millisecond
 
-// within runs a check and gives up on it after limit, also if it does not
-// heed its context: not everything in client-go does.
+// within runs a check and stops waiting for it after limit. It does so even if the check
+// ignores its context, as some functions of client-go do.
 func within(ctx context.Context, limit time.Duration, k Check) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -155,7 +157,7 @@ func within(ctx context.Context, limit time.Duration, k Check) Outcome {
 	case <-ctx.Done():
 	}
 	select {
-	case o := <-out: // it noticed as well, and may know more
+	case o := <-out: // the check itself noticed the end of the context, and may know the cause
 		return o
 	case <-time.After(grace):
 		return fail("no answer within "+limit.String(), "try again; a slow cluster or network may need --timeout with a longer time").unknown()
@@ -167,16 +169,17 @@ func warn(detail, hint string) Outcome { return Outcome{Status: Warning, Detail:
 func fail(detail, hint string) Outcome { return Outcome{Status: Failed, Detail: detail, Hint: hint} }
 func skip(detail string) Outcome       { return Outcome{Status: Skipped, Detail: detail} }
 
-// stillSo is for a warning under which the check's statement holds.
+// stillSo marks a warning with which the check's Name is still true.
 func (o Outcome) stillSo() Outcome { o.truth = stillSo; return o }
 
-// unknown is for a warning or a failure that leaves the question open.
+// unknown marks a warning or a failure of a check that could not find out whether its
+// Name is true.
 func (o Outcome) unknown() Outcome { o.truth = unknown; return o }
 
-// saying gives an outcome a statement of its own.
+// saying sets the statement of an outcome.
 func (o Outcome) saying(statement string) Outcome { o.Says = statement; return o }
 
-// failedToAsk is for a question that the cluster did not answer.
+// failedToAsk is the outcome of a check whose query to the cluster failed.
 func failedToAsk(what string, err error) Outcome {
 	return fail(what+": "+render.Error(err), "").unknown()
 }

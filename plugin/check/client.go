@@ -11,7 +11,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
 
-// pluginName is what kubectl looks for.
+// pluginName is the name of the program that kubectl looks for in PATH.
 const pluginName = "kubectl-intercept"
 
 func (e *Env) clientChecks() []Check {
@@ -52,7 +52,7 @@ func (e *Env) clientChecks() []Check {
 	}
 }
 
-// judgeSession looks at the process that serves this kubeconfig.
+// judgeSession judges the status of the session process of the kubeconfig.
 func judgeSession(s *session.Status) Outcome {
 	switch {
 	case s == nil:
@@ -66,7 +66,7 @@ func judgeSession(s *session.Status) Outcome {
 	return ok(fmt.Sprintf("process %d, by %s", s.PID, s.Transport))
 }
 
-// judgePlugin compares the plugin that kubectl would run with this one.
+// judgePlugin compares the plugin that kubectl finds in PATH with the running program.
 func judgePlugin(found string, err error, own string) Outcome {
 	if err != nil {
 		return warn("no "+pluginName+" is in PATH",
@@ -78,7 +78,8 @@ func judgePlugin(found string, err error, own string) Outcome {
 	return ok(found)
 }
 
-// same says that two paths are one file; krew has links.
+// same reports whether two paths are the same file. Krew installs plugins as symbolic
+// links.
 func same(a, b string) bool {
 	if x, err := os.Stat(a); err == nil {
 		if y, err := os.Stat(b); err == nil {

@@ -16,8 +16,9 @@ import (
 
 const definitionsHint = "kubectl intercept upgrade makes the CustomResourceDefinitions again; kubectl describe crd NAMES tells whether they are accepted"
 
-// resources looks whether the API server has accepted the definitions, and
-// serves what they say. Who may not read definitions sees the latter only.
+// resources checks whether the CustomResourceDefinitions are established, and whether
+// the API server serves their resources. If the user may not read
+// CustomResourceDefinitions, it checks only the latter.
 func (e *Env) resources(ctx context.Context) Outcome {
 	names := []string{"intercepts." + v1alpha1.Group, "sessions." + v1alpha1.Group}
 	for _, name := range names {
@@ -28,7 +29,7 @@ func (e *Env) resources(ctx context.Context) Outcome {
 			break
 		}
 		if apierrors.IsNotFound(err) {
-			continue // it is not served either
+			continue // judgeServed reports it
 		}
 		if err != nil {
 			return failedToAsk("read customresourcedefinition "+name, err)
@@ -47,8 +48,9 @@ func (e *Env) resources(ctx context.Context) Outcome {
 	return judgeServed(list, names)
 }
 
-// unestablished says why the API server does not serve a definition: half a
-// sentence, empty when it does.
+// unestablished returns the reason why the API server does not serve a
+// CustomResourceDefinition, as the second half of a sentence. It returns "" if the API
+// server does.
 func unestablished(crd *unstructured.Unstructured) string {
 	if crd.GetDeletionTimestamp() != nil {
 		return "is being deleted, with all of its objects"

@@ -18,49 +18,52 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// Env is what checks look at: a cluster as a user sees it, and this machine.
+// Env gives checks access to the cluster, with the user's rights, and to this machine.
 type Env struct {
-	// Server is the API server's address, Namespace the current one.
+	// Server is the API server's address. Namespace is the namespace to check, and
+	// ManagerNamespace that of the traffic-manager.
 	Server, Namespace, ManagerNamespace string
-	// Version of the plugin.
+	// Version is the plugin's version.
 	Version string
 
 	Kube   kubernetes.Interface
 	Client client.Client
-	// TryPod creates a pod as a dry run. It returns what would have been stored
-	// and what was warned of.
+	// TryPod creates a pod as a dry run. It returns the pod that the API server would
+	// have stored, and the API server's warnings.
 	TryPod func(context.Context, *corev1.Pod) (*corev1.Pod, []string, error)
 	// Reach connects to the traffic-manager as a session would.
 	Reach func(context.Context) (*Reached, error)
-	// Line offers a line as a session would, and returns its round trip.
+	// Line opens a line as a session would, and returns the round-trip time.
 	Line func(context.Context) (time.Duration, error)
-	// Session asks the session process of the kubeconfig; nil if none runs.
+	// Session returns the status of the kubeconfig's session process, and nil if there
+	// is no such process.
 	Session func(context.Context) (*session.Status, error)
-	// Machine is where the plugin runs.
+	// Machine is the machine on which the plugin runs.
 	Machine Machine
 	Now     func() time.Time
 
-	// What several checks ask for. Copying an Env is not allowed.
+	// These are cached because several checks need them. An Env must not be copied.
 	api       fact[*answer]
 	user      fact[string]
 	installed fact[*target.Installation]
 	webhook   fact[*webhook]
 }
 
-// Machine is this machine, as far as checks look at it.
+// Machine gives checks access to this machine.
 type Machine struct {
-	// LookPath finds a program; Executable is the plugin's own path.
+	// LookPath finds a program in PATH. Executable returns the path of the plugin.
 	LookPath   func(string) (string, error)
 	Executable func() (string, error)
-	// Place is the folder for sessions, or why there is none.
+	// Place returns the folder of the sessions, or an error if it cannot be used.
 	Place func() (string, error)
-	// Routes are the networks that this machine reaches by itself.
+	// Routes returns the networks to which this machine has routes.
 	Routes func() ([]Route, error)
-	// Netd says how connect comes by its root helper, or why it does not.
+	// Netd describes how the command connect starts or finds intercept-netd. It returns
+	// an error if the command cannot.
 	Netd func(context.Context) (string, error)
 }
 
-// fact is asked for once, by whoever comes first.
+// fact is a value that the first check that needs it computes.
 type fact[T any] struct {
 	once  sync.Once
 	value T
@@ -72,9 +75,9 @@ func (f *fact[T]) get(ask func() (T, error)) (T, error) {
 	return f.value, f.err
 }
 
-// answer is what the API server says to somebody who asks for nothing much.
+// answer is the API server's answer to a request for its version.
 type answer struct {
-	version *apiversion.Info // nil if it does not know the user and tells nobody else
+	version *apiversion.Info // nil if the API server refused the credentials
 	took    time.Duration
 }
 
@@ -86,14 +89,14 @@ func (e *Env) askAPI(ctx context.Context) (*answer, error) {
 			err error
 		}
 		done := make(chan result, 1)
-		go func() { // it takes no context
+		go func() { // ServerVersion has no context
 			v, err := e.Kube.Discovery().ServerVersion()
 			done <- result{v, err}
 		}()
 		select {
 		case r := <-done:
 			if apierrors.IsUnauthorized(r.err) {
-				r.v, r.err = nil, nil // an answer it is
+				r.v, r.err = nil, nil // the API server has answered
 			}
 			return &answer{r.v, e.Now().Sub(start)}, r.err
 		case <-ctx.Done():
@@ -118,8 +121,8 @@ func (e *Env) askInstalled(ctx context.Context) (*target.Installation, error) {
 	})
 }
 
-// withAPI is for checks that ask the cluster: without an API server that
-// knows the user they have nothing to say.
+// withAPI wraps a check that queries the cluster. The check is skipped if the API server
+// does not answer or does not accept the user's credentials.
 func (e *Env) withAPI(run func(context.Context) Outcome) func(context.Context) Outcome {
 	return func(ctx context.Context) Outcome {
 		if _, err := e.askAPI(ctx); err != nil {
@@ -132,7 +135,8 @@ func (e *Env) withAPI(run func(context.Context) Outcome) func(context.Context) O
 	}
 }
 
-// withManager is for checks of a traffic-manager that is there.
+// withManager wraps a check that needs a traffic-manager. The check is skipped if none is
+// installed.
 func (e *Env) withManager(run func(context.Context) Outcome) func(context.Context) Outcome {
 	return e.withAPI(func(ctx context.Context) Outcome {
 		_, err := e.askInstalled(ctx)
@@ -144,7 +148,7 @@ func (e *Env) withManager(run func(context.Context) Outcome) func(context.Contex
 	})
 }
 
-// Categories are all checks; with pre, those that matter before the
+// Categories returns all checks. If pre is true, it returns the checks to run before the
 // traffic-manager is installed.
 func Categories(e *Env, pre bool) []Category {
 	if pre {

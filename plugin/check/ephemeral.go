@@ -17,9 +17,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
-// tryAgent asks for an ephemeral agent in a running pod of the namespace, as the
-// traffic-manager would: only so do webhooks speak that look at ephemeral
-// containers alone. It takes a right that "edit" does not have.
+// tryAgent adds an ephemeral agent to a running pod of the namespace as a dry run. That
+// finds webhooks that check only ephemeral containers. The user needs a right for it that
+// the ClusterRole "edit" does not give.
 func (e *Env) tryAgent(ctx context.Context) security {
 	pods, err := e.Kube.CoreV1().Pods(e.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "status.phase=Running"})
 	if err != nil || len(pods.Items) == 0 {
@@ -33,7 +33,7 @@ func (e *Env) tryAgent(ctx context.Context) security {
 		_, err := e.Kube.CoreV1().Pods(e.Namespace).Patch(ctx, p.Name, types.StrategicMergePatchType, agentPatch(&p, image),
 			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "ephemeralcontainers")
 		switch {
-		case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it goes; another one
+		case apierrors.IsNotFound(err), apierrors.IsConflict(err): // the pod is being deleted: try another one
 		case err == nil:
 			return security{agent: true}
 		case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot patch resource"):
@@ -55,8 +55,9 @@ func agentPatch(p *corev1.Pod, image string) []byte {
 	return patch
 }
 
-// agentImage is the one that the traffic-manager uses, as far as it can be read:
-// a policy may look at registries.
+// agentImage returns the agent image that the traffic-manager uses, if the user may read
+// it. The dry run should use the same image, because a policy may allow only some
+// registries.
 func (e *Env) agentImage(ctx context.Context) string {
 	var file struct {
 		Agent struct {
@@ -70,7 +71,7 @@ func (e *Env) agentImage(ctx context.Context) string {
 	return "kubectl-intercept.dev/traffic-agent:" + version.Version
 }
 
-// refusedAgent says what refuses an ephemeral agent, and what to do about that.
+// refusedAgent describes the refusal of an ephemeral agent, and its remedy.
 func (e *Env) refusedAgent(err error) (refused, remedy string) {
 	refused = "an ephemeral agent is refused: " + render.Error(err)
 	if strings.Contains(err.Error(), "failed calling webhook") {

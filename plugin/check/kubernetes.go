@@ -71,7 +71,7 @@ func serves(list *metav1.APIResourceList, resource string) bool {
 	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == resource })
 }
 
-// known is a server whose version has been asked already.
+// known is an API server whose version is known already.
 type known struct{ *answer }
 
 // ServerVersion implements discovery.ServerVersionInterface.
@@ -79,7 +79,7 @@ func (k known) ServerVersion() (*apiversion.Info, error) { return k.version, nil
 
 var _ discovery.ServerVersionInterface = known{}
 
-// milliseconds is how durations are shown: "12 ms", "0.4 ms".
+// milliseconds formats a duration for the user: "12 ms", "0.4 ms".
 func milliseconds(d time.Duration) string {
 	if ms := float64(d) / float64(time.Millisecond); ms < 10 {
 		return fmt.Sprintf("%.1f ms", ms)

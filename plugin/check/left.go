@@ -13,14 +13,15 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// left names what there is of an installation without a traffic-manager, as far
-// as the user may see it; empty if that is nothing.
+// left lists what is left of an installation whose traffic-manager is gone, as far as
+// the user may read it. It returns "" if nothing is left.
 func (e *Env) left(ctx context.Context, err error) string {
 	var absent *target.NotInstalledError
 	if !errors.As(err, &absent) {
 		return ""
 	}
-	// Those of a namespace that another traffic-manager serves are that one's.
+	// An intercept in a namespace that another traffic-manager manages is not a
+	// leftover.
 	neighbors, _ := target.Neighbors(ctx, e.Kube, e.ManagerNamespace)
 	var parts []string
 	list, _ := target.VisibleIntercepts(ctx, e.Client, e.Namespace, e.ManagerNamespace)
@@ -36,8 +37,8 @@ func (e *Env) left(ctx context.Context, err error) string {
 	return strings.Join(parts, ", ")
 }
 
-// neighbors looks for a traffic-manager elsewhere that works in the same
-// namespaces.
+// neighbors looks for another traffic-manager in the cluster that manages one of the
+// same namespaces.
 func (e *Env) neighbors(ctx context.Context) Outcome {
 	i, err := e.askInstalled(ctx)
 	if err != nil {
@@ -58,8 +59,9 @@ func (e *Env) neighbors(ctx context.Context) Outcome {
 	return ok("")
 }
 
-// inTheWay looks, before an installation, for a traffic-manager elsewhere beside
-// which there cannot be another one, or only one for other namespaces.
+// inTheWay runs before an installation. It looks for another traffic-manager in the
+// cluster that manages all namespaces or some of them. The new one must not manage the
+// same namespaces.
 func (e *Env) inTheWay(ctx context.Context) Outcome {
 	list, err := target.Neighbors(ctx, e.Kube, e.ManagerNamespace)
 	if apierrors.IsForbidden(err) {

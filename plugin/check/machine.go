@@ -15,12 +15,12 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// ThisMachine looks at the machine that the plugin runs on.
+// ThisMachine returns the Machine on which the plugin runs.
 func ThisMachine() Machine {
 	return Machine{LookPath: exec.LookPath, Executable: os.Executable, Place: state.Usable, Routes: routes, Netd: helper}
 }
 
-// helper looks for intercept-netd and starts nothing.
+// helper looks for intercept-netd, but does not start it.
 func helper(ctx context.Context) (string, error) {
 	f := netd.Default(genericiooptions.IOStreams{ErrOut: io.Discard})
 	found, err := f.Running(ctx)
@@ -38,7 +38,7 @@ func helper(ctx context.Context) (string, error) {
 	return fmt.Sprintf("connect starts %s as root; kubectl intercept netd install makes it a service that asks for no password", program), nil
 }
 
-// attached are the networks of the machine's own addresses.
+// attached returns the networks of the addresses of this machine.
 func attached() ([]Route, error) {
 	links, err := net.Interfaces()
 	if err != nil {

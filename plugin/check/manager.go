@@ -72,8 +72,8 @@ func (e *Env) judgeManages(i *target.Installation) Outcome {
 	return fail(o.Reason, o.Remedy)
 }
 
-// judgeSkew compares versions: before 1.0 the minor version breaks, after it
-// the major one.
+// judgeSkew compares the versions of the plugin and the traffic-manager. Before 1.0, a
+// new minor version may be incompatible. After 1.0, only a new major version may.
 func judgeSkew(plugin, manager string) Outcome {
 	detail := fmt.Sprintf("plugin %s, traffic-manager %s", plugin, manager)
 	p, perr := utilversion.ParseSemantic(plugin)
@@ -94,8 +94,9 @@ func judgeSkew(plugin, manager string) Outcome {
 	return ok(plugin)
 }
 
-// replicas counts the pods that are ready. Who may not read the Deployment,
-// as developers may not, counts what the Role to connect lets him see.
+// replicas counts the traffic-manager's pods that are ready. Developers usually may not
+// read the Deployment. For them, it counts what the Role traffic-manager-connect lets
+// them read.
 func (e *Env) replicas(ctx context.Context) Outcome {
 	d, err := e.Kube.AppsV1().Deployments(e.ManagerNamespace).Get(ctx, "traffic-manager", metav1.GetOptions{})
 	if err == nil {
@@ -144,7 +145,8 @@ func (e *Env) judgeReplicas(ready, want int) Outcome {
 	return ok(detail)
 }
 
-// judgeReached judges the way to the traffic-manager, and how long it is.
+// judgeReached judges whether the plugin reaches the traffic-manager, by which transport,
+// and how long the round trip takes.
 func (e *Env) judgeReached(r *Reached, err error) Outcome {
 	if err != nil {
 		return fail(render.Error(err), fmt.Sprintf("kubectl get pods -n %s shows whether it runs; a firewall must let the API server through to its port 443", e.ManagerNamespace))
@@ -161,8 +163,7 @@ func (e *Env) judgeReached(r *Reached, err error) Outcome {
 	return ok(detail)
 }
 
-// fastWay tries a line. Without lines flows travel on carriers, so nothing is
-// broken.
+// fastWay opens a line. If that fails, it only warns, because flows then use carriers.
 func (e *Env) fastWay(ctx context.Context) Outcome {
 	rtt, err := e.Line(ctx)
 	if err == nil {

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Route is a network that this machine reaches, and by what.
+// Route is a network to which this machine has a route, and the interface of that route.
 type Route struct {
 	Prefix netip.Prefix
 	Via    string
@@ -42,8 +42,8 @@ func (e *Env) networkChecks() []Check {
 	}
 }
 
-// judgeOverlap compares networks, of which only those matter that are more
-// than a default route.
+// judgeOverlap compares the cluster's networks with this machine's routes. It ignores
+// default routes.
 func judgeOverlap(cluster []network, routes []Route) Outcome {
 	if len(cluster) == 0 {
 		return skip("you may not see the cluster's networks")
@@ -71,8 +71,9 @@ func judgeOverlap(cluster []network, routes []Route) Outcome {
 	return ok(strings.Join(seen, ", "))
 }
 
-// serviceNetworks are the ServiceCIDRs. Who may not read them is told by the
-// error that an impossible address gives.
+// serviceNetworks returns the ServiceCIDRs. If the user may not read them, it creates a
+// Service with an address outside of them as a dry run, because the API server's error
+// has the ranges.
 func (e *Env) serviceNetworks(ctx context.Context) []network {
 	var out []network
 	list, err := e.Kube.NetworkingV1().ServiceCIDRs().List(ctx, metav1.ListOptions{})
@@ -96,7 +97,7 @@ func (e *Env) serviceNetworks(ctx context.Context) []network {
 	return out
 }
 
-// parseRange reads the ranges from the API server's complaint.
+// parseRange parses the ranges in that error of the API server.
 func parseRange(message string) []network {
 	m := regexp.MustCompile(`The range of valid IPs is ([0-9a-fA-F:./, ]+)`).FindStringSubmatch(message)
 	if m == nil {
@@ -109,8 +110,8 @@ func parseRange(message string) []network {
 	return out
 }
 
-// podNetworks are those of the nodes. For who may not read nodes, or where the
-// network plugin keeps them elsewhere, they are the addresses of pods.
+// podNetworks returns the pod networks of the nodes. If the user may not read nodes, or
+// the network plugin does not use them, it returns the addresses of pods.
 func (e *Env) podNetworks(ctx context.Context) []network {
 	var out []network
 	if nodes, err := e.Kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{}); err == nil {

@@ -28,7 +28,7 @@ func (n need) String() string {
 	return n.verb + " " + resource
 }
 
-// needs multiplies verbs and resources.
+// needs returns one need for each combination of a verb and a resource.
 func needs(namespace, group string, verbs []string, resources ...string) []need {
 	var all []need
 	for _, r := range resources {
@@ -69,7 +69,7 @@ func (e *Env) missing(ctx context.Context, all []need) ([]need, error) {
 	return out, nil
 }
 
-// may is a check that the user has all of some rights.
+// may returns a check whether the user has all of these rights.
 func (e *Env) may(all []need, hint string) func(context.Context) Outcome {
 	return e.withAPI(func(ctx context.Context) Outcome {
 		lacks, err := e.missing(ctx, all)
@@ -80,7 +80,7 @@ func (e *Env) may(all []need, hint string) func(context.Context) Outcome {
 	})
 }
 
-// word makes a name safe to paste into a shell.
+// word quotes a name for a shell if that is necessary.
 func word(s string) string {
 	if regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`).MatchString(s) {
 		return s

@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 )
 
-// NewTryPod returns the TryPod of a kubeconfig.
+// NewTryPod returns the function Env.TryPod for a cluster.
 func NewTryPod(cfg *rest.Config) (func(context.Context, *corev1.Pod) (*corev1.Pod, []string, error), error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.WarningHandler, cfg.WarningHandlerWithContext = nil, collector{}
@@ -28,12 +28,12 @@ func NewTryPod(cfg *rest.Config) (func(context.Context, *corev1.Pod) (*corev1.Po
 	}, nil
 }
 
-// warnings are those of one request.
+// warnings are the API server's warnings about one request.
 type warnings struct{ texts []string }
 
 type warningsKey struct{}
 
-// collector hands warnings to the request that they are about.
+// collector adds each warning to the warnings of its request.
 type collector struct{}
 
 // HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
@@ -43,7 +43,7 @@ func (collector) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, t
 	}
 }
 
-// modestPod asks for nothing that any pod security level refuses.
+// modestPod returns a pod that every pod security level allows.
 func (e *Env) modestPod() *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, GenerateName: "kubectl-intercept-check-"},
@@ -61,9 +61,9 @@ func (e *Env) modestPod() *corev1.Pod {
 	}
 }
 
-// agentPod has a container with the rights of an agent that enters a running
-// pod. Pod security asks the same of every kind of container, and users who
-// may create pods need not be allowed to add ephemeral containers.
+// agentPod returns a pod whose container has the security context of an ephemeral agent.
+// Pod security applies the same rules to all kinds of containers. The check uses a pod
+// because many users may create pods but may not add ephemeral containers.
 func (e *Env) agentPod() *corev1.Pod {
 	p := e.modestPod()
 	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{

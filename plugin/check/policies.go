@@ -15,10 +15,10 @@ import (
 // nobody is a name that no user has.
 const nobody = "kubectl-intercept:nobody"
 
-// policies tries to make a Session in another's name, as a dry run: that must
-// be refused, by the policy that guards Intercepts too; those may be refused
-// for other reasons as well. Who may see the policies themselves sees whether
-// all of them are there.
+// policies creates a Session in another user's name as a dry run. The
+// ValidatingAdmissionPolicy that also protects Intercepts must refuse it. The check does
+// not try an Intercept, because that may be refused for other reasons. If the user may
+// read the policies, the check also verifies that all of them exist.
 func (e *Env) policies(ctx context.Context) Outcome {
 	forged := &v1alpha1.Session{
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.ManagerNamespace, GenerateName: "check-"},

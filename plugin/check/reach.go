@@ -16,23 +16,26 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 )
 
-// slow is the round trip from which on people notice.
+// slow is the round-trip time above which users notice a delay.
 const slow = 250 * time.Millisecond
 
-// Reached is the traffic-manager, as it answered.
+// Reached is the answer of a traffic-manager replica.
 type Reached struct {
-	// Transport is the way, Closed why a faster one does not do.
+	// Transport is the transport that worked. Closed is the error of the faster
+	// transport, and nil if that one worked.
 	Transport string
 	Closed    error
-	// Pod and Version are the replica's.
+	// Pod and Version are those of the replica.
 	Pod, Version string
 	RTT          time.Duration
-	// Refusal is why it would take no session at all.
+	// Refusal is the reason why the replica accepts no session at all, and "" if it
+	// does.
 	Refusal string
 }
 
-// NewReach returns the Reach of a kubeconfig: it opens a carrier like a
-// session's, with a token that belongs to none, and is told so.
+// NewReach returns the function Env.Reach for a cluster. It opens a carrier as a session
+// does, but with a token that belongs to no session. The traffic-manager must answer that
+// the token is not valid.
 func NewReach(cfg *rest.Config, c client.Reader, namespace string) (func(context.Context) (*Reached, error), error) {
 	proxy, err := carrier.NewServiceProxy(carrier.Fixed(cfg), namespace)
 	if err != nil {
@@ -53,12 +56,11 @@ func NewReach(cfg *rest.Config, c client.Reader, namespace string) (func(context
 	}, nil
 }
 
-// lineService is what the Role names for lines.
+// lineService is the resource name by which the Role allows lines.
 const lineService = "http:traffic-manager:tunnel"
 
-// NewLine returns the Line of a kubeconfig: it offers one for a session that
-// does not exist, and any answer of the traffic-manager shows that the way is
-// open.
+// NewLine returns the function Env.Line for a cluster. It opens a line for a session that
+// does not exist. Any answer of the traffic-manager shows that lines work.
 func NewLine(cfg *rest.Config, namespace string) (func(context.Context) (time.Duration, error), error) {
 	proxy, err := carrier.NewLineProxy(carrier.Fixed(cfg), namespace)
 	if err != nil {

@@ -15,21 +15,22 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// editHint says what gives a user the right to work in the namespace. YOU stands for
-// the user.
+// editHint is the hint how to give a user the right to work in the namespace. Its
+// placeholder YOU stands for the user's name.
 func (e *Env) editHint() string {
 	return fmt.Sprintf("the ClusterRole \"edit\" allows it: kubectl create rolebinding NAME --clusterrole=edit --user=YOU -n %s", e.Namespace)
 }
 
-// hint is a hint with the user's name.
+// hint replaces the placeholder YOU in a hint with the user's name.
 func (e *Env) hint(ctx context.Context, text string) string {
-	user, _ := e.askUser(ctx) // withAPI has seen to it
+	user, _ := e.askUser(ctx) // no error: withAPI has got the name
 	return strings.ReplaceAll(text, "YOU", word(user))
 }
 
-// workloads looks whether the user may read what can be intercepted. Without
-// pods, Services and one kind of workload nothing can; without another kind that
-// kind is missing in list, and no more.
+// workloads checks whether the user may read pods, Services and workloads. The check
+// fails if the user may not read pods, Services or any kind of workload, because then
+// nothing can be intercepted. If the user may read only some kinds of workloads, it
+// warns.
 func (e *Env) workloads(ctx context.Context) Outcome {
 	verbs := []string{"get", "list"}
 	kinds := append(needs(e.Namespace, "apps", verbs, "deployments", "statefulsets", "daemonsets", "replicasets"), needs(e.Namespace, "batch", verbs, "jobs")...)
@@ -48,16 +49,16 @@ func (e *Env) workloads(ctx context.Context) Outcome {
 	return o
 }
 
-// intercepts looks for what keeps the user from intercepting in the namespace beside
-// missing rights: the obstacle that list shows and add refuses with, then what the
-// API server says to an Intercept.
+// intercepts looks for obstacles to intercepts in the namespace other than missing
+// rights. First it looks for the obstacle that the commands list and add report. If
+// there is none, it creates an Intercept as a dry run.
 func (e *Env) intercepts(ctx context.Context) Outcome {
 	i, err := e.askInstalled(ctx)
 	switch {
 	case err != nil && !apierrors.IsForbidden(err):
-		return ok("") // the check whether it is installed says this
+		return ok("") // another check reports that the traffic-manager is not installed
 	case err == nil && !i.Manages(e.Namespace):
-		return ok("") // the check where it works says this
+		return ok("") // another check reports that it does not manage this namespace
 	}
 	if o := i.Obstacle(e.Namespace); o != nil {
 		return fail(o.Reason, o.Remedy)
@@ -65,10 +66,12 @@ func (e *Env) intercepts(ctx context.Context) Outcome {
 	return e.tryIntercept(ctx)
 }
 
-// tryIntercept makes an Intercept as a dry run: policies of others speak then, and
-// the traffic-manager's own to a user who may not read what it says of itself.
+// tryIntercept creates an Intercept as a dry run, to find out whether an admission
+// policy refuses it. That may be a policy of the cluster's administrator. It may also
+// be one of the traffic-manager's, if the user is not allowed to read the
+// traffic-manager's configuration.
 func (e *Env) tryIntercept(ctx context.Context) Outcome {
-	user, _ := e.askUser(ctx) // withAPI has seen to it
+	user, _ := e.askUser(ctx) // no error: withAPI has got the name
 	try := &v1alpha1.Intercept{
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, GenerateName: "check-"},
 		Spec: v1alpha1.InterceptSpec{User: user, Session: "check", Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "check"},
@@ -85,8 +88,9 @@ func (e *Env) tryIntercept(ctx context.Context) Outcome {
 	return fail("an intercept would be refused: "+render.Error(err), "")
 }
 
-// dials looks whether a connected machine reaches the namespace: the
-// traffic-manager asks for the right to forward ports to pods there.
+// dials checks whether a connected laptop can reach the pods and Services of the
+// namespace. The traffic-manager requires that the user may create pods/portforward
+// there.
 func (e *Env) dials(ctx context.Context) Outcome {
 	lacks, err := e.missing(ctx, needs(e.Namespace, "", []string{"create"}, "pods/portforward"))
 	if err != nil {

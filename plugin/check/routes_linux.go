@@ -7,8 +7,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// routes is the kernel's main table: VPNs have routes beyond the networks of
-// their addresses.
+// routes returns the routes of the kernel's main table. The networks of the interfaces'
+// addresses are not enough, because VPNs add other routes.
 func routes() ([]Route, error) {
 	list, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
 	if err != nil {

@@ -2,5 +2,6 @@
 
 package check
 
-// routes is as much as can be seen without the system's own tables.
+// routes returns the networks of this machine's addresses. It does not read the system's
+// routing table.
 func routes() ([]Route, error) { return attached() }

@@ -36,19 +36,19 @@ func (e *Env) securityChecks() []Check {
 	})}}
 }
 
-// security is what is known about what a namespace admits.
+// security is what the check knows about the pods that a namespace admits.
 type security struct {
-	// Err is what became of an agent in a running pod, or where agent is false of a
-	// pod with its rights.
+	// If agent is true, err is the result of adding an agent to a running pod. Otherwise
+	// it is the result of creating a pod with the security context of an agent.
 	err   error
 	agent bool
-	// Hidden says that the user may not try the former.
+	// hidden means that the user may not add an agent to a running pod.
 	hidden bool
-	// Read says that level is the namespace's label; missing, that there is no
-	// such namespace.
+	// read means that level has been read from the namespace's label. missing means that
+	// the namespace does not exist.
 	read, missing bool
 	level         string
-	// Sidecars says that agents come into new pods too.
+	// sidecars means that the webhook adds agents to new pods of the namespace.
 	sidecars bool
 }
 

@@ -15,24 +15,24 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
-// The pod that the webhook is tried with asks for an agent. It gets one, or a
-// warning why not: no Service leads to it.
+// The check creates a pod as a dry run whose annotation asks for an agent. The webhook
+// adds an agent, or it warns that no Service selects the pod.
 const (
 	injectAnnotation = "kubectl-intercept.dev/inject"
 	warningPrefix    = "traffic-manager: "
 )
 
-// webhook is what there is to know about the injecting webhook.
+// webhook is what the check knows about the webhook that adds agents to new pods.
 type webhook struct {
-	// Config is its MutatingWebhookConfiguration; "" if there is none.
+	// config is the name of its MutatingWebhookConfiguration, and "" if there is none.
 	config string
-	// Hidden: the user may not see whether there is one.
+	// hidden means that the user may not read MutatingWebhookConfigurations.
 	hidden bool
-	// Unselected: it does not look at this namespace.
+	// unselected means that the webhook does not apply to this namespace.
 	unselected bool
-	// Reached: it has said something about a pod.
+	// reached means that the webhook has changed a pod or warned about it.
 	reached bool
-	// Refused is why the pod was not accepted.
+	// refused is the error of creating the pod.
 	refused error
 }
 
@@ -74,8 +74,8 @@ func (e *Env) askWebhook(ctx context.Context) (*webhook, error) {
 	})
 }
 
-// findWebhook finds the configuration that calls this traffic-manager for
-// pods.
+// findWebhook returns the configuration and the webhook that call this traffic-manager
+// for pods.
 func findWebhook(list []admissionv1.MutatingWebhookConfiguration, namespace string) (*admissionv1.MutatingWebhookConfiguration, *admissionv1.MutatingWebhook) {
 	for i, c := range list {
 		for j, h := range c.Webhooks {
@@ -89,8 +89,8 @@ func findWebhook(list []admissionv1.MutatingWebhookConfiguration, namespace stri
 	return nil, nil
 }
 
-// selects says that the webhook looks at the namespace, or that this cannot
-// be known.
+// selects reports whether the webhook applies to the namespace. It returns true if it
+// cannot find out.
 func (e *Env) selects(ctx context.Context, h *admissionv1.MutatingWebhook) bool {
 	selector, err := metav1.LabelSelectorAsSelector(h.NamespaceSelector)
 	if err != nil || h.NamespaceSelector == nil {
@@ -100,7 +100,7 @@ func (e *Env) selects(ctx context.Context, h *admissionv1.MutatingWebhook) bool 
 	return err != nil || selector.Matches(labels.Set(ns.Labels))
 }
 
-// touched says that there is an agent in the pod.
+// touched reports whether the pod has an agent.
 func touched(p *corev1.Pod) bool {
 	agent := func(c corev1.Container) bool { return strings.HasPrefix(c.Name, sidecar.Container) }
 	return slices.ContainsFunc(p.Spec.Containers, agent) || slices.ContainsFunc(p.Spec.InitContainers, agent)

@@ -10,8 +10,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
-// NewCaller describes this command. The credentials that its credential plugin issued
-// are part of the description.
+// NewCaller returns a description of this command for the session process. It includes
+// the credentials that a credential plugin issued to this command.
 func NewCaller(ctx context.Context, f *kube.Factory, id *socket.Identity) (*socket.Caller, error) {
 	cfg, err := f.ToRESTConfig()
 	if err != nil {
@@ -22,7 +22,7 @@ func NewCaller(ctx context.Context, f *kube.Factory, id *socket.Identity) (*sock
 		return nil, err
 	}
 	if c.Dir, err = os.Getwd(); err != nil {
-		c.Dir = "" // it is deleted
+		c.Dir = "" // the working directory has been deleted
 	}
 	for _, file := range f.Files() {
 		if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {

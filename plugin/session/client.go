@@ -18,10 +18,10 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// ErrNotRunning says that the context has no session process.
+// ErrNotRunning means that no session process runs for the context.
 var ErrNotRunning = errors.New("no session is running")
 
-// The answers of the process, by the names that commands use.
+// These are the answers of the session process. Commands use them under these names.
 type (
 	Status          = socket.Status
 	Network         = socket.Network
@@ -30,13 +30,13 @@ type (
 	StatusPort      = socket.StatusPort
 )
 
-// Client speaks to a session process.
+// Client sends requests to a session process.
 type Client struct {
 	dir  *state.Dir
 	http *http.Client
 }
 
-// NewClient returns a Client of the process that has a directory.
+// NewClient returns a Client of the process that serves the session of a directory.
 func NewClient(dir *state.Dir) *Client {
 	return &Client{dir: dir, http: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -47,7 +47,7 @@ func NewClient(dir *state.Dir) *Client {
 	}}}
 }
 
-// Status asks the process.
+// Status returns the status of the process.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	var s Status
 	if err := c.call(ctx, http.MethodGet, socket.PathStatus, nil, &s); err != nil {
@@ -56,23 +56,24 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &s, nil
 }
 
-// Track tells the process to stay alive for an intercept. Where at is "", the
-// intercept's ports are this machine's. Otherwise they are a program's own: at is the
-// socket (netd/handover) of the command that started the program, and the intercept
-// ends with that command. Former is the socket before.
+// Track tells the process to serve an intercept, and to stay alive for it. If at is "",
+// the intercept leads to ports of this machine. Otherwise it leads to ports of an isolated
+// program. Then at is the socket (netd/handover) of the command that started the program,
+// and the intercept ends with that command. Former is the socket that the intercept had
+// before.
 func (c *Client) Track(ctx context.Context, namespace, name, at string) (former string, err error) {
 	var was socket.Tracked
 	err = c.call(ctx, http.MethodPost, socket.PathIntercepts, socket.Tracked{Namespace: namespace, Name: name, Socket: at}, &was)
 	return was.Socket, err
 }
 
-// OpenProxy gives programs on the laptop access to the cluster by a proxy, at the given
-// address of this machine (port 0: any).
+// OpenProxy gives programs on the laptop access to the cluster through a proxy. The proxy
+// listens at the given address of this machine. Port 0 means any free port.
 func (c *Client) OpenProxy(ctx context.Context, want state.Proxy) (*Network, error) {
 	return c.network(ctx, socket.PathProxy, want)
 }
 
-// OpenDevice gives them access by a TUN.
+// OpenDevice gives programs on the laptop access to the cluster through a TUN.
 func (c *Client) OpenDevice(ctx context.Context, want state.Device) (*Network, error) {
 	return c.network(ctx, socket.PathDevice, want)
 }
@@ -85,30 +86,32 @@ func (c *Client) network(ctx context.Context, path string, want any) (*Network, 
 	return &n, nil
 }
 
-// Disconnect ends what these began. Intercepts stay.
+// Disconnect ends the access to the cluster of OpenProxy and OpenDevice. It does not end
+// intercepts.
 func (c *Client) Disconnect(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, socket.PathDisconnect, nil, nil)
 }
 
-// Release ends the access that a command wanted, by its name. What that access replaced
-// comes back.
+// Release ends the access that a command asked for under the name by. It restores the
+// access that this one replaced.
 func (c *Client) Release(ctx context.Context, by string) error {
 	return c.call(ctx, http.MethodPost, socket.PathRelease+"?by="+url.QueryEscape(by), nil, nil)
 }
 
-// Leave ends an intercept of the session, and returns it as it was. With wait it returns when
-// the application has its traffic back.
+// Leave ends an intercept of the session, and returns the last state of its Intercept. If
+// wait is true, Leave returns after the application has got its traffic back.
 func (c *Client) Leave(ctx context.Context, namespace, name string, wait bool) (*v1alpha1.Intercept, error) {
 	var was v1alpha1.Intercept
 	err := c.call(ctx, http.MethodPost, socket.PathLeave, socket.Leaving{Namespace: namespace, Name: name, Wait: wait}, &was)
 	return &was, err
 }
 
-// Quit ends the process, the Session object and its intercepts, and returns when the process
-// is gone. It is no error if none runs.
+// Quit ends the process, the Session object and its intercepts. It returns after the
+// process has ended. It returns nil if no process runs.
 func (c *Client) Quit(ctx context.Context) error { return c.quit(ctx, socket.PathQuit) }
 
-// Replace ends the process and leaves everything to a successor.
+// Replace ends the process, but not its Session object and intercepts. The next process
+// takes them over.
 func (c *Client) Replace(ctx context.Context) error {
 	return c.quit(ctx, socket.PathQuit+"?successor=true")
 }
@@ -122,7 +125,7 @@ func (c *Client) quit(ctx context.Context, path string) error {
 		case !errors.Is(err, ErrNotRunning):
 			return err
 		}
-		// No process listens: there is none, or it has only begun to start.
+		// No process listens: none runs, or one is still starting.
 		if held, err := c.held(ctx); !held {
 			return err
 		}
@@ -138,8 +141,8 @@ func (c *Client) gone(ctx context.Context) error {
 	}
 }
 
-// held says whether a process holds the session, and pauses if one does. With an error it
-// is false.
+// held reports whether a process holds the session's lock. It pauses before it returns
+// true. It returns false with an error.
 func (c *Client) held(ctx context.Context) (bool, error) {
 	if locked, err := c.dir.Locked(); err != nil || !locked {
 		return false, err
@@ -152,7 +155,8 @@ func (c *Client) held(ctx context.Context) (bool, error) {
 	}
 }
 
-// hold keeps the process from ending for a while, and describes this command to it.
+// hold tells the process to stay alive for a while, and sends it a description of this
+// command.
 func (c *Client) hold(ctx context.Context, caller *socket.Caller) error {
 	return c.call(ctx, http.MethodPost, socket.PathHold, caller, nil)
 }

@@ -1,5 +1,5 @@
-// Package session is what commands need of the session, the plugin's background
-// process: find it, start it, and ask it.
+// Package session finds, starts and queries the session, which is the plugin's
+// background process. Commands use it.
 //
 //	kubectl intercept add ── Ensure ──┐ unix socket: /status /hold /intercepts /quit …
 //	                                  ▼

@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// poll is the pause between two looks at a process that starts or ends.
+	// poll is the pause between two checks of a process that starts or ends.
 	poll = 20 * time.Millisecond
 	// hangs is how long a process may hold the lock and not answer.
 	hangs = 10 * time.Second
-	// A process that is not connected yet ends when no command holds it. It is asked to
-	// stay again after holdAgain, and after askAgain if it did not agree.
+	// A process that is not connected yet ends unless a command asks it to stay. A command
+	// asks again after holdAgain, and after askAgain if the request failed.
 	holdAgain, askAgain = 20 * time.Second, 500 * time.Millisecond
 	// moment is how long an error may last before the user hears about it.
 	moment = 3 * time.Second
 )
 
-// Config says which session, and how to start it.
+// Config determines a session and how to start it.
 type Config struct {
 	Factory *kube.Factory
 	// Transport is "auto", "service-proxy" or "port-forward". Empty is auto.
@@ -48,10 +48,10 @@ func (c *Config) dir(id *socket.Identity) (*state.Dir, error) {
 }
 
 // Ensure returns the session of the context, connected to the traffic-manager. It starts
-// the process when none runs. It replaces a process of another build, and one that uses
-// another transport than the command asks for. Progress hears what Ensure waits for. An
-// error is the process's own reason, in words for a person. A process that is only slow to
-// connect goes on trying.
+// the process if none runs. It replaces a process of another build, and a process with
+// another transport than the command asks for. It calls progress with texts about what it
+// waits for. An error has the session process's own reason, as a message for the user. A
+// process that is slow to connect keeps trying after Ensure has returned an error.
 func Ensure(ctx context.Context, cfg Config, progress func(string)) (*Client, error) {
 	id, err := Identify(cfg.Factory)
 	if err != nil {
@@ -74,14 +74,15 @@ func Ensure(ctx context.Context, cfg Config, progress func(string)) (*Client, er
 	return e.run(ctx)
 }
 
-// NotConnectedError says that the session was not connected in time.
+// NotConnectedError means that the session did not connect in time.
 type NotConnectedError struct {
-	// Phase is what the session was doing, Last its last error; "" if that is not known.
+	// Phase is what the session was doing. Last is its last error. Each is "" if it is
+	// not known.
 	Phase, Last string
 	err         error
 }
 
-// Error says both.
+// Error returns a message with Phase and Last.
 func (e *NotConnectedError) Error() string {
 	switch {
 	case e.Last != "":
@@ -92,7 +93,7 @@ func (e *NotConnectedError) Error() string {
 	return "not connected to the traffic-manager"
 }
 
-// Unwrap is context.DeadlineExceeded.
+// Unwrap returns context.DeadlineExceeded.
 func (e *NotConnectedError) Unwrap() error { return e.err }
 
 type ensurer struct {
@@ -105,7 +106,7 @@ type ensurer struct {
 	child  *Child
 	helper *handover.Client // keeps intercept-netd alive between two processes
 	held   int              // PID of the process that agreed to stay
-	asked  time.Time        // when it was asked to
+	asked  time.Time        // when a process was last asked to stay
 	silent time.Time        // since when the lock is held and no process answers
 	said   string
 	// failing is since when the process has an error.
@@ -137,7 +138,7 @@ func (e *ensurer) run(ctx context.Context) (*Client, error) {
 	}
 }
 
-// step asks for the status once, and does what is to be done next.
+// step queries the status once. Then it starts or replaces the process if necessary.
 func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 	s, err := e.client.Status(ctx)
 	switch {
@@ -170,8 +171,8 @@ func (e *ensurer) step(ctx context.Context) (ready bool, err error) {
 	return false, nil
 }
 
-// running decides about the process that answers: it is ready, it is replaced, or the
-// command waits.
+// running decides whether a process that answers is ready, must be replaced, or needs
+// more time.
 func (e *ensurer) running(ctx context.Context, s *Status) (ready bool, err error) {
 	if s.LastError != "" {
 		e.last = s.LastError
@@ -201,7 +202,8 @@ func (e *ensurer) running(ctx context.Context, s *Status) (ready bool, err error
 	return false, nil
 }
 
-// tell says what the process does, and its last error unless that may pass in a moment.
+// tell reports the phase of the process. It adds the last error if the process has failed
+// for longer than moment.
 func (e *ensurer) tell(s *Status) {
 	text := s.Phase
 	switch {
@@ -229,7 +231,7 @@ func (e *ensurer) hold(ctx context.Context, s *Status) (held bool, err error) {
 		e.held, e.asked = 0, time.Time{}
 		return false, e.client.gone(ctx)
 	case errors.Is(err, ErrNotRunning) || ctx.Err() != nil:
-		return false, nil // it ends just now: ask again
+		return false, nil // the process is ending: the next step starts another one
 	case err != nil:
 		e.held, e.last = 0, err.Error()
 		return false, nil
@@ -244,20 +246,21 @@ func (e *ensurer) replace(ctx context.Context) error {
 	if s, err := e.client.dir.Load(); err == nil && s.Device != nil && e.helper == nil {
 		e.helper, err = handover.Dial(ctx, s.Device.Socket)
 		if err != nil {
-			e.helper = nil // it is gone, and the network with it
+			e.helper = nil // netd has ended, so there is no network to keep
 		}
 	}
 	return e.client.Replace(ctx)
 }
 
-// regained says that the network is back, or that it is known why it is not.
+// regained reports whether the session has restored its network, or has an error that
+// prevents that.
 func regained(n *Network) bool {
 	return n == nil || n.Device != nil || n.Missing != "" && n.Missing != socket.Returning
 }
 
 func (e *ensurer) release() {
 	if e.helper != nil {
-		e.helper.Close() // it only hangs up
+		e.helper.Close() // closes the connection, but does not end netd
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// forgetTimeout is how long another command may hold the lock. Whoever holds it longer is
-// a process.
+// forgetTimeout is how long another command may hold the session's lock. If the lock is
+// held for longer, a session process holds it.
 const forgetTimeout = 200 * time.Millisecond
 
 // Find returns the running session of the context, or ErrNotRunning.
@@ -29,7 +29,7 @@ func Find(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Rejected { // this command may have valid credentials
+	if s.Rejected { // the API server rejected the process's credentials; this command's may be valid
 		if who, err := NewCaller(ctx, cfg.Factory, id); err == nil {
 			_ = c.hold(ctx, who) // the status says what came of it
 		}
@@ -37,7 +37,7 @@ func Find(ctx context.Context, cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Ask returns the status of the session of the context, nil if none runs.
+// Ask returns the status of the context's session. It returns nil if no session runs.
 func Ask(ctx context.Context, cfg Config) (*Status, error) {
 	c, err := Find(ctx, cfg)
 	if errors.Is(err, ErrNotRunning) {
@@ -49,8 +49,8 @@ func Ask(ctx context.Context, cfg Config) (*Status, error) {
 	return c.Status(ctx)
 }
 
-// Command shows the session that a command lives, until the Closer is closed or the command
-// ends. By is the name by which the command asks for access.
+// Command shows the session process that this command is running, until the Closer is
+// closed or the command ends. By is the name under which the command asks for access.
 func Command(cfg Config, by string) (io.Closer, error) {
 	dir, err := dirOf(cfg)
 	if err != nil {
@@ -59,8 +59,9 @@ func Command(cfg Config, by string) (io.Closer, error) {
 	return dir.Command(by)
 }
 
-// ForgetCommand removes what a command wanted, by its name, from what the next process will
-// bring back. It does nothing while a session runs.
+// ForgetCommand removes the access of a command from the saved state, so that the next
+// session process does not restore it. By is the name under which the command asked for
+// access. ForgetCommand does nothing while a session process runs.
 func ForgetCommand(cfg Config, by string) error {
 	dir, err := dirOf(cfg)
 	if err != nil {
@@ -70,11 +71,12 @@ func ForgetCommand(cfg Config, by string) error {
 	return err
 }
 
-// offline removes the network from what the next process will bring back.
+// offline removes the network from the saved state, so that the next process does not
+// restore it.
 func offline(s *state.State) { s.Proxies, s.Device = nil, nil }
 
-// forget changes what a dead process has left. It says whether the next process would have
-// brought back a network.
+// forget changes the state that a dead process has saved. It reports whether the next
+// process would have restored a network.
 func forget(dir *state.Dir, change func(*state.State)) (was bool, err error) {
 	lock, err := dir.Lock()
 	// A command that checks whether there is a process holds the lock for a moment.

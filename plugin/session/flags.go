@@ -12,13 +12,13 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
-// flagValue is a kubectl flag that was given.
+// flagValue is a kubectl flag that was set.
 type flagValue struct {
 	name   string
 	values []string
 }
 
-// explicit lists those of kubectl's flags that differ from their defaults, by name.
+// explicit lists the kubectl flags that differ from their defaults, sorted by name.
 func explicit(f *kube.Factory) []flagValue {
 	defaults := pflag.NewFlagSet("", pflag.ContinueOnError)
 	genericclioptions.NewConfigFlags(true).AddFlags(defaults)
@@ -38,22 +38,24 @@ func explicit(f *kube.Factory) []flagValue {
 	return list
 }
 
-// Flags that the process does not get as they are.
+// Flags that are not passed to the session process unchanged.
 var (
-	// The process serves all namespaces and never gives up.
+	// The process serves all namespaces and keeps trying without a timeout.
 	notForwarded = []string{"context", "namespace", "request-timeout"}
-	// Every user of the machine can read a command line.
+	// The values of these flags are not passed as arguments, because every user of the
+	// machine can read the arguments of a process.
 	secretFlags = []string{"token", "password"}
 	pathFlags   = []string{"kubeconfig", "client-certificate", "client-key", "certificate-authority", "cache-dir"}
 )
 
-// ProxyEnv names the environment variable with the address of a session's proxy. It says
-// which of a shell's other proxy variables mean that proxy.
+// ProxyEnv is the environment variable with the address of the session's proxy. Other
+// proxy variables of the shell with the same address refer to that proxy.
 const ProxyEnv = "KUBECTL_INTERCEPT_PROXY"
 
-// forward returns the arguments and the environment of a process that sees the cluster just
-// as this command does, even when the current directory or the kubeconfig's current
-// context changes. It returns the secrets among the flags apart.
+// forward returns arguments and environment for the session process. With them, the
+// process connects to the same cluster as the same user as this command, even if the
+// current directory or the kubeconfig's current context changes. It returns the values of
+// secret flags separately.
 func forward(f *kube.Factory, id *socket.Identity, env []string) (args, environ []string, secrets map[string]string, err error) {
 	if id.Context != "" {
 		args = append(args, "--context="+id.Context)
@@ -88,8 +90,8 @@ func forward(f *kube.Factory, id *socket.Identity, env []string) (args, environ 
 	return args, environ, secrets, nil
 }
 
-// withoutProxy removes the proxy of a session from an environment: connections to the API
-// server must not go through it.
+// withoutProxy removes a session's proxy from an environment, because connections to the
+// API server must not go through that proxy.
 func withoutProxy(env []string) []string {
 	own := ""
 	for _, kv := range env {

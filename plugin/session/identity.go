@@ -13,13 +13,14 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 )
 
-// Identify reads the kubeconfig and says which session a command line belongs to. Two
-// command lines have the same key if they act as the same user through the same
-// context. The key is made of the names of the kubeconfig's entries, of their file, and
-// of the flags that overrule them. It is not made of the credentials and the server's
-// address: a certificate is renewed, and a cluster on this machine may start again at
-// another address. A process that runs asks the API server whether the user and the
-// cluster are still the same (package daemon).
+// Identify reads the kubeconfig and returns the identity of the session that a command
+// line belongs to. Two command lines have the same key if they act as the same user
+// through the same context. The key is a hash of the names of the kubeconfig's context
+// and user, the file that defines the user, the manager's namespace, and the flags that
+// override the kubeconfig. The credentials are not part of the key, because certificates
+// are renewed. The server's address is part of it only if there is no context, because a
+// local cluster may restart at another address. The session process asks the API server
+// whether the user and the cluster are still the same (package daemon).
 func Identify(f *kube.Factory) (*socket.Identity, error) {
 	cfg, err := f.ToRESTConfig()
 	if err != nil {
@@ -48,7 +49,7 @@ func Identify(f *kube.Factory) (*socket.Identity, error) {
 			return nil, fmt.Errorf("read kubeconfig: %w", err)
 		}
 	}
-	var server string // part of the key where nothing has a name
+	var server string // part of the key only if there is no context
 	if id.Context == "" {
 		server = id.Server
 	}
@@ -68,10 +69,11 @@ func Identify(f *kube.Factory) (*socket.Identity, error) {
 	return id, nil
 }
 
-// userFlags are those of kubectl's flags that say who the user is, and in which cluster.
+// userFlags are the kubectl flags that choose the user or the cluster.
 var userFlags = []string{"server", "cluster", "as", "as-uid", "as-group", "as-user-extra", "token", "username", "password", "client-certificate", "client-key"}
 
-// fileOf is the file of an entry; "" for a pipe, which has another name each time.
+// fileOf returns the absolute path of the file that an entry comes from. It returns ""
+// for a pipe, because a pipe has another name each time.
 func fileOf(location string) (string, error) {
 	if info, err := os.Stat(location); location == "" || err == nil && !info.Mode().IsRegular() {
 		return "", nil

@@ -17,36 +17,38 @@ import (
 )
 
 const (
-	// askTimeout is how long one of many sessions may take to answer.
+	// askTimeout is how long a session may take to answer when all sessions are listed.
 	askTimeout = 3 * time.Second
-	// quitTimeout is how long a process may take to end by itself, killTimeout how long a
-	// killed process may still be there.
+	// quitTimeout is how long a process may take to end by itself. killTimeout is how long
+	// a process may take to end after it has been killed.
 	quitTimeout, killTimeout = 12 * time.Second, 5 * time.Second
 )
 
-// Known is a session of this user on this machine. It is found by its directory, which needs
-// no kubeconfig and no cluster.
+// Known is a session of this user on this machine. It is found through its directory, so
+// neither a kubeconfig nor a cluster is needed.
 type Known struct {
 	Context string `json:"context"`
 	Server  string `json:"server"`
 	User    string `json:"user"`
-	// PID is the process's; 0 if none runs, or if one hangs whose PID is not known.
+	// PID is the PID of the session process. It is 0 if no process runs, and if a process
+	// does not answer and its PID is not known.
 	PID int `json:"pid,omitempty"`
-	// Status is the process's answer; nil if none answers.
+	// Status is the status of the process. It is nil if no process answers.
 	Status *Status `json:"session,omitempty"`
-	// Asked says that a session is dead and its network would come back with it.
+	// Asked means that no process runs, and that the next one would restore the network.
 	Asked bool `json:"asked,omitempty"`
-	// ManagerNamespace is that of the Session object; "" if that is not known.
+	// ManagerNamespace is the namespace of the Session object, and "" if it is not known.
 	ManagerNamespace string `json:"-"`
-	// Flag makes another command line mean this session: "--context NAME", or "--all".
+	// Flag is the flag by which a command line selects this session: "--context NAME", or
+	// "--all".
 	Flag string `json:"-"`
 
 	dir  *state.Dir
-	held bool // by a process
+	held bool // a process holds the session's lock
 }
 
-// All are the sessions that run, and the dead sessions whose network or intercepts would
-// come back.
+// All returns the running sessions, and the dead sessions whose network or intercepts the
+// next process would restore.
 func All(ctx context.Context) ([]Known, error) {
 	dirs, err := state.List()
 	if err != nil {
@@ -55,9 +57,10 @@ func All(ctx context.Context) ([]Known, error) {
 	return KnownIn(ctx, dirs), nil
 }
 
-// Of are the sessions that a command line means: the session of its kubeconfig and flags.
-// If the kubeconfig does not have the context that the command line names, they are the
-// sessions that began by that name. The error is about the kubeconfig.
+// Of returns the sessions that a command line selects. Usually that is the session of its
+// kubeconfig and flags. If the kubeconfig does not have the context that the command line
+// names, Of returns the sessions that were started with a context of that name. The error
+// is about the kubeconfig.
 func Of(ctx context.Context, cfg Config) ([]Known, error) {
 	own, err := dirOf(cfg)
 	if err == nil {
@@ -74,7 +77,7 @@ func Of(ctx context.Context, cfg Config) ([]Known, error) {
 	return flagged(named, cfg), nil
 }
 
-// Others are all sessions but those that the command line means.
+// Others returns all sessions except those that the command line selects.
 func Others(ctx context.Context, cfg Config) ([]Known, error) {
 	dirs, err := state.List()
 	if err != nil {
@@ -99,13 +102,14 @@ func flagged(list []Known, cfg Config) []Known {
 	return list
 }
 
-// named says that a command line names the context by which it began.
+// named reports whether a command line names the context with which the session was
+// started.
 func (k *Known) named(cfg Config) bool {
 	name := cfg.Factory.Context
 	return name != nil && *name != "" && *name == k.Context
 }
 
-// KnownIn are the sessions of directories. All are asked at the same time.
+// KnownIn returns the sessions of directories. It queries their processes concurrently.
 func KnownIn(ctx context.Context, dirs []*state.Dir) []Known {
 	found, worth := make([]Known, len(dirs)), make([]bool, len(dirs))
 	var wg sync.WaitGroup
@@ -122,12 +126,12 @@ func KnownIn(ctx context.Context, dirs []*state.Dir) []Known {
 	return list
 }
 
-// ask reads what a directory says of its session, and asks the process. It is false if
-// there is neither a process nor anything that would come back with one.
+// ask reads the saved state of a session and queries its process. It returns false if
+// there is no process, and nothing that the next process would restore.
 func ask(ctx context.Context, dir *state.Dir) (Known, bool) {
 	s, err := dir.Load()
 	if err != nil {
-		return Known{}, false // it is another user's, or damaged
+		return Known{}, false // the state is another user's, or damaged
 	}
 	k := Known{Context: s.Context, Server: s.Server, User: s.User, ManagerNamespace: s.ManagerNamespace, dir: dir}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -146,7 +150,7 @@ func ask(ctx context.Context, dir *state.Dir) (Known, bool) {
 	return k, k.Asked || s.Session != "" && len(s.Intercepts) > 0
 }
 
-// flag finds a command line that means this session and no other.
+// flag returns a flag that selects this session.
 func (k *Known) flag(cfg Config) string {
 	const everything = "--all"
 	if k.Context == "" {
@@ -160,13 +164,13 @@ func (k *Known) flag(cfg Config) string {
 	return "--context " + k.Context
 }
 
-// Held says that a process has the session, whether it answers or not.
+// Held reports whether a process holds the session's lock. The process may hang.
 func (k *Known) Held() bool { return k.held }
 
-// Client speaks to the process.
+// Client returns a Client of the session process.
 func (k *Known) Client() *Client { return NewClient(k.dir) }
 
-// Served are the intercepts that the process serves.
+// Served returns the names of the intercepts that the process serves.
 func (k *Known) Served() []types.NamespacedName {
 	var list []types.NamespacedName
 	if k.Status != nil {
@@ -177,11 +181,12 @@ func (k *Known) Served() []types.NamespacedName {
 	return list
 }
 
-// Online says that the session gives this machine's programs access to a cluster, or would
-// if it were not dead.
+// Online reports whether the session gives programs on this machine access to a cluster.
+// It is also true for a dead session if the next process would restore that access.
 func (k *Known) Online() bool { return k.Asked || k.Status != nil && k.Status.Network.Online() }
 
-// Disconnect ends what connect began. It is false if there was nothing.
+// Disconnect ends the access to the cluster that the command connect has started. It
+// returns false if there was no such access.
 func (k *Known) Disconnect(ctx context.Context) (bool, error) {
 	switch {
 	case k.Status != nil && !k.Status.Network.Online():
@@ -194,9 +199,9 @@ func (k *Known) Disconnect(ctx context.Context) (bool, error) {
 	return forget(k.dir, offline)
 }
 
-// Quit ends the session: what connect began, its intercepts, its process and its Session
-// object. It kills a process that does not end by itself. It returns the name of a Session
-// object that the cluster does not delete now.
+// Quit ends the session: its access to the cluster, its intercepts, its process and its
+// Session object. It kills a process that does not end by itself. Left is the name of a
+// Session object that could not be deleted now, or "".
 func (k *Known) Quit(ctx context.Context) (left string, err error) {
 	if k.held {
 		if err := k.end(ctx); err != nil {
@@ -236,7 +241,7 @@ func (k *Known) end(ctx context.Context) error {
 	return c.gone(ctx)
 }
 
-// Named says to a person which session it is.
+// Named returns a description of the session for messages.
 func (k *Known) Named() string {
 	if k.Context == "" {
 		return "the session in " + filepath.Base(k.dir.Path())

@@ -15,20 +15,20 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// ChildFlag is the flag of a process that a command starts: the process reads a
-// socket.Caller from its standard input.
+// ChildFlag is the flag of a session process that a command starts. With it, the process
+// reads a socket.Caller from its standard input.
 const ChildFlag = "child"
 
 // Child is a session process that this process started.
 type Child struct {
 	Dir *state.Dir
 	PID int
-	// Done gets the error with which the process ended.
+	// Done receives the error with which the process ended, or nil.
 	Done <-chan error
 }
 
-// spawn starts the process, detached from the terminal and the working
-// directory of this one.
+// spawn starts the session process, detached from the terminal and the working directory
+// of this process.
 func (c *Config) spawn(who *socket.Caller, dir *state.Dir) (*Child, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -58,8 +58,8 @@ func (c *Config) spawn(who *socket.Caller, dir *state.Dir) (*Child, error) {
 	return &Child{Dir: dir, PID: cmd.Process.Pid, Done: done}, nil
 }
 
-// exited says whether the process has ended. The error is why, unless it ended in favor of
-// another process.
+// exited reports whether the process has ended. The error is the reason. It is nil if the
+// process ended because another process holds the session.
 func (c *Child) exited() (bool, error) {
 	var err error
 	select {
@@ -76,7 +76,7 @@ func (c *Child) exited() (bool, error) {
 	return true, nil
 }
 
-// lastLine is the end of a log, for an error message.
+// lastLine returns the last line of a log, for an error message.
 func lastLine(path string) string {
 	f, err := os.Open(path)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 )
 
-// bench is a run.
+// bench is one run of the benchmark.
 type bench struct {
 	*options
 	lab    *lab
@@ -23,8 +23,8 @@ type bench struct {
 	cpu    report.Grid
 	outCPU report.Grid // of the outbound table
 
-	targets          // their addresses
-	program *process // on the laptop
+	targets          // the addresses of the deployments
+	program *process // the program on the laptop that an intercept leads to
 	forward *process // kubectl port-forward
 	added   string   // the deployment that is intercepted; empty for none
 }
@@ -35,8 +35,8 @@ type section struct {
 	run  func(*bench, context.Context) error
 }
 
-// sections in the order in which they run: what looks at fresh pods first, and
-// what takes the intercept away at the end.
+// sections returns the sections in the order in which they run. Sections that need new
+// pods come first, and sections that end the intercept come last.
 func sections() []section {
 	return []section{
 		{"first", (*bench).first},
@@ -61,7 +61,7 @@ func sectionNames() string {
 	return strings.Join(names, " ")
 }
 
-// measure is a whole run. What was measured is printed even if it breaks off.
+// measure does a whole run. It prints the figures that it has, even after an error.
 func measure(ctx context.Context, o *options, out, log io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
@@ -119,7 +119,7 @@ func (b *bench) stop(ctx context.Context) {
 	b.program.stop()
 }
 
-// intercept makes sure that taken is intercepted.
+// intercept makes sure that the deployment "taken" is intercepted.
 func (b *bench) intercept(ctx context.Context) error {
 	if b.added != "" {
 		return nil
@@ -131,7 +131,7 @@ func (b *bench) intercept(ctx context.Context) error {
 	return err
 }
 
-// drop leaves what is intercepted.
+// drop ends the intercept, if there is one.
 func (b *bench) drop(ctx context.Context) error {
 	if b.added == "" {
 		return nil

@@ -28,7 +28,7 @@ func transferTitles() []string {
 	return titles
 }
 
-// Bars that are not ratios of transfers.
+// Limits for figures that are not throughput relative to port-forward.
 const (
 	pingAtMost     = 1.05 // times port-forward
 	connectAtMost  = 0.65
@@ -40,7 +40,8 @@ const (
 	session200     = 160
 )
 
-// Below these a run is noise.
+// Minimum throughput of a direct flow and of port-forward. Below that, other programs
+// kept the machine busy and the figures mean nothing.
 const (
 	quietDirect  = 1500
 	quietForward = 150

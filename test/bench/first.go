@@ -9,15 +9,16 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 )
 
-// attach is one way to begin an intercept, of the deployment taken or, with a
-// sidecar, of injected. That is behind a Service, whose name the agent takes.
+// attach is one way to begin an intercept. An ephemeral agent is measured in the
+// deployment "taken", a sidecar in "injected". The sidecar takes over the port name
+// that the Service of "injected" refers to, so the caller connects to that Service.
 type attach struct {
 	key, title string
 	deployment string
-	fresh      bool // with a pod that has no agent
-	cold       bool // without a session
+	fresh      bool // replace the pod by one without an agent first
+	cold       bool // end the session first
 	addr       func(*bench) string
-	more       []string // arguments of add
+	more       []string // more arguments of the command add
 }
 
 func attaches() []attach {
@@ -34,9 +35,9 @@ func attaches() []attach {
 	}
 }
 
-// first measures how long it takes from typing `add` until a caller in the
-// cluster is answered by the laptop, and until the command returns: with nothing
-// there yet, with a session that runs already, and with an agent in the pod too.
+// first measures two times from the start of the command `add`: until the laptop
+// answers a caller in the cluster, and until the command returns. It measures them
+// without a session, with a running session, and with an agent in the pod as well.
 func (b *bench) first(ctx context.Context) error {
 	for range b.rounds {
 		for _, a := range attaches() {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// lab is the cluster with its places, and the programs to run there.
+// lab is the cluster, with its node and its laptop, and the programs to run in it.
 type lab struct {
 	name string
 	bin  string // folder of the project's binaries
@@ -21,7 +21,7 @@ type lab struct {
 	log  io.Writer
 }
 
-// image is what the targets run.
+// image is the container image of the deployments.
 const image = "kubectl-intercept.dev/test/meter:dev"
 
 // openLab builds this program and brings the cluster up with it as an image.
@@ -31,7 +31,7 @@ func openLab(ctx context.Context, o *options, log io.Writer) (l *lab, fresh bool
 	if l.tmp, err = os.MkdirTemp("", "kubectl-intercept-bench-"); err != nil {
 		return nil, false, err
 	}
-	// Commands of the product keep their state where it goes away.
+	// The product's commands must keep their state in the temporary folder.
 	l.env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return name == "KUBECONFIG" || name == "HOME" || strings.HasPrefix(name, "XDG_")
@@ -57,7 +57,7 @@ func openLab(ctx context.Context, o *options, log io.Writer) (l *lab, fresh bool
 		return l, fresh, err
 	}
 	archives := []string{archive}
-	if !fresh { // what is in there may be older than what was built since
+	if !fresh { // the images in the cluster may be older than the last build
 		for _, name := range []string{"traffic-manager", "traffic-agent"} {
 			archives = append(archives, filepath.Join(l.bin, "images", name+".tar"))
 		}

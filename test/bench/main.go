@@ -1,6 +1,6 @@
-// Bench measures an intercept, and a connected laptop, against kubectl
-// port-forward and against no way at all, on a real Kubernetes on this machine,
-// in one run:
+// Bench measures an intercept and a connected laptop on a real Kubernetes on this
+// machine. In the same run it measures kubectl port-forward and direct connections, for
+// comparison:
 //
 //	make bench                                  # or, as root:
 //	go run ./test/bench -rounds 5 -json out.json
@@ -12,27 +12,28 @@
 //
 // # Ways
 //
-// The same client and the same server (package meter) measure three ways:
+// A way is a path from a caller to a server. The same client and the same server
+// (package meter) measure these ways:
 //
 //	direct        caller in the node's network → pod
 //	port-forward  caller on the laptop → kubectl port-forward → pod
 //	intercept     caller in the node's network → pod → program on the laptop
 //	outbound      caller on the laptop → TUN or proxy → Service → pod
 //
-// Outbound is a table of its own, in which TUN is what `connect` makes and proxy
-// what `connect --proxy` does (SOCKS5), both by the session's own transport, the
-// service proxy of the API server, and, as "by port-forward", by its other one.
+// The outbound figures have their own table. In it, TUN is what `connect` makes, and
+// proxy is the SOCKS5 proxy of `connect --proxy`. Both are measured with the session's
+// default transport, which is the service proxy of the API server. The rows "by
+// port-forward" are measured with the other transport.
 //
-// Up is from caller to server. A figure is the median of all rounds; in a
-// round every figure is taken on all ways before the next one is. The ratio is
-// that of the intercept to port-forward, except for flows beside stalled ones,
-// where it is that to the same flow alone, for names, where it is that to a
-// round trip through the TUN, and for netd alone, where it is that to the
-// kernel's loopback.
+// Up is the direction from caller to server. A figure is the median of all rounds. A
+// round measures one figure on all ways before it measures the next figure. The ratio
+// compares the intercept with port-forward. There are three exceptions. Flows beside
+// stalled ones are compared with the same flow alone, names with a round trip through
+// the TUN, and netd alone with the kernel's loopback.
 //
 // # Sections
 //
-// -only takes a regular expression of their names:
+// The flag -only takes a regular expression that selects sections by name:
 //
 //	first       from `add` to the first byte that arrives on the laptop, with an
 //	            ephemeral agent and with a sidecar, on demand and already there
@@ -50,17 +51,18 @@
 //	flows       memory of the session with 1000 idle connections of the laptop, and
 //	            with 20 whose receiver never reads; how long `connect` takes
 //
-// Under the table are the peak resident memory of each process by phase and
-// the CPU time that each spent per 1e9 bytes, with their sum beside that of the
-// whole machine. The agent is that of the pod whose traffic is measured.
+// Below the table, Bench prints the peak resident memory of each process in each phase,
+// and the CPU time of each process per 1e9 bytes. It also prints the sum of these CPU
+// times and the CPU time of the whole machine. The agent is the one in the pod whose
+// traffic is measured.
 //
 // # Reading it
 //
-// On a machine with few cores callers, servers and everything between share
-// them, so ratios say more than values. When a direct flow has less than 1500
-// MB/s or port-forward less than 150, something else kept the machine busy:
-// the run says that it is noise. A missed bar is printed; with -strict it is
-// also an exit code of 1.
+// On a machine with few cores, callers, servers and the programs between them share
+// the cores, so ratios mean more than values. If a direct flow has less than 1500 MB/s,
+// or port-forward less than 150, other programs kept the machine busy. Then Bench reports
+// that the figures are noise. It prints each figure that misses its limit. With -strict
+// it then also exits with code 1.
 package main
 
 import (
@@ -84,7 +86,8 @@ func main() {
 	}
 }
 
-// run is the benchmark, or one of the programs that it starts elsewhere.
+// run runs the benchmark, or one of the helper programs that the benchmark starts in
+// the cluster and on the laptop.
 func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if len(args) > 0 {
 		switch args[0] {

@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 )
 
-// Phases of the table of memory.
+// Phases in the memory table.
 const (
 	phaseRest = "at rest"
 	phaseLoad = "load"
@@ -21,13 +21,13 @@ func phases() []string {
 		stallPhase(200, meter.Downloads), stallPhase(200, meter.Uploads), phaseLeft, phaseSlow, stallPhase(idleFlows, "idle")}
 }
 
-// peaks watches the memory of the processes for a while.
+// peaks measures the peak memory of each process during a phase.
 type peaks struct {
 	bench *bench
 	pids  map[string]int
 }
 
-// watchPeaks makes every process forget the peak that it had.
+// watchPeaks resets the peak memory of every process.
 func (b *bench) watchPeaks() *peaks {
 	p := &peaks{b, map[string]int{}}
 	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
@@ -37,8 +37,8 @@ func (b *bench) watchPeaks() *peaks {
 	return p
 }
 
-// note adds the peaks since watchPeaks to the table, and returns that of the
-// session.
+// note adds the peaks since watchPeaks to the table. It returns the peak of the session
+// process.
 func (p *peaks) note(phase string) (session float64) {
 	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
 		_, peak := resident(p.pids[name])
@@ -54,7 +54,7 @@ func (p *peaks) note(phase string) (session float64) {
 	return session
 }
 
-// atRest notes the memory of an intercept that nobody uses.
+// atRest adds the memory of an intercept without traffic to the table.
 func (b *bench) atRest(ctx context.Context) error {
 	if err := sleep(ctx, 3*time.Second); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (b *bench) atRest(ctx context.Context) error {
 	return nil
 }
 
-// afterLeave notes what an agent keeps when it has nothing to do any more.
+// afterLeave adds the memory of an agent without an intercept to the table.
 func (b *bench) afterLeave(ctx context.Context) error {
 	if b.added == "" { // no section before this one needed it
 		if err := b.intercept(ctx); err != nil {

@@ -28,15 +28,16 @@ func (b *bench) outbound(ctx context.Context) error {
 	return nil
 }
 
-// hangUp ends the sessions, and with them what the laptop was given.
+// hangUp ends the sessions, and with them the laptop's access to the cluster.
 func (b *bench) hangUp(ctx context.Context) {
 	if err := b.lab.endSessions(context.WithoutCancel(ctx)); err != nil {
 		b.lab.say("%v", err)
 	}
 }
 
-// keys are those of a figure in which the ways that every kind is compared
-// with are noted.
+// outKeys returns the keys of one figure for all kinds of outbound access. Measurements of
+// direct connections and of port-forward are added under all of them, because each kind is
+// compared with them.
 func outKeys(tr outTransport, key string) []string {
 	var keys []string
 	for _, k := range outKinds() {

@@ -8,8 +8,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 )
 
-// flows measures how long it takes to be connected, and the session's memory
-// with many connections that do nothing and with some that nobody reads.
+// flows measures how long `connect` takes. It also measures the session's memory with
+// many idle connections, and with some connections whose receiver never reads.
 func (b *bench) flows(ctx context.Context) error {
 	defer b.hangUp(ctx)
 	if err := b.drop(ctx); err != nil {
@@ -47,7 +47,7 @@ func (b *bench) flows(ctx context.Context) error {
 	return nil
 }
 
-// heldMemory looks at the session's memory while connections are held.
+// heldMemory measures the session's memory while connections are open.
 func (b *bench) heldMemory(ctx context.Context, k outKind) error {
 	w := k.way(b, b.service)
 	if _, err := b.call(ctx, w, "ping", "-count=1", "-length=1s"); err != nil { // a session that has begun

@@ -50,7 +50,7 @@ func (b *bench) names(ctx context.Context) error {
 	return nil
 }
 
-// nameServer is the address of the one on the TUN.
+// nameServer returns the address of the name server on the TUN.
 func (l *lab) nameServer(ctx context.Context) (string, error) {
 	out, err := output(ctx, shortCommand, l.laptop(l.program("kubectl-intercept"), "status", "--output=json"), l.env)
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 )
 
-// outTransport is a way of the session to the manager. Figures of others than
-// the first have no bars: they are what is left where that is forbidden.
+// outTransport is a transport between the session and the manager. Only the figures of
+// the first transport have limits. The other one is for clusters in which the first is
+// not allowed.
 type outTransport struct{ name, key, title string }
 
 func outTransports() []outTransport {
@@ -18,7 +19,7 @@ func outTransports() []outTransport {
 	}
 }
 
-// outKind is a way of the laptop's programs to the session.
+// outKind is a way in which programs on the laptop reach the session.
 type outKind struct {
 	key, title string
 	socks      string
@@ -53,7 +54,7 @@ func outTitles() []string {
 	return titles
 }
 
-// Bars of the outbound table that are not ratios to port-forward.
+// Limits in the outbound table that are not relative to port-forward.
 const (
 	namesAtLeast   = 5000 // per second
 	nameAtMost     = 2    // round trips

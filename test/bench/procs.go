@@ -21,9 +21,9 @@ const (
 	apiProcess     = "kube-apiserver"
 )
 
-// find returns the process of a program that intercepted traffic passes, or 0.
-// Of agents that is the one in the pod of taken, since others have one too. Of
-// several that are left it is the newest.
+// find returns the PID of a program's process through which intercepted traffic passes,
+// or 0. For the agent, that is the process in the pod of the deployment "taken", because
+// other pods have agents too. If several processes match, it returns the newest.
 func (b *bench) find(program string) int {
 	all := b.lab.findAll(program)
 	if program == agentProcess {
@@ -36,7 +36,7 @@ func (b *bench) find(program string) int {
 	return slices.Max(all)
 }
 
-// hasAddress says that the network namespace of a process has an IPv4 address.
+// hasAddress reports whether the network namespace of a process has this IPv4 address.
 func hasAddress(pid int, ip string) bool {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/fib_trie", pid)) // a process that cannot be read has ended
 	var last string
@@ -102,8 +102,8 @@ func (l *lab) endSessions(ctx context.Context) error {
 	}
 }
 
-// resident is the memory of a process in MB of 1e6 bytes, now and at its peak
-// since resetPeak. It is 0 without a process.
+// resident returns the resident memory of a process in MB of 1e6 bytes: the present
+// value, and the peak since resetPeak. It returns 0 if there is no process.
 func resident(pid int) (now, peak float64) {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(b)) {
@@ -122,13 +122,13 @@ func resident(pid int) (now, peak float64) {
 	return now, peak
 }
 
-// resetPeak makes the kernel forget the peak. Where it cannot, the peak is
-// that of the process's whole life, which is not less.
+// resetPeak resets the peak memory of a process. If the kernel does not allow that, the
+// peak remains that of the process's whole lifetime, which is never lower.
 func resetPeak(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
 
-// cpuTime is what a process has spent, in seconds.
+// cpuTime returns the CPU time of a process in seconds.
 func cpuTime(pid int) float64 {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	// The name is in parentheses and may hold anything.
@@ -141,7 +141,7 @@ func cpuTime(pid int) float64 {
 	return (user + system) / ticks
 }
 
-// machineTime is what the whole machine has spent, in seconds.
+// machineTime returns the CPU time of the whole machine in seconds.
 func machineTime() float64 {
 	b, _ := os.ReadFile("/proc/stat")
 	first, _, _ := strings.Cut(string(b), "\n")
@@ -155,7 +155,7 @@ func machineTime() float64 {
 	return sum / ticks
 }
 
-// loadAverage is that of the last minute.
+// loadAverage returns the load average of the last minute.
 func loadAverage() string {
 	b, _ := os.ReadFile("/proc/loadavg")
 	first, _, _ := strings.Cut(string(b), " ")

@@ -18,17 +18,17 @@ const (
 	programPort = "9000" // the program that an intercept leads to
 	forwardPort = "9001" // kubectl port-forward
 	linePort    = "9002" // the delay line to the API server
-	slowPort    = "9003" // kubectl port-forward through it
+	slowPort    = "9003" // kubectl port-forward through the delay line
 	proxyPort   = "9004" // the session's proxy
 	targetPort  = "7000" // in the pods
 )
 
-// shortCommand bounds one that asks only.
+// shortCommand is the time limit of a command that only reads.
 const shortCommand = 30 * time.Second
 
-// targets are the addresses of the deployments: of the pods of plain and taken,
-// and of the Services of plain and of injected, whose pod is another with a
-// sidecar.
+// targets are the addresses of the deployments. plain and taken are addresses of pods.
+// service is the address of the Service of plain, and injected that of the Service of
+// injected. Injected needs a Service because its pod is replaced by one with a sidecar.
 type targets struct{ plain, service, taken, injected string }
 
 // prepare installs the product and deploys the targets.
@@ -84,7 +84,8 @@ func (l *lab) restartManager(ctx context.Context) error {
 	return err
 }
 
-// podAddress waits for the deployment's only pod.
+// podAddress returns the address of the deployment's only pod. It waits until that pod
+// is ready.
 func (l *lab) podAddress(ctx context.Context, deployment string) (string, error) {
 	if _, err := l.kubectl(ctx, "rollout", "status", "deployment/"+deployment, "--timeout=90s"); err != nil {
 		return "", err
@@ -104,8 +105,9 @@ func (l *lab) newPod(ctx context.Context, deployment string) (string, error) {
 	return l.podAddress(ctx, deployment)
 }
 
-// add intercepts a deployment and returns when the command began and ended.
-// kubeconfig is empty for the administrator's own, more are arguments of add.
+// add intercepts a deployment, and returns the times at which the command began and
+// ended. If kubeconfig is empty, add uses the administrator's. More are additional
+// arguments of the command.
 func (l *lab) add(ctx context.Context, deployment, kubeconfig string, more ...string) (span, error) {
 	var s span
 	argv := l.laptop(l.self, "clock", l.program("kubectl-intercept"), "add", "deployment/"+deployment, "--port", programPort+":meter")
@@ -123,7 +125,8 @@ func (l *lab) leave(ctx context.Context, deployment, kubeconfig string) error {
 	return err
 }
 
-// connect connects the laptop and returns when the command began and ended.
+// connect connects the laptop, and returns the times at which the command began and
+// ended.
 func (l *lab) connect(ctx context.Context, more ...string) (span, error) {
 	var s span
 	argv := append(l.laptop(l.self, "clock", l.program("kubectl-intercept"), "connect"), more...)
@@ -141,7 +144,8 @@ func (l *lab) withKubeconfig(file string) []string {
 	return append(l.env[:len(l.env):len(l.env)], "KUBECONFIG="+file)
 }
 
-// startProgram starts the server that stands for what a developer works on.
+// startProgram starts a server on the laptop, in the role of the service that a
+// developer works on.
 func (l *lab) startProgram(ctx context.Context) (*process, error) {
 	return start(ctx, l.laptop(l.self, "serve", "-listen=127.0.0.1:"+programPort, "-name=laptop"), l.env, ready)
 }

@@ -13,14 +13,16 @@ import (
 
 const oneWay = 10 * time.Millisecond
 
-// Fewer than without a delay: each takes at least 20 ms.
+// Counts for the latency figures with the delay. They are small, because each round trip
+// takes at least 20 ms.
 const (
 	slowPings    = "50"
 	slowConnects = "20"
 )
 
-// delay measures with the API server 20 ms away from the laptop. Callers of
-// the intercept are in the cluster, so their answers go that way once.
+// delay measures with an API server that is 20 ms away from the laptop. Callers of the
+// intercept are in the cluster, so each of their round trips crosses the delay line once
+// in each direction.
 func (b *bench) delay(ctx context.Context) (err error) {
 	if err := b.drop(ctx); err != nil {
 		return err
@@ -37,7 +39,7 @@ func (b *bench) delay(ctx context.Context) (err error) {
 		return err
 	}
 	defer line.stop()
-	// Sessions are one per way to a server; only the new one is measured.
+	// The old sessions use the API server's own address. Only the new one is measured.
 	if err := b.lab.endSessions(ctx); err != nil {
 		return err
 	}
@@ -69,9 +71,9 @@ func (b *bench) delay(ctx context.Context) (err error) {
 	return nil
 }
 
-// slowKubeconfig writes a kubeconfig that leads through the delay line, and
-// returns it with the address of the API server. The server's certificate is
-// checked for its own address, not for the line's.
+// slowKubeconfig writes a kubeconfig whose server is the delay line. It returns the path
+// of the file and the address of the API server. Clients verify the server's certificate
+// against the API server's address, not against that of the line.
 func (b *bench) slowKubeconfig(ctx context.Context) (file, server string, err error) {
 	flat, err := b.lab.kubectl(ctx, "config", "view", "--raw", "--flatten")
 	if err != nil {

@@ -2,9 +2,9 @@ package main
 
 import "github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 
-// wholeMachine is the row of everything that runs on the machine, and sumOfRows
-// that of the processes that have rows of their own: what is between the two is
-// the kernel's work for nobody in particular, and that of other programs.
+// wholeMachine is the row with the CPU time of the whole machine. sumOfRows is the row
+// with the sum of all processes that have their own rows. The difference is work of the
+// kernel that belongs to no process, and work of other programs.
 const (
 	wholeMachine = "whole machine"
 	sumOfRows    = "sum of the rows below"
@@ -27,7 +27,7 @@ func (b *bench) spent() spending {
 	return s
 }
 
-// noteSpent adds what a transfer has cost to the table of CPU times.
+// noteSpent adds the CPU times of a transfer to the table.
 func (b *bench) noteSpent(w way, t transfer, before spending, r result) {
 	rows := map[string][]string{
 		report.Forward:   {apiProcess, "kubectl"},

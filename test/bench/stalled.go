@@ -11,9 +11,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 )
 
-// stalled measures what flows whose receiver never reads do to others and to
-// the session: callers that do not read what they asked for, and a program on
-// the laptop that does not read what callers send.
+// stalled measures how flows whose receiver never reads affect other flows and the
+// session's memory. In one case callers do not read the answers. In the other, the
+// program on the laptop does not read the requests.
 func (b *bench) stalled(ctx context.Context) error {
 	if err := b.intercept(ctx); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (b *bench) stalled(ctx context.Context) error {
 			}
 		}
 	}
-	// Afterwards, because a process keeps some of the memory that it once had.
+	// These come last, because a process keeps some of its peak memory.
 	for _, stall := range []string{meter.Downloads, meter.Uploads} {
 		if err := b.besideStalled(ctx, stall, 200); err != nil {
 			return err
@@ -41,7 +41,7 @@ func (b *bench) stalled(ctx context.Context) error {
 
 func stallPhase(count int, stall string) string { return fmt.Sprintf("%d %s", count, stall) }
 
-// besideStalled stalls flows, measures beside them, and ends them.
+// besideStalled starts stalled flows, measures a healthy flow beside them, and ends them.
 func (b *bench) besideStalled(ctx context.Context, stall string, count int) error {
 	w := b.intercepted()
 	peaks := b.watchPeaks()
@@ -62,8 +62,7 @@ func (b *bench) besideStalled(ctx context.Context, stall string, count int) erro
 	}
 	b.report.Add(fmt.Sprintf("rss%d.%s", count, stall), report.Intercept, peaks.note(stallPhase(count, stall)))
 	holder.stop()
-	// What callers sent and nobody read keeps flows alive until the program
-	// that does not read is gone.
+	// Flows with unread data last until the program that does not read has ended.
 	b.program.stop()
 	if b.program, err = b.lab.startProgram(ctx); err != nil {
 		return err
@@ -76,8 +75,8 @@ func (b *bench) stall(ctx context.Context, w way, stall string, count int) (*pro
 	return start(ctx, argv, b.lab.env, ready)
 }
 
-// settle waits until the session's memory stands still, which says that the
-// stalled flows have filled what they can fill.
+// settle waits until the session's memory no longer grows. Then the stalled flows have
+// filled their buffers.
 func (b *bench) settle(ctx context.Context) error {
 	const (
 		limit = 15
@@ -98,8 +97,8 @@ func (b *bench) settle(ctx context.Context) error {
 	return nil
 }
 
-// forwardStalled shows once what kubectl port-forward does with 20 stalled
-// readers. When it is stuck, that takes the time of a transfer's grace.
+// forwardStalled measures a flow through kubectl port-forward beside 20 stalled readers.
+// If port-forward hangs, this takes until the transfer times out.
 func (b *bench) forwardStalled(ctx context.Context) error {
 	b.dropForward()
 	defer b.dropForward()

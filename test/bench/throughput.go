@@ -2,14 +2,14 @@ package main
 
 import "context"
 
-// Counts of the latency figures; -seconds bounds them too.
+// Maximum counts for the latency figures. The flag -seconds also limits them.
 const (
 	pings    = "2000"
 	connects = "300"
 )
 
-// throughput measures all transfers on all ways, and beside them what each
-// process needs: memory at rest and under load, and CPU time.
+// throughput measures all transfers on all ways. It also measures the memory of each
+// process at rest and under load, and its CPU time.
 func (b *bench) throughput(ctx context.Context) error {
 	if err := b.intercept(ctx); err != nil {
 		return err
@@ -49,7 +49,8 @@ func (b *bench) latency(ctx context.Context) error {
 	return nil
 }
 
-// latencies measures a way; the figures' keys begin with prefix.
+// latencies measures round trips and new connections on one way. The keys of the figures
+// begin with prefix.
 func (b *bench) latencies(ctx context.Context, w way, prefix, pings, connects string) error {
 	length := "-length=" + b.length.String()
 	r, err := b.call(ctx, w, "ping", "-count="+pings, length)

@@ -9,14 +9,14 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 )
 
-// way leads from a caller to a server.
+// way is a path from a caller to a server.
 type way struct {
 	column string
 	place  func(argv ...string) []string // where the caller is
 	addr   string                        // what it connects to
-	socks  string                        // the proxy through which; "" for none
-	// ensure makes the way usable; it may have broken during the last
-	// measurement. nil means that there is nothing to do.
+	socks  string                        // the SOCKS5 proxy that it uses; "" for none
+	// ensure makes the way usable again if it broke during the last measurement. nil
+	// means that there is nothing to do.
 	ensure func(context.Context) error
 }
 
@@ -34,7 +34,7 @@ func (b *bench) forwarded() way {
 	}}
 }
 
-// keepForward starts kubectl port-forward unless it runs: it ends by itself
+// keepForward starts kubectl port-forward if it does not run. kubectl port-forward ends
 // when a connection in the pod breaks.
 func (b *bench) keepForward(ctx context.Context, port, kubeconfig string) (err error) {
 	if b.forward.alive() {
@@ -66,7 +66,7 @@ func (b *bench) call(ctx context.Context, w way, what string, args ...string) (r
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		return r, fmt.Errorf("%s: %w", what, err)
 	}
-	// What is still on its way must not count as part of the next figure.
+	// Data in transit must not affect the next figure.
 	return r, sleep(ctx, 150*time.Millisecond)
 }
 
@@ -80,8 +80,8 @@ func (b *bench) transfer(ctx context.Context, w way, t transfer, key string) (re
 	return r, nil
 }
 
-// failed notes that a way did not deliver, which ends no section, unless the
-// run is over: then it returns an error.
+// failed records that a measurement on a way failed. It returns an error only if the run
+// has ended, so that the section continues.
 func (b *bench) failed(ctx context.Context, key, column string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

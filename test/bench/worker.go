@@ -18,10 +18,10 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/stack"
 )
 
-// ready is the line by which a program that goes on says that it works.
+// ready is the line that a long-running program prints when it is ready.
 const ready = "ready"
 
-// serve is the program in the pod and on the laptop.
+// serve runs the server in a pod or on the laptop.
 func serve(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	listen := flags.String("listen", ":7000", "address")
@@ -37,7 +37,7 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	return meter.Serve(ctx, l, *name)
 }
 
-// delayLine is the way to a distant API server.
+// delayLine runs a proxy that simulates a distant API server.
 func delayLine(ctx context.Context, args []string, out io.Writer) error {
 	var line delay.Line
 	flags := flag.NewFlagSet("delay", flag.ContinueOnError)
@@ -59,11 +59,11 @@ func delayLine(ctx context.Context, args []string, out io.Writer) error {
 type result struct {
 	Bulk    meter.Bulk
 	Latency meter.Latency
-	At      time.Time     // of the answer that await waited for
-	CPU     time.Duration // that the caller itself spent
+	At      time.Time     // when the answer arrived that await waited for
+	CPU     time.Duration // the CPU time of the caller itself
 }
 
-// call is the caller: it measures one figure and prints it.
+// call runs a caller, which measures one figure and prints it.
 func call(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("call", flag.ContinueOnError)
 	addr := flags.String("addr", "", "address of a server")
@@ -135,8 +135,8 @@ func alone(ctx context.Context, args []string, out io.Writer) error {
 // span is what clock prints.
 type span struct{ Start, End time.Time }
 
-// clock runs a command and prints when it began and ended, so that the way to
-// the laptop's namespaces is not counted.
+// clock runs a command, and prints the times at which it began and ended. So the time
+// to enter the laptop's namespaces is not counted.
 func clock(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
 		return errors.New("clock what?")

@@ -1,10 +1,10 @@
-// Package delay is a line of a given length between two TCP programs: what
-// goes in comes out later, as fast as it went in.
+// Package delay is a TCP proxy that forwards data after a fixed delay. It does not
+// reduce the throughput.
 //
-// It stands for the way from a laptop to a distant API server, where the
-// kernel has no such thing. It delays bytes and ends of streams, not the
-// handshake, and loses nothing. A direction holds up to 64 MiB, so it does not
-// limit the speed until that is 64 MiB per delay.
+// It simulates the network between a laptop and a distant API server on a kernel
+// without netem. It delays bytes and the ends of streams, but not the TCP handshake,
+// and it loses nothing. It buffers up to 64 MiB in each direction, so the throughput
+// is limited to 64 MiB per delay.
 package delay
 
 import (
@@ -17,24 +17,26 @@ import (
 
 const (
 	chunkSize = 64 << 10
-	maxHeld   = 64 << 20 // bytes per direction
+	maxHeld   = 64 << 20 // buffered bytes per direction
 )
 
-// Line takes connections and passes them on to an address.
+// Line accepts connections and forwards each of them to Target.
 type Line struct {
 	Target string
 	OneWay time.Duration
-	// Dial reaches Target; nil: from where this program is.
+	// Dial connects to Target. If it is nil, a net.Dialer does.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// chunk is what was read at once, with the time at which it is due.
+// chunk is the data of one read, and the time at which it must be written. A chunk
+// without data stands for the end of the stream.
 type chunk struct {
 	due  time.Time
 	data []byte
 }
 
-// Serve passes connections on until ctx ends, and closes l and all of them.
+// Serve forwards connections until ctx ends or the listener fails. Before it
+// returns, it closes the listener and all connections.
 func (l Line) Serve(ctx context.Context, listener net.Listener) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -54,7 +56,7 @@ func (l Line) Serve(ctx context.Context, listener net.Listener) error {
 	}
 }
 
-// serve owns c.
+// serve forwards one connection and closes it.
 func (l Line) serve(ctx context.Context, c net.Conn) {
 	defer c.Close()
 	dial := l.Dial
@@ -63,7 +65,7 @@ func (l Line) serve(ctx context.Context, c net.Conn) {
 	}
 	u, err := dial(ctx, "tcp", l.Target)
 	if err != nil {
-		return // c is closed: that is how a client learns it
+		return // the client sees that its connection is closed
 	}
 	defer u.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close(); u.Close() })
@@ -74,8 +76,8 @@ func (l Line) serve(ctx context.Context, c net.Conn) {
 	wg.Wait()
 }
 
-// direction moves bytes until src ends or dst takes no more. An end of src is
-// passed on as an end; a failure ends the connection in both directions.
+// direction copies bytes from src to dst until src ends or one of the two fails. It
+// forwards the end of src to dst. A failure ends the connection in both directions.
 func (l Line) direction(dst, src net.Conn) {
 	line := make(chan chunk, maxHeld/chunkSize)
 	free := make(chan []byte, 64)
@@ -105,8 +107,8 @@ func (l Line) direction(dst, src net.Conn) {
 	}
 }
 
-// deliver writes each chunk when it is due. It takes all of them even when
-// nothing can be written any more, so that the reader never waits for it.
+// deliver writes each chunk at the time at which it is due. After a failed write it
+// still receives all chunks, so that direction does not block.
 func deliver(dst, src net.Conn, line <-chan chunk, free chan<- []byte) {
 	failed := false
 	for c := range line {
@@ -116,7 +118,7 @@ func deliver(dst, src net.Conn, line <-chan chunk, free chan<- []byte) {
 		time.Sleep(time.Until(c.due))
 		if c.data == nil {
 			if h, ok := dst.(interface{ CloseWrite() error }); ok {
-				_ = h.CloseWrite() // an error means that it is closed already
+				_ = h.CloseWrite() // an error means that dst is closed already
 			}
 			continue
 		}
