@@ -27,8 +27,17 @@ type health struct {
 	silent   atomic.Bool  // it did not answer the last time
 }
 
+// missed records that a query has no answer in time. Began is when it was sent, in
+// nanoseconds.
+func (h *health) missed(began int64) {
+	if h.answered.Load() < began {
+		h.silent.Store(true)
+	}
+}
+
 // future is an answer of the cluster that may not be there yet.
 type future struct {
+	began int64 // when it was asked for, in nanoseconds; 0 if that was put off
 	// ask sends the query, if that was put off; else it is nil.
 	ask  func()
 	done chan struct{}
@@ -39,7 +48,7 @@ type future struct {
 // ask asks the cluster for all of a route's names. The answer is that for the first
 // name that exists.
 func (st *state) ask(ctx context.Context, r names.Route, qtype uint16) *future {
-	f := &future{done: make(chan struct{})}
+	f := &future{began: time.Now().UnixNano(), done: make(chan struct{})}
 	st.goAsk(func() { st.fill(ctx, f, r, qtype) })
 	return f
 }
@@ -53,7 +62,7 @@ func (st *state) askOnDemand(ctx context.Context, r names.Route, qtype uint16) *
 
 // askNow is ask that waits for the answer.
 func (st *state) askNow(ctx context.Context, r names.Route, qtype uint16) *future {
-	f := &future{done: make(chan struct{})}
+	f := &future{began: time.Now().UnixNano(), done: make(chan struct{})}
 	st.fill(ctx, f, r, qtype)
 	return f
 }
@@ -108,8 +117,8 @@ func (st *state) askOne(ctx context.Context, name string, qtype uint16) (*dns.Ms
 	q.SetEdns0(clusterSize, false)
 	m, err := st.config.Cluster.Exchange(ctx, q)
 	if err != nil {
-		if (errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)) && st.health.answered.Load() < began {
-			st.health.silent.Store(true)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+			st.health.missed(began)
 		}
 		return nil, err
 	}

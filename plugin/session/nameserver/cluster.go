@@ -2,6 +2,7 @@ package nameserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,6 +32,9 @@ func (st *state) fromCluster(ctx context.Context, q wire.Question, r names.Route
 		m, err = mine.m, mine.err
 	default:
 		err = context.DeadlineExceeded
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // the query itself may notice later than the next lookup begins
+			st.health.missed(mine.began)
+		}
 	}
 	doubt := err == nil && m.Rcode == dns.RcodeNameError || (err != nil || m.Rcode != dns.RcodeSuccess) && q.Type == dns.TypeAAAA
 	if doubt && theirs != mine && theirs.exists(ctx) {
