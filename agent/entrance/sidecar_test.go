@@ -18,32 +18,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
-
-// program answers every line with its name in front, at this address.
-func program(t *testing.T, name string) *net.TCPAddr {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				for in := bufio.NewScanner(c); in.Scan(); {
-					fmt.Fprintln(c, name, in.Text())
-				}
-			}()
-		}
-	}()
-	return ln.Addr().(*net.TCPAddr)
-}
 
 // laptop is where every flow goes. It keeps nothing warm.
 type laptop struct{ addr *net.TCPAddr }
@@ -63,9 +39,9 @@ func (l laptop) Open(_ context.Context, _ *relay.Owner, open *frame.Open) (tunne
 // Where the agent has a port's name, it listens whether or not the port is captured,
 // and a captured port needs no proof.
 func TestSidecarByName(t *testing.T) {
-	application, free := program(t, "app"), program(t, "nobody")
+	application, free := tunneltest.Named(t, "app"), tunneltest.Named(t, "nobody")
 	layout := &rpc.Sidecar{UID: 1, Ports: []rpc.SidecarPort{{Name: "http", Number: uint16(application.Port), Protocol: "TCP"}}}
-	to, log := laptop{program(t, "laptop")}, slog.New(slog.DiscardHandler)
+	to, log := laptop{tunneltest.Named(t, "laptop")}, slog.New(slog.DiscardHandler)
 	sidecar, err := ListenSidecar(t.Context(), []netip.Addr{netip.MustParseAddr("127.0.0.1")}, layout, to, log)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
 
 // laptops are those of several intercepts, by the UID of these.
@@ -30,30 +31,8 @@ func (l laptops) Open(ctx context.Context, owner *relay.Owner, open *frame.Open)
 	return to.Open(ctx, owner, open)
 }
 
-// named answers every line with its name in front.
-func named(t *testing.T, name string) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				for in := bufio.NewScanner(c); in.Scan(); {
-					fmt.Fprintln(c, name, in.Text())
-				}
-			}()
-		}
-	}()
-	return ln.Addr().String()
-}
+// named is the address of a program that answers every line with its name in front.
+func named(t *testing.T, name string) string { return tunneltest.Named(t, name).String() }
 
 // caller is a connection to a captured port.
 type caller struct {

@@ -25,7 +25,7 @@
 //
 // # Packages
 //
-//	handshake  the first frames of carriers and lines: who is on each end
+//	handshake  the first frames of carriers and lines: which program is on each end
 //	frame      the bytes that open a flow and that answer it
 //	line       flows one after the other over a TLS connection
 //	mux        many flows at once over the carriers of a session

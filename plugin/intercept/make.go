@@ -159,9 +159,9 @@ func (m *Made) Leave(ctx context.Context) error {
 	return gone(ctx, m.client, i, undoDeadline)
 }
 
-// checkManager refuses at once what the traffic-manager would refuse later. A user who may
-// not read what the traffic-manager says about itself goes on, unless the cluster does not
-// know what an intercept is.
+// checkManager refuses at once what the traffic-manager would refuse later. A user without
+// the right to read what the traffic-manager says about itself goes on, unless the cluster
+// does not know what an intercept is.
 func (m *maker) checkManager(ctx context.Context) error {
 	i, err := target.InstalledIfReadable(ctx, m.client, m.Factory.ManagerNamespace)
 	if err != nil {

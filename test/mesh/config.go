@@ -12,19 +12,19 @@ import (
 // Kind describes a service mesh: the ports of its proxy, and the traffic that its
 // redirects leave alone.
 type Kind struct {
-	Name              string
-	In, Out, Admin    uint16
-	User              uint32
-	SpareIn           []uint16   // inbound ports that are not redirected: the proxy's own
-	PassesOnFrom      netip.Addr // source address toward the application; invalid: the kernel chooses
-	UsesGroup, ByHost bool       // istio: the proxy's group and 127.0.0.1 are not redirected either
+	Name           string
+	In, Out, Admin uint16
+	User           uint32
+	SpareIn        []uint16   // inbound ports that are not redirected: the proxy's own
+	PassesOnFrom   netip.Addr // source address toward the application; invalid: the kernel chooses
+	UsesGroup      bool       // istio: what the proxy's group sends is not redirected either
 }
 
 // kinds returns the meshes that this program can imitate.
 func kinds() []Kind {
 	return []Kind{
 		{Name: "istio", In: 15006, Out: 15001, Admin: 15021, User: 1337, SpareIn: []uint16{15008, 15090, 15021, 15020},
-			PassesOnFrom: netip.AddrFrom4([4]byte{127, 0, 0, 6}), UsesGroup: true, ByHost: true},
+			PassesOnFrom: netip.AddrFrom4([4]byte{127, 0, 0, 6}), UsesGroup: true},
 		{Name: "linkerd", In: 4143, Out: 4140, Admin: 4191, User: 2102, SpareIn: []uint16{4190, 4191, 4567, 4568}},
 	}
 }

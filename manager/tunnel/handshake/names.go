@@ -1,5 +1,6 @@
 // Package handshake encodes and decodes the first frames of carriers and lines.
-// These say who is at each end, and which version of the protocol it speaks.
+// These frames name the program at each end, and the version of the protocol that it
+// speaks.
 package handshake
 
 // Names by which a client selects a protocol on the manager's ports.

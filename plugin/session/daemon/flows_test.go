@@ -24,6 +24,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
 
 // intercept is shop/quote: a pod's port to a local one.
@@ -38,24 +39,11 @@ func TestFlows(t *testing.T) {
 	c := newCluster(t)
 	m := newMachine(t, c.factory())
 	client, s := m.mustEnsure()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { // an echo that answers only after the caller's end
-				b, _ := io.ReadAll(conn)
-				conn.Write(b)
-				conn.Close()
-			}()
-		}
-	}()
+	l := tunneltest.Listen(t, func(conn net.Conn) { // an echo that answers only after the caller's end
+		b, _ := io.ReadAll(conn)
+		conn.Write(b)
+		conn.Close()
+	})
 	c.put(intercept(s.Session, 80, l.Addr().(*net.TCPAddr).Port))
 
 	sent := bytes.Repeat([]byte("0123456789"), 200<<10)
@@ -172,20 +160,7 @@ func TestFlowsOnLines(t *testing.T) {
 	c := newCluster(t)
 	m := newMachine(t, c.factory())
 	client, s := m.mustEnsure()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { io.Copy(conn, conn); conn.Close() }()
-		}
-	}()
+	l := tunneltest.Listen(t, func(conn net.Conn) { io.Copy(conn, conn); conn.Close() })
 	i := intercept(s.Session, 80, l.Addr().(*net.TCPAddr).Port)
 	c.put(i)
 	open := frame.Open{Intercept: "shop/quote", InterceptUID: string(i.UID), Session: s.Session, Port: 80, First: []byte("first ")}

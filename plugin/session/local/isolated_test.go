@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 )
 
@@ -62,21 +63,10 @@ func insideOf(t *testing.T, to string) string {
 }
 
 func TestInside(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = c.Write([]byte("inside")) // the test reads it or fails
-			c.Close()
-		}
-	}()
+	l := tunneltest.Listen(t, func(c net.Conn) {
+		_, _ = c.Write([]byte("inside")) // the test reads it or fails
+		c.Close()
+	})
 	e := newEntry(&v1alpha1.Intercept{})
 	in, former := e.setSocket(insideOf(t, l.Addr().String()))
 	if in == nil || former != "" {

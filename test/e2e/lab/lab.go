@@ -35,7 +35,6 @@ type Lab struct {
 
 	began   time.Time
 	laptops []*Laptop
-	others  []string // more namespaces to show when the test fails
 }
 
 // New waits until the pool has a cluster for this test alone, and makes a namespace
@@ -79,7 +78,6 @@ func (l *Lab) NewNamespace(labels map[string]string) string {
 	l.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-", Labels: labels}}
 	l.Must(l.Client.Create(l.Context(), ns))
-	l.others = append(l.others, ns.Name)
 	l.Cleanup(func() {
 		if l.Failed() {
 			l.showNamespace(ns.Name)

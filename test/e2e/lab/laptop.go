@@ -37,7 +37,7 @@ func (l *Lab) Laptop(user string) *Laptop {
 	return l.Stranger(user)
 }
 
-// Stranger returns the laptop of a user who has no rights yet.
+// Stranger returns the laptop of a user without any rights yet.
 func (l *Lab) Stranger(user string) *Laptop {
 	l.Helper()
 	path, err := l.kubeconfig(l.Context(), user)
