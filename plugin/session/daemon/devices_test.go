@@ -163,31 +163,37 @@ func TestFormerDeviceComesBack(t *testing.T) {
 	})
 }
 
-// Disconnect preempts a connect that waits.
-func TestConnectIsPreempted(t *testing.T) {
-	_, m, client := networked(t)
-	client = m.restart(client, func() { m.times.access.Undo = short }) // netd never answers
+// connecting begins a connect, and returns when netd was asked for the TUN. Netd gives
+// it when answer is called. Failed has the result of the connect.
+func connecting(t *testing.T, client *session.Client) (failed <-chan error, answer func()) {
+	t.Helper()
 	at, stuck := socketOf(t), make(chan struct{})
-	netd := devicetest.Listen(t, at)
-	asked := make(chan struct{}, 1)
-	netd.Judge = func(string, *handover.Config) error {
+	asked, result := make(chan struct{}, 1), make(chan error, 1)
+	devicetest.Listen(t, at).Judge = func(string, *handover.Config) error {
 		asked <- struct{}{}
 		<-stuck
 		return nil
 	}
-	failed := make(chan error, 1)
 	go func() {
 		_, err := client.OpenDevice(context.Background(), state.Device{Socket: at, Namespace: "shop"})
-		failed <- err
+		result <- err
 	}()
 	<-asked
+	return result, func() { close(stuck) }
+}
+
+// Disconnect preempts a connect that waits.
+func TestConnectIsPreempted(t *testing.T) {
+	_, m, client := networked(t)
+	client = m.restart(client, func() { m.times.access.Undo = short }) // netd never answers
+	failed, answer := connecting(t, client)
 	if err := client.Disconnect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-failed; err == nil {
 		t.Error("connect succeeds after disconnect")
 	}
-	close(stuck)
+	answer()
 	if s, _ := client.Status(t.Context()); s.Network != nil {
 		t.Errorf("after disconnect: %+v", s.Network)
 	}
@@ -218,21 +224,8 @@ func TestRegainIsPreempted(t *testing.T) {
 func TestEndWhileConnecting(t *testing.T) {
 	_, m, client := networked(t)
 	client = m.restart(client, func() { m.times.access.Undo = short }) // netd never answers
-	at, stuck := socketOf(t), make(chan struct{})
-	netd := devicetest.Listen(t, at)
-	asked := make(chan struct{}, 1)
-	netd.Judge = func(string, *handover.Config) error {
-		asked <- struct{}{}
-		<-stuck
-		return nil
-	}
-	defer close(stuck)
-	failed := make(chan error, 1)
-	go func() {
-		_, err := client.OpenDevice(context.Background(), state.Device{Socket: at, Namespace: "shop"})
-		failed <- err
-	}()
-	<-asked
+	failed, answer := connecting(t, client)
+	defer answer()
 	if err := client.Quit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
