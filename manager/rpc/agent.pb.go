@@ -285,6 +285,122 @@ func (Route_Mode) EnumDescriptor() ([]byte, []int) {
 	return file_agent_proto_rawDescGZIP(), []int{6, 0}
 }
 
+type Condition_Part int32
+
+const (
+	Condition_PART_UNKNOWN Condition_Part = 0
+	Condition_HEADER       Condition_Part = 1
+	Condition_BAGGAGE      Condition_Part = 2
+	Condition_TRACESTATE   Condition_Part = 3
+	Condition_COOKIE       Condition_Part = 4
+	Condition_QUERY        Condition_Part = 5
+	Condition_PATH         Condition_Part = 6
+	Condition_METHOD       Condition_Part = 7
+)
+
+// Enum value maps for Condition_Part.
+var (
+	Condition_Part_name = map[int32]string{
+		0: "PART_UNKNOWN",
+		1: "HEADER",
+		2: "BAGGAGE",
+		3: "TRACESTATE",
+		4: "COOKIE",
+		5: "QUERY",
+		6: "PATH",
+		7: "METHOD",
+	}
+	Condition_Part_value = map[string]int32{
+		"PART_UNKNOWN": 0,
+		"HEADER":       1,
+		"BAGGAGE":      2,
+		"TRACESTATE":   3,
+		"COOKIE":       4,
+		"QUERY":        5,
+		"PATH":         6,
+		"METHOD":       7,
+	}
+)
+
+func (x Condition_Part) Enum() *Condition_Part {
+	p := new(Condition_Part)
+	*p = x
+	return p
+}
+
+func (x Condition_Part) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Condition_Part) Descriptor() protoreflect.EnumDescriptor {
+	return file_agent_proto_enumTypes[5].Descriptor()
+}
+
+func (Condition_Part) Type() protoreflect.EnumType {
+	return &file_agent_proto_enumTypes[5]
+}
+
+func (x Condition_Part) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Condition_Part.Descriptor instead.
+func (Condition_Part) EnumDescriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{8, 0}
+}
+
+type Condition_Op int32
+
+const (
+	Condition_OP_UNKNOWN Condition_Op = 0
+	Condition_REGEXP     Condition_Op = 1
+	Condition_EXACT      Condition_Op = 2
+	Condition_PREFIX     Condition_Op = 3
+)
+
+// Enum value maps for Condition_Op.
+var (
+	Condition_Op_name = map[int32]string{
+		0: "OP_UNKNOWN",
+		1: "REGEXP",
+		2: "EXACT",
+		3: "PREFIX",
+	}
+	Condition_Op_value = map[string]int32{
+		"OP_UNKNOWN": 0,
+		"REGEXP":     1,
+		"EXACT":      2,
+		"PREFIX":     3,
+	}
+)
+
+func (x Condition_Op) Enum() *Condition_Op {
+	p := new(Condition_Op)
+	*p = x
+	return p
+}
+
+func (x Condition_Op) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Condition_Op) Descriptor() protoreflect.EnumDescriptor {
+	return file_agent_proto_enumTypes[6].Descriptor()
+}
+
+func (Condition_Op) Type() protoreflect.EnumType {
+	return &file_agent_proto_enumTypes[6]
+}
+
+func (x Condition_Op) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Condition_Op.Descriptor instead.
+func (Condition_Op) EnumDescriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{8, 1}
+}
+
 type EnrollRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -818,10 +934,12 @@ func (x *Route) GetMatch() *Match {
 	return nil
 }
 
-// Match has no conditions yet. An agent does not follow a route whose match or
-// mode it does not know, and reports it as FAILED.
+// Match is the conditions of a route. All must hold; without any, the route takes
+// every HTTP request. An agent does not follow a route whose match or mode it does
+// not know, and reports it as FAILED.
 type Match struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conditions    []*Condition           `protobuf:"bytes,1,rep,name=conditions,proto3" json:"conditions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +974,83 @@ func (*Match) Descriptor() ([]byte, []int) {
 	return file_agent_proto_rawDescGZIP(), []int{7}
 }
 
+func (x *Match) GetConditions() []*Condition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+// Condition is what one part of an HTTP request must be. Package match says what
+// the parts are and how they are compared.
+type Condition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          Condition_Part         `protobuf:"varint,1,opt,name=part,proto3,enum=kubectlintercept.agent.v1.Condition_Part" json:"part,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Op            Condition_Op           `protobuf:"varint,3,opt,name=op,proto3,enum=kubectlintercept.agent.v1.Condition_Op" json:"op,omitempty"`
+	Value         string                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Condition) Reset() {
+	*x = Condition{}
+	mi := &file_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Condition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Condition) ProtoMessage() {}
+
+func (x *Condition) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
+func (*Condition) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Condition) GetPart() Condition_Part {
+	if x != nil {
+		return x.Part
+	}
+	return Condition_PART_UNKNOWN
+}
+
+func (x *Condition) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Condition) GetOp() Condition_Op {
+	if x != nil {
+		return x.Op
+	}
+	return Condition_OP_UNKNOWN
+}
+
+func (x *Condition) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 type AgentReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// version of the agent, in the first report.
@@ -871,7 +1066,7 @@ type AgentReport struct {
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +1078,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1091,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AgentReport) GetVersion() string {
@@ -951,7 +1146,7 @@ type RouteReport struct {
 
 func (x *RouteReport) Reset() {
 	*x = RouteReport{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1158,7 @@ func (x *RouteReport) String() string {
 func (*RouteReport) ProtoMessage() {}
 
 func (x *RouteReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1171,7 @@ func (x *RouteReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteReport.ProtoReflect.Descriptor instead.
 func (*RouteReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RouteReport) GetPort() uint32 {
@@ -1068,7 +1263,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1275,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1288,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Missed) GetReason() Reason {
@@ -1162,8 +1357,37 @@ const file_agent_proto_rawDesc = "" +
 	"\x04mode\x18\x06 \x01(\x0e2%.kubectlintercept.agent.v1.Route.ModeR\x04mode\x126\n" +
 	"\x05match\x18\a \x01(\v2 .kubectlintercept.agent.v1.MatchR\x05match\"\x10\n" +
 	"\x04Mode\x12\b\n" +
-	"\x04TAKE\x10\x00\"\a\n" +
-	"\x05Match\"\xa1\x01\n" +
+	"\x04TAKE\x10\x00\"M\n" +
+	"\x05Match\x12D\n" +
+	"\n" +
+	"conditions\x18\x01 \x03(\v2$.kubectlintercept.agent.v1.ConditionR\n" +
+	"conditions\"\xd6\x02\n" +
+	"\tCondition\x12=\n" +
+	"\x04part\x18\x01 \x01(\x0e2).kubectlintercept.agent.v1.Condition.PartR\x04part\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x127\n" +
+	"\x02op\x18\x03 \x01(\x0e2'.kubectlintercept.agent.v1.Condition.OpR\x02op\x12\x14\n" +
+	"\x05value\x18\x04 \x01(\tR\x05value\"n\n" +
+	"\x04Part\x12\x10\n" +
+	"\fPART_UNKNOWN\x10\x00\x12\n" +
+	"\n" +
+	"\x06HEADER\x10\x01\x12\v\n" +
+	"\aBAGGAGE\x10\x02\x12\x0e\n" +
+	"\n" +
+	"TRACESTATE\x10\x03\x12\n" +
+	"\n" +
+	"\x06COOKIE\x10\x04\x12\t\n" +
+	"\x05QUERY\x10\x05\x12\b\n" +
+	"\x04PATH\x10\x06\x12\n" +
+	"\n" +
+	"\x06METHOD\x10\a\"7\n" +
+	"\x02Op\x12\x0e\n" +
+	"\n" +
+	"OP_UNKNOWN\x10\x00\x12\n" +
+	"\n" +
+	"\x06REGEXP\x10\x01\x12\t\n" +
+	"\x05EXACT\x10\x02\x12\n" +
+	"\n" +
+	"\x06PREFIX\x10\x03\"\xa1\x01\n" +
 	"\vAgentReport\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1e\n" +
 	"\n" +
@@ -1221,49 +1445,55 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_agent_proto_goTypes = []any{
 	(Protocol)(0),          // 0: kubectlintercept.agent.v1.Protocol
 	(PortState)(0),         // 1: kubectlintercept.agent.v1.PortState
 	(Reason)(0),            // 2: kubectlintercept.agent.v1.Reason
 	(Probe_Kind)(0),        // 3: kubectlintercept.agent.v1.Probe.Kind
 	(Route_Mode)(0),        // 4: kubectlintercept.agent.v1.Route.Mode
-	(*EnrollRequest)(nil),  // 5: kubectlintercept.agent.v1.EnrollRequest
-	(*EnrollResponse)(nil), // 6: kubectlintercept.agent.v1.EnrollResponse
-	(*AgentConfig)(nil),    // 7: kubectlintercept.agent.v1.AgentConfig
-	(*CapturePort)(nil),    // 8: kubectlintercept.agent.v1.CapturePort
-	(*Probe)(nil),          // 9: kubectlintercept.agent.v1.Probe
-	(*Header)(nil),         // 10: kubectlintercept.agent.v1.Header
-	(*Route)(nil),          // 11: kubectlintercept.agent.v1.Route
-	(*Match)(nil),          // 12: kubectlintercept.agent.v1.Match
-	(*AgentReport)(nil),    // 13: kubectlintercept.agent.v1.AgentReport
-	(*RouteReport)(nil),    // 14: kubectlintercept.agent.v1.RouteReport
-	(*Missed)(nil),         // 15: kubectlintercept.agent.v1.Missed
+	(Condition_Part)(0),    // 5: kubectlintercept.agent.v1.Condition.Part
+	(Condition_Op)(0),      // 6: kubectlintercept.agent.v1.Condition.Op
+	(*EnrollRequest)(nil),  // 7: kubectlintercept.agent.v1.EnrollRequest
+	(*EnrollResponse)(nil), // 8: kubectlintercept.agent.v1.EnrollResponse
+	(*AgentConfig)(nil),    // 9: kubectlintercept.agent.v1.AgentConfig
+	(*CapturePort)(nil),    // 10: kubectlintercept.agent.v1.CapturePort
+	(*Probe)(nil),          // 11: kubectlintercept.agent.v1.Probe
+	(*Header)(nil),         // 12: kubectlintercept.agent.v1.Header
+	(*Route)(nil),          // 13: kubectlintercept.agent.v1.Route
+	(*Match)(nil),          // 14: kubectlintercept.agent.v1.Match
+	(*Condition)(nil),      // 15: kubectlintercept.agent.v1.Condition
+	(*AgentReport)(nil),    // 16: kubectlintercept.agent.v1.AgentReport
+	(*RouteReport)(nil),    // 17: kubectlintercept.agent.v1.RouteReport
+	(*Missed)(nil),         // 18: kubectlintercept.agent.v1.Missed
 }
 var file_agent_proto_depIdxs = []int32{
-	8,  // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
+	10, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
 	0,  // 1: kubectlintercept.agent.v1.CapturePort.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	11, // 2: kubectlintercept.agent.v1.CapturePort.routes:type_name -> kubectlintercept.agent.v1.Route
-	9,  // 3: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
+	13, // 2: kubectlintercept.agent.v1.CapturePort.routes:type_name -> kubectlintercept.agent.v1.Route
+	11, // 3: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
 	3,  // 4: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
-	10, // 5: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
+	12, // 5: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
 	4,  // 6: kubectlintercept.agent.v1.Route.mode:type_name -> kubectlintercept.agent.v1.Route.Mode
-	12, // 7: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
-	14, // 8: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
-	0,  // 9: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	1,  // 10: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
-	15, // 11: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
-	2,  // 12: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
-	5,  // 13: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
-	13, // 14: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
-	6,  // 15: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
-	7,  // 16: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
-	15, // [15:17] is the sub-list for method output_type
-	13, // [13:15] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	14, // 7: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
+	15, // 8: kubectlintercept.agent.v1.Match.conditions:type_name -> kubectlintercept.agent.v1.Condition
+	5,  // 9: kubectlintercept.agent.v1.Condition.part:type_name -> kubectlintercept.agent.v1.Condition.Part
+	6,  // 10: kubectlintercept.agent.v1.Condition.op:type_name -> kubectlintercept.agent.v1.Condition.Op
+	17, // 11: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
+	0,  // 12: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	1,  // 13: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
+	18, // 14: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
+	2,  // 15: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
+	7,  // 16: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
+	16, // 17: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
+	8,  // 18: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
+	9,  // 19: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
+	18, // [18:20] is the sub-list for method output_type
+	16, // [16:18] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1276,8 +1506,8 @@ func file_agent_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   11,
+			NumEnums:      7,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
