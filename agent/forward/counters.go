@@ -22,6 +22,9 @@ type counters struct {
 	// the laptop did not get: the application has them or, where there is no
 	// fallback, they were closed.
 	connections, fallbacks atomic.Uint64
+	// requests counts the HTTP requests that the route took one by one. Opaque counts
+	// connections in which requests could not be told apart safely.
+	requests, opaque atomic.Uint64
 	// bytesIn came from callers, bytesOut went to them; the laptop's alone.
 	bytesIn, bytesOut atomic.Uint64
 	// last is when the last connection came, in Unix milliseconds.
@@ -44,6 +47,12 @@ func (c *counters) report(r *rpc.RouteReport) {
 func (c *counters) arrived() {
 	c.connections.Add(1)
 	c.last.Store(time.Now().UnixMilli())
+}
+
+// requested counts a request, which is one more connection for those who count these.
+func (c *counters) requested() {
+	c.requests.Add(1)
+	c.arrived()
 }
 
 func (c *counters) moved(in, out int) {
