@@ -34,7 +34,10 @@ func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
 		r.unknown = olderAgent
 	}
 	if sent.Match != nil {
-		conditions, err := match.FromRPC(sent.Match)
+		conditions, err := sent.Match.Read()
+		if err == nil {
+			err = conditions.Validate()
+		}
 		if err != nil {
 			r.unknown = err.Error()
 		}

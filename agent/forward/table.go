@@ -31,8 +31,12 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 			conditions = append(conditions, *r.requests)
 		}
 	}
-	if len(conditions) > 0 {
-		t.matches = match.NewTable(conditions)
+	if len(conditions) == 0 {
+		return t
+	}
+	var err error
+	if t.matches, err = match.New(conditions); err != nil {
+		p.log.Error("no request is told apart", "error", err) // Read has checked them: this cannot be
 	}
 	return t
 }
@@ -66,8 +70,9 @@ func (t *table) during(tenure *tenure) *Route {
 // take is the route that takes a request; nil if the application has it.
 func (t *table) take(r *match.Request) *Route {
 	if t.matches != nil {
-		if k := t.matches.First(r); k >= 0 {
-			return t.requests[k]
+		var few [8]int
+		if found := t.matches.Find(r, few[:0]); len(found) > 0 {
+			return t.requests[found[0]]
 		}
 	}
 	return t.everything()
