@@ -61,7 +61,8 @@ func (f *far) watch(gone <-chan struct{}) {
 func (f *far) respond(x *exchange, err error) bool {
 	c := f.conn
 	if x.raw {
-		f.relayRest(true, err)
+		c.takeRest(f, true)
+		f.relayRest(false, err)
 		return false
 	}
 	for err == nil {
@@ -76,7 +77,8 @@ func (f *far) respond(x *exchange, err error) bool {
 		}
 		if flaw != "" {
 			c.opaque("response: " + flaw)
-			f.relayRest(f.application, nil)
+			c.takeRest(f, f.application)
+			f.relayRest(false, nil)
 			return false
 		}
 		if m.switches || m.last {
@@ -90,10 +92,11 @@ func (f *far) respond(x *exchange, err error) bool {
 		switch {
 		case flaw != "":
 			c.opaque("response: " + flaw)
-			f.relayRest(f.application, nil)
+			c.takeRest(f, f.application)
+			f.relayRest(false, nil)
 			return false
 		case m.switches || m.last:
-			f.relayRest(m.switches, nil)
+			f.relayRest(m.body.kind != toEnd, nil)
 			return false
 		case final:
 			c.done()
@@ -104,6 +107,7 @@ func (f *far) respond(x *exchange, err error) bool {
 		c.fail(err)
 		return false
 	}
+	c.takeRest(f, false)
 	f.relayRest(false, err)
 	return false
 }
@@ -149,11 +153,11 @@ func (f *far) splice(b *body) error {
 	return err
 }
 
-// relayRest gives f the rest of the connection, and relays to the caller until the stream
-// ends; err says that it has. Tunnel says that f gets what the caller sends, too.
-func (f *far) relayRest(tunnel bool, err error) {
+// relayRest relays to the caller until the stream ends; err says that it has. F has the
+// rest of the connection. Answered says that the caller has got the last response: a reset
+// is no more than an end then.
+func (f *far) relayRest(answered bool, err error) {
 	c := f.conn
-	c.takeRest(f, tunnel)
 	if werr := f.write(f.in.bytes()); err == nil && werr != nil {
 		err = werr
 	}
@@ -161,7 +165,7 @@ func (f *far) relayRest(tunnel bool, err error) {
 	if err == nil {
 		err = f.copyRest()
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && !answered {
 		c.fail(err)
 		return
 	}
@@ -191,7 +195,7 @@ func (f *far) copyRest() error {
 func (f *far) unasked(err error) {
 	c := f.conn
 	if c.speaks(f, err != nil, c.busy.Load()) {
-		f.relayRest(err == nil, err)
+		f.relayRest(false, err)
 		return
 	}
 	if left, _ := c.leave(f); left {

@@ -25,6 +25,7 @@ type mirror struct {
 	changed sync.Cond
 	parts   []part // that wait
 	size    int    // their bytes
+	begun   bool   // the last request has parts
 	whole   bool   // the last request fits so far
 	closed  bool
 }
@@ -58,12 +59,15 @@ func (m *mirror) add(b []byte, first bool) {
 		m.target.Arrived()
 	}
 	m.mu.Lock()
-	m.whole = m.whole || first
+	if first {
+		m.begun, m.whole = false, true
+	}
 	fits := m.size+len(b) <= maxMirrored
 	if m.whole && fits && len(b) > 0 {
 		buf := buffer.Pool().Get(len(b))
 		copy(*buf, b)
 		m.parts = append(m.parts, part{buf, first})
+		m.begun = true
 		m.size += len(b)
 		m.changed.Signal()
 	}
@@ -78,7 +82,7 @@ func (m *mirror) drop(why error) {
 	m.mu.Lock()
 	dropped := m.whole
 	m.whole = false
-	if dropped {
+	if dropped && m.begun {
 		m.takeBack()
 	}
 	m.mu.Unlock()

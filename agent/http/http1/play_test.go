@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -64,6 +63,8 @@ type paths struct {
 }
 
 func (p *paths) Decide(r *match.Request) http.Decision {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for prefix, d := range p.others {
 		if bytes.HasPrefix(r.Path, []byte(prefix)) {
 			return d
@@ -212,11 +213,12 @@ func (p *play) over() error {
 	}
 }
 
+// opaque wants the first reason to be this.
 func (p *play) opaque(want string) {
 	p.Helper()
 	p.to.mu.Lock()
 	defer p.to.mu.Unlock()
-	if got := fmt.Sprint(p.to.reasons); got != want {
-		p.Errorf("opaque: %s, want %s", got, want)
+	if len(p.to.reasons) == 0 || p.to.reasons[0] != want {
+		p.Errorf("opaque: %q, want %q", p.to.reasons, want)
 	}
 }

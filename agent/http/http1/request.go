@@ -46,9 +46,8 @@ func (c *conn) serve() (more bool, err error) {
 		}
 		d.To.Arrived()
 		f, err := c.send(d.To, x, c.in.bytes()[:size+n], !m.body.done())
-		var missed *missedError
-		switch {
-		case errors.As(err, &missed):
+		switch missed := asMissed(err); {
+		case missed != nil:
 			d = d.To.Missed(missed.err)
 			continue
 		case errors.Is(err, errRest):
@@ -77,6 +76,15 @@ func (c *conn) passRest() error {
 type missedError struct{ err error }
 
 func (m *missedError) Error() string { return fmt.Sprintf("open: %v", m.err) }
+
+func asMissed(err error) *missedError {
+	if err == nil {
+		return nil
+	}
+	var missed *missedError
+	errors.As(err, &missed)
+	return missed
+}
 
 // send sends the beginning of a request to a target, by the stream that there is or by a
 // new one. The error is a missedError if the target has got nothing, and errRest if the
@@ -181,9 +189,8 @@ func (c *conn) serveOpaque(flaw string) error {
 	c.head.Reset()
 	b := c.in.bytes()
 	f, err := c.send(c.to.Application(), exchange{raw: true}, b, true)
-	var missed *missedError
-	switch {
-	case errors.As(err, &missed):
+	switch missed := asMissed(err); {
+	case missed != nil:
 		c.to.Application().Missed(missed.err)
 		return missed
 	case errors.Is(err, errRest):

@@ -60,7 +60,8 @@ type drip struct{ tunnel.Stream }
 func (d drip) Read(p []byte) (int, error) { return d.Stream.Read(p[:min(len(p), 1)]) }
 
 // through is a connection that is served, after first, by one target.
-func through(t *testing.T, to *target, first string, drips bool) *net.TCPConn {
+func through(t *testing.T, addr, first string, drips bool) *net.TCPConn {
+	to := &target{addr: addr}
 	near, far := tunneltest.Pair(t)
 	caller := tunnel.NewTCP(far)
 	if drips {
@@ -80,9 +81,8 @@ func TestSameBytes(t *testing.T) {
 		b, _ := io.ReadAll(c)
 		heard <- string(b)
 	})
-	to := &target{addr: l.Addr().String()}
 	check := func(text string, cut int, drips bool) {
-		c := through(t, to, text[:cut], drips)
+		c := through(t, l.Addr().String(), text[:cut], drips)
 		talk(t, c, text[cut:])
 		c.Close()
 		if text == "" {
@@ -123,7 +123,7 @@ func TestSameAnswers(t *testing.T) {
 		return talk(t, c.(*net.TCPConn), text)
 	}
 	check := func(text, want string, cut int, drips bool) {
-		c := through(t, &target{addr: l.Addr().String()}, text[:cut], drips)
+		c := through(t, l.Addr().String(), text[:cut], drips)
 		defer c.Close()
 		if got := talk(t, c, text[cut:]); got != want {
 			t.Fatalf("%q, cut at %d, is answered\n%q, not\n%q", text, cut, got, want)

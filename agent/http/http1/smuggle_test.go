@@ -90,7 +90,7 @@ func TestUnclear(t *testing.T) {
 				if err := p.over(); err != nil {
 					t.Errorf("cut at %d: %v", cut, err)
 				}
-				p.opaque("[" + tt.reason + "]")
+				p.opaque(tt.reason)
 			}
 		})
 	}
@@ -106,7 +106,9 @@ func TestGone(t *testing.T) {
 			p.act("laptop says HTTP/1.1 204 OK||", "caller hears HTTP/1.1 204 OK|x-intercept: blue||")
 			close(p.laptop.gone)
 			p.act("laptop end")
+			p.to.mu.Lock()
 			p.to.others = nil
+			p.to.mu.Unlock()
 			p.act("caller says GET /l HTTP/1.1||", "app hears GET /l HTTP/1.1||", "app says HTTP/1.1 204 OK||", "caller hears HTTP/1.1 204 OK||")
 			continue
 		}
