@@ -26,7 +26,7 @@ func FirstRequest(b []byte) Kind {
 	switch {
 	case progress == http.Partial:
 		return Unknown
-	case progress == http.Request && h.Target == "/grpc.health.v1.Health/Check" &&
+	case progress == http.Request && string(h.Target) == "/grpc.health.v1.Health/Check" &&
 		slices.ContainsFunc(h.Values(userAgent), func(v string) bool { return strings.HasPrefix(v, "kube-probe/") }):
 		return Probe
 	}
