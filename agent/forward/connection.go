@@ -5,8 +5,6 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
-	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"net/textproto"
 	"slices"
 	"strings"
@@ -26,22 +27,34 @@ func matchHTTP(b []byte, declared []*rpc.Probe) Kind {
 	case http.NoRequest:
 		return Other
 	}
+	return fromKubelet(&h, declared)
+}
+
+// fromKubelet says whether a GET request with this head, which may not be complete, is
+// the kubelet's.
+func fromKubelet(h *http.Head, declared []*rpc.Probe) Kind {
 	own := slices.ContainsFunc(declared, hasUserAgent)
-	for _, agent := range h.Values(userAgent) {
-		if strings.HasPrefix(agent, "kube-probe/") || strings.HasPrefix(agent, "kube-lifecycle/") {
+	for _, f := range h.Fields {
+		switch {
+		case !http.EqualFold(f.Name, userAgent):
+		case isKubelets(f.Value):
 			return Probe
-		}
-		if !own {
+		case !own:
 			return Other
 		}
 	}
 	switch {
 	case !h.Complete:
 		return Unknown
-	case slices.ContainsFunc(declared, func(p *rpc.Probe) bool { return isRequestOf(p, &h) }):
+	case own && slices.ContainsFunc(declared, func(p *rpc.Probe) bool { return isRequestOf(p, h) }):
 		return Probe
 	}
 	return Other
+}
+
+// isKubelets says that the kubelet calls itself like this in probes and hooks.
+func isKubelets(agent []byte) bool {
+	return bytes.HasPrefix(agent, []byte("kube-probe/")) || bytes.HasPrefix(agent, []byte("kube-lifecycle/"))
 }
 
 // hasUserAgent says that the spec gives a probe a User-Agent which is not the
