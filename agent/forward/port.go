@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
@@ -77,6 +78,9 @@ func (p *Port) Set(c *rpc.CapturePort) (anew func(*Route) bool) {
 		return r.Left() || slices.ContainsFunc(back, func(b *Route) bool { return b.Same(&r.Owner) })
 	}
 }
+
+// Noticed is until when requests are told of routes that are gone; zero if there are none.
+func (p *Port) Noticed() time.Time { return p.table.Load().noticed() }
 
 // Report puts the counts of a route into its report. A route that the agent
 // cannot follow has failed.

@@ -163,8 +163,11 @@ func (q *requests) Decide(r *match.Request) http.Decision {
 	if t.probes != nil && t.probes.From(q.source.Addr()).Asks(r) {
 		return http.Decision{To: &q.app}
 	}
-	route := t.take(r)
-	if route == nil {
+	route, ended := t.take(r)
+	switch {
+	case ended != nil:
+		return http.Decision{Answer: ended.answer}
+	case route == nil:
 		return http.Decision{To: &q.app}
 	}
 	return http.Decision{To: laptop{q, route.tenure}}

@@ -250,3 +250,42 @@ func TestProbesAmongRequests(t *testing.T) {
 		}
 	}
 }
+
+// A personal intercept that has ended is told of, in the words of HTTP and of gRPC, until
+// it is back.
+func TestEndedIntercept(t *testing.T) {
+	for name, client := range clients(t) {
+		t.Run(name, func(t *testing.T) {
+			l := team(t)
+			told := personal("alice")
+			told.User, told.Mark, told.NoticeSeconds = "alice@example.com", "quote", 3600
+			l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{told, personal("bob")}})
+			send := func() *http.Response {
+				r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+address(l), nil)
+				r.Header.Set("X-User", "alice")
+				got, err := client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return got
+			}
+			got := send()
+			if got.Body.Close(); got.StatusCode != 200 || got.Header.Get("X-Intercept") != "quote" {
+				t.Errorf("status %d, header %v", got.StatusCode, got.Header)
+			}
+			if until := l.Route(&rpc.CapturePort{Port: 80}); until.IsZero() {
+				t.Error("nobody is told")
+			}
+			got = send()
+			if body, _ := io.ReadAll(got.Body); got.StatusCode != 503 || !strings.Contains(string(body), "shop/alice of alice@example.com ended at ") {
+				t.Errorf("status %d: %s", got.StatusCode, body)
+			}
+			got.Body.Close()
+			ask(t, client, l, "bob", "/", "app") // does not tell
+			l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{told}})
+			ask(t, client, l, "alice", "/", "alice")
+			l.Leave()
+			ask(t, client, l, "alice", "/", "app")
+		})
+	}
+}

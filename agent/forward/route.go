@@ -2,7 +2,9 @@ package forward
 
 import (
 	"context"
+	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
@@ -14,6 +16,9 @@ type Route struct {
 	relay.Owner
 	noFallback bool              // close what the laptop does not take
 	requests   *match.Conditions // the HTTP requests that the route takes; nil: it takes every connection
+	user       string            // whom the intercept belongs to
+	mark       http.Field        // for the laptop's answers
+	notice     time.Duration     // for how long requests are told that the route is gone
 	unknown    string            // why the agent does not follow the route; empty if it does
 	*tenure
 }
@@ -29,7 +34,11 @@ type tenure struct {
 // newRoute returns the route that the traffic-manager sent. It goes on where one of
 // the table before has been.
 func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
-	r := &Route{Owner: relay.OwnerOf(sent), noFallback: sent.NoFallback}
+	r := &Route{Owner: relay.OwnerOf(sent), noFallback: sent.NoFallback, user: sent.User,
+		notice: time.Duration(sent.NoticeSeconds) * time.Second}
+	if sent.Mark != "" {
+		r.mark = http.Field{Name: markName, Value: sent.Mark}
+	}
 	if sent.Mode != rpc.Route_TAKE {
 		r.unknown = olderAgent
 	}
@@ -56,6 +65,9 @@ func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
 	}
 	return r
 }
+
+// markName is the header that names the intercept which has answered a request.
+const markName = "x-intercept"
 
 const olderAgent = "this agent does not know what the intercept asks for: it is older than the traffic-manager"
 

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"slices"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
@@ -16,27 +17,42 @@ type table struct {
 	keepEstablished bool
 
 	requests []*Route     // those of the routes that take single HTTP requests
-	matches  *match.Table // their conditions; nil if there is no such route
+	ended    []*ended     // routes of that kind which are gone, asked after the others
+	matches  *match.Table // the conditions of both; nil if there are none
 }
 
 // newTable makes a table of what the traffic-manager sent, which follows another one.
 func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 	t := &table{probes: probe.Of(c), keepEstablished: c.KeepEstablished}
-	var conditions []match.Conditions
 	for _, sent := range c.Routes {
-		r := p.newRoute(sent, before)
-		t.routes = append(t.routes, r)
+		t.routes = append(t.routes, p.newRoute(sent, before))
+	}
+	now := time.Now()
+	t.ended = successors(before.ended, t.routes, now)
+	for _, old := range before.routes {
+		if t.of(&old.Owner) != nil {
+			continue
+		}
+		if e := old.end(now); e != nil {
+			t.ended = append(t.ended, e)
+		}
+	}
+	var conditions []match.Conditions
+	for _, r := range t.routes {
 		if r.requests != nil && r.unknown == "" {
 			t.requests = append(t.requests, r)
 			conditions = append(conditions, *r.requests)
 		}
+	}
+	for _, e := range t.ended {
+		conditions = append(conditions, e.requests)
 	}
 	if len(conditions) == 0 {
 		return t
 	}
 	var err error
 	if t.matches, err = match.New(conditions); err != nil {
-		p.log.Error("no request is told apart", "error", err) // Read has checked them: this cannot be
+		p.log.Error("no request is told apart", "error", err) // all of them have been validated
 	}
 	return t
 }
@@ -67,13 +83,31 @@ func (t *table) during(tenure *tenure) *Route {
 	return nil
 }
 
-// take is the route that takes a request; nil if the application has it.
-func (t *table) take(r *match.Request) *Route {
-	if t.matches != nil {
-		var few [8]int
-		if found := t.matches.Find(r, few[:0]); len(found) > 0 {
-			return t.requests[found[0]]
+// take is the route that takes a request, or the ended one that would have; both are nil
+// if the application has it.
+func (t *table) take(r *match.Request) (*Route, *ended) {
+	if t.matches == nil {
+		return t.everything(), nil
+	}
+	var few [8]int
+	for _, k := range t.matches.Find(r, few[:0]) {
+		if k < len(t.requests) {
+			return t.requests[k], nil
+		}
+		if e := t.ended[k-len(t.requests)]; time.Now().Before(e.until) {
+			return nil, e
 		}
 	}
-	return t.everything()
+	return t.everything(), nil
+}
+
+// noticed is until when requests are told of routes that are gone; zero if there are none.
+func (t *table) noticed() time.Time {
+	var last time.Time
+	for _, e := range t.ended {
+		if e.until.After(last) {
+			last = e.until
+		}
+	}
+	return last
 }

@@ -79,4 +79,9 @@ func (l laptop) Arrived() { l.counters.requested() }
 func (l laptop) Gone() <-chan struct{} { return l.ctx.Done() }
 
 // Mark implements http.Target.
-func (l laptop) Mark() http.Field { return http.Field{} }
+func (l laptop) Mark() http.Field {
+	if r := l.requests.port.table.Load().during(l.tenure); r != nil {
+		return r.mark
+	}
+	return http.Field{}
+}

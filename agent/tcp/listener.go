@@ -81,10 +81,12 @@ func (l *Listener) Book() *capture.ProofBook { return &l.book }
 // Route replaces the routes of the port by those of c; nil sends everything to the
 // application. Connections to the application go on, and so do those to an owner that
 // still has a route. Route resets all others, so that their callers connect again. It
-// is not safe for concurrent use.
-func (l *Listener) Route(c *rpc.CapturePort) {
+// returns until when callers are told of routes that are gone. It is not safe for
+// concurrent use.
+func (l *Listener) Route(c *rpc.CapturePort) (noticed time.Time) {
 	l.to.Set(c)
 	l.reset(forward.Flow.Stale)
+	return l.to.Noticed()
 }
 
 // Report writes the counters of a route into the route's report.
