@@ -1139,7 +1139,9 @@ type RouteReport struct {
 	// last_connection is Unix time in milliseconds; 0 for none.
 	LastConnection int64 `protobuf:"varint,10,opt,name=last_connection,json=lastConnection,proto3" json:"last_connection,omitempty"`
 	// missed says for what reasons there were fallbacks.
-	Missed        []*Missed `protobuf:"bytes,11,rep,name=missed,proto3" json:"missed,omitempty"`
+	Missed []*Missed `protobuf:"bytes,11,rep,name=missed,proto3" json:"missed,omitempty"`
+	// requests is how many HTTP requests a route with a match took.
+	Requests      uint64 `protobuf:"varint,12,opt,name=requests,proto3" json:"requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1249,6 +1251,13 @@ func (x *RouteReport) GetMissed() []*Missed {
 		return x.Missed
 	}
 	return nil
+}
+
+func (x *RouteReport) GetRequests() uint64 {
+	if x != nil {
+		return x.Requests
+	}
+	return 0
 }
 
 // Missed is how many connections did not reach the laptop's program for one
@@ -1394,7 +1403,7 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12>\n" +
 	"\x06routes\x18\x03 \x03(\v2&.kubectlintercept.agent.v1.RouteReportR\x06routes\x12\x18\n" +
-	"\asidecar\x18\x04 \x01(\bR\asidecar\"\xb9\x03\n" +
+	"\asidecar\x18\x04 \x01(\bR\asidecar\"\xd5\x03\n" +
 	"\vRouteReport\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12#\n" +
@@ -1407,7 +1416,8 @@ const file_agent_proto_rawDesc = "" +
 	"\tbytes_out\x18\t \x01(\x04R\bbytesOut\x12'\n" +
 	"\x0flast_connection\x18\n" +
 	" \x01(\x03R\x0elastConnection\x129\n" +
-	"\x06missed\x18\v \x03(\v2!.kubectlintercept.agent.v1.MissedR\x06missed\"e\n" +
+	"\x06missed\x18\v \x03(\v2!.kubectlintercept.agent.v1.MissedR\x06missed\x12\x1a\n" +
+	"\brequests\x18\f \x01(\x04R\brequests\"e\n" +
 	"\x06Missed\x129\n" +
 	"\x06reason\x18\x01 \x01(\x0e2!.kubectlintercept.agent.v1.ReasonR\x06reason\x12 \n" +
 	"\vconnections\x18\x02 \x01(\x04R\vconnections*\x1c\n" +
