@@ -69,6 +69,7 @@ func TestIdleConnections(t *testing.T) {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
+		t.Log(m.HeapInuse, m.HeapAlloc, m.StackInuse, runtime.NumGoroutine())
 		return m.HeapInuse + m.StackInuse
 	}
 	before := used()
