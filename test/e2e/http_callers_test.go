@@ -63,7 +63,7 @@ func callers() []caller {
 	}
 	for _, test := range []string{"empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong", "empty_stream",
 		"timeout_on_sleeping_server", "cancel_after_begin", "cancel_after_first_response", "status_code_and_message", "special_status_message",
-		"custom_metadata", "unimplemented_method", "unimplemented_service", "pick_first_unary"} {
+		"custom_metadata", "unimplemented_method", "unimplemented_service"} {
 		all = append(all, caller{"interop-" + test, "grpc", 8080, `bin/interop/client -server_host ${A%:*} -server_port ${A##*:} -test_case ` + test + ` 2>&1; echo $?`})
 	}
 	return all

@@ -30,9 +30,11 @@ type field struct {
 	mu      sync.Mutex
 	known   map[string]exchange.Known // by application
 	printed map[caller][]string
+	whole   map[string]int // how many bytes of a stream the application has received
 	found   map[*app][]exchange.Difference
 	said    map[caller]string // what differs from what was printed
 	lost    []string          // what the application received otherwise, by stream
+	began   time.Time
 }
 
 func newField(l *lab.Lab) *field {
@@ -40,7 +42,7 @@ func newField(l *lab.Lab) *field {
 		l: l, apps: apps(), callers: callers(), streams: append(corpus.Good(), corpus.Bad()...),
 		// Only the first answers depend on how fast the machine is, and confirm asks again.
 		talker: exchange.Caller{Quiet: 400 * time.Millisecond, Limit: 10 * time.Second},
-		known:  map[string]exchange.Known{}, printed: map[caller][]string{},
+		known:  map[string]exchange.Known{}, printed: map[caller][]string{}, began: time.Now(),
 	}
 }
 
@@ -90,7 +92,17 @@ func (f *field) learn() {
 		f.known[a.name] = known
 		return err
 	})
+	f.phase("the answers are known")
 	f.call(f.callers, func(c caller, printed string) { f.printed[c] = append(f.printed[c], printed) })
+	f.phase("what callers print is known")
+	f.receive()
+	f.phase("what is received is known")
+}
+
+// phase tells how long a part of the test took.
+func (f *field) phase(done string) {
+	f.l.T.Logf("%s: %s", done, time.Since(f.began).Round(100*time.Millisecond))
+	f.began = time.Now()
 }
 
 // compare keeps what differs from what is known.
@@ -104,12 +116,15 @@ func (f *field) compare() {
 		f.found[a] = differences
 		return err
 	})
+	f.phase("the answers are compared")
 	f.call(f.callers, func(c caller, printed string) {
 		if !slices.Contains(f.printed[c], printed) {
 			f.said[c] = printed
 		}
 	})
+	f.phase("what callers print is compared")
 	f.receive()
+	f.phase("what is received is compared")
 }
 
 // confirm drops those differences that applications and callers have without an agent.
@@ -130,6 +145,7 @@ func (f *field) confirm() {
 			}
 		})
 	}
+	f.phase("the differences are confirmed")
 }
 
 func (f *field) dial(a *app) exchange.Dial {
@@ -164,9 +180,14 @@ func (f *field) call(callers []caller, note func(c caller, printed string)) {
 }
 
 // receive sends each stream to the application that keeps what it receives, and compares
-// that with what was sent. A server that closes early has received a part.
+// that with what was sent. The first time it keeps how much the application reads: a
+// server that closes early has received a part, which may differ from time to time.
 func (f *field) receive() {
 	f.l.Helper()
+	first := f.whole == nil
+	if first {
+		f.whole = map[string]int{}
+	}
 	var site *app
 	for _, a := range f.apps {
 		if a.name == "go" {
@@ -193,7 +214,10 @@ func (f *field) receive() {
 		want := f.known[site.name][s.Name][0]
 		o := talker.Talk(f.l.Context(), c, s, &want)
 		sent, got := []byte(s.Sent()), bytes.Join(received(), []byte("<another connection>"))
-		if whole := o.End != exchange.Closed; whole && !bytes.Equal(got, sent) || !bytes.HasPrefix(sent, got) {
+		if first && o.End != exchange.Closed {
+			f.whole[s.Name] = len(got)
+		}
+		if !bytes.HasPrefix(sent, got) || len(got) < f.whole[s.Name] {
 			at := 0
 			for at < min(len(sent), len(got)) && sent[at] == got[at] {
 				at++

@@ -8,15 +8,20 @@ import (
 )
 
 var (
-	volatile = regexp.MustCompile(`(?i)(\r?\n(?:date|expires): )([^\r\n]*)`)
+	volatile = regexp.MustCompile(`\n(?:[Dd]ate: |--)[^\r\n]*|boundary=[0-9a-f]*`)
+	value    = regexp.MustCompile(`(: |--|=).*`)
 	status   = regexp.MustCompile(`HTTP/1\.[01] (\d{3})`)
 )
 
-// Mask replaces what differs from one answer to the next, and keeps every length.
+// Mask replaces what differs from one answer to the next: dates, and the boundaries of
+// parts. It keeps their lengths. Frames of HTTP/2 after an upgrade are dropped.
 func Mask(answer []byte) string {
+	if head, _, found := bytes.Cut(answer, []byte("\r\n\r\n")); found && bytes.Contains(head, []byte("grade: h2c")) && bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
+		return string(head) + "\r\n\r\n<frames of HTTP/2>"
+	}
 	return string(volatile.ReplaceAllFunc(answer, func(field []byte) []byte {
-		name, value, _ := bytes.Cut(field, []byte(": "))
-		return append(append(bytes.Clone(name), ": "...), bytes.Repeat([]byte("*"), len(value))...)
+		at := value.FindIndex(field)[0] + 1
+		return append(bytes.Clone(field[:at]), bytes.Repeat([]byte("*"), len(field)-at)...)
 	}))
 }
 
