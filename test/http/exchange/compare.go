@@ -38,7 +38,7 @@ const atOnce = 24
 func (k Caller) Learn(ctx context.Context, dial Dial, streams []corpus.Stream) (Known, error) {
 	var mu sync.Mutex
 	known := Known{}
-	return known, each(streams, func(s corpus.Stream) error {
+	return known, forEach(streams, func(s corpus.Stream) error {
 		c, err := dial(ctx)
 		if err != nil {
 			return err
@@ -55,14 +55,14 @@ func (k Caller) Learn(ctx context.Context, dial Dial, streams []corpus.Stream) (
 func (k Caller) Compare(ctx context.Context, dial Dial, streams []corpus.Stream, known Known) ([]Difference, error) {
 	var mu sync.Mutex
 	var differences []Difference
-	err := each(streams, func(s corpus.Stream) error {
+	err := forEach(streams, func(s corpus.Stream) error {
 		c, err := dial(ctx)
 		if err != nil {
 			return err
 		}
 		outcomes := known[s.Name]
 		got := k.Talk(ctx, c, s, &outcomes[0])
-		if slices.Contains(outcomes, got) {
+		if slices.ContainsFunc(outcomes, got.Same) {
 			return nil
 		}
 		mu.Lock()
@@ -87,14 +87,14 @@ func (k Caller) Confirm(ctx context.Context, direct Dial, differences []Differen
 		if err != nil {
 			return nil, err
 		}
-		differences = slices.DeleteFunc(differences, func(d Difference) bool { return slices.Contains(more[d.Stream.Name], d.Got) })
+		differences = slices.DeleteFunc(differences, func(d Difference) bool { return slices.ContainsFunc(more[d.Stream.Name], d.Got.Same) })
 	}
 	slices.SortFunc(differences, func(a, b Difference) int { return cmp.Compare(a.Stream.Name, b.Stream.Name) })
 	return differences, nil
 }
 
-// each calls f with every stream, several at once, and returns the first error.
-func each(streams []corpus.Stream, f func(corpus.Stream) error) error {
+// forEach calls f with every stream, several at once, and returns the first error.
+func forEach(streams []corpus.Stream, f func(corpus.Stream) error) error {
 	var all sync.WaitGroup
 	var once sync.Once
 	var failed error

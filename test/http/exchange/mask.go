@@ -7,11 +7,7 @@ import (
 	"strings"
 )
 
-var (
-	volatile = regexp.MustCompile(`\n(?:[Dd]ate: |--)[^\r\n]*|boundary=[0-9a-f]*`)
-	value    = regexp.MustCompile(`(: |--|=).*`)
-	status   = regexp.MustCompile(`HTTP/1\.[01] (\d{3})`)
-)
+var status = regexp.MustCompile(`HTTP/1\.[01] (\d{3})`)
 
 // Mask replaces what differs from one answer to the next: dates, and the boundaries of
 // parts. It keeps their lengths. Frames of HTTP/2 after an upgrade are dropped.
@@ -19,10 +15,35 @@ func Mask(answer []byte) string {
 	if head, _, found := bytes.Cut(answer, []byte("\r\n\r\n")); found && bytes.Contains(head, []byte("grade: h2c")) && bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
 		return string(head) + "\r\n\r\n<frames of HTTP/2>"
 	}
-	return string(volatile.ReplaceAllFunc(answer, func(field []byte) []byte {
-		at := value.FindIndex(field)[0] + 1
-		return append(bytes.Clone(field[:at]), bytes.Repeat([]byte("*"), len(field)-at)...)
-	}))
+	all := bytes.Clone(answer)
+	for _, name := range []string{"\nDate: ", "\ndate: "} {
+		each(all, name, func(value []byte) { hide(value) })
+	}
+	each(all, "boundary=", func(value []byte) {
+		boundary := bytes.Clone(value)
+		for at := bytes.Index(all, boundary); at >= 0 && len(boundary) > 0; at = bytes.Index(all, boundary) {
+			hide(all[at : at+len(boundary)])
+		}
+	})
+	return string(all)
+}
+
+// each calls f with what follows each text, up to the end of its line.
+func each(all []byte, text string, f func(value []byte)) {
+	for at := bytes.Index(all, []byte(text)); at >= 0; at = bytes.Index(all, []byte(text)) {
+		all = all[at+len(text):]
+		end := bytes.IndexAny(all, "\r\n")
+		if end < 0 {
+			end = len(all)
+		}
+		f(all[:end])
+	}
+}
+
+func hide(b []byte) {
+	for i := range b {
+		b[i] = '*'
+	}
 }
 
 // String tells an outcome in one line.

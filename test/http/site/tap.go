@@ -49,8 +49,8 @@ func (t *Tap) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(all) // the caller sees that the answer is cut
 }
 
-// tapped is a connection of a Tap. Only its methods Read and Close differ from a
-// connection of TCP.
+// tapped is a connection of a Tap. Only its methods Read, Close and CloseWrite differ
+// from those of a connection of TCP.
 type tapped struct {
 	*net.TCPConn
 	tap      *Tap
@@ -69,6 +69,19 @@ func (c *tapped) Read(p []byte) (int, error) {
 
 func (c *tapped) Close() error {
 	err := c.TCPConn.Close()
+	c.end()
+	return err
+}
+
+// CloseWrite is what net/http does before Close once it wants no more of the caller.
+func (c *tapped) CloseWrite() error {
+	err := c.TCPConn.CloseWrite()
+	c.end()
+	return err
+}
+
+// end has the Tap keep what was received.
+func (c *tapped) end() {
 	c.once.Do(func() {
 		c.mu.Lock()
 		received := c.received
@@ -79,5 +92,4 @@ func (c *tapped) Close() error {
 		c.tap.received = append(c.tap.received, received)
 		c.tap.ended.Broadcast()
 	})
-	return err
 }
