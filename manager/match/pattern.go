@@ -1,6 +1,7 @@
 package match
 
 import (
+	"errors"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -25,20 +26,35 @@ func compile(c Condition) (pattern, error) {
 	case Prefix:
 		return pattern{op: Prefix, text: strings.TrimRight(c.Value, "/")}, nil
 	}
-	tree, err := syntax.Parse(c.Value, syntax.Perl)
+	tree, err := parse(c.Value)
 	if err != nil {
 		return pattern{}, err
 	}
-	text, whole := beginning(tree.Simplify())
+	text, whole := beginning(tree)
 	if whole {
 		return pattern{op: Exact, text: text}, nil
 	}
-	re, err := anchored(c.Value)
+	re, err := regexp.Compile(`\A(?:` + c.Value + `)\z`)
 	return pattern{op: Regexp, text: text, re: re}, err
 }
 
-// anchored compiles an expression that must match the whole text.
-func anchored(text string) (*regexp.Regexp, error) { return regexp.Compile(`\A(?:` + text + `)\z`) }
+// maxProgram is how many instructions an expression may have. A value of n bytes costs n
+// times as many steps.
+const maxProgram = 4096
+
+// parse parses an expression, and refuses one that would cost too much.
+func parse(expression string) (*syntax.Regexp, error) {
+	tree, err := syntax.Parse(expression, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	tree = tree.Simplify()
+	program, err := syntax.Compile(tree)
+	if err == nil && len(program.Inst) > maxProgram {
+		err = errors.New("it repeats too much")
+	}
+	return tree, err
+}
 
 // beginning returns the text that every match of an anchored expression begins with, and
 // whether that is the whole match.
