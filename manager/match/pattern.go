@@ -26,35 +26,26 @@ func compile(c Condition) (pattern, error) {
 	case Prefix:
 		return pattern{op: Prefix, text: strings.TrimRight(c.Value, "/")}, nil
 	}
-	tree, err := parse(c.Value)
+	tree, err := syntax.Parse(c.Value, syntax.Perl)
 	if err != nil {
 		return pattern{}, err
 	}
-	text, whole := beginning(tree)
+	simple := tree.Simplify()
+	if program, err := syntax.Compile(simple); err != nil || len(program.Inst) > maxProgram {
+		return pattern{}, errors.New("it repeats too much")
+	}
+	text, whole := beginning(simple)
 	if whole {
 		return pattern{op: Exact, text: text}, nil
 	}
-	re, err := regexp.Compile(`\A(?:` + c.Value + `)\z`)
+	// The text itself cannot be put into parentheses if it has \Q without \E.
+	re, err := regexp.Compile(`\A(?:` + tree.String() + `)\z`)
 	return pattern{op: Regexp, text: text, re: re}, err
 }
 
 // maxProgram is how many instructions an expression may have. A value of n bytes costs n
 // times as many steps.
 const maxProgram = 4096
-
-// parse parses an expression, and refuses one that would cost too much.
-func parse(expression string) (*syntax.Regexp, error) {
-	tree, err := syntax.Parse(expression, syntax.Perl)
-	if err != nil {
-		return nil, err
-	}
-	tree = tree.Simplify()
-	program, err := syntax.Compile(tree)
-	if err == nil && len(program.Inst) > maxProgram {
-		err = errors.New("it repeats too much")
-	}
-	return tree, err
-}
 
 // beginning returns the text that every match of an anchored expression begins with, and
 // whether that is the whole match.

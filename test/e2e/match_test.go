@@ -142,7 +142,7 @@ func overlaps(l *lab.Lab, p *lab.Laptop, text string) {
 		return nil
 	})
 	l.Until("an Event tells "+p.User, func() error {
-		out, err := p.Look("kubectl", "get", "events", "-n", l.Namespace, "--field-selector", "reason=InterceptsOverlap")
+		out, err := kubectl(l, "get", "events", "-n", l.Namespace, "--field-selector", "reason=InterceptsOverlap")
 		if err == nil && !strings.Contains(out, "intercept quote-"+p.User+" of "+p.User) {
 			err = fmt.Errorf("%s", out)
 		}
