@@ -1,10 +1,10 @@
 package plan
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -21,6 +21,7 @@ import (
 type Planner struct {
 	reader    client.Reader
 	namespace string // the namespace of Session objects
+	answers   Answers
 
 	mu      sync.Mutex
 	version uint64
@@ -29,9 +30,17 @@ type Planner struct {
 	wake    map[chan struct{}]bool
 }
 
+// Answers says what the callers of personal intercepts are told.
+type Answers struct {
+	// Mark adds the Intercept's name to the laptop's answers.
+	Mark bool
+	// Notice is for how long callers are told that an Intercept has ended.
+	Notice time.Duration
+}
+
 // New returns a Planner. The reader is expected to be a cache.
-func New(reader client.Reader, sessionNamespace string) *Planner {
-	return &Planner{reader: reader, namespace: sessionNamespace,
+func New(reader client.Reader, sessionNamespace string, answers Answers) *Planner {
+	return &Planner{reader: reader, namespace: sessionNamespace, answers: answers,
 		plans: map[types.UID]Plan{}, known: map[named]*resolve.Workload{}, wake: map[chan struct{}]bool{}}
 }
 
@@ -95,19 +104,14 @@ func (p *Planner) Pod(ctx context.Context, namespace, name string, uid types.UID
 }
 
 // make computes the plan of a pod. The plan has a route for each port of each
-// Intercept in force. make does not resolve conflicts between Intercepts: the
+// Intercept in force, in the order of function order. make does not resolve conflicts between Intercepts: the
 // controller has done that.
 func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Plan, error) {
 	var list v1alpha1.InterceptList
 	if err := p.reader.List(ctx, &list, client.InNamespace(pod.Namespace)); err != nil {
 		return Plan{}, err
 	}
-	// If several Intercepts have the same port, every replica must put their routes
-	// in the same order.
-	slices.SortFunc(list.Items, func(a, b v1alpha1.Intercept) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
-	})
-	var plan Plan
+	var all []candidate
 	for i := range list.Items {
 		ic := &list.Items[i]
 		if !inForce(ic) {
@@ -121,16 +125,34 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Pl
 		if err != nil {
 			return Plan{}, err
 		}
-		for _, r := range ic.Status.Ports {
+		all = append(all, candidate{ic, relays})
+	}
+	order(all)
+	var plan Plan
+	for _, c := range all {
+		for _, r := range c.Status.Ports {
 			if number := resolve.PortIn(pod, r); number != 0 {
-				plan.add(number, protocol(r.Protocol), ic.Spec.KeepEstablished, &rpc.Route{
-					Intercept: ic.Namespace + "/" + ic.Name, InterceptUid: string(ic.UID),
-					Session: ic.Spec.Session, Relays: relays, NoFallback: ic.Spec.NoFallback})
+				plan.add(number, protocol(r.Protocol), c.Spec.KeepEstablished, p.route(c))
 			}
 		}
 	}
 	plan.finish(pod)
 	return plan, nil
+}
+
+// route is what the Intercept in force wants of each of its ports.
+func (p *Planner) route(c candidate) *rpc.Route {
+	r := &rpc.Route{Intercept: c.Namespace + "/" + c.Name, InterceptUid: string(c.UID), User: c.Spec.User,
+		Session: c.Spec.Session, Relays: c.relays, NoFallback: c.Spec.NoFallback}
+	if c.Status.Mode != v1alpha1.ModePersonal {
+		return r
+	}
+	r.Match = rpc.MatchOf(c.Status.Match.Conditions())
+	r.NoticeSeconds = uint32(p.answers.Notice.Seconds())
+	if p.answers.Mark {
+		r.Mark = c.Name
+	}
+	return r
 }
 
 // named is a reference to a workload in a namespace.

@@ -17,6 +17,7 @@ import (
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Connections",type=integer,priority=1,JSONPath=`.status.connections`
+// +kubebuilder:printcolumn:name="Requests",type=integer,priority=1,JSONPath=`.status.requests`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
 type Intercept struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -41,6 +42,9 @@ type InterceptList struct {
 // +kubebuilder:validation:XValidation:rule="self.user == oldSelf.user",message="spec.user is immutable"
 // +kubebuilder:validation:XValidation:rule="self.workload == oldSelf.workload",message="spec.workload is immutable: leave, then add again"
 // +kubebuilder:validation:XValidation:rule="self.ports.all(p, self.ports.exists_one(q, q.localPort == p.localPort && q.protocol == p.protocol && q.localHost == p.localHost))",message="two ports go to the same local port"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Personal' || has(self.match)",message="mode Personal needs spec.match, which says whose requests the intercept takes; {} takes every HTTP request"
+// +kubebuilder:validation:XValidation:rule="self.mode == 'Personal' || !has(self.match)",message="spec.match needs mode Personal, since mode Global takes every connection: set spec.mode to Personal, or remove spec.match"
+// +kubebuilder:validation:XValidation:rule="!has(self.match) || self.ports.all(p, p.protocol == 'TCP')",message="spec.match is about HTTP requests, which a UDP port does not have: remove the UDP port, or intercept it with mode Global"
 type InterceptSpec struct {
 	// User is the Kubernetes user name of the owner. The admission policy of
 	// the chart admits only the name of the user who makes the request.
@@ -72,10 +76,26 @@ type InterceptSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Ports []InterceptPort `json:"ports"`
 
-	// Mode says what happens to the traffic. Global takes all of it.
+	// Mode says what happens to the traffic. Global takes all of it. Personal takes the
+	// HTTP requests that match says, and leaves all else to the application; several
+	// users can have personal intercepts of one port.
 	//
 	// +kubebuilder:default=Global
 	Mode InterceptMode `json:"mode,omitempty"`
+
+	// Match says which HTTP requests a personal intercept takes: those for which all
+	// conditions hold. The application has the others, and all that is not HTTP. An empty
+	// object, {}, takes every HTTP request. Mode Personal needs a match, and mode Global
+	// has none.
+	//
+	// Entries of one list must all hold, too. For one value or another, write one regexp
+	// with a "|". A regexp is in the syntax of RE2
+	// (https://github.com/google/re2/wiki/Syntax) and must match the whole text, as if it
+	// began with ^ and ended with $: "louise" does not match "louise2", and "louise.*"
+	// does. It distinguishes case, unless it begins with (?i).
+	//
+	// +optional
+	Match *Match `json:"match,omitempty"`
 
 	// Inject says how the agent enters the pods.
 	//
@@ -141,11 +161,16 @@ type InterceptPort struct {
 
 // InterceptMode says what happens to captured traffic.
 //
-// +kubebuilder:validation:Enum=Global
+// +kubebuilder:validation:Enum=Global;Personal
 type InterceptMode string
 
-// ModeGlobal sends every connection to the laptop.
-const ModeGlobal InterceptMode = "Global"
+// The modes.
+const (
+	// ModeGlobal sends every connection to the laptop.
+	ModeGlobal InterceptMode = "Global"
+	// ModePersonal sends the HTTP requests to the laptop that Match says.
+	ModePersonal InterceptMode = "Personal"
+)
 
 // InjectMode says how the agent enters a pod.
 //
