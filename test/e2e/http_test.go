@@ -41,11 +41,10 @@ func TestHTTP(t *testing.T) {
 // intercept makes an intercept of every port, which no request of this test matches.
 func (f *field) intercept(alice *lab.Laptop) {
 	f.l.Helper()
-	program := alice.Serve("alice")
 	for _, a := range f.apps {
 		args := []string{"add", a.name, "--match", "x-nobody=nobody"}
 		for _, port := range a.intercepted() {
-			args = append(args, "--port", program.To(fmt.Sprintf("p%d", port)))
+			args = append(args, "--port", alice.Serve("alice").To(fmt.Sprintf("p%d", port)))
 		}
 		alice.Intercept(args...)
 	}
