@@ -64,8 +64,8 @@ func (p *Laptop) ShCommand(ctx context.Context, line string) *exec.Cmd {
 	return cmd
 }
 
-// Within returns a network namespace that ip netns has made on the laptop.
-func (p *Laptop) Within(name string) *Space {
+// NetworkNamespace returns a network namespace that ip netns has made on the laptop.
+func (p *Laptop) NetworkNamespace(name string) *Space {
 	p.lab.Helper()
 	cmd := p.ShCommand(context.Background(), "exec ip netns exec "+name+" sh -c 'echo ready; exec cat >/dev/null'")
 	s, err := hold(cmd)
