@@ -236,7 +236,7 @@ func (p *Laptop) Sessions() []int {
 // not end by itself.
 func (p *Laptop) End() {
 	deadline := time.Now().Add(10 * time.Second)
-	for signal := syscall.SIGTERM; ; time.Sleep(look) {
+	for signal := syscall.SIGTERM; ; time.Sleep(checkInterval) {
 		pids := p.Sessions()
 		if len(pids) == 0 {
 			return
