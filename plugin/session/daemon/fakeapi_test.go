@@ -38,15 +38,14 @@ type object interface{ metav1.Object }
 // cluster is an API server that knows one user, "jane", unless a test adds
 // others, with Sessions, Intercepts and the traffic-manager's end of the tunnel.
 type cluster struct {
-	t       *testing.T
-	server  *httptest.Server
-	group   *mux.Group    // flows to the session
-	refuse  string        // a verb on sessions that is forbidden
-	missing bool          // the product is not installed
-	code    int           // a gateway answers so instead of the traffic-manager
-	mute    chan struct{} // if not nil: receives each request for the user's name, which gets no answer
-	// creating, if not nil, is called before a Session is created.
-	creating func()
+	t        *testing.T
+	server   *httptest.Server
+	group    *mux.Group    // flows to the session
+	refuse   string        // a verb on sessions that is forbidden
+	missing  bool          // the product is not installed
+	code     int           // a gateway answers so instead of the traffic-manager
+	mute     chan struct{} // if not nil: receives each request for the user's name, which gets no answer
+	creating func()        // if not nil: is called before a Session is created
 
 	mu      sync.Mutex
 	users   map[string]string // by token
