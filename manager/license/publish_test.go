@@ -148,9 +148,9 @@ func TestPublish(t *testing.T) {
 func TestPublishDecision(t *testing.T) {
 	ed, c := newEd25519(t), newCluster(t)
 	m := &mounted{t: t, dir: t.TempDir()}
-	k := NewKeeper(Options{File: m.file(), PublicKey: ed.pem(t), Required: true}, c, slog.New(slog.DiscardHandler))
+	k := NewChecker(Options{File: m.file(), PublicKey: ed.pem(t), Required: true}, c, slog.New(slog.DiscardHandler))
 	k.now = func() time.Time { return noon }
-	p := &Publisher{Keeper: k, Client: c, Events: events.NewFakeRecorder(10), Namespace: "intercept-system", Name: "traffic-manager"}
+	p := &Publisher{Checker: k, Client: c, Events: events.NewFakeRecorder(10), Namespace: "intercept-system", Name: "traffic-manager"}
 	says := func(want string) {
 		t.Helper()
 		if err := p.publish(context.Background()); err != nil {
