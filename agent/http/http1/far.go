@@ -49,7 +49,7 @@ func (f *far) watch(gone <-chan struct{}) {
 	case <-gone:
 		switch left, busy := f.conn.leave(f); {
 		case left:
-			f.stream.Close()
+			closeStream(f.stream)
 		case busy:
 			f.conn.fail(errors.New("the intercept ended during a request"))
 		}
@@ -200,7 +200,7 @@ func (f *far) unasked(err error) {
 		return
 	}
 	if left, _ := c.leave(f); left {
-		f.stream.Close()
+		closeStream(f.stream)
 	}
 }
 

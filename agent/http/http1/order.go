@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -200,7 +201,7 @@ func (o *order) leave(f *far) (left, busy bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
-	case f.dead:
+	case f.dead, o.over:
 		return false, false
 	case f.open > 0 || f.sending || o.rest == f:
 		return false, true
@@ -220,6 +221,15 @@ func (o *order) streams() (list []tunnel.Stream, ended bool) {
 		list = append(list, f.stream)
 	}
 	return list, o.ended
+}
+
+// boundWrites bounds how long writes to targets may take: one of them may not read.
+func (o *order) boundWrites(until time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.fars {
+		f.stream.SetWriteDeadline(until)
+	}
 }
 
 // speaks says what becomes of a far end whose stream ended, or which sent something, when

@@ -92,6 +92,7 @@ type play struct {
 	listeners   map[string]net.Listener
 	conns       map[string]*net.TCPConn
 	served      chan error
+	wrap        func(tunnel.Stream) tunnel.Stream // the caller's stream; nil for none
 	stop        context.CancelFunc
 }
 
@@ -123,8 +124,12 @@ func (p *play) start(first string) *play {
 	near, far := tunneltest.Pair(p.T)
 	ctx, stop := context.WithCancel(p.Context())
 	p.stop, p.conns["caller"] = stop, near
+	caller := tunnel.NewTCP(far)
+	if p.wrap != nil {
+		caller = p.wrap(caller)
+	}
 	go func() {
-		p.served <- Serve(ctx, tunnel.NewTCP(far), []byte(first), p.to, slog.New(slog.DiscardHandler))
+		p.served <- Serve(ctx, caller, []byte(first), p.to, slog.New(slog.DiscardHandler))
 	}()
 	p.Cleanup(func() {
 		stop()

@@ -1,9 +1,24 @@
 // Package http1 serves the HTTP/1 connections of callers (RFC 9110, RFC 9112): it brings
 // each request to the target that is decided for it, and the responses back in order.
 //
-// Nothing is changed on the way. A goroutine reads the requests, and each stream to a
-// target has a goroutine that reads the responses. Where it cannot be told for sure where
-// a message ends, the rest of the connection belongs to one target and passes unread.
+// A goroutine reads the requests. Each stream to a target has a goroutine that reads the
+// responses and writes each when it is its turn. A stream is kept for the next request to
+// its target. The bytes are those of the caller and of the targets; only the Mark of a
+// target is added, to the heads of its final responses and to a 101.
+//
+// The rest of a connection belongs to one target where there are no more requests to tell
+// apart:
+//   - after a 101 or a response to CONNECT that opens a tunnel, to the target that sent it:
+//     what comes by HTTP/2 after "Upgrade: h2c" stays with that target;
+//   - after a head that programs may read differently, to the application;
+//   - after such a chunk, to the target that has the beginning of the request;
+//   - after a last response, or one that programs may read differently, to the target that
+//     sent it. What the caller still sends reaches the application, but no laptop.
+//
+// While a request waits for its switch of protocols, nothing behind it is read. If the
+// application ends the stream that has had the last request, the connection of the caller
+// ends, as it would without the agent. An idle stream to a laptop that ends is replaced
+// when the next request comes.
 package http1
 
 import (
@@ -113,9 +128,7 @@ func (c *conn) callerEnded(err error) error {
 		return err
 	}
 	for _, s := range streams {
-		if err := tunnel.CloseWrite(s); err != nil {
-			return err
-		}
+		tunnel.CloseWrite(s) // if it fails, its reader sees why
 	}
 	return nil
 }
@@ -175,10 +188,7 @@ func (c *conn) closeWrite() error {
 	}
 	until := time.Now().Add(linger)
 	c.caller.SetReadDeadline(until)
-	streams, _ := c.streams()
-	for _, s := range streams { // one of them may not read
-		s.SetWriteDeadline(until)
-	}
+	c.boundWrites(until)
 	return err
 }
 
@@ -209,7 +219,14 @@ func (c *conn) closeAll() {
 	}
 	c.lives.Wait()
 	for _, s := range streams {
-		s.Close()
+		closeStream(s)
 	}
 	c.in.close()
+}
+
+// closeStream closes a stream to a target. What is below it may serve another flow then.
+func closeStream(s tunnel.Stream) {
+	s.SetReadDeadline(time.Time{})
+	s.SetWriteDeadline(time.Time{})
+	s.Close()
 }

@@ -3,6 +3,8 @@ package http1
 import (
 	"strings"
 	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
 // plays are connections, step by step: see play.act.
@@ -332,24 +334,32 @@ var plays = []struct{ name, steps string }{
 
 func TestPlays(t *testing.T) {
 	for _, tt := range plays {
-		t.Run(tt.name, func(t *testing.T) {
-			p := newPlay(t).start("")
-			var last string
-			for line := range strings.Lines(tt.steps) {
-				if line = strings.TrimLeft(strings.TrimRight(line, "\n"), "\t"); line != "" {
-					p.act(line)
-					last = line
-				}
-			}
-			if last != "caller end" {
-				p.stop()
-			}
-			for _, c := range p.conns {
-				c.Close()
-			}
-			if err := p.over(); err != nil && last == "caller end" {
-				t.Error(err)
-			}
+		t.Run(tt.name, func(t *testing.T) { playAll(t, newPlay(t), tt.steps) })
+		t.Run(tt.name+", past the kernel", func(t *testing.T) {
+			p := newPlay(t)
+			p.wrap = func(s tunnel.Stream) tunnel.Stream { return struct{ tunnel.Stream }{s} }
+			p.app.wrap, p.laptop.wrap = p.wrap, p.wrap
+			playAll(t, p, tt.steps)
 		})
+	}
+}
+
+func playAll(t *testing.T, p *play, steps string) {
+	p.start("")
+	var last string
+	for line := range strings.Lines(steps) {
+		if line = strings.TrimLeft(strings.TrimRight(line, "\n"), "\t"); line != "" {
+			p.act(line)
+			last = line
+		}
+	}
+	if last != "caller end" {
+		p.stop()
+	}
+	for _, c := range p.conns {
+		c.Close()
+	}
+	if err := p.over(); err != nil && last == "caller end" {
+		t.Error(err)
 	}
 }

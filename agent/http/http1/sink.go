@@ -35,7 +35,7 @@ func (m *mirror) run() {
 		tunnel.CloseWrite(s)
 		s.SetReadDeadline(time.Now().Add(linger))
 		<-s.over
-		s.Close()
+		closeStream(s)
 	}
 }
 
@@ -43,7 +43,7 @@ func (m *mirror) run() {
 // returns the stream for what follows; nil, if there is none.
 func (m *mirror) send(s *sink, p part) *sink {
 	if s != nil && p.first && s.ended() {
-		s.Close()
+		closeStream(s)
 		s = nil
 	}
 	if s == nil {
