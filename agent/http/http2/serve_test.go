@@ -2,6 +2,7 @@ package http2
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	nethttp "net/http"
@@ -74,6 +75,32 @@ func TestNoneAstray(t *testing.T) {
 			t.Errorf("%d connections", e.opened.Load())
 		}
 	}
+}
+
+// Serve closes the connections to the targets when the caller leaves, and resets all when
+// its context ends.
+func TestEnd(t *testing.T) {
+	far, accept := scripted(t)
+	l := newLab(t, far)
+	c := l.caller()
+	c.get(1, false)
+	target := accept()
+	target.expect(posted(1))
+	c.conn.CloseWrite()
+	target.expect("end")
+	if err := <-l.done; err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	l.ctx = ctx
+	c = l.caller()
+	c.get(1, false)
+	target = accept()
+	target.expect(posted(1))
+	cancel()
+	c.expect("end")
+	target.expect("end")
+	<-l.done
 }
 
 // Large bodies pass both ways at once, and are what was sent.
