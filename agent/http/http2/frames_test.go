@@ -114,18 +114,12 @@ func TestConcurrencyOfTarget(t *testing.T) {
 	c.get(1, true)
 	target := accept()
 	target.expect(posted(1) + " END")
-	target.WritePing(false, [8]byte{1})
-	for ack := false; !ack; { // so that its SETTINGS are known
-		f, err := target.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, ack = f.(*framing.PingFrame)
-	}
+	target.settled()
 	c.get(3, true, "n", "3")
 	c.get(5, true, "n", "5")
 	c.get(7, true, "n", "7")
 	c.WriteRSTStream(5, framing.ErrCodeCancel)
+	c.settled()
 	target.headers(1, true, ":status", "200")
 	target.expect(posted(3) + " n=3 END")
 	target.headers(3, true, ":status", "200")
