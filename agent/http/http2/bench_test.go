@@ -15,7 +15,7 @@ import (
 
 // ways are how a benchmark reaches its server: directly, and through Serve.
 func ways(b *testing.B, h nethttp.HandlerFunc, run func(*testing.B, *nethttp.Client)) {
-	address := serve(b, h)
+	address := serveWith(b, &framing.Server{MaxReadFrameSize: maxFrame}, h) // as we announce
 	b.Run("direct", func(b *testing.B) {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {

@@ -16,6 +16,8 @@ type exchange struct {
 	answered       bool // the head of the final answer went to the caller
 	held           bool // a goroutine decides about it, without the lock
 	tries          int
+	copies         []*exchange
+	copy           bool // it is one of another's copies
 }
 
 // end is one end of an exchange: a stream of one leg. What arrives on it goes to the other
@@ -142,7 +144,10 @@ func (e *end) part() {
 	}
 	e.closed = true
 	s := e.x.caller.leg.s
-	s.drained(e.queue.drop())
+	e.drained(e.queue.drop())
+	if e == &e.x.caller && !e.got {
+		e.x.dropCopies()
+	}
 	if e.id != 0 {
 		l := e.leg
 		delete(l.streams, e.id)
@@ -161,8 +166,8 @@ func (e *end) part() {
 // release forgets an exchange that has ended, and keeps its memory for the next.
 func (s *session) release(x *exchange) {
 	x.drop()
-	if x.held {
-		return // place drops it
+	if x.held || x.copy { // others still refer to it
+		return
 	}
 	if n := len(s.caller.streams); n == 0 {
 		clear(s.free)
@@ -185,6 +190,11 @@ func (s *session) place(x *exchange, d http.Decision) {
 	x.held = false
 	if x.tries > maxTries {
 		d = http.Decision{}
+	}
+	if !x.caller.closed && x.copies == nil {
+		for _, t := range d.Copies {
+			x.copyTo(t)
+		}
 	}
 	switch {
 	case x.caller.closed: // the caller has given up meanwhile

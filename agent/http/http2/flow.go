@@ -54,6 +54,9 @@ func (l *leg) onData(f frame) error {
 	if to := e.other(); !to.closed && !to.sent {
 		to.send(p, over)
 	}
+	if l.target == nil {
+		e.x.toCopies(p, over, nil)
+	}
 	e.grant()
 	e.settle()
 	return nil
@@ -67,8 +70,14 @@ func (l *leg) refill() {
 	}
 }
 
-// drained says that n bytes have left the queues.
-func (s *session) drained(n int) {
+// drained says that n bytes have left the queue of e. Those of copies count apart, since
+// they slow nothing.
+func (e *end) drained(n int) {
+	s := e.x.caller.leg.s
+	if e.x.copy {
+		s.copied -= n
+		return
+	}
 	before := s.queued
 	if s.queued -= n; before < maxQueued || s.queued >= maxQueued {
 		return
@@ -91,7 +100,7 @@ func (e *end) send(p []byte, over bool) {
 		return
 	}
 	e.queue.push(p)
-	e.x.caller.leg.s.queued += len(p)
+	e.drained(-len(p))
 	e.schedule()
 }
 
@@ -142,7 +151,7 @@ func (l *leg) carry(e *end) {
 	if n > 0 {
 		p := e.queue.pop(n)
 		l.putData(e, p, e.over && e.queue.len() == 0 && e.trailers == nil)
-		l.s.drained(n)
+		e.drained(n)
 	}
 	if e.over && !e.sent && e.queue.len() == 0 {
 		if e.trailers != nil {
@@ -161,6 +170,10 @@ func (l *leg) carry(e *end) {
 // half of the window is used. The window grows while the far end takes more.
 func (e *end) grant() {
 	to := e.other()
+	if e.x.copy {
+		e.grantCopy()
+		return
+	}
 	if e.closed || e.got || e.id == 0 || to.closed || to.id == 0 || e.credit > e.size/2 {
 		return
 	}

@@ -114,18 +114,12 @@ func TestConcurrencyOfTarget(t *testing.T) {
 	c.get(1, true)
 	target := accept()
 	target.expect(posted(1) + " END")
-	target.WritePing(false, [8]byte{1})
-	for ack := false; !ack; { // so that its SETTINGS are known
-		f, err := target.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, ack = f.(*framing.PingFrame)
-	}
+	target.settled()
 	c.get(3, true, "n", "3")
 	c.get(5, true, "n", "5")
 	c.get(7, true, "n", "7")
 	c.WriteRSTStream(5, framing.ErrCodeCancel)
+	c.settled()
 	target.headers(1, true, ":status", "200")
 	target.expect(posted(3) + " n=3 END")
 	target.headers(3, true, ":status", "200")
@@ -152,6 +146,54 @@ func TestInitialWindowChanges(t *testing.T) {
 	c.expect("DATA 1 bcdefgh")
 	target.headers(1, true, "grpc-status", "0")
 	c.expect("HEADERS 1 grpc-status=0 END") // needs no window
+}
+
+// PING is answered. What the application says of itself is passed on to the caller, and
+// tables of HPACK have the size that each peer wants.
+func TestSettings(t *testing.T) {
+	far, accept := scripted(t, framing.Setting{ID: framing.SettingMaxConcurrentStreams, Val: 7},
+		framing.Setting{ID: framing.SettingEnableConnectProtocol, Val: 1}, framing.Setting{ID: framing.SettingHeaderTableSize, Val: 0})
+	c := newLab(t, far).caller(framing.Setting{ID: framing.SettingHeaderTableSize, Val: 100})
+	c.get(1, true)
+	target := accept()
+	target.ReadMetaHeaders.SetMaxDynamicTableSize(4096) // its SETTINGS came after the request
+	target.expect(posted(1) + " END")
+	target.headers(1, true, ":status", "200", "large", strings.Repeat("x", 200), "small", "y")
+	said := map[framing.SettingID]uint32{}
+	acks, pong := 0, false
+	c.WritePing(false, [8]byte{1, 2, 3})
+	for acks == 0 || !pong || said[framing.SettingEnableConnectProtocol] == 0 {
+		f, err := c.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch f := f.(type) {
+		case *framing.PingFrame:
+			pong = f.IsAck() && f.Data == [8]byte{1, 2, 3}
+		case *framing.SettingsFrame:
+			if f.IsAck() {
+				acks++
+			}
+			f.ForeachSetting(func(s framing.Setting) error { said[s.ID] = s.Val; return nil })
+		}
+	}
+	if said[framing.SettingMaxConcurrentStreams] != 7 {
+		t.Error(said)
+	}
+	for id := uint32(3); id < 9; id += 2 {
+		c.get(id, true, "a", "b")
+		target.expect(posted(id) + " a=b END")
+		target.headers(id, true, ":status", "200", "a", "b")
+		for { // the answer of the first request came before, maybe
+			got := c.next()
+			if got == fmt.Sprintf("HEADERS %d :status=200 a=b END", id) {
+				break
+			}
+			if got == "end" {
+				t.Fatal(got)
+			}
+		}
+	}
 }
 
 // Padding is dropped, and large header blocks pass in pieces.

@@ -158,6 +158,7 @@ func (l *leg) putData(e *end, p []byte, over bool) {
 	copy(l.put(framing.FrameData, flags, e.id, len(p)), p)
 	e.window -= len(p)
 	l.window -= len(p)
+	l.patience.earn() // gRPC sends a PING for DATA that it gets, to measure the connection
 	if l.target != nil {
 		e.carried = true
 		l.target.Moved(len(p), 0)

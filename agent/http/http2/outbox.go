@@ -48,7 +48,7 @@ type queue struct {
 func (q *queue) len() int { return len(q.b) - q.head }
 
 func (q *queue) push(p []byte) {
-	if q.head > 0 && len(q.b)+len(p) > cap(q.b) {
+	if q.head > q.len() && len(q.b)+len(p) > cap(q.b) {
 		q.b, q.head = q.b[:copy(q.b, q.b[q.head:])], 0
 	}
 	q.b = append(q.b, p...)

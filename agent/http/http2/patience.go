@@ -11,7 +11,8 @@ const (
 
 // patience counts the frames of a peer by which it could keep us busy: PING, SETTINGS,
 // PRIORITY, unknown and empty ones, and resets of requests that were not answered
-// (CVE-2023-44487). A peer gets more of it by time, and by frames that do carry something.
+// (CVE-2023-44487). A peer gets more of it by time, by DATA in either direction, and by
+// requests that come to their end.
 // The zero value is full.
 type patience struct {
 	spent int

@@ -97,6 +97,20 @@ func (p *peer) next() string {
 	}
 }
 
+// settled waits until all that was sent has been read.
+func (p *peer) settled() {
+	p.WritePing(false, [8]byte{1})
+	for {
+		f, err := p.ReadFrame()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if ping, ok := f.(*framing.PingFrame); ok && ping.IsAck() {
+			return
+		}
+	}
+}
+
 // expect fails the test if the next frame is another.
 func (p *peer) expect(want string) {
 	p.t.Helper()

@@ -50,6 +50,9 @@ func (s *session) onRequest(b *block) error {
 // decide asks what becomes of a request. One that is malformed is the application's.
 func (s *session) decide(x *exchange, q *question) http.Decision {
 	var ok bool
+	if x.copy {
+		return http.Decision{} // it goes nowhere else
+	}
 	if x.kind, ok = inspect(x.fields); !ok {
 		return http.Decision{To: s.sw.Application()}
 	}
@@ -66,9 +69,13 @@ func (e *end) onTrailers(b *block) error {
 		return e.x.abort(e, framing.ErrCodeProtocol)
 	default:
 		e.got = true
+		trailers := append(make([]hpack.HeaderField, 0, len(b.fields)), b.fields...)
 		if !to.closed && !to.sent {
-			to.trailers, to.over = append(make([]hpack.HeaderField, 0, len(b.fields)), b.fields...), true
+			to.trailers, to.over = trailers, true
 			to.schedule()
+		}
+		if e == &e.x.caller {
+			e.x.toCopies(nil, true, trailers)
 		}
 		e.settle()
 	}

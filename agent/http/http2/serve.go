@@ -32,6 +32,7 @@ type session struct {
 	open   map[*leg]struct{}    // to targets, all of them
 	told   told
 	queued int // bytes in the queues of streams
+	copied int // bytes in the queues of copies
 	extra  int // what the windows of streams have beyond firstWindow
 	weight int // of header fields that are kept
 	dirty  []*leg

@@ -2,12 +2,15 @@ package http2
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	nethttp "net/http"
 	"strings"
 	"sync"
 	"testing"
+
+	framing "golang.org/x/net/http2"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 )
@@ -74,6 +77,79 @@ func TestNoneAstray(t *testing.T) {
 			t.Errorf("%d connections", e.opened.Load())
 		}
 	}
+}
+
+// Serve closes the connections to the targets when the caller leaves, and resets all when
+// its context ends.
+func TestEnd(t *testing.T) {
+	far, accept := scripted(t)
+	l := newLab(t, far)
+	c := l.caller()
+	c.get(1, false)
+	target := accept()
+	target.expect(posted(1))
+	c.conn.CloseWrite()
+	target.expect("end")
+	if err := <-l.done; err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	l.ctx = ctx
+	c = l.caller()
+	c.get(1, false)
+	target = accept()
+	target.expect(posted(1))
+	cancel()
+	c.expect("end")
+	target.expect("end")
+	<-l.done
+}
+
+// A copy of a request goes to another target, whose answer nobody sees, and which may be
+// slow, away, or gone.
+func TestCopies(t *testing.T) {
+	var seen sync.WaitGroup
+	got := map[string]string{}
+	var mu sync.Mutex
+	l := newLab(t, &farEnd{address: serve(t, named("app"))})
+	stuck, _ := scripted(t, framing.Setting{ID: framing.SettingInitialWindowSize, Val: 0})
+	away := &farEnd{address: "127.0.0.1:1", gone: make(chan struct{}), instead: http.Decision{To: l.app}}
+	mirror := &farEnd{gone: make(chan struct{}), address: serve(t, nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		b, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		got[r.Header.Get("Id")] = string(b)
+		mu.Unlock()
+		w.Write(make([]byte, 1<<20))
+		seen.Done()
+	}))}
+	l.set("copied", http.Decision{To: l.app, Copies: []http.Target{mirror, stuck, away}})
+	c := l.client()
+	for k := range 20 {
+		seen.Add(1)
+		id, body := fmt.Sprint(k), strings.Repeat("0123456789", k*1000)
+		resp, answer := request(t, c, "POST", strings.NewReader(body), "To", "copied", "Id", id)
+		if resp == nil || answer != body || resp.Header.Get("Server-Name") != "app" {
+			t.Fatalf("%v", resp)
+		}
+		seen.Wait()
+		mu.Lock()
+		if got[id] != body {
+			t.Errorf("%d: the copy had %d bytes of %d", k, len(got[id]), len(body))
+		}
+		mu.Unlock()
+	}
+	l.set("copied", http.Decision{To: l.app, Copies: []http.Target{stuck}})
+	body := strings.Repeat("0123456789", 1<<20)
+	for range 3 {
+		if _, answer := request(t, c, "POST", strings.NewReader(body), "To", "copied"); answer != body {
+			t.Errorf("%d bytes came back", len(answer))
+		}
+	}
+	if stuck.missed.Load() == 0 {
+		t.Error("no copy was dropped")
+	}
+	close(mirror.gone)
+	request(t, c, "POST", strings.NewReader("x"), "To", "app")
 }
 
 // Large bodies pass both ways at once, and are what was sent.

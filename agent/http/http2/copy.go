@@ -1,0 +1,75 @@
+package http2
+
+import (
+	"errors"
+	"slices"
+
+	framing "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+)
+
+const (
+	// maxCopied is how many bytes of bodies wait for the targets of copies.
+	maxCopied = 2 << 20
+	// maxCopies is how many copies wait for a target that takes no more at once.
+	maxCopies = 100
+)
+
+var errSlow = errors.New("the target of the copy is too slow")
+
+// copyTo sends a copy of a request. It is an exchange whose caller has left, so that what
+// the target answers goes nowhere.
+func (x *exchange) copyTo(t http.Target) {
+	s := x.caller.leg.s
+	t.Arrived()
+	l := s.legTo(t)
+	if len(l.waiting) >= maxCopies {
+		t.Missed(errSlow)
+		return
+	}
+	y := &exchange{fields: slices.Clone(x.fields), kind: x.kind, copy: true}
+	y.caller = end{x: y, leg: s.caller, closed: true}
+	y.target = end{x: y}
+	y.target.over = x.target.over
+	x.copies = append(x.copies, y)
+	l.begin(y)
+}
+
+// toCopies sends what has arrived from the caller to the copies, and never waits for them:
+// a copy that is too slow is dropped.
+func (x *exchange) toCopies(p []byte, over bool, trailers []hpack.HeaderField) {
+	for _, y := range x.copies {
+		e := &y.target
+		switch {
+		case e.closed || e.sent:
+		case x.caller.leg.s.copied+len(p) > maxCopied:
+			if e.leg != nil {
+				e.leg.target.Missed(errSlow)
+			}
+			e.kill(framing.ErrCodeCancel)
+		case trailers != nil:
+			e.trailers, e.over = trailers, true
+			e.schedule()
+		default:
+			e.send(p, over)
+		}
+	}
+}
+
+// dropCopies ends the copies of a request that the caller has given up.
+func (x *exchange) dropCopies() {
+	for _, y := range x.copies {
+		y.target.kill(framing.ErrCodeCancel)
+	}
+	x.copies = nil
+}
+
+// grantCopy lets the target of a copy send its answer, which is thrown away.
+func (e *end) grantCopy() {
+	if !e.closed && !e.got && e.id != 0 && e.credit <= firstWindow/2 {
+		e.leg.putUint32(framing.FrameWindowUpdate, e.id, uint32(firstWindow-e.credit))
+		e.credit = firstWindow
+	}
+}
