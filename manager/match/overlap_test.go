@@ -155,7 +155,7 @@ func TestOverlapHolds(t *testing.T) {
 		requests = append(requests, plain(r))
 	}
 	counts := map[Relation]int{}
-	for range 20000 {
+	for range 5000 {
 		a, b := generate(r), generate(r)
 		got := Overlap(a, b)
 		counts[got]++
@@ -183,7 +183,7 @@ func TestOverlapHolds(t *testing.T) {
 			}
 		}
 	}
-	if len(counts) != 3 || slices.Min([]int{counts[Disjoint], counts[Overlapping], counts[Undecided]}) < 500 {
+	if len(counts) != 3 || slices.Min([]int{counts[Disjoint], counts[Overlapping], counts[Undecided]}) < 200 {
 		t.Errorf("the generated sets are too much alike: %v", counts)
 	}
 }
