@@ -41,23 +41,23 @@ var (
 	nobody = person{lab.Application, "", header("X-User", "alice2")}
 )
 
-// caller sends requests over one connection.
-type caller struct {
+// kept is a connection over which a caller sends requests.
+type kept struct {
 	conn   net.Conn
 	reader *bufio.Reader
 	host   string
 }
 
-func call(l *lab.Lab, s *lab.Space, addr string) (*caller, error) {
+func keep(l *lab.Lab, s *lab.Space, addr string) (*kept, error) {
 	conn, err := s.Dial(l.Context(), "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return &caller{conn, bufio.NewReader(conn), addr}, conn.SetDeadline(time.Now().Add(lab.Patience))
+	return &kept{conn, bufio.NewReader(conn), addr}, conn.SetDeadline(time.Now().Add(lab.Patience))
 }
 
 // as asks with the mark of a person, and returns the name in the answer.
-func (c *caller) as(p person) (string, error) {
+func (c *kept) as(p person) (string, error) {
 	req, err := http.NewRequest(http.MethodGet, "http://"+c.host+"/", nil)
 	if err != nil {
 		return "", err
@@ -86,7 +86,7 @@ func noneAstray(l *lab.Lab, addrs []string, all ...person) {
 	for _, addr := range addrs {
 		for _, node := range l.Nodes {
 			wg.Go(func() {
-				c, err := call(l, node, addr)
+				c, err := keep(l, node, addr)
 				if err != nil {
 					errs <- err
 					return
@@ -191,7 +191,7 @@ func TestPersonalOnOneConnection(t *testing.T) {
 	alice, bob := l.Laptop("alice"), l.Laptop("bob")
 	a, b := people[0], people[1]
 	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""), "--match", a.match)
-	c, err := call(l, l.Nodes[1], quote)
+	c, err := keep(l, l.Nodes[1], quote)
 	l.Must(err)
 	t.Cleanup(func() { c.conn.Close() })
 	want := func(p person, name string) {
