@@ -78,6 +78,13 @@ func (s Stream) Sent() string {
 	return b.String()
 }
 
+// Apart returns the same stream with every head sent apart from what follows it.
+func (s Stream) Apart() Stream {
+	s.text = strings.ReplaceAll(s.text, "\r\n\r\n", "\r\n\r\n"+cut)
+	s.text = strings.ReplaceAll(s.text, cut+awaits, awaits)
+	return s
+}
+
 // Good returns streams that a server should serve to their end, or refuse for reasons of
 // its own, such as an unknown method.
 func Good() []Stream {
