@@ -19,7 +19,7 @@ type Stream struct {
 
 // Step is one thing that a caller does. Exactly one field is set.
 type Step struct {
-	// Send is written at once. The next step begins when the server's kernel has it.
+	// Send is written at once. The next step begins when the server has had time to see it.
 	Send string
 	// Await is a text that the caller waits for in the answer, after what it awaited
 	// before.
