@@ -216,6 +216,9 @@ func TestImpersonal(t *testing.T) {
 			t.Errorf("%s, global: %s", protocol, got.Message)
 		}
 	}
+	if got := impersonal(personal("alice", time.Now(), byHeader("a", "((a{30}){30}b?){5}c?")), nil); got == nil || !strings.HasPrefix(got.Message, "spec.match.headers[0].regexp: ") {
+		t.Errorf("%+v", got)
+	}
 	udp := []v1alpha1.ResolvedPort{{ContainerPort: 53, Protocol: corev1.ProtocolUDP}}
 	if got := impersonal(personal("alice", time.Now(), v1alpha1.Match{}), udp); got == nil || !strings.HasPrefix(got.Message, "port 53 of deployment/quote is a UDP port, and has") {
 		t.Errorf("%+v", got)

@@ -84,10 +84,10 @@ func TestPublish(t *testing.T) {
 	m := &mounted{t: t, dir: t.TempDir()}
 	now := noon
 	leader := func() (*Publisher, *events.FakeRecorder) {
-		k := NewKeeper(Options{File: m.file(), PublicKey: ed.pem(t)}, c, slog.New(slog.DiscardHandler))
+		k := NewChecker(Options{File: m.file(), PublicKey: ed.pem(t)}, c, slog.New(slog.DiscardHandler))
 		k.now = func() time.Time { return now }
 		recorder := events.NewFakeRecorder(10)
-		return &Publisher{Keeper: k, Client: c, Events: recorder, Namespace: "intercept-system", Name: "traffic-manager"}, recorder
+		return &Publisher{Checker: k, Client: c, Events: recorder, Namespace: "intercept-system", Name: "traffic-manager"}, recorder
 	}
 	p, recorder := leader()
 	step := func(state api.State, writes int, event string) {

@@ -37,7 +37,7 @@ func TestCheckObstacles(t *testing.T) {
 
 	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true", "--set", "intercept.environment.excluded={A}")
 	l.Until("the API server heeds the new policy", func() error {
-		out, err := alice.Look("check")
+		out, err := alice.RunQuiet("check")
 		if err == nil {
 			return fmt.Errorf("check is content:\n%s", out)
 		}

@@ -12,6 +12,10 @@ import (
 	"sync"
 	"testing"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
@@ -104,6 +108,25 @@ func noneAstray(l *lab.Lab, addrs []string, all ...person) {
 	}
 }
 
+// endpoints are the addresses to which a Service leads.
+func endpoints(l *lab.Lab, service string) []string {
+	l.Helper()
+	var list discoveryv1.EndpointSliceList
+	l.Must(l.Client.List(l.Context(), &list, client.InNamespace(l.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service}))
+	var addrs []string
+	for _, s := range list.Items {
+		for _, e := range s.Endpoints {
+			if ptr.Deref(e.Conditions.Ready, false) {
+				addrs = append(addrs, net.JoinHostPort(e.Addresses[0], fmt.Sprint(*s.Ports[0].Port)))
+			}
+		}
+	}
+	if len(addrs) != len(l.Pods()) {
+		l.Fatalf("service %s leads to %v, and there are %d pods", service, addrs, len(l.Pods()))
+	}
+	return addrs
+}
+
 // TestPersonal has three people take their own requests of one port: by a header, by
 // baggage and by a cookie. Callers send requests for each of them, and for none, over
 // connections that they keep, to the Service and to each of its pods.
@@ -125,10 +148,7 @@ func TestPersonal(t *testing.T) {
 				noneAstray(l, []string{quote}, here...)
 			}
 			everybody := append([]person{nobody}, people...)
-			addrs := []string{quote, quote, quote}
-			for _, p := range l.Pods() {
-				addrs = append(addrs, net.JoinHostPort(p.Status.PodIP, "8080"))
-			}
+			addrs := append(endpoints(l, "quote"), quote, quote, quote)
 			noneAstray(l, addrs, everybody...)
 
 			// Everybody sees whose requests go where, and may not take others'.

@@ -95,8 +95,8 @@ func (l *Lab) ShOn(node *Space, line string, variables ...string) Output {
 	return collect(cmd)
 }
 
-// Within returns a network namespace that ip netns has made on the laptop.
-func (p *Laptop) Within(name string) *Space {
+// NetworkNamespace returns a network namespace that ip netns has made on the laptop.
+func (p *Laptop) NetworkNamespace(name string) *Space {
 	p.lab.Helper()
 	cmd := p.ShCommand(context.Background(), "exec ip netns exec "+name+" sh -c 'echo ready; exec cat >/dev/null'")
 	s, err := hold(cmd)

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// PlaceError says that a session cannot keep its files in the user's cache directory.
-type PlaceError struct {
+// CacheDirError says that a session cannot keep its files in the user's cache directory.
+type CacheDirError struct {
 	// Path is the file or directory that prevents it; "" if the user has no cache directory.
 	Path string
 	// Owner is the owner of Path if that is another user.
@@ -16,28 +16,28 @@ type PlaceError struct {
 	Err   error
 }
 
-const otherPlace = "set XDG_CACHE_HOME to a folder that you can write to"
+const setCacheHome = "set XDG_CACHE_HOME to a folder that you can write to"
 
 // Error names the folder and tells the user what to do.
-func (e *PlaceError) Error() string {
+func (e *CacheDirError) Error() string {
 	switch {
 	case e.Path == "":
-		return "there is no folder for the session, as neither HOME nor XDG_CACHE_HOME is set: set HOME to your home folder, or " + otherPlace
+		return "there is no folder for the session, as neither HOME nor XDG_CACHE_HOME is set: set HOME to your home folder, or " + setCacheHome
 	case e.Owner != "":
 		return fmt.Sprintf("%s belongs to %s, and the session keeps its files there: make it yours (sudo chown -R \"$(id -u)\" %s), or %s",
-			e.Path, e.Owner, e.Path, otherPlace)
+			e.Path, e.Owner, e.Path, setCacheHome)
 	}
-	return fmt.Sprintf("the session cannot keep its files in %s (%v): make the folder writable, or %s", e.Path, e.Err, otherPlace)
+	return fmt.Sprintf("the session cannot keep its files in %s (%v): make the folder writable, or %s", e.Path, e.Err, setCacheHome)
 }
 
 // Unwrap returns the error of the operating system.
-func (e *PlaceError) Unwrap() error { return e.Err }
+func (e *CacheDirError) Unwrap() error { return e.Err }
 
 // parentDir is the directory that holds the directories of all sessions.
 func parentDir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", &PlaceError{Err: err}
+		return "", &CacheDirError{Err: err}
 	}
 	return filepath.Join(cache, "kubectl-intercept"), nil
 }
@@ -54,7 +54,7 @@ func Usable() (path string, err error) {
 		return "", unusable(there, err)
 	}
 	if there == path {
-		return path, mine(path)
+		return path, checkOwner(path)
 	}
 	return path, nil
 }
@@ -76,5 +76,5 @@ func unusable(path string, err error) error {
 		err = in.Err
 	}
 	path = existing(path)
-	return &PlaceError{Path: path, Owner: stranger(path), Err: err}
+	return &CacheDirError{Path: path, Owner: otherOwner(path), Err: err}
 }

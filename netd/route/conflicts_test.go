@@ -23,7 +23,7 @@ func entry(prefix, gateway, device string) Entry {
 	return e
 }
 
-func TestJudge(t *testing.T) {
+func TestConflicts(t *testing.T) {
 	home := []Entry{entry("0.0.0.0/0", "192.168.1.1", "wlan0"), entry("::/0", "fe80::1", "wlan0"),
 		entry("192.168.1.0/24", "", "wlan0"), entry("172.17.0.0/16", "", "docker0"),
 		{Prefix: netip.MustParsePrefix("192.168.1.20/32"), Device: "wlan0", Local: true}}
@@ -49,7 +49,7 @@ func TestJudge(t *testing.T) {
 			[]Entry{entry("198.18.0.0/15", "", "intercept1")}, []string{"overlap 198.18.0.0/30 198.18.0.0/30 intercept1"}},
 		"the machine's address": {handover.Config{Addresses: ps("192.168.1.20/32")}, nil,
 			[]string{"overlap 192.168.1.20/32 192.168.1.20/32 wlan0"}},
-		"spare": {handover.Config{Routes: ps("10.0.0.0/8", "fd00::/8"), Spare: []netip.Addr{netip.MustParseAddr("10.9.8.7"), netip.MustParseAddr("::ffff:10.9.8.6"), netip.MustParseAddr("fd12::7")}}, nil,
+		"an address to keep reachable": {handover.Config{Routes: ps("10.0.0.0/8", "fd00::/8"), KeepReachable: []netip.Addr{netip.MustParseAddr("10.9.8.7"), netip.MustParseAddr("::ffff:10.9.8.6"), netip.MustParseAddr("fd12::7")}}, nil,
 			[]string{"api-server 10.0.0.0/8 10.9.8.7/32 ", "api-server 10.0.0.0/8 10.9.8.6/32 ", "api-server fd00::/8 fd12::7/128 "}},
 		"two ways to the same": {handover.Config{Routes: ps("10.0.0.0/8")},
 			[]Entry{entry("10.1.0.0/16", "10.1.0.1", "wg0"), entry("10.1.0.0/16", "10.1.0.2", "wg0")}, []string{"overlap 10.0.0.0/8 10.1.0.0/16 wg0"}},
@@ -57,7 +57,7 @@ func TestJudge(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, c := range Judge(&tt.c, append(slices.Clone(home), tt.have...), resolvers) {
+			for _, c := range Conflicts(&tt.c, append(slices.Clone(home), tt.have...), resolvers) {
 				got = append(got, string(c.Reason)+" "+c.Route.String()+" "+c.With.String()+" "+c.Device)
 			}
 			if !slices.Equal(got, tt.want) {
@@ -67,7 +67,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestInstall(t *testing.T) {
+func TestRoutesToAdd(t *testing.T) {
 	tests := map[string]struct {
 		c    handover.Config
 		have []Entry
@@ -82,7 +82,7 @@ func TestInstall(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := Install(&tt.c, tt.have); !slices.Equal(got, tt.want) {
+			if got := RoutesToAdd(&tt.c, tt.have); !slices.Equal(got, tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})

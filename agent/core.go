@@ -23,8 +23,8 @@ const (
 	softLimit = 128 << 20
 )
 
-// common is what ephemeral agents and sidecars have in common.
-type common struct {
+// core is what ephemeral agents and sidecars have in common.
+type core struct {
 	settings *control.Settings
 	identity *control.Identity
 	log      *slog.Logger
@@ -37,7 +37,7 @@ type common struct {
 
 // begin reads the environment and makes the agent's identity. The caller must call
 // end when all connections have been served.
-func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*common, error) {
+func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*core, error) {
 	debug.SetGCPercent(collectAt)
 	debug.SetMemoryLimit(softLimit)
 	settings, err := control.SettingsFrom(getenv)
@@ -51,17 +51,17 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 	if err != nil {
 		return nil, err
 	}
-	a := &common{settings: settings, identity: identity,
+	a := &core{settings: settings, identity: identity,
 		log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: settings.LogLevel}))}
 	a.serving, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	a.opener = relay.NewOpener(a.serving, identity)
 	return a, nil
 }
 
-// obey applies the manager's configurations to set. It returns nil when the manager
+// applyPlans applies the manager's configurations to set. It returns nil when the manager
 // tells the agent to exit, when the manager has been gone for longer than patience, and
 // when ctx ends. It returns an error if the manager refuses the agent.
-func (a *common) obey(ctx context.Context, set control.Ports, patience control.Patience) error {
+func (a *core) applyPlans(ctx context.Context, set control.Ports, patience control.Patience) error {
 	go buffer.ReleaseMemory(ctx)
 	client := control.NewClient(a.settings, a.identity, version.Version, a.log)
 	client.Patience = patience
@@ -81,7 +81,7 @@ func (a *common) obey(ctx context.Context, set control.Ports, patience control.P
 
 // close stops capturing. It lets open connections last for a while, although ctx has
 // ended.
-func (a *common) close(ctx context.Context, set interface{ Close(context.Context) }, last time.Duration) {
+func (a *core) close(ctx context.Context, set interface{ Close(context.Context) }, last time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
 	defer cancel()
 	set.Close(ctx)

@@ -28,7 +28,7 @@ func (f *fake) Dial(context.Context) (net.Conn, error) {
 	return c, nil
 }
 
-func TestLadder(t *testing.T) {
+func TestDialer(t *testing.T) {
 	no := func(name string) error { return &NotPossibleError{name, errors.New("403")} }
 	broken := errors.New("connection refused")
 	between := &BetweenError{"a", errors.New("answer 502")}
@@ -50,7 +50,7 @@ func TestLadder(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var tried []string
-			l := NewLadder(&fake{"a", c.first, &tried}, &fake{"b", c.second, &tried})
+			l := NewDialer(&fake{"a", c.first, &tried}, &fake{"b", c.second, &tried})
 			dial := func() string {
 				tried = nil
 				_, name, err := l.Dial(context.Background())
@@ -69,9 +69,9 @@ func TestLadder(t *testing.T) {
 	}
 }
 
-func TestLadderForgets(t *testing.T) {
+func TestDialerForgets(t *testing.T) {
 	var tried []string
-	l := NewLadder(&fake{"a", nil, &tried}, &fake{"b", nil, &tried})
+	l := NewDialer(&fake{"a", nil, &tried}, &fake{"b", nil, &tried})
 	now := time.Now()
 	l.now = func() time.Time { return now }
 	l.Prefer("b", now.Add(ForgetAfter))
@@ -88,14 +88,14 @@ func TestLadderForgets(t *testing.T) {
 	}
 }
 
-func TestHopeless(t *testing.T) {
+func TestNoneIsPossible(t *testing.T) {
 	no, broken := &NotPossibleError{"a", errors.New("403")}, errors.New("refused")
 	for _, c := range []struct {
 		err  error
 		want bool
 	}{{no, true}, {broken, false}, {errors.Join(&BetweenError{"a", broken}, no), false}, {errors.Join(no, no), true}, {errors.Join(no, broken), false}} {
-		if got := Hopeless(c.err); got != c.want {
-			t.Errorf("Hopeless(%q) = %v", c.err, got)
+		if got := NoneIsPossible(c.err); got != c.want {
+			t.Errorf("NoneIsPossible(%q) = %v", c.err, got)
 		}
 	}
 }
@@ -178,12 +178,12 @@ func (w *waking) Dial(ctx context.Context) (net.Conn, error) {
 
 // The network comes back while the second transport is tried: the first, which
 // was the one that worked, is taken. One that never worked is not waited for.
-func TestLadderAfterAnOutage(t *testing.T) {
+func TestDialerAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tried []string
 		away := false
 		first := &sleepy{fake{"a", nil, &tried}, &away}
-		l := NewLadder(first, &waking{sleepy{fake{"b", nil, &tried}, &away}})
+		l := NewDialer(first, &waking{sleepy{fake{"b", nil, &tried}, &away}})
 		if _, name, err := l.Dial(t.Context()); name != "a" || err != nil {
 			t.Fatalf("at first: %s, %v", name, err)
 		}
@@ -194,7 +194,7 @@ func TestLadderAfterAnOutage(t *testing.T) {
 			}
 		}
 		away = true
-		l = NewLadder(first, &waking{sleepy{fake{"b", nil, &tried}, &away}})
+		l = NewDialer(first, &waking{sleepy{fake{"b", nil, &tried}, &away}})
 		tried = nil
 		if _, name, err := l.Dial(t.Context()); name != "b" || err != nil || !slices.Equal(tried, []string{"b"}) {
 			t.Fatalf("one that never worked: %s, %v after %v", name, err, tried)

@@ -20,8 +20,8 @@ const (
 	maxHeld   = 64 << 20 // buffered bytes per direction
 )
 
-// Line accepts connections and forwards each of them to Target.
-type Line struct {
+// Proxy accepts connections and forwards each of them to Target.
+type Proxy struct {
 	Target string
 	OneWay time.Duration
 	// Dial connects to Target. If it is nil, a net.Dialer does.
@@ -37,7 +37,7 @@ type chunk struct {
 
 // Serve forwards connections until ctx ends or the listener fails. Before it
 // returns, it closes the listener and all connections.
-func (l Line) Serve(ctx context.Context, listener net.Listener) error {
+func (p Proxy) Serve(ctx context.Context, listener net.Listener) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -52,18 +52,18 @@ func (l Line) Serve(ctx context.Context, listener net.Listener) error {
 		if err != nil {
 			return err
 		}
-		wg.Go(func() { l.serve(ctx, c) })
+		wg.Go(func() { p.serve(ctx, c) })
 	}
 }
 
 // serve forwards one connection and closes it.
-func (l Line) serve(ctx context.Context, c net.Conn) {
+func (p Proxy) serve(ctx context.Context, c net.Conn) {
 	defer c.Close()
-	dial := l.Dial
+	dial := p.Dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
-	u, err := dial(ctx, "tcp", l.Target)
+	u, err := dial(ctx, "tcp", p.Target)
 	if err != nil {
 		return // the client sees that its connection is closed
 	}
@@ -71,20 +71,20 @@ func (l Line) serve(ctx context.Context, c net.Conn) {
 	stop := context.AfterFunc(ctx, func() { c.Close(); u.Close() })
 	defer stop()
 	var wg sync.WaitGroup
-	wg.Go(func() { l.direction(u, c) })
-	wg.Go(func() { l.direction(c, u) })
+	wg.Go(func() { p.direction(u, c) })
+	wg.Go(func() { p.direction(c, u) })
 	wg.Wait()
 }
 
 // direction copies bytes from src to dst until src ends or one of the two fails. It
 // forwards the end of src to dst. A failure ends the connection in both directions.
-func (l Line) direction(dst, src net.Conn) {
-	line := make(chan chunk, maxHeld/chunkSize)
+func (p Proxy) direction(dst, src net.Conn) {
+	queue := make(chan chunk, maxHeld/chunkSize)
 	free := make(chan []byte, 64)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { deliver(dst, src, line, free) })
-	defer close(line)
+	wg.Go(func() { deliver(dst, src, queue, free) })
+	defer close(queue)
 	for {
 		var b []byte
 		select {
@@ -94,10 +94,10 @@ func (l Line) direction(dst, src net.Conn) {
 		}
 		n, err := src.Read(b)
 		if n > 0 {
-			line <- chunk{time.Now().Add(l.OneWay), b[:n]}
+			queue <- chunk{time.Now().Add(p.OneWay), b[:n]}
 		}
 		if err == io.EOF {
-			line <- chunk{due: time.Now().Add(l.OneWay)}
+			queue <- chunk{due: time.Now().Add(p.OneWay)}
 			return
 		}
 		if err != nil {
@@ -109,9 +109,9 @@ func (l Line) direction(dst, src net.Conn) {
 
 // deliver writes each chunk at the time at which it is due. After a failed write it
 // still receives all chunks, so that direction does not block.
-func deliver(dst, src net.Conn, line <-chan chunk, free chan<- []byte) {
+func deliver(dst, src net.Conn, queue <-chan chunk, free chan<- []byte) {
 	failed := false
-	for c := range line {
+	for c := range queue {
 		if failed {
 			continue
 		}

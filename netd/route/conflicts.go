@@ -24,10 +24,10 @@ func (e Entry) byDefault() bool {
 	return e.Prefix.Bits() <= 1 || e.Prefix.Addr().Is6() && e.Prefix.Bits() <= 3
 }
 
-// Judge returns the conflicts between the session's configuration and this machine. It
+// Conflicts returns the conflicts between the session's configuration and this machine. It
 // compares the session's routes and addresses with the machine's routes, which must not
 // include the session's own, and with the addresses of the resolvers in use.
-func Judge(c *handover.Config, have []Entry, resolvers []netip.AddrPort) []handover.Conflict {
+func Conflicts(c *handover.Config, have []Entry, resolvers []netip.AddrPort) []handover.Conflict {
 	var found []handover.Conflict
 	add := func(r handover.Reason, route, with netip.Prefix, device string) {
 		n := handover.Conflict{Reason: r, Route: route, With: with, Device: device}
@@ -36,22 +36,22 @@ func Judge(c *handover.Config, have []Entry, resolvers []netip.AddrPort) []hando
 		}
 	}
 	for _, w := range wanted(c) {
-		spare := func(r handover.Reason, a netip.Addr, device string) {
+		keep := func(r handover.Reason, a netip.Addr, device string) {
 			if a = a.Unmap().WithZone(""); w.Contains(a) {
 				add(r, w, one(a), device)
 			}
 		}
-		for _, a := range c.Spare {
-			spare(handover.ReasonSpare, a, "")
+		for _, a := range c.KeepReachable {
+			keep(handover.ReasonAPIServer, a, "")
 		}
 		for _, r := range resolvers {
-			spare(handover.ReasonResolver, r.Addr(), "")
+			keep(handover.ReasonResolver, r.Addr(), "")
 		}
 		for _, e := range have {
 			switch {
 			case e.byDefault():
 				if e.Gateway.IsValid() {
-					spare(handover.ReasonGateway, e.Gateway, e.Device)
+					keep(handover.ReasonGateway, e.Gateway, e.Device)
 				}
 			case !e.Local && w.Overlaps(e.Prefix) && !allowed(c, common(w, e.Prefix)):
 				add(handover.ReasonOverlap, w, common(w, e.Prefix), e.Device)
@@ -68,11 +68,11 @@ func Judge(c *handover.Config, have []Entry, resolvers []netip.AddrPort) []hando
 	return found
 }
 
-// Install returns the routes to add, so that packets to the session's networks go into
+// RoutesToAdd returns the routes to add, so that packets to the session's networks go into
 // the TUN. Where this machine has a route that is as specific or more specific, and the
-// configuration allows the conflict, Install returns the two halves of that route, which
+// configuration allows the conflict, RoutesToAdd returns the two halves of that route, which
 // are more specific. A route to a single address has no halves, so it stays in force.
-func Install(c *handover.Config, have []Entry) []netip.Prefix {
+func RoutesToAdd(c *handover.Config, have []Entry) []netip.Prefix {
 	var all []netip.Prefix
 	for _, w := range c.Routes {
 		equal := false

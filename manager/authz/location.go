@@ -128,8 +128,8 @@ func hasPort(e *discoveryv1.EndpointSlice, port uint16) bool {
 	})
 }
 
-// place is what is known of an address.
-type place struct {
+// location is what is known of an address.
+type location struct {
 	// namespaces may be entered through; more than one for an outside resource
 	// of several Services. None: nobody in the cluster knows the address.
 	namespaces []string
@@ -142,31 +142,31 @@ func isAPI(namespace, service string) bool { return namespace == "default" && se
 
 // find looks an address up. Services and pods have theirs for themselves, so
 // that nobody gets to them by claiming their addresses for a Service of his.
-func find(ctx context.Context, r client.Reader, to netip.AddrPort) (place, error) {
+func find(ctx context.Context, r client.Reader, to netip.AddrPort) (location, error) {
 	at := client.MatchingFields{addressField: to.Addr().Unmap().String()}
 	var services corev1.ServiceList
 	if err := r.List(ctx, &services, at); err != nil {
-		return place{}, err
+		return location{}, err
 	}
 	for _, s := range services.Items {
-		return place{namespaces: []string{s.Namespace}, public: isAPI(s.Namespace, s.Name)}, nil
+		return location{namespaces: []string{s.Namespace}, public: isAPI(s.Namespace, s.Name)}, nil
 	}
 	var pods corev1.PodList
 	if err := r.List(ctx, &pods, at); err != nil {
-		return place{}, err
+		return location{}, err
 	}
 	for _, p := range pods.Items {
-		return place{namespaces: []string{p.Namespace}}, nil
+		return location{namespaces: []string{p.Namespace}}, nil
 	}
 	var outside discoveryv1.EndpointSliceList
 	if err := r.List(ctx, &outside, at); err != nil {
-		return place{}, err
+		return location{}, err
 	}
-	found := place{outside: true}
+	found := location{outside: true}
 	var hosts corev1.PodList
 	port := netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	if err := r.List(ctx, &hosts, client.MatchingFields{addressField: port.String()}); err != nil {
-		return place{}, err
+		return location{}, err
 	}
 	for _, p := range hosts.Items {
 		if !slices.Contains(found.namespaces, p.Namespace) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// pair returns both ends of a connection through a line.
+// pair returns both ends of a connection through a proxy.
 func pair(t *testing.T, oneWay time.Duration) (client, server *net.TCPConn) {
 	t.Helper()
 	target, err := net.Listen("tcp", "127.0.0.1:0")
@@ -24,7 +24,7 @@ func pair(t *testing.T, oneWay time.Duration) (client, server *net.TCPConn) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- Line{Target: target.Addr().String(), OneWay: oneWay}.Serve(t.Context(), entry) }()
+	go func() { done <- Proxy{Target: target.Addr().String(), OneWay: oneWay}.Serve(t.Context(), entry) }()
 	t.Cleanup(func() { // the test's context has ended by now
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
@@ -75,12 +75,12 @@ func TestDelay(t *testing.T) {
 	if _, err := io.ReadFull(client, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(start); d < oneWay { // a line may be late, never early
+	if d := time.Since(start); d < oneWay { // a proxy may be late, never early
 		t.Errorf("arrived after %s, want at least %s", d, oneWay)
 	}
 }
 
-// A reader that has gone must end the connection, even when the line is full.
+// A reader that has gone must end the connection, even when the queue is full.
 func TestClosedReader(t *testing.T) {
 	client, server := pair(t, time.Millisecond)
 	_ = server.SetLinger(0)

@@ -20,18 +20,18 @@ const (
 	proofPause   = 100 * time.Millisecond
 )
 
-// Prove verifies that connections to port p, at each of the addresses, reach the agent.
-// It makes a test connection to each address and waits for the answer, which the
-// listener gets from book. It tries until ctx ends. Then it returns the error of the
-// last attempt.
-func Prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook) error {
-	return prove(ctx, p, addrs, book, Control(MarkProof))
+// CheckRedirect verifies that connections to port p, at each of the addresses, reach the
+// agent. It makes a test connection to each address and waits for the answer, which the
+// listener gets from book. It tries until ctx ends. Then it returns the error of the last
+// attempt.
+func CheckRedirect(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook) error {
+	return checkRedirect(ctx, p, addrs, book, Control(MarkProof))
 }
 
 // control is the type of net.Dialer.Control.
 type control func(network, address string, c syscall.RawConn) error
 
-func prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook, mark control) error {
+func checkRedirect(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook, mark control) error {
 	for _, a := range addrs {
 		target := netip.AddrPortFrom(a, p.Number)
 		for {
@@ -41,7 +41,7 @@ func prove(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook, mar
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("the redirect of %s did not prove itself: a connection to %s: %w", p, target, err)
+				return fmt.Errorf("the redirect of %s does not work: a test connection to %s: %w", p, target, err)
 			case <-time.After(proofPause):
 			}
 		}

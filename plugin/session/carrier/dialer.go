@@ -18,9 +18,9 @@ const (
 	ForgetAfter = time.Hour
 )
 
-// Ladder tries transports in order, and remembers which of them were not possible
+// Dialer tries transports in order, and remembers which of them were not possible
 // where a later one was. It is safe for concurrent use.
-type Ladder struct {
+type Dialer struct {
 	transports []Transport
 	now        func() time.Time
 
@@ -29,14 +29,14 @@ type Ladder struct {
 	good map[string]bool      // transports that have worked
 }
 
-// NewLadder tries transports, the best first.
-func NewLadder(transports ...Transport) *Ladder {
-	return &Ladder{transports: transports, now: time.Now, last: map[string]time.Time{}, good: map[string]bool{}}
+// NewDialer tries transports, the best first.
+func NewDialer(transports ...Transport) *Dialer {
+	return &Dialer{transports: transports, now: time.Now, last: map[string]time.Time{}, good: map[string]bool{}}
 }
 
 // Prefer lets Dial begin with the transport called name, until the given time: an
 // earlier process found that it works.
-func (l *Ladder) Prefer(name string, until time.Time) {
+func (l *Dialer) Prefer(name string, until time.Time) {
 	if !slices.ContainsFunc(l.transports, func(t Transport) bool { return t.Name() == name }) {
 		return
 	}
@@ -50,7 +50,7 @@ func (l *Ladder) Prefer(name string, until time.Time) {
 	}
 }
 
-func (l *Ladder) order() []Transport {
+func (l *Dialer) order() []Transport {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var first, last []Transport
@@ -68,7 +68,7 @@ func (l *Ladder) order() []Transport {
 // transport only after a NotPossibleError, a BetweenError or a timeout. If a transport
 // ended with a BetweenError, or timed out although it had worked before, Dial tries it
 // once more when a later one works: the network was away, and is back.
-func (l *Ladder) Dial(ctx context.Context) (net.Conn, string, error) {
+func (l *Dialer) Dial(ctx context.Context) (net.Conn, string, error) {
 	var failed []string
 	var late Transport
 	var errs []error
@@ -106,9 +106,9 @@ func (l *Ladder) Dial(ctx context.Context) (net.Conn, string, error) {
 	return nil, "", errors.Join(errs...)
 }
 
-// Hopeless says whether err, from Dial, consists of nothing but NotPossibleErrors: no
+// NoneIsPossible says whether err, from Dial, consists of nothing but NotPossibleErrors: no
 // transport can work.
-func Hopeless(err error) bool {
+func NoneIsPossible(err error) bool {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(many.Unwrap(), func(e error) bool { return !IsNotPossible(e) })
 	}
@@ -117,7 +117,7 @@ func Hopeless(err error) bool {
 
 var errNoOther = errors.New("no other transport")
 
-func (l *Ladder) again(ctx context.Context, t Transport) (net.Conn, error) {
+func (l *Dialer) again(ctx context.Context, t Transport) (net.Conn, error) {
 	if t == nil {
 		return nil, errNoOther
 	}
@@ -126,14 +126,14 @@ func (l *Ladder) again(ctx context.Context, t Transport) (net.Conn, error) {
 	return t.Dial(ctx)
 }
 
-func (l *Ladder) worked(name string) bool {
+func (l *Dialer) worked(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.good[name]
 }
 
 // works notes that a transport works. Those that failed come last for a while.
-func (l *Ladder) works(name string, failed []string) {
+func (l *Dialer) works(name string, failed []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.good[name] = true

@@ -19,7 +19,7 @@ func outTransports() []outTransport {
 	}
 }
 
-// outKind is a way in which programs on the laptop reach the session.
+// outKind is how programs on the laptop reach the session.
 type outKind struct {
 	key, title string
 	socks      string
@@ -35,8 +35,8 @@ func outKinds() []outKind {
 	}
 }
 
-func (k outKind) way(b *bench, addr string) way {
-	return way{column: report.Outbound, place: b.lab.laptop, addr: addr, socks: k.socks}
+func (k outKind) path(b *bench, addr string) path {
+	return path{column: report.Outbound, in: b.lab.laptop, addr: addr, socks: k.socks}
 }
 
 // outTransfers are those of the other table and some on many streams.

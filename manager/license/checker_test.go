@@ -53,8 +53,8 @@ func (m *mounted) put(token string) {
 	}
 }
 
-func newKeeper(o Options, objects ...client.Object) *Keeper {
-	k := NewKeeper(o, fake.NewClientBuilder().WithObjects(objects...).Build(), slog.New(slog.DiscardHandler))
+func newChecker(o Options, objects ...client.Object) *Checker {
+	k := NewChecker(o, fake.NewClientBuilder().WithObjects(objects...).Build(), slog.New(slog.DiscardHandler))
 	k.now = func() time.Time { return noon }
 	return k
 }
@@ -62,10 +62,10 @@ func newKeeper(o Options, objects ...client.Object) *Keeper {
 func TestKeeperReadsTheFileAgain(t *testing.T) {
 	ed := newEd25519(t)
 	m := &mounted{t: t, dir: t.TempDir()}
-	k := newKeeper(Options{File: m.file(), PublicKey: ed.pem(t), Required: true}, kubeSystem())
+	k := newChecker(Options{File: m.file(), PublicKey: ed.pem(t), Required: true}, kubeSystem())
 	want := func(state api.State, message string) {
 		t.Helper()
-		k.Look(context.Background())
+		k.Reload(context.Background())
 		r := k.Report()
 		if r.State != state || !strings.Contains(r.Message, message) || !r.Required || r.Cluster != here {
 			t.Fatalf("got %+v, want %s %q", r, state, message)
@@ -96,8 +96,8 @@ func TestKeeperReadsTheFileAgain(t *testing.T) {
 func TestKeeperWithoutAKey(t *testing.T) {
 	m := &mounted{t: t, dir: t.TempDir()}
 	m.put(newEd25519(t).sign(t, good()))
-	k := newKeeper(Options{File: m.file()}, kubeSystem())
-	k.Look(context.Background())
+	k := newChecker(Options{File: m.file()}, kubeSystem())
+	k.Reload(context.Background())
 	if r := k.Report(); r.State != api.Invalid || !strings.Contains(r.Message, "set license.publicKey") {
 		t.Errorf("%+v", r)
 	}
@@ -108,15 +108,15 @@ func TestKeeperLearnsTheCluster(t *testing.T) {
 	ed := newEd25519(t)
 	m := &mounted{t: t, dir: t.TempDir()}
 	m.put(ed.sign(t, good()))
-	k := newKeeper(Options{File: m.file(), PublicKey: ed.pem(t)})
-	k.Look(context.Background())
+	k := newChecker(Options{File: m.file(), PublicKey: ed.pem(t)})
+	k.Reload(context.Background())
 	if r := k.Report(); r.State != api.Invalid || !strings.Contains(r.Message, "not known") || !strings.Contains(r.Message, "kube-system") {
 		t.Errorf("%+v", r)
 	}
 	if err := k.reader.(client.Client).Create(context.Background(), kubeSystem()); err != nil {
 		t.Fatal(err)
 	}
-	k.Look(context.Background())
+	k.Reload(context.Background())
 	if r := k.Report(); r.State != api.Valid {
 		t.Errorf("%+v", r)
 	}
@@ -126,7 +126,7 @@ func TestMetrics(t *testing.T) {
 	ed := newEd25519(t)
 	m := &mounted{t: t, dir: t.TempDir()}
 	m.put(ed.sign(t, good()))
-	k := newKeeper(Options{File: m.file(), PublicKey: ed.pem(t)}, kubeSystem())
+	k := newChecker(Options{File: m.file(), PublicKey: ed.pem(t)}, kubeSystem())
 	registry := prometheus.NewPedanticRegistry()
 	if err := registry.Register(NewMetrics(k)); err != nil {
 		t.Fatal(err)
@@ -150,9 +150,9 @@ func TestMetrics(t *testing.T) {
 		return got
 	}
 	if got := gather(); got["traffic_manager_license_state absent"] != 1 || len(got) != len(api.States()) {
-		t.Errorf("before the first look: %v", got)
+		t.Errorf("before the first reload: %v", got)
 	}
-	k.Look(context.Background())
+	k.Reload(context.Background())
 	got := gather()
 	if got["traffic_manager_license_state valid"] != 1 || got["traffic_manager_license_state absent"] != 0 ||
 		got["traffic_manager_license_expiry_timestamp_seconds"] != float64(noon.AddDate(0, 1, 0).Unix()) {
@@ -164,14 +164,14 @@ func TestMetrics(t *testing.T) {
 func TestKeeperNamesTheSecret(t *testing.T) {
 	ed := newEd25519(t)
 	m := &mounted{t: t, dir: t.TempDir()}
-	k := newKeeper(Options{File: m.file(), Secret: "mine", PublicKey: ed.pem(t)}, kubeSystem())
-	k.Look(context.Background())
+	k := newChecker(Options{File: m.file(), Secret: "mine", PublicKey: ed.pem(t)}, kubeSystem())
+	k.Reload(context.Background())
 	want := `there is no secret mine in the traffic-manager's namespace, or nothing in it under "license"`
 	if r := k.Report(); r.State != api.Absent || r.Message != want {
 		t.Errorf("%+v", r)
 	}
 	m.put(ed.sign(t, good()))
-	k.Look(context.Background())
+	k.Reload(context.Background())
 	if r := k.Report(); r.State != api.Valid || r.Message != "" {
 		t.Errorf("with it: %+v", r)
 	}

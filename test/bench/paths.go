@@ -9,27 +9,27 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 )
 
-// way is a path from a caller to a server.
-type way struct {
+// path is how a caller reaches a server.
+type path struct {
 	column string
-	place  func(argv ...string) []string // where the caller is
+	in     func(argv ...string) []string // where the caller is
 	addr   string                        // what it connects to
 	socks  string                        // the SOCKS5 proxy that it uses; "" for none
-	// ensure makes the way usable again if it broke during the last measurement. nil
+	// ensure makes the path usable again if it broke during the last measurement. nil
 	// means that there is nothing to do.
 	ensure func(context.Context) error
 }
 
-func (b *bench) direct() way {
-	return way{column: report.Direct, place: b.lab.node, addr: b.plain}
+func (b *bench) direct() path {
+	return path{column: report.Direct, in: b.lab.node, addr: b.plain}
 }
 
-func (b *bench) intercepted() way {
-	return way{column: report.Intercept, place: b.lab.node, addr: b.taken}
+func (b *bench) intercepted() path {
+	return path{column: report.Intercept, in: b.lab.node, addr: b.ephemeral}
 }
 
-func (b *bench) forwarded() way {
-	return way{column: report.Forward, place: b.lab.laptop, addr: "127.0.0.1:" + forwardPort, ensure: func(ctx context.Context) error {
+func (b *bench) forwarded() path {
+	return path{column: report.Forward, in: b.lab.laptop, addr: "127.0.0.1:" + forwardPort, ensure: func(ctx context.Context) error {
 		return b.keepForward(ctx, forwardPort, "")
 	}}
 }
@@ -50,8 +50,8 @@ func (b *bench) dropForward() {
 	b.forward = nil
 }
 
-// call measures one thing on a way, with the arguments of the call command.
-func (b *bench) call(ctx context.Context, w way, what string, args ...string) (result, error) {
+// call measures one thing on a path, with the arguments of the call command.
+func (b *bench) call(ctx context.Context, w path, what string, args ...string) (result, error) {
 	var r result
 	if w.ensure != nil {
 		if err := w.ensure(ctx); err != nil {
@@ -59,7 +59,7 @@ func (b *bench) call(ctx context.Context, w way, what string, args ...string) (r
 		}
 	}
 	argv := append([]string{b.lab.self, "call", what, "-addr=" + w.addr, "-socks=" + w.socks}, args...)
-	out, err := output(ctx, b.length+time.Minute, w.place(argv...), b.lab.env)
+	out, err := output(ctx, b.length+time.Minute, w.in(argv...), b.lab.env)
 	if err != nil {
 		return r, err
 	}
@@ -70,8 +70,8 @@ func (b *bench) call(ctx context.Context, w way, what string, args ...string) (r
 	return r, sleep(ctx, 150*time.Millisecond)
 }
 
-// transfer measures a rate on a way and notes it under a key.
-func (b *bench) transfer(ctx context.Context, w way, t transfer, key string) (result, error) {
+// transfer measures a rate on a path and notes it under a key.
+func (b *bench) transfer(ctx context.Context, w path, t transfer, key string) (result, error) {
 	r, err := b.call(ctx, w, t.call, "-streams="+t.streams, "-length="+b.length.String())
 	if err != nil {
 		return r, b.failed(ctx, key, w.column, err)
@@ -80,7 +80,7 @@ func (b *bench) transfer(ctx context.Context, w way, t transfer, key string) (re
 	return r, nil
 }
 
-// failed records that a measurement on a way failed. It returns an error only if the run
+// failed records that a measurement on a path failed. It returns an error only if the run
 // has ended, so that the section continues.
 func (b *bench) failed(ctx context.Context, key, column string, err error) error {
 	if ctx.Err() != nil {
