@@ -19,7 +19,7 @@ type Stream struct {
 
 // Step is one thing that a caller does. Exactly one field is set.
 type Step struct {
-	// Send is written at once. The next step begins when the server's kernel has it.
+	// Send is written at once. The next step begins when the server has had time to see it.
 	Send string
 	// Await is a text that the caller waits for in the answer, after what it awaited
 	// before.
@@ -76,6 +76,13 @@ func (s Stream) Sent() string {
 		b.WriteString(step.Send)
 	}
 	return b.String()
+}
+
+// Apart returns the same stream with every head sent apart from what follows it.
+func (s Stream) Apart() Stream {
+	s.text = strings.ReplaceAll(s.text, "\r\n\r\n", "\r\n\r\n"+cut)
+	s.text = strings.ReplaceAll(s.text, cut+awaits, awaits)
+	return s
 }
 
 // Good returns streams that a server should serve to their end, or refuse for reasons of

@@ -15,6 +15,11 @@ func TestSteps(t *testing.T) {
 	if got := s.Sent(); got != "abc" {
 		t.Errorf("%q is sent", got)
 	}
+	s = Stream{text: "a\r\n\r\nb" + after("\r\n\r\n") + "c"}
+	want = []Step{{Send: "a\r\n\r\n"}, {Send: "b"}, {Await: "\r\n\r\n"}, {Send: "c"}}
+	if got := s.Apart().Steps(); !reflect.DeepEqual(got, want) {
+		t.Errorf("apart the steps are %+v, want %+v", got, want)
+	}
 	if got := (Stream{text: pieces("abcde", 2)}).Steps(); len(got) != 3 || got[2].Send != "e" {
 		t.Errorf("pieces of two are %+v", got)
 	}

@@ -74,13 +74,17 @@ func (k Caller) Compare(ctx context.Context, dial Dial, streams []corpus.Stream,
 }
 
 // Confirm returns those differences that are none of the server's own. A server may
-// answer differently from one time to the next: Confirm asks it several times more, and
-// waits longer each time.
+// answer differently from one time to the next, and when bytes arrive in other pieces:
+// Confirm asks it several times more, waits longer each time, and sends heads apart.
 func (k Caller) Confirm(ctx context.Context, direct Dial, differences []Difference) ([]Difference, error) {
-	for range 3 {
+	for n := range 4 {
 		var streams []corpus.Stream
 		for _, d := range differences {
-			streams = append(streams, d.Stream)
+			if n%2 == 0 {
+				streams = append(streams, d.Stream.Apart())
+			} else {
+				streams = append(streams, d.Stream)
+			}
 		}
 		k.Quiet *= 2
 		more, err := k.Learn(ctx, direct, streams)
