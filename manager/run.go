@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/preview"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
 )
@@ -82,7 +83,7 @@ func prepare(ctx context.Context, log *slog.Logger, o *options) (*shared, error)
 
 // assemble makes the subsystems and adds them to the manager, which starts them.
 func (s *shared) assemble(ctx context.Context) error {
-	for _, index := range []func(context.Context, client.FieldIndexer) error{authz.Index, replacement.Index} {
+	for _, index := range []func(context.Context, client.FieldIndexer) error{authz.Index, replacement.Index, preview.Index} {
 		if err := index(ctx, s.mgr.GetFieldIndexer()); err != nil {
 			return err
 		}
@@ -104,6 +105,13 @@ func (s *shared) assemble(ctx context.Context) error {
 	if sidecars != nil {
 		runnables = append(runnables, sidecars)
 	}
+	if s.config.Preview.Enabled {
+		previews, err := s.newPreviews(ctx)
+		if err != nil {
+			return err
+		}
+		runnables = append(runnables, previews)
+	}
 	if s.webhook != "" {
 		runnables = append(runnables, s.newWebhookBundle())
 	}
@@ -113,6 +121,9 @@ func (s *shared) assemble(ctx context.Context) error {
 		}
 	}
 	if err := s.setupControllers(cluster, sidecars); err != nil {
+		return err
+	}
+	if err := s.newNamer().Setup(s.mgr); err != nil {
 		return err
 	}
 	return keepLicense(s.mgr, s.direct, s.log, s.options)

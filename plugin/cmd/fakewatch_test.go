@@ -90,8 +90,8 @@ func (s *fakeAPI) step() bool {
 	return false
 }
 
-// apply is one step: "resolve", "attach", "verify", "activate", or
-// "CONDITION=False:REASON:MESSAGE".
+// apply is one step: "resolve", "attach", "verify", "activate", "preview", "preview:MESSAGE",
+// or "CONDITION=False:REASON:MESSAGE".
 func apply(o *unstructured.Unstructured, step string) {
 	set := func(condition string, status bool, reason, message string) {
 		all, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
@@ -99,6 +99,14 @@ func apply(o *unstructured.Unstructured, step string) {
 		all = append(all, map[string]any{"type": condition, "reason": reason, "message": message,
 			"status": map[bool]string{true: "True", false: "False"}[status], "lastTransitionTime": epoch().Format(time.RFC3339)})
 		unstructured.SetNestedSlice(o.Object, all, "status", "conditions")
+	}
+	if p, ok := strings.CutPrefix(step, "preview"); ok {
+		now := map[string]any{"observedGeneration": o.GetGeneration(), "url": "https://abcdefghijklmnopqrstuvwxyz.preview.example.com/"}
+		if message, wrong := strings.CutPrefix(p, ":"); wrong {
+			now = map[string]any{"observedGeneration": o.GetGeneration(), "message": message}
+		}
+		unstructured.SetNestedMap(o.Object, now, "status", "preview")
+		return
 	}
 	unstructured.SetNestedField(o.Object, o.GetGeneration(), "status", "observedGeneration")
 	unstructured.SetNestedField(o.Object, "Waiting", "status", "state")

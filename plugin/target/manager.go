@@ -40,6 +40,8 @@ type Installation struct {
 	GlobalForbidden []string
 	// OpenNetwork says that connected machines may dial everything.
 	OpenNetwork bool
+	// PreviewDomain is the domain of preview URLs; "" if there are none.
+	PreviewDomain string
 	// License is nil until the traffic-manager has looked at it.
 	License *license.Report
 }
@@ -80,6 +82,7 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 		Namespaces:      names(cm.Data["namespaces"]),
 		GlobalForbidden: names(cm.Data["forbidGlobalIntercepts"]),
 		OpenNetwork:     cm.Data["openNetwork"] == "true",
+		PreviewDomain:   cm.Data["previewDomain"],
 		License:         report,
 	}, nil
 }

@@ -46,6 +46,11 @@ type InterceptStatus struct {
 	// +optional
 	InjectionReason string `json:"injectionReason,omitempty"`
 
+	// Preview says where the preview is that the spec asks for.
+	//
+	// +optional
+	Preview *PreviewStatus `json:"preview,omitempty"`
+
 	// Conditions are Resolved, AgentsReady, Active and PodsReady.
 	//
 	// +optional

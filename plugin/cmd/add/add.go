@@ -23,9 +23,9 @@ import (
 type Flags struct {
 	intercept.Flags
 
-	Wait       bool
-	PreviewURL bool
-	Print      *genericclioptions.PrintFlags
+	Wait    bool
+	Preview previewFlags
+	Print   *genericclioptions.PrintFlags
 }
 
 // NewCommand returns the command.
@@ -51,7 +51,10 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			kubectl intercept add sts/dns --port 8080:http --port 5353:dns/udp
 
 			# The workload behind a Service
-			kubectl intercept add svc/quote --port 8080`),
+			kubectl intercept add svc/quote --port 8080
+
+			# A URL for others, who see what a browser on this machine would
+			kubectl intercept add deploy/quote --port 8080 --preview-url`),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := flags.ToOptions(f, cmd, args, streams)
@@ -71,8 +74,7 @@ func (f *Flags) AddFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	f.Flags.AddFlags(fs)
 	fs.BoolVar(&f.Wait, "wait", f.Wait, "Wait until traffic arrives here")
-	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
-	_ = fs.MarkHidden("preview-url") // only --preview-url=false, as people are used to type
+	f.Preview.add(fs)
 	cmdutil.AddDryRunFlag(cmd)
 	f.Print.AddFlags(cmd)
 }
@@ -82,14 +84,14 @@ func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []stri
 	if cmd.ArgsLenAtDash() >= 0 {
 		return nil, errors.New("running a command with an intercept is not there yet: start it in another terminal, or use kubectl intercept run")
 	}
-	if f.PreviewURL {
-		return nil, errors.New("preview URLs are not there yet: use --preview-url=false")
+	if err := f.Preview.complete(cmd.Flags()); err != nil {
+		return nil, err
 	}
 	checked, err := f.Flags.ToOptions(factory, args, streams)
 	if err != nil {
 		return nil, err
 	}
-	o := &Options{Options: *checked}
+	o := &Options{Options: *checked, preview: f.Preview}
 	o.Wait = f.Wait
 	if o.DryRun, err = cmdutil.GetDryRunStrategy(cmd); err != nil {
 		return nil, err
@@ -106,6 +108,7 @@ func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []stri
 type Options struct {
 	intercept.Options
 
+	preview  previewFlags
 	sessions intercept.Sessions
 	printer  printers.ResourcePrinter
 	brief    bool // -o was given: the object and nothing else
@@ -113,6 +116,11 @@ type Options struct {
 
 // Run makes or changes the intercept.
 func (o *Options) Run(ctx context.Context) error {
+	if o.preview.URL {
+		if err := o.choosePreview(ctx); err != nil {
+			return err
+		}
+	}
 	i, err := o.Make(ctx, o.sessions)
 	if err != nil {
 		return err
