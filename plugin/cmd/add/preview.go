@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/gateway"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/preview"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
@@ -26,37 +27,46 @@ var errNoPreviews = errors.New("this cluster has no preview URLs: an administrat
 
 // previewFlags are those about a preview URL.
 type previewFlags struct {
-	URL      bool
 	Password string
 	// answers are those to the questions of package preview that flags gave.
 	answers map[string]string
 }
 
 func (f *previewFlags) add(fs *pflag.FlagSet) {
-	fs.BoolVar(&f.URL, "preview-url", false, "Make a URL whose visitors come to this machine. Asks by which ingress they enter the cluster, unless flags say it")
+	url := fs.Lookup("preview-url")
+	url.Usage = "Make a URL whose visitors come to this machine. Asks by which ingress they enter the cluster, unless flags say it. Without --match, it means --match auto"
+	url.Hidden = false
 	preview.AddFlags(fs)
 	fs.StringVar(&f.Password, "preview-password", "", "Password that visitors of the preview URL have to know")
 }
 
-// complete checks the flags.
-func (f *previewFlags) complete(fs *pflag.FlagSet) error {
-	f.answers = preview.Given(fs)
-	for name := range f.answers {
-		if !f.URL {
+// preview checks the flags about a preview. One without conditions gets a header of its
+// own, so that the others' requests stay with the application.
+func (f *Flags) preview(fs *pflag.FlagSet) error {
+	f.Preview.answers = preview.Given(fs)
+	for name := range f.Preview.answers {
+		if !f.PreviewURL {
 			return fmt.Errorf("--%s is about a preview URL: add --preview-url", name)
 		}
 	}
 	switch {
-	case f.Password != "" && !f.URL:
+	case f.Preview.Password != "" && !f.PreviewURL:
 		return errors.New("--preview-password is about a preview URL: add --preview-url")
-	case len(f.Password) > 72: // as much as bcrypt reads
+	case len(f.Preview.Password) > 72: // as much as bcrypt reads
 		return errors.New("--preview-password: use at most 72 bytes")
+	case f.PreviewURL && f.Requests.Mechanism == "":
+		f.Requests.Mechanism = "http"
 	}
 	return nil
 }
 
 // choosePreview finds out how visitors of the preview enter the cluster.
 func (o *Options) choosePreview(ctx context.Context) error {
+	if o.Match != nil {
+		if _, err := gateway.MarksOf(o.Match.Conditions); err != nil {
+			return err
+		}
+	}
 	c, err := o.Factory.Client()
 	if err != nil {
 		return err

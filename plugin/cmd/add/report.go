@@ -44,7 +44,7 @@ func (o *Options) report(ctx context.Context, i *intercept.Made) error {
 	if o.Wait {
 		o.warnIfSilent(ctx)
 	}
-	if o.preview.URL {
+	if o.preview != nil {
 		return o.reportPreview(ctx, i.Intercept)
 	}
 	return nil

@@ -36,6 +36,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	if dash < 0 || dash == len(args) {
 		return nil, errors.New("which program? It goes after --, for example kubectl intercept run -- bash")
 	}
+	if f.Intercept.PreviewURL {
+		return nil, errors.New("a preview URL comes with kubectl intercept add --preview-url; kubectl intercept preview NAME shows an intercept to a browser on this machine")
+	}
 	o := &Options{IOStreams: streams, Command: args[dash:], Transport: f.Intercept.Transport, Timeout: f.Intercept.Timeout,
 		factory: factory, sessions: sessions}
 	var err error
@@ -51,6 +54,8 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 		}
 	case len(f.Intercept.Ports) > 0:
 		return nil, errors.New("--port says where a workload's traffic goes: name the workload, for example deploy/quote; for a port that this machine reaches use --publish")
+	case f.Intercept.Requests.Given():
+		return nil, errors.New("--match says which requests of a workload come to the program: name the workload, for example deploy/quote")
 	case o.Timeout <= 0:
 		return nil, fmt.Errorf("--timeout %s: must be positive", o.Timeout)
 	}
