@@ -155,7 +155,7 @@ func (s *fakeAPI) load(o *unstructured.Unstructured) {
 	if strings.Contains(o.GetAPIVersion(), "/") {
 		prefix = "/apis/" + o.GetAPIVersion()
 	}
-	resource := strings.ToLower(o.GetKind()) + "s"
+	resource := plural(o.GetKind())
 	s.absent = slices.DeleteFunc(s.absent, func(r string) bool { return r == resource })
 	if o.GetUID() == "" {
 		o.SetUID(loaded)
@@ -165,9 +165,18 @@ func (s *fakeAPI) load(o *unstructured.Unstructured) {
 
 func epoch() time.Time { return time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC) }
 
+// plural is the resource of a kind.
+func plural(kind string) string {
+	kind = strings.ToLower(kind)
+	if strings.HasSuffix(kind, "s") {
+		kind += "e"
+	}
+	return kind + "s"
+}
+
 func listKind(resource string) string {
-	for _, kind := range []string{"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet", "Job", "Pod", "Service", "ConfigMap", "Event", "Intercept", "Rollout", "EndpointSlice"} {
-		if strings.ToLower(kind)+"s" == resource {
+	for _, kind := range []string{"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet", "Job", "Pod", "Service", "ConfigMap", "Event", "Intercept", "Rollout", "EndpointSlice", "Ingress"} {
+		if plural(kind) == resource {
 			return kind + "List"
 		}
 	}
