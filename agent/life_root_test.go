@@ -146,7 +146,7 @@ func TestProofFails(t *testing.T) {
 	r := m.reported("failed", func(r *rpc.AgentReport) bool {
 		return len(r.Routes) == 1 && r.Routes[0].State == rpc.PortState_FAILED
 	})
-	if got, want := r.Routes[0].Message, "the redirect of 80/TCP did not prove itself: a connection to 10.77.0.99:80: "; !strings.HasPrefix(got, want) {
+	if got, want := r.Routes[0].Message, "the redirect of 80/TCP does not work: a test connection to 10.77.0.99:80: "; !strings.HasPrefix(got, want) {
 		t.Errorf("message %q", got)
 	}
 	l.pod.do(func() { configure(t, "10.77.0.99/24") })

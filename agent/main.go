@@ -50,7 +50,7 @@ func start(ctx context.Context, args []string, getenv func(string) string, stder
 	case len(args) == 1 && args[0] == "sidecar":
 		return runSidecar(ctx, getenv, stderr)
 	}
-	return fmt.Errorf("arguments %q: there are none but redirect and sidecar", args)
+	return fmt.Errorf("unknown arguments %q: use redirect, sidecar or none", args)
 }
 
 // run runs an ephemeral agent. It returns nil after the manager has asked the agent
@@ -70,7 +70,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	rules := entrance.NewRules(a.serving, a.settings.PodAddrs, table, a.opener, a.log)
 	set := ports.New(a.serving, rules, a.opener, false, a.log)
 	defer a.close(ctx, set, lastFlows)
-	err = a.obey(ctx, set, control.Patience{Gone: managerGone, Stranger: managerOther})
+	err = a.applyPlans(ctx, set, control.Patience{Gone: managerGone, OtherAuthority: managerOther})
 	a.log.Info("ending", "error", err)
 	return err
 }
@@ -87,7 +87,7 @@ func exempt(table *capture.Table, gid int, log *slog.Logger) {
 	needed, err := table.Exempt(uint32(gid))
 	switch {
 	case err != nil:
-		log.Warn("connections to the manager may be redirected by others", "error", err)
+		log.Warn("cannot exempt connections to the manager from the redirects in the pod", "error", err)
 	case needed:
 		log.Info("connections to the manager are exempt from the redirects in the pod")
 	}

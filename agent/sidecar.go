@@ -47,7 +47,7 @@ func runSidecar(ctx context.Context, getenv func(string) string, stderr io.Write
 	}
 	set := ports.New(a.serving, sidecar, a.opener, true, a.log)
 	defer a.close(ctx, set, lastSidecarFlows)
-	if err := a.obey(ctx, set, control.Patience{}); err != nil {
+	if err := a.applyPlans(ctx, set, control.Patience{}); err != nil {
 		a.log.Error("no longer under control, the application has the traffic", "error", err)
 	}
 	<-ctx.Done()

@@ -19,14 +19,10 @@ func (s *shared) agentConfig() inject.Config {
 		Resources: a.Resources, InitResources: a.InitResources, PullSecrets: a.ImagePullSecrets}
 }
 
-func (s *shared) injectPolicy() webhook.Policy {
-	return webhook.Policy(s.config.AgentInjector.InjectPolicy)
-}
-
 // newInjector makes the mutating webhook.
 func (s *shared) newInjector() *webhook.Injector {
-	return &webhook.Injector{Cache: s.mgr.GetClient(), Live: s.direct, Policy: s.injectPolicy(), Agent: s.agentConfig, Namespaces: s.watch,
-		Mesh: mesh.Kind(s.config.ServiceMesh.Type), Exits: mesh.Exits{Ports: []uint16{server.AgentsPort}}, Log: s.log}
+	return &webhook.Injector{Cache: s.mgr.GetClient(), Live: s.direct, Policy: s.config.AgentInjector.InjectPolicy, Agent: s.agentConfig, Namespaces: s.watch,
+		Mesh: s.config.ServiceMesh.Type, Exits: mesh.Exits{Ports: []uint16{server.AgentsPort}}, Log: s.log}
 }
 
 // newWebhookBundle makes the part that keeps the CA bundle in the webhook's
@@ -38,7 +34,7 @@ func (s *shared) newWebhookBundle() *webhook.Bundle {
 // newMesh makes the keeper of Istio's Sidecar objects. It returns nil if the mesh is
 // not Istio.
 func (s *shared) newMesh() *mesh.Keeper {
-	if mesh.Kind(s.config.ServiceMesh.Type) != mesh.Istio {
+	if s.config.ServiceMesh.Type != mesh.Istio {
 		return nil
 	}
 	return &mesh.Keeper{Client: s.direct, Namespace: s.namespace, Managed: s.watch, Log: s.log}
@@ -55,7 +51,7 @@ func (s *shared) setupControllers(cluster *network.Watcher, sidecars *mesh.Keepe
 	return controller.Setup(s.mgr,
 		&controller.Intercepts{Client: c, Live: s.direct, Namespace: s.namespace, Replacer: replacer,
 			Agents: &controller.EphemeralAgents{Client: c, Authority: s.authority, Config: s.agentConfig, Log: s.log},
-			Policy: s.injectPolicy(), HasWebhook: s.options.webhook != "", Mesh: controller.Mesh{Client: c, Keeper: sidecars},
+			Policy: s.config.AgentInjector.InjectPolicy, HasWebhook: s.options.webhook != "", Mesh: controller.Mesh{Client: c, Keeper: sidecars},
 			Events: s.mgr.GetEventRecorder("traffic-manager"), Log: s.log},
 		&controller.Sessions{Client: c, Namespace: s.namespace, Network: cluster.Network, Changes: cluster.Changes(), Log: s.log})
 }

@@ -13,13 +13,13 @@ import (
 // keepLicense makes every replica read the license, and makes the leader publish its
 // state.
 func keepLicense(mgr ctrl.Manager, direct client.Client, log *slog.Logger, o *options) error {
-	k := license.NewKeeper(o.license, direct, log)
+	k := license.NewChecker(o.license, direct, log)
 	if err := metrics.Registry.Register(license.NewMetrics(k)); err != nil {
 		return err
 	}
 	if err := mgr.Add(k); err != nil {
 		return err
 	}
-	return mgr.Add(&license.Publisher{Keeper: k, Client: direct, Namespace: o.namespace, Name: o.service,
+	return mgr.Add(&license.Publisher{Checker: k, Client: direct, Namespace: o.namespace, Name: o.service,
 		Events: mgr.GetEventRecorder("traffic-manager"), Log: log})
 }

@@ -330,7 +330,7 @@ func config(routes ...string) handover.Config {
 	}
 	return handover.Config{
 		MTU: 1500, Addresses: prefixes("198.18.0.1/30", "fd18::1/126"), Routes: prefixes(routes...),
-		Spare: []netip.Addr{netip.MustParseAddr("203.0.113.6")},
+		KeepReachable: []netip.Addr{netip.MustParseAddr("203.0.113.6")},
 		DNS: handover.DNS{Server: netip.MustParseAddr("198.18.0.2"), Ndots: 5,
 			Search: []string{"shop.svc.cluster.local", "svc.cluster.local"}, Domains: []string{"cluster.local", "svc", "shop"}},
 	}

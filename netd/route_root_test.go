@@ -20,7 +20,7 @@ func TestRefusals(t *testing.T) {
 		want    []handover.Conflict
 	}{
 		"API server": {"", func(c *handover.Config) { c.Routes = prefixes("203.0.113.0/28") },
-			[]handover.Conflict{{Reason: handover.ReasonSpare, Route: p("203.0.113.0/28"), With: p("203.0.113.6/32")}}},
+			[]handover.Conflict{{Reason: handover.ReasonAPIServer, Route: p("203.0.113.0/28"), With: p("203.0.113.6/32")}}},
 		"resolver": {"", func(c *handover.Config) { c.Routes = prefixes("203.0.113.48/28", "10.96.0.0/12") },
 			[]handover.Conflict{{Reason: handover.ReasonResolver, Route: p("203.0.113.48/28"), With: p("203.0.113.53/32")}}},
 		"gateway": {"", func(c *handover.Config) { c.Routes = prefixes("192.0.2.0/30") }, []handover.Conflict{

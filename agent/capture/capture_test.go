@@ -10,7 +10,7 @@ import (
 
 // Marks are compared whole, but others on a node test single bits.
 func TestMarksKeepClearOfOthers(t *testing.T) {
-	for _, m := range []uint32{MarkBypass, MarkProof, markOwn, markLastWords} {
+	for _, m := range []uint32{MarkBypass, MarkProof, markOwn, markAppFirst} {
 		if m&0xc000 != 0 {
 			t.Errorf("%#x has bits of kube-proxy", m)
 		}

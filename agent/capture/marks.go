@@ -18,9 +18,9 @@ const (
 	// caller. A test connection that is not redirected is refused, so it never reaches
 	// the application.
 	MarkProof = 0x6b692d70
-	// markLastWords is a conntrack mark. It marks connections that were open before the
+	// markAppFirst is a conntrack mark. It marks connections that were open before the
 	// redirect and of which conntrack saw a packet of the application first.
-	markLastWords = 0x6b692d6c
+	markAppFirst = 0x6b692d6c
 )
 
 // Control returns a function for net.Dialer.Control or net.ListenConfig.Control

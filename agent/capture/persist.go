@@ -143,10 +143,10 @@ func Knock(ctx context.Context, agent uint16, strict bool) error {
 	}
 }
 
-// ProveUnprivileged does the same as Prove for a redirect of Install. The process must
-// run as the user that was given to Install.
-func ProveUnprivileged(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook) error {
-	return prove(ctx, p, addrs, book, prioritized(proofPriority))
+// CheckRedirectUnprivileged does the same as CheckRedirect for a redirect of Install. The
+// process must run as the user that was given to Install.
+func CheckRedirectUnprivileged(ctx context.Context, p Port, addrs []netip.Addr, book *ProofBook) error {
+	return checkRedirect(ctx, p, addrs, book, prioritized(proofPriority))
 }
 
 func prioritized(priority int) control {

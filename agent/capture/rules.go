@@ -68,10 +68,10 @@ func rulesFor(p Port) []rule {
 func endEstablished(on func(chain, why string) rule, p Port) []rule {
 	return []rule{
 		// Conntrack takes the sender of the first packet that it sees for the client.
-		on("output", "the application's last words").sport(p.Number).
-			tcpFlags(flagSYN|flagRST, 0).ctNew().ctSetMark(markLastWords).accept(),
+		on("output", "sent by the application on an open connection").sport(p.Number).
+			tcpFlags(flagSYN|flagRST, 0).ctNew().ctSetMark(markAppFirst).accept(),
 		on("input", "open before the intercept, the application spoke first").dport(p.Number).
-			tcpFlags(flagRST, 0).ctReply().ctMark(markLastWords).reset(),
+			tcpFlags(flagRST, 0).ctReply().ctMark(markAppFirst).reset(),
 		on("input", "answer to an own connection").dport(p.Number).ctReply().accept(),
 		on("input", "open before the intercept").dport(p.Number).notMark(MarkBypass).
 			tcpFlags(flagRST, 0).reset(),

@@ -42,7 +42,7 @@ func (c *Client) Enroll(ctx context.Context) error {
 				return fmt.Errorf("enroll: %w: %s", ErrRefused, s.Message())
 			}
 		}
-		if c.Patience.over(time.Since(began), err) {
+		if c.Patience.exceeded(time.Since(began), err) {
 			return fmt.Errorf("enroll: %w: %w", ErrAbandoned, err)
 		}
 		c.log.Warn("cannot enroll yet", "error", err)
@@ -84,17 +84,17 @@ func (c *Client) enrollOnce(ctx context.Context, request []byte) error {
 	defer closeAll()
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	proof := ""
+	accountToken := ""
 	if c.settings.TokenFile != "" {
 		text, err := os.ReadFile(c.settings.TokenFile)
 		if err != nil {
 			return fmt.Errorf("read token: %w", err)
 		}
-		proof = strings.TrimSpace(string(text))
+		accountToken = strings.TrimSpace(string(text))
 	}
 	answer, err := agents.Enroll(ctx, &rpc.EnrollRequest{
 		Namespace: c.settings.Namespace, Pod: c.settings.Pod, PodUid: c.settings.PodUID,
-		Token: c.settings.Token, ServiceAccountToken: proof, CertificateRequest: request,
+		Token: c.settings.Token, ServiceAccountToken: accountToken, CertificateRequest: request,
 	})
 	if err != nil {
 		return fmt.Errorf("enroll: %w", err)

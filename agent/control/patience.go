@@ -16,19 +16,19 @@ var ErrAbandoned = errors.New("the manager is gone")
 type Patience struct {
 	// Gone is the limit while no manager answers.
 	Gone time.Duration
-	// Stranger is the limit while the manager that answers has a certificate of an
-	// unknown authority. This is the case after the product was removed and
-	// installed again.
-	Stranger time.Duration
+	// OtherAuthority is the limit while the manager that answers has a certificate of an
+	// unknown authority. This is the case after the product was removed and installed
+	// again.
+	OtherAuthority time.Duration
 }
 
-// over says that the agent has been without a manager for too long. Alone is how
+// exceeded reports whether the agent has been without a manager for too long. Alone is how
 // long, err the error of the last attempt to reach a manager.
-func (p Patience) over(alone time.Duration, err error) bool {
+func (p Patience) exceeded(alone time.Duration, err error) bool {
 	limit := p.Gone
-	var stranger x509.UnknownAuthorityError
-	if errors.As(err, &stranger) && (limit == 0 || p.Stranger < limit) {
-		limit = p.Stranger
+	var other x509.UnknownAuthorityError
+	if errors.As(err, &other) && (limit == 0 || p.OtherAuthority < limit) {
+		limit = p.OtherAuthority
 	}
 	return limit > 0 && alone >= limit
 }

@@ -11,7 +11,7 @@ import (
 func TestPatience(t *testing.T) {
 	gone := errors.New("connection refused")
 	stranger := fmt.Errorf("dial manager: %w", x509.UnknownAuthorityError{})
-	p := Patience{Gone: time.Hour, Stranger: time.Minute}
+	p := Patience{Gone: time.Hour, OtherAuthority: time.Minute}
 	for _, c := range []struct {
 		p     Patience
 		alone time.Duration
@@ -25,7 +25,7 @@ func TestPatience(t *testing.T) {
 		{Patience{}, 1000 * time.Hour, gone, false},
 		{Patience{}, 1000 * time.Hour, stranger, false},
 	} {
-		if got := c.p.over(c.alone, c.err); got != c.want {
+		if got := c.p.exceeded(c.alone, c.err); got != c.want {
 			t.Errorf("%+v after %v of %q: %v, want %v", c.p, c.alone, c.err, got, c.want)
 		}
 	}

@@ -72,7 +72,7 @@ func SettingsFrom(getenv func(string) string) (*Settings, error) {
 		}
 		addr, err := netip.ParseAddr(a)
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("AGENT_POD_IPS: %q is no IP address", a))
+			wrong = append(wrong, fmt.Errorf("AGENT_POD_IPS: %q is not an IP address", a))
 			continue
 		}
 		s.PodAddrs = append(s.PodAddrs, addr.Unmap())

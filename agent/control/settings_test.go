@@ -54,7 +54,7 @@ func TestSettings(t *testing.T) {
 		{"AGENT_POD", "", "AGENT_POD is not set"},
 		{"AGENT_POD_UID", "", "AGENT_POD_UID is not set"},
 		{"AGENT_NAMESPACE", "", "AGENT_NAMESPACE is not set"},
-		{"AGENT_POD_IPS", "10.1.2", `AGENT_POD_IPS: "10.1.2" is no IP address`},
+		{"AGENT_POD_IPS", "10.1.2", `AGENT_POD_IPS: "10.1.2" is not an IP address`},
 		{"AGENT_LOG_LEVEL", "loud", `AGENT_LOG_LEVEL: "loud" is none of debug, info, warn, error`},
 	} {
 		_, err := SettingsFrom(environment(map[string]string{c.name: c.value}))

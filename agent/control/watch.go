@@ -51,7 +51,7 @@ func (c *Client) Watch(ctx context.Context, ports Ports) error {
 		if time.Since(began) > steady {
 			n = 0
 		}
-		if c.Patience.over(time.Since(heard), err) {
+		if c.Patience.exceeded(time.Since(heard), err) {
 			return fmt.Errorf("watch: %w: %w", ErrAbandoned, err)
 		}
 		c.log.Warn("no stream to the manager, what is captured stays so", "error", err)

@@ -113,9 +113,11 @@ func (r *Rules) forget(p capture.Port) {
 	}
 }
 
-// Proof implements ports.Entrance.
-func (r *Rules) Proof(p capture.Port) func(context.Context, *capture.ProofBook) error {
-	return func(ctx context.Context, book *capture.ProofBook) error { return capture.Prove(ctx, p, r.pod, book) }
+// Check implements ports.Entrance.
+func (r *Rules) Check(p capture.Port) func(context.Context, *capture.ProofBook) error {
+	return func(ctx context.Context, book *capture.ProofBook) error {
+		return capture.CheckRedirect(ctx, p, r.pod, book)
+	}
 }
 
 // Idle implements ports.Entrance: it removes the rules.

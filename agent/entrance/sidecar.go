@@ -138,14 +138,14 @@ func (s *Sidecar) open(p *sidecarPort, keepEstablished bool) {
 	}
 }
 
-// Proof implements ports.Entrance. A port without a redirect has the name that
+// Check implements ports.Entrance. A port without a redirect has the name that
 // callers use, or the mesh brings them here.
-func (s *Sidecar) Proof(p capture.Port) func(context.Context, *capture.ProofBook) error {
+func (s *Sidecar) Check(p capture.Port) func(context.Context, *capture.ProofBook) error {
 	if !s.port(p.Number, p.Protocol).Redirect {
 		return nil
 	}
 	return func(ctx context.Context, book *capture.ProofBook) error {
-		return capture.ProveUnprivileged(ctx, p, s.pod, book)
+		return capture.CheckRedirectUnprivileged(ctx, p, s.pod, book)
 	}
 }
 

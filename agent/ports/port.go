@@ -61,24 +61,24 @@ func (p *port) report() []*rpc.RouteReport {
 	return list
 }
 
-// opened begins the proof of a port that the entrance has just opened; the caller
+// opened begins the check of a port that the entrance has just opened; the caller
 // holds s.mu.
 func (s *Set) opened(p *port) {
 	p.open, p.state, p.message = true, rpc.PortState_REDIRECTED, ""
-	proof := s.entrance.Proof(p.capture())
-	if proof == nil {
+	check := s.entrance.Check(p.capture())
+	if check == nil {
 		p.state = rpc.PortState_VERIFIED
 		return
 	}
-	s.drain.work.Go(func() { s.prove(p, proof, p.listener.Book()) })
+	s.drain.work.Go(func() { s.checkRedirect(p, check, p.listener.Book()) })
 }
 
-// prove shows that callers of a port come here. After a failure it goes on trying:
+// checkRedirect checks that callers of a port come here. After a failure it goes on trying:
 // the pod's network may not be complete yet.
-func (s *Set) prove(p *port, proof func(context.Context, *capture.ProofBook) error, book *capture.ProofBook) {
+func (s *Set) checkRedirect(p *port, check func(context.Context, *capture.ProofBook) error, book *capture.ProofBook) {
 	for {
-		ctx, cancel := context.WithTimeout(p.ctx, proofTime)
-		err := proof(ctx, book)
+		ctx, cancel := context.WithTimeout(p.ctx, checkTime)
+		err := check(ctx, book)
 		cancel()
 		if p.ctx.Err() != nil {
 			return
@@ -95,7 +95,7 @@ func (s *Set) prove(p *port, proof func(context.Context, *capture.ProofBook) err
 			s.log.Info("captured", "port", p.number, "protocol", p.protocol.String())
 			return
 		}
-		s.log.Error("redirect is not proven", "error", err)
+		s.log.Error("redirect does not work", "error", err)
 		select {
 		case <-p.ctx.Done():
 			return

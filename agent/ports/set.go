@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	proofTime  = 5 * time.Second // until a port without proof has failed
+	checkTime  = 5 * time.Second // until a port whose redirect does not work has failed
 	retryPause = 5 * time.Second // before the next attempt at what failed
 )
 
@@ -39,16 +39,16 @@ type Listener interface {
 }
 
 // Entrance is how callers of the pod's ports come to the agent. Its methods are
-// called one at a time, except Proof's result.
+// called one at a time, except Check's result.
 type Entrance interface {
 	// Listen returns what takes the connections of a port.
 	Listen(number uint16, protocol capture.Protocol) (Listener, error)
 	// Open brings the callers of these ports to their listeners, and the callers of
 	// all others to the application. After an error nothing has changed.
 	Open([]capture.Port) error
-	// Proof returns a function which shows that callers of an open port come here;
+	// Check returns a function which shows that callers of an open port come here;
 	// nil if nothing has to be shown.
-	Proof(capture.Port) func(context.Context, *capture.ProofBook) error
+	Check(capture.Port) func(context.Context, *capture.ProofBook) error
 	// Idle is called when no port is open any more and no connection is left that
 	// came by one.
 	Idle()

@@ -71,7 +71,7 @@ func (e *entrance) Open(ports []capture.Port) error {
 	return nil
 }
 
-func (e *entrance) Proof(capture.Port) func(context.Context, *capture.ProofBook) error {
+func (e *entrance) Check(capture.Port) func(context.Context, *capture.ProofBook) error {
 	if _, proves, _ := e.failing(); !proves {
 		return nil
 	}

@@ -17,6 +17,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/scope"
 )
 
 const (
@@ -40,8 +42,8 @@ type Claim struct {
 	Client client.Client
 	// Namespace is the traffic-manager's own.
 	Namespace string
-	// Namespaces are those it works in; none means all.
-	Namespaces []string
+	// Namespaces are those it works in.
+	Namespaces scope.Scope
 	Log        *slog.Logger
 
 	seen map[string]metav1.MicroTime // when others had renewed their Leases, by namespace
@@ -49,20 +51,15 @@ type Claim struct {
 
 // OverlapError says that another traffic-manager works in the same namespaces.
 type OverlapError struct {
-	// Namespace is the other's own, Shared are those that both work in; none
-	// means all.
+	// Namespace is the other's own, Shared are those that both work in.
 	Namespace string
-	Shared    []string
+	Shared    scope.Scope
 }
 
 // Error says what to do.
 func (e *OverlapError) Error() string {
-	where := "all namespaces"
-	if len(e.Shared) > 0 {
-		where = "namespace " + strings.Join(e.Shared, ", ")
-	}
 	return fmt.Sprintf("the traffic-manager in namespace %s works in %s already, and two would take each other's intercepts apart: "+
-		"uninstall one of them, or give both a list \"namespaces\" with no name in common", e.Namespace, where)
+		"uninstall one of them, or give both a list \"namespaces\" with no name in common", e.Namespace, e.Shared)
 }
 
 // Free returns an OverlapError if another traffic-manager lives that works in one
@@ -109,7 +106,7 @@ func (c *Claim) Start(ctx context.Context) error {
 	tick := time.NewTicker(leaderInterval)
 	defer tick.Stop()
 	for {
-		if err := c.look(ctx); err != nil {
+		if err := c.check(ctx); err != nil {
 			return err
 		}
 		select {
@@ -120,9 +117,9 @@ func (c *Claim) Start(ctx context.Context) error {
 	}
 }
 
-// look writes the claim, if it is not written, and reads those of others. It
+// check writes the claim, if it is not written, and reads those of others. It
 // returns an error if this traffic-manager has to end.
-func (c *Claim) look(ctx context.Context) error {
+func (c *Claim) check(ctx context.Context) error {
 	own, err := c.write(ctx)
 	if err != nil {
 		c.Log.Warn("cannot claim the namespaces", "error", err)
@@ -180,23 +177,16 @@ func (c *Claim) rivals(ctx context.Context) ([]coordinationv1.Lease, error) {
 	}), nil
 }
 
-// shared are the namespaces that a Lease claims too; none means all.
-func (c *Claim) shared(l *coordinationv1.Lease) (names []string, overlaps bool) {
-	text := l.Annotations[Annotation]
-	switch {
-	case text == "":
+// shared returns the namespaces that a Lease claims, too. It returns false if there is none.
+func (c *Claim) shared(l *coordinationv1.Lease) (scope.Scope, bool) {
+	switch text := l.Annotations[Annotation]; text {
+	case "":
 		return nil, false
-	case text == all:
+	case all:
 		return c.Namespaces, true
-	case len(c.Namespaces) == 0:
-		return strings.Split(text, ","), true
+	default:
+		return scope.Parse(text).Shared(c.Namespaces)
 	}
-	for ns := range strings.SplitSeq(text, ",") {
-		if slices.Contains(c.Namespaces, ns) {
-			names = append(names, ns)
-		}
-	}
-	return names, len(names) > 0
 }
 
 // alive are the Leases that have been renewed since they were noted.

@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/mesh"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 )
 
@@ -80,42 +82,25 @@ const (
 
 // AgentInjector is about agents as sidecars.
 type AgentInjector struct {
-	Enabled      bool         `json:"enabled"`
-	InjectPolicy InjectPolicy `json:"injectPolicy"`
+	Enabled      bool          `json:"enabled"`
+	InjectPolicy inject.Policy `json:"injectPolicy"`
 	// SchedulingGrace is how long a pod with a sidecar may look for a node before
 	// that is a failure; without it only a node that an autoscaler announces is
 	// waited for.
 	SchedulingGrace metav1.Duration `json:"schedulingGrace"`
 }
 
-// InjectPolicy says which pods may get a sidecar.
-type InjectPolicy string
-
-// The policies: unless the annotation says no, or only if it says yes.
-const (
-	OnDemand    InjectPolicy = "OnDemand"
-	WhenEnabled InjectPolicy = "WhenEnabled"
-)
-
 // ServiceMesh is the mesh of the cluster.
 type ServiceMesh struct {
-	Type MeshType `json:"type"`
+	Type mesh.Kind `json:"type"`
 }
-
-// MeshType names a mesh.
-type MeshType string
-
-// The meshes.
-const (
-	NoMesh  MeshType = "none"
-	Istio   MeshType = "istio"
-	Linkerd MeshType = "linkerd"
-)
 
 // Intercept is what intercepts may do.
 type Intercept struct {
 	Environment          Environment          `json:"environment"`
 	ExpiredNotifications ExpiredNotifications `json:"expiredNotifications"`
+	// ResponseHeader adds the header x-intercept to laptops' answers to single requests.
+	ResponseHeader bool `json:"responseHeader"`
 }
 
 // Environment is about the variables of intercepted containers.
@@ -135,9 +120,9 @@ func Default() *Config {
 	return &Config{
 		Agent: Agent{Image: "kubectl-intercept.dev/traffic-agent:" + version.Version, ImagePullPolicy: corev1.PullIfNotPresent,
 			LogLevel: "info", AppProtocolStrategy: HTTP2Probe, Resources: requests("10m", "32Mi"), InitResources: requests("10m", "16Mi")},
-		AgentInjector: AgentInjector{Enabled: true, InjectPolicy: OnDemand},
-		ServiceMesh:   ServiceMesh{Type: NoMesh},
-		Intercept:     Intercept{ExpiredNotifications: ExpiredNotifications{Deadline: metav1.Duration{Duration: time.Hour}}},
+		AgentInjector: AgentInjector{Enabled: true, InjectPolicy: inject.OnDemand},
+		ServiceMesh:   ServiceMesh{Type: mesh.None},
+		Intercept:     Intercept{ExpiredNotifications: ExpiredNotifications{Deadline: metav1.Duration{Duration: time.Hour}}, ResponseHeader: true},
 	}
 }
 
@@ -184,8 +169,8 @@ func (c *Config) check() error {
 		{"agent.imagePullPolicy", string(c.Agent.ImagePullPolicy), []string{"Always", "IfNotPresent", "Never"}},
 		{"agent.logLevel", c.Agent.LogLevel, []string{"debug", "info", "warn", "error"}},
 		{"agent.appProtocolStrategy", string(c.Agent.AppProtocolStrategy), []string{"http2Probe", "portName", "http", "http2"}},
-		{"agentInjector.injectPolicy", string(c.AgentInjector.InjectPolicy), []string{"OnDemand", "WhenEnabled"}},
-		{"serviceMesh.type", string(c.ServiceMesh.Type), []string{"none", "istio", "linkerd"}},
+		{"agentInjector.injectPolicy", string(c.AgentInjector.InjectPolicy), []string{string(inject.OnDemand), string(inject.WhenEnabled)}},
+		{"serviceMesh.type", string(c.ServiceMesh.Type), []string{string(mesh.None), string(mesh.Istio), string(mesh.Linkerd)}},
 	} {
 		if !slices.Contains(f.allowed, f.value) {
 			return fmt.Errorf("%s is %q: use one of %q", f.name, f.value, f.allowed)

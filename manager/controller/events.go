@@ -31,7 +31,8 @@ func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) 
 	}
 }
 
-// event writes an Event on the workload. It does nothing if the workload is gone.
+// event writes an Event on the workload, related to the Intercept: those that differ in
+// the note alone would be counted as one. It does nothing if the workload is gone.
 func (r *Intercepts) event(ctx context.Context, ic *v1alpha1.Intercept, kind, reason, action, format string, args ...any) {
 	w, err := resolve.Get(ctx, r.Client, ic.Namespace, ic.Spec.Workload)
 	if err != nil {
@@ -41,7 +42,7 @@ func (r *Intercepts) event(ctx context.Context, ic *v1alpha1.Intercept, kind, re
 		TypeMeta:   metav1.TypeMeta{APIVersion: w.Ref.APIVersion, Kind: w.Ref.Kind},
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Ref.Name, UID: w.UID},
 	}
-	r.Events.Eventf(about, nil, kind, reason, action, format, args...)
+	r.Events.Eventf(about, ic, kind, reason, action, format, args...)
 }
 
 func active(ic *v1alpha1.Intercept) bool {

@@ -18,9 +18,9 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/status"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
 
 // finalizer keeps a deleted Intercept until no agent redirects for it, so that a
@@ -51,7 +51,7 @@ type Intercepts struct {
 	Replacer *replacement.Replacer
 	// Policy says which pods may have a sidecar; HasWebhook that the API server asks
 	// this traffic-manager about new pods.
-	Policy     webhook.Policy
+	Policy     inject.Policy
 	HasWebhook bool
 	// Mesh keeps the Sidecar objects of Istio; empty without that mesh.
 	Mesh   Mesh

@@ -15,7 +15,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/mesh"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
 
 // Mesh has the mesh send intercepted ports to the sidecars that wait for that.
@@ -28,7 +27,7 @@ type Mesh struct {
 
 // has says that Sidecar objects send callers of such pods to their agents.
 func (m Mesh) has(pod *metav1.ObjectMeta, ns *corev1.Namespace) bool {
-	return m.Keeper != nil && webhook.ByMesh(mesh.Istio, pod, ns)
+	return m.Keeper != nil && mesh.Istio.Redirects(pod, &ns.ObjectMeta)
 }
 
 // obstacle says why the mesh cannot send callers to the agents of a workload whose

@@ -38,7 +38,7 @@ func (r *Intercepts) sidecarObstacle(ctx context.Context, ports []v1alpha1.Resol
 		}
 	}
 	// Sidecar refuses annotations that cannot be read.
-	if wishes, err := resolve.ReadWishes(w.Annotations); err == nil && wishes.Inject != resolve.WishEnabled && r.Policy == webhook.WhenEnabled {
+	if wishes, err := resolve.ReadWishes(w.Annotations); err == nil && !r.Policy.Admits(wishes) {
 		return refuse(v1alpha1.ReasonInjectionDisabled, "agentInjector.injectPolicy is WhenEnabled: annotate its pod template with kubectl-intercept.dev/inject: enabled")
 	}
 	ns, err := webhook.Namespace(ctx, r.Live, w.Namespace)

@@ -20,8 +20,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/orphan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/shoptest"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
 
 // withReplicaSet makes the world's pod ready.
@@ -229,7 +229,7 @@ func TestSidecarObstacles(t *testing.T) {
 		change             func(*world)
 	}{
 		{"no webhook", v1alpha1.ReasonInjectionDisabled, "agentInjector.enabled=false", func(w *world) { w.ics.HasWebhook = false }},
-		{"policy", v1alpha1.ReasonInjectionDisabled, "agentInjector.injectPolicy is WhenEnabled", func(w *world) { w.ics.Policy = webhook.WhenEnabled }},
+		{"policy", v1alpha1.ReasonInjectionDisabled, "agentInjector.injectPolicy is WhenEnabled", func(w *world) { w.ics.Policy = inject.WhenEnabled }},
 		{"bare pod", v1alpha1.ReasonNotSupported, "pod quote-1 belongs to no Deployment", func(w *world) {
 			p := w.Pod("quote-1")
 			p.OwnerReferences = nil

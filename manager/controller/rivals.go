@@ -100,10 +100,14 @@ func oneOf(texts []string) string {
 	return strings.Join(texts, " or ")
 }
 
-// impersonal says why a personal Intercept cannot have one of its ports; nil if it can.
+// impersonal says why a personal Intercept cannot have its match on one of its ports; nil if
+// it can.
 func impersonal(ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort) *problem.Problem {
 	if ic.Spec.Mode != v1alpha1.ModePersonal {
 		return nil
+	}
+	if err := ic.Spec.Match.Conditions().Validate(); err != nil {
+		return problem.New(v1alpha1.ReasonNotSupported, "spec.match.%v", err)
 	}
 	for _, p := range ports {
 		speaks := ""

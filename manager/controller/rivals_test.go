@@ -119,7 +119,7 @@ func TestGlobalBesidePersonal(t *testing.T) {
 			t.Errorf("%s: %s", user, got.Message)
 		}
 	}
-	p, err := plan.New(w, system).Pod(t.Context(), "shop", "quote-1", "p")
+	p, err := plan.New(w, system, plan.Answers{}).Pod(t.Context(), "shop", "quote-1", "p")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +215,9 @@ func TestImpersonal(t *testing.T) {
 		if got := condition(w.reconcile("bob"), v1alpha1.ConditionResolved); got.Reason != v1alpha1.ReasonResolved {
 			t.Errorf("%s, global: %s", protocol, got.Message)
 		}
+	}
+	if got := impersonal(personal("alice", time.Now(), byHeader("a", "((a{30}){30}b?){5}c?")), nil); got == nil || !strings.HasPrefix(got.Message, "spec.match.headers[0].regexp: ") {
+		t.Errorf("%+v", got)
 	}
 	udp := []v1alpha1.ResolvedPort{{ContainerPort: 53, Protocol: corev1.ProtocolUDP}}
 	if got := impersonal(personal("alice", time.Now(), v1alpha1.Match{}), udp); got == nil || !strings.HasPrefix(got.Message, "port 53 of deployment/quote is a UDP port, and has") {

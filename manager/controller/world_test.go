@@ -20,7 +20,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/shoptest"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
 
 // world is a shop as the reconcilers see it.
@@ -47,7 +46,7 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, more ...client.Object) *wor
 	}
 	log := slog.New(slog.DiscardHandler)
 	return &world{Shop: shop,
-		ics: &Intercepts{Client: shop, Live: shop, Namespace: system, HasWebhook: true, Policy: webhook.OnDemand, Mesh: Mesh{Client: shop}, Events: events.NewFakeRecorder(100), Log: log,
+		ics: &Intercepts{Client: shop, Live: shop, Namespace: system, HasWebhook: true, Policy: inject.OnDemand, Mesh: Mesh{Client: shop}, Events: events.NewFakeRecorder(100), Log: log,
 			Agents:   &EphemeralAgents{Client: shop, Authority: authority, Config: func() inject.Config { return inject.Config{} }, Log: log},
 			Replacer: &replacement.Replacer{Cluster: replacement.Cluster{Client: shop, Live: shop, Log: log}}},
 		ses: &Sessions{Client: shop, Namespace: system, Network: clusterNetwork, Log: log}}

@@ -57,7 +57,7 @@ func targets(pod *corev1.Pod, w resolve.Wishes, q Request) ([]target, error) {
 	}
 	for _, p := range q.Intercepted {
 		// Without a Service callers know the pod's port by its number.
-		t := target{name: p.ContainerPortName, number: numberOf(pod, p), protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), byNumber: p.Service == ""}
+		t := target{name: p.ContainerPortName, number: resolve.PortIn(pod, p), protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), byNumber: p.Service == ""}
 		if t.number != 0 && (t.byNumber || !slices.ContainsFunc(found, func(f target) bool { return f.number == t.number && f.protocol == t.protocol })) {
 			t.byNumber = true
 			add(t)
@@ -77,11 +77,11 @@ func targets(pod *corev1.Pod, w resolve.Wishes, q Request) ([]target, error) {
 	return found, nil
 }
 
-// ownPorts are those that the containers declare by name. A pod may be made
+// ownPorts returns the ports that the containers declare by name. A pod may be made
 // before its Service.
 func ownPorts(pod *corev1.Pod) []target {
 	var found []target
-	for _, c := range pod.Spec.Containers {
+	for _, c := range resolve.Containers(&pod.Spec) {
 		for _, p := range c.Ports {
 			t := target{name: p.Name, number: p.ContainerPort, protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP)}
 			if p.Name != "" && p.Protocol != corev1.ProtocolSCTP && !slices.ContainsFunc(found, func(f target) bool { return f.number == t.number && f.protocol == t.protocol }) {
@@ -99,7 +99,7 @@ func serviceTarget(pod *corev1.Pod, s *corev1.Service, sp corev1.ServicePort) (t
 	switch {
 	case sp.TargetPort.Type == intstr.String:
 		t.name = sp.TargetPort.StrVal
-		t.number = named(pod, t.name, t.protocol)
+		t.number = resolve.NamedPort(resolve.Containers(&pod.Spec), t.name, t.protocol)
 	case sp.TargetPort.IntVal != 0:
 		t.number, t.byNumber = sp.TargetPort.IntVal, true
 	default:
@@ -115,27 +115,9 @@ func intercepted(q Request, t target) bool {
 	})
 }
 
-func numberOf(pod *corev1.Pod, p v1alpha1.ResolvedPort) int32 {
-	if p.ContainerPortName != "" {
-		return named(pod, p.ContainerPortName, cmp.Or(p.Protocol, corev1.ProtocolTCP))
-	}
-	return p.ContainerPort
-}
-
-func named(pod *corev1.Pod, name string, protocol corev1.Protocol) int32 {
-	for _, c := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
-		for _, p := range c.Ports {
-			if p.Name == name && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol {
-				return p.ContainerPort
-			}
-		}
-	}
-	return 0
-}
-
-// declared is the name that a container gives to a target; empty for none.
+// declared returns the name that a container gives to a target, and "" for none.
 func declared(pod *corev1.Pod, t target) string {
-	for _, c := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
+	for _, c := range resolve.Containers(&pod.Spec) {
 		for _, p := range c.Ports {
 			if p.ContainerPort == t.number && cmp.Or(p.Protocol, corev1.ProtocolTCP) == t.protocol && (t.name == "" || p.Name == t.name) {
 				return p.Name
@@ -145,8 +127,9 @@ func declared(pod *corev1.Pod, t target) string {
 	return ""
 }
 
-// assign gives each target a port of the agent that nobody in the pod declares
-// or is called at. ByMesh are those targets whose numbers a mesh can lead there.
+// assign gives each target a port of the agent. No container of the pod, whatever its
+// kind, declares that port or is called there by the kubelet. byMesh says of which targets
+// a mesh can redirect the number.
 func assign(pod *corev1.Pod, all []target, byMesh func(target) bool) []rpc.SidecarPort {
 	used := map[int32]bool{}
 	for _, c := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
@@ -154,6 +137,11 @@ func assign(pod *corev1.Pod, all []target, byMesh func(target) bool) []rpc.Sidec
 			used[p.ContainerPort] = true
 		}
 		sidecar.HandlerPorts(&c, func(p *intstr.IntOrString) { used[p.IntVal] = true })
+		sidecar.Handlers(&c, func(h corev1.ProbeHandler, _ bool) {
+			if h.GRPC != nil {
+				used[h.GRPC.Port] = true
+			}
+		})
 	}
 	for _, t := range all {
 		used[t.number] = true

@@ -118,9 +118,9 @@ func Sidecar(pod *corev1.Pod, q Request, cfg Config) (*corev1.Pod, error) {
 // Obstacle says why pods with this spec cannot have a sidecar by their nature,
 // in half a sentence; empty when they can.
 func Obstacle(spec *corev1.PodSpec) string {
-	switch {
-	case spec.HostNetwork:
-		return "its pods use the network of their node"
+	switch why := resolve.SpecObstacle(spec); {
+	case why != "":
+		return why
 	case spec.OS != nil && spec.OS.Name == corev1.Windows:
 		return "its pods run Windows"
 	case spec.RestartPolicy != "" && spec.RestartPolicy != corev1.RestartPolicyAlways:

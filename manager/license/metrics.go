@@ -11,13 +11,13 @@ import (
 //	traffic_manager_license_state{state="…"}           1 for the license's state, 0 for other states
 //	traffic_manager_license_expiry_timestamp_seconds   when the license expires, in Unix time; absent without a license
 type Metrics struct {
-	keeper        *Keeper
+	checker       *Checker
 	state, expiry *prometheus.Desc
 }
 
-// NewMetrics returns a collector of metrics about the Keeper's license.
-func NewMetrics(k *Keeper) *Metrics {
-	return &Metrics{keeper: k,
+// NewMetrics returns a collector of metrics about the Checker's license.
+func NewMetrics(c *Checker) *Metrics {
+	return &Metrics{checker: c,
 		state: prometheus.NewDesc("traffic_manager_license_state",
 			"1 for the state that the license is in.", []string{"state"}, nil),
 		expiry: prometheus.NewDesc("traffic_manager_license_expiry_timestamp_seconds",
@@ -33,7 +33,7 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(c chan<- prometheus.Metric) {
-	r := m.keeper.Report()
+	r := m.checker.Report()
 	for _, s := range api.States() {
 		is := 0.0
 		if s == r.State {

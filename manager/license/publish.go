@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,7 +29,7 @@ const eventAnnotation = "kubectl-intercept.dev/license-event"
 // writes an Event about that ConfigMap each day on which the license expires within
 // api.Soon or is not valid. Only the leader runs it.
 type Publisher struct {
-	Keeper *Keeper
+	Checker *Checker
 	// Client must read from the API server, not from a cache, because the
 	// traffic-manager does not watch ConfigMaps.
 	Client client.Client
@@ -62,8 +63,8 @@ func (p *Publisher) Start(ctx context.Context) error {
 
 // publish writes the license's state into the ConfigMap, and an Event if one is due.
 func (p *Publisher) publish(ctx context.Context) error {
-	p.Keeper.Look(ctx) // a new leader must not publish an old state
-	r := p.Keeper.Report()
+	p.Checker.Reload(ctx) // a new leader must not publish an old state
+	r := p.Checker.Report()
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -72,12 +73,15 @@ func (p *Publisher) publish(ctx context.Context) error {
 	if err := p.Client.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Name}, &cm); err != nil {
 		return fmt.Errorf("read configmap: %w", err)
 	}
-	n := noticeOf(r, p.Keeper.now())
+	n := noticeOf(r, p.Checker.now())
 	old := cm.DeepCopy()
 	if cm.Data == nil {
 		cm.Data = map[string]string{}
 	}
-	cm.Data[api.Key] = string(text)
+	cm.Data[api.Key], cm.Data[api.DecisionKey] = string(text), api.Allowed
+	if err := Admit(r); err != nil {
+		cm.Data[api.DecisionKey] = err.Error()
+	}
 	due := n.key != cm.Annotations[eventAnnotation]
 	if cm.Annotations == nil {
 		cm.Annotations = map[string]string{}
@@ -87,8 +91,8 @@ func (p *Publisher) publish(ctx context.Context) error {
 	} else {
 		cm.Annotations[eventAnnotation] = n.key
 	}
-	if due || old.Data[api.Key] != cm.Data[api.Key] {
-		// The patch changes only these two keys, because the rest belongs to the chart.
+	if due || !maps.Equal(old.Data, cm.Data) {
+		// The patch changes only these keys, because the rest belongs to the chart.
 		err := p.Client.Patch(ctx, &cm, client.MergeFrom(old))
 		if apierrors.IsNotFound(err) {
 			return nil // the product has been uninstalled in the meantime

@@ -84,10 +84,10 @@ func TestPublish(t *testing.T) {
 	m := &mounted{t: t, dir: t.TempDir()}
 	now := noon
 	leader := func() (*Publisher, *events.FakeRecorder) {
-		k := NewKeeper(Options{File: m.file(), PublicKey: ed.pem(t)}, c, slog.New(slog.DiscardHandler))
+		k := NewChecker(Options{File: m.file(), PublicKey: ed.pem(t)}, c, slog.New(slog.DiscardHandler))
 		k.now = func() time.Time { return now }
 		recorder := events.NewFakeRecorder(10)
-		return &Publisher{Keeper: k, Client: c, Events: recorder, Namespace: "intercept-system", Name: "traffic-manager"}, recorder
+		return &Publisher{Checker: k, Client: c, Events: recorder, Namespace: "intercept-system", Name: "traffic-manager"}, recorder
 	}
 	p, recorder := leader()
 	step := func(state api.State, writes int, event string) {
@@ -142,4 +142,31 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	step(api.Valid, 1, "")
+}
+
+// The ConfigMap says whether users may create personal intercepts, for the API server.
+func TestPublishDecision(t *testing.T) {
+	ed, c := newEd25519(t), newCluster(t)
+	m := &mounted{t: t, dir: t.TempDir()}
+	k := NewKeeper(Options{File: m.file(), PublicKey: ed.pem(t), Required: true}, c, slog.New(slog.DiscardHandler))
+	k.now = func() time.Time { return noon }
+	p := &Publisher{Keeper: k, Client: c, Events: events.NewFakeRecorder(10), Namespace: "intercept-system", Name: "traffic-manager"}
+	says := func(want string) {
+		t.Helper()
+		if err := p.publish(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if cm, _ := c.read(t); !strings.HasPrefix(cm.Data[api.DecisionKey], want) {
+			t.Errorf("the decision is %q", cm.Data[api.DecisionKey])
+		}
+	}
+	says("personal intercepts need a license in this cluster, and there is none; an administrator")
+	m.put(ed.sign(t, good()))
+	says(api.Allowed)
+	cm, _ := c.read(t)
+	delete(cm.Data, api.DecisionKey)
+	if err := c.Update(context.Background(), cm); err != nil {
+		t.Fatal(err)
+	}
+	says(api.Allowed)
 }

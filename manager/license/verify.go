@@ -30,7 +30,7 @@ type license struct {
 }
 
 // verify checks the signature and reads the claims. It does not check the license's
-// dates and cluster. The method judge does that for each report, because the result
+// dates and cluster. The method stateIn does that for each report, because the result
 // changes with time.
 func verify(token string, key crypto.PublicKey) (*license, error) {
 	method := jwt.SigningMethodRS256.Alg()
@@ -67,8 +67,8 @@ func (l *license) clusters() []string {
 	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
 }
 
-// judge returns the state of a license in a cluster at a time.
-func (l *license) judge(cluster string, now time.Time) api.Report {
+// stateIn returns the state of a license in a cluster at a time.
+func (l *license) stateIn(cluster string, now time.Time) api.Report {
 	r := api.Report{State: api.Valid, Cluster: cluster, Subject: l.Subject, Licensed: l.clusters(), Algorithm: l.algorithm,
 		ValidUntil: moment(l.ExpiresAt), NotBefore: moment(l.NotBefore), IssuedAt: moment(l.IssuedAt)}
 	switch {

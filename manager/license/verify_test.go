@@ -95,7 +95,7 @@ func TestJudge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := l.judge(test.cluster, noon)
+			r := l.stateIn(test.cluster, noon)
 			if r.State != test.state || !strings.Contains(r.Message, test.message) || (r.Message == "") != (r.State == api.Valid) {
 				t.Errorf("%s: %q", r.State, r.Message)
 			}
@@ -119,7 +119,7 @@ func TestTimeGoesOn(t *testing.T) {
 	}
 	end := noon.AddDate(0, 1, 0)
 	for now, want := range map[time.Time]api.State{noon: api.Valid, end.Add(-time.Second): api.Valid, end: api.Expired} {
-		if got := l.judge(here, now).State; got != want {
+		if got := l.stateIn(here, now).State; got != want {
 			t.Errorf("at %s: %s", now, got)
 		}
 	}

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"errors"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -29,16 +30,22 @@ func compile(c Condition) (pattern, error) {
 	if err != nil {
 		return pattern{}, err
 	}
-	text, whole := beginning(tree.Simplify())
+	simple := tree.Simplify()
+	if program, err := syntax.Compile(simple); err != nil || len(program.Inst) > maxProgram {
+		return pattern{}, errors.New("it repeats too much")
+	}
+	text, whole := beginning(simple)
 	if whole {
 		return pattern{op: Exact, text: text}, nil
 	}
-	re, err := anchored(c.Value)
+	// The text itself cannot be put into parentheses if it has \Q without \E.
+	re, err := regexp.Compile(`\A(?:` + tree.String() + `)\z`)
 	return pattern{op: Regexp, text: text, re: re}, err
 }
 
-// anchored compiles an expression that must match the whole text.
-func anchored(text string) (*regexp.Regexp, error) { return regexp.Compile(`\A(?:` + text + `)\z`) }
+// maxProgram is how many instructions an expression may have. A value of n bytes costs n
+// times as many steps.
+const maxProgram = 4096
 
 // beginning returns the text that every match of an anchored expression begins with, and
 // whether that is the whole match.

@@ -3,7 +3,6 @@ package match
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"regexp/syntax"
 	"strings"
 )
@@ -98,10 +97,7 @@ func (c Condition) validate(at string) error {
 
 // expression checks a regular expression.
 func expression(at, text string) error {
-	_, err := regexp.Compile(text)
-	if err == nil {
-		_, err = anchored(text) // may be just too large
-	}
+	_, err := compile(Condition{Op: Regexp, Value: text})
 	var e *syntax.Error
 	switch {
 	case text == "":
@@ -109,7 +105,7 @@ func expression(at, text string) error {
 	case errors.As(err, &e):
 		return fmt.Errorf("%s: %q is not a regular expression in the syntax of RE2: %s: %q", at, text, e.Code, e.Expr)
 	case err != nil:
-		return fmt.Errorf("%s: %q is not a regular expression in the syntax of RE2: %w", at, text, err)
+		return fmt.Errorf("%s: %q cannot be used: %w", at, text, err)
 	}
 	return nil
 }

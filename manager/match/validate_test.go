@@ -41,6 +41,8 @@ func TestValidate(t *testing.T) {
 		{Conditions{header("a", "1"), cookie("b", "1"), header("c", "a(b")}, "headers[1].regexp: \"a(b\" is not a regular expression in the syntax of RE2: missing closing ): \"a(b\""},
 		{Conditions{header("a", "(?=b)")}, "headers[0].regexp: \"(?=b)\" is not"},
 		{Conditions{header("a", "b)(c")}, "headers[0].regexp: "},
+		{Conditions{header("a", "(.{30}){30}")}, ""},
+		{Conditions{header("a", "(.{30}){30}(.{30}){30}(.{30}){30}(.{30}){30}(.{30}){30}")}, "headers[0].regexp: \"(.{30}){30}(.{30}){30}(.{30}){30}(.{30}){30}(.{30}){30}\" cannot be used: it repeats too much"},
 		{Conditions{header("a", "")}, "headers[0].regexp: empty"},
 		{Conditions{header("", "1")}, "headers[0].name: \"\" is empty"},
 		{Conditions{header("a b", "1")}, "headers[0].name: \"a b\" is no name of a header"},

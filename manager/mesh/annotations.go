@@ -64,7 +64,7 @@ func MergePodAnnotations(k Kind, pod, namespace *metav1.ObjectMeta, to Exits) ma
 func addPorts(list string, ports []uint16) string {
 	for _, p := range ports {
 		if !has(list, func(item string) bool { return portIn(item, p) }) {
-			list = join(list, strconv.Itoa(int(p)))
+			list = appendItem(list, strconv.Itoa(int(p)))
 		}
 	}
 	return list
@@ -73,7 +73,7 @@ func addPorts(list string, ports []uint16) string {
 func addRanges(list string, ranges []netip.Prefix) string {
 	for _, r := range ranges {
 		if !has(list, func(item string) bool { return rangeIn(item, r) }) {
-			list = join(list, r.String())
+			list = appendItem(list, r.String())
 		}
 	}
 	return list
@@ -88,8 +88,8 @@ func has(list string, is func(item string) bool) bool {
 	return false
 }
 
-// join appends an item to what may be empty or end in a comma.
-func join(list, item string) string {
+// appendItem appends an item to what may be empty or end in a comma.
+func appendItem(list, item string) string {
 	list = strings.TrimRight(list, ", ")
 	if list == "" {
 		return item

@@ -51,6 +51,12 @@ func Of(pod, namespace *metav1.ObjectMeta) Kind {
 	return None
 }
 
+// Redirects reports whether Sidecar objects of Istio redirect callers to the agent of a pod:
+// the cluster has that mesh, and the pod has its proxy.
+func (k Kind) Redirects(pod, namespace *metav1.ObjectMeta) bool {
+	return k == Istio && Of(pod, namespace) == Istio
+}
+
 // refuses says that a pod wants no proxy of the mesh.
 func refuses(k Kind, pod *metav1.ObjectMeta) bool {
 	if k == Linkerd {

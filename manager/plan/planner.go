@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -20,18 +21,27 @@ import (
 type Planner struct {
 	reader    client.Reader
 	namespace string // the namespace of Session objects
+	answers   Answers
 
-	mu      sync.Mutex
-	version uint64
-	plans   map[types.UID]Plan
-	known   map[named]*resolve.Workload
-	wake    map[chan struct{}]bool
+	mu          sync.Mutex
+	version     uint64
+	plans       map[types.UID]Plan
+	workloads   map[workloadKey]*resolve.Workload
+	subscribers map[chan struct{}]bool
+}
+
+// Answers says what the callers of personal intercepts are told.
+type Answers struct {
+	// Mark adds the Intercept's name to the laptop's answers.
+	Mark bool
+	// Notice is for how long callers are told that an Intercept has ended.
+	Notice time.Duration
 }
 
 // New returns a Planner. The reader is expected to be a cache.
-func New(reader client.Reader, sessionNamespace string) *Planner {
-	return &Planner{reader: reader, namespace: sessionNamespace,
-		plans: map[types.UID]Plan{}, known: map[named]*resolve.Workload{}, wake: map[chan struct{}]bool{}}
+func New(reader client.Reader, sessionNamespace string, answers Answers) *Planner {
+	return &Planner{reader: reader, namespace: sessionNamespace, answers: answers,
+		plans: map[types.UID]Plan{}, workloads: map[workloadKey]*resolve.Workload{}, subscribers: map[chan struct{}]bool{}}
 }
 
 // Changed discards all plans and notifies all subscribers. It must be called after
@@ -41,8 +51,8 @@ func (p *Planner) Changed() {
 	defer p.mu.Unlock()
 	p.version++
 	clear(p.plans)
-	clear(p.known)
-	for ch := range p.wake {
+	clear(p.workloads)
+	for ch := range p.subscribers {
 		select {
 		case ch <- struct{}{}:
 		default:
@@ -55,11 +65,11 @@ func (p *Planner) Changed() {
 func (p *Planner) Subscribe() (ch chan struct{}, stop func()) {
 	ch = make(chan struct{}, 1)
 	p.mu.Lock()
-	p.wake[ch] = true
+	p.subscribers[ch] = true
 	p.mu.Unlock()
 	return ch, func() {
 		p.mu.Lock()
-		delete(p.wake, ch)
+		delete(p.subscribers, ch)
 		p.mu.Unlock()
 	}
 }
@@ -81,7 +91,7 @@ func (p *Planner) Pod(ctx context.Context, namespace, name string, uid types.UID
 	if pod.UID != uid {
 		return Plan{}, nil
 	}
-	plan, err := p.make(ctx, &pod, version)
+	plan, err := p.newPlan(ctx, &pod, version)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -93,10 +103,11 @@ func (p *Planner) Pod(ctx context.Context, namespace, name string, uid types.UID
 	return plan, nil
 }
 
-// make computes the plan of a pod. The plan has a route for each port of each
-// Intercept in force, in the order of function order. make does not resolve conflicts between Intercepts: the
+// newPlan computes the plan of a pod. The plan has a route for each port of each
+// Intercept in force, in the order of function order. newPlan does not resolve conflicts
+// between Intercepts: the
 // controller has done that.
-func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Plan, error) {
+func (p *Planner) newPlan(ctx context.Context, pod *corev1.Pod, version uint64) (Plan, error) {
 	var list v1alpha1.InterceptList
 	if err := p.reader.List(ctx, &list, client.InNamespace(pod.Namespace)); err != nil {
 		return Plan{}, err
@@ -107,7 +118,7 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Pl
 		if !inForce(ic) {
 			continue
 		}
-		w, err := p.workload(ctx, named{ic.Namespace, ic.Spec.Workload}, version)
+		w, err := p.workload(ctx, workloadKey{ic.Namespace, ic.Spec.Workload}, version)
 		if err != nil || !w.Matches(pod) {
 			continue // another workload's pod, or the workload is gone
 		}
@@ -122,7 +133,7 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Pl
 	for _, c := range all {
 		for _, r := range c.Status.Ports {
 			if number := resolve.PortIn(pod, r); number != 0 {
-				plan.add(number, protocol(r.Protocol), c.Spec.KeepEstablished, c.route())
+				plan.add(number, protocol(r.Protocol), c.Spec.KeepEstablished, p.route(c))
 			}
 		}
 	}
@@ -131,17 +142,22 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Pl
 }
 
 // route is what the Intercept in force wants of each of its ports.
-func (c *candidate) route() *rpc.Route {
-	r := &rpc.Route{Intercept: c.Namespace + "/" + c.Name, InterceptUid: string(c.UID),
+func (p *Planner) route(c candidate) *rpc.Route {
+	r := &rpc.Route{Intercept: c.Namespace + "/" + c.Name, InterceptUid: string(c.UID), User: c.Spec.User,
 		Session: c.Spec.Session, Relays: c.relays, NoFallback: c.Spec.NoFallback}
-	if c.Status.Mode == v1alpha1.ModePersonal {
-		r.Match = rpc.MatchOf(c.Status.Match.Conditions())
+	if c.Status.Mode != v1alpha1.ModePersonal {
+		return r
+	}
+	r.Match = rpc.MatchOf(c.Status.Match.Conditions())
+	r.NoticeSeconds = uint32(p.answers.Notice.Seconds())
+	if p.answers.Mark {
+		r.Mark = c.Name
 	}
 	return r
 }
 
-// named is a reference to a workload in a namespace.
-type named struct {
+// workloadKey is a reference to a workload in a namespace.
+type workloadKey struct {
 	namespace string
 	ref       v1alpha1.WorkloadReference
 }
@@ -149,9 +165,9 @@ type named struct {
 // workload reads a workload. It caches workloads of the kinds whose changes lead to
 // a call of Changed. It does not cache others: a Service may select other pods
 // without a call of Changed.
-func (p *Planner) workload(ctx context.Context, n named, version uint64) (*resolve.Workload, error) {
+func (p *Planner) workload(ctx context.Context, n workloadKey, version uint64) (*resolve.Workload, error) {
 	p.mu.Lock()
-	w, ok := p.known[n]
+	w, ok := p.workloads[n]
 	ok = ok && p.version == version
 	p.mu.Unlock()
 	if ok {
@@ -164,7 +180,7 @@ func (p *Planner) workload(ctx context.Context, n named, version uint64) (*resol
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.version == version {
-		p.known[n] = w
+		p.workloads[n] = w
 	}
 	return w, nil
 }

@@ -90,14 +90,14 @@ func requestTarget(path string) string {
 	return u.RequestURI()
 }
 
+// portOf returns the number of a handler's port. A name means a port of the handler's own
+// container, of whatever protocol.
 func portOf(c *corev1.Container, port intstr.IntOrString) int32 {
 	if port.Type == intstr.Int {
 		return port.IntVal
 	}
-	for _, p := range c.Ports {
-		if p.Name == port.StrVal {
-			return p.ContainerPort
-		}
+	if n := resolve.NamedPort([]corev1.Container{*c}, port.StrVal, ""); n != 0 {
+		return n
 	}
 	n, _ := strconv.ParseInt(port.StrVal, 10, 32)
 	return int32(n)

@@ -32,7 +32,9 @@ func TestDeclaredProbes(t *testing.T) {
 	pod := &corev1.Pod{
 		Spec: corev1.PodSpec{
 			InitContainers: []corev1.Container{
-				{Name: "native", RestartPolicy: &always, ReadinessProbe: probe(corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: 8080}})},
+				{Name: "native", RestartPolicy: &always, Ports: []corev1.ContainerPort{{Name: "health", ContainerPort: 8080}},
+					StartupProbe:   probe(corev1.ProbeHandler{HTTPGet: get(intstr.FromString("health"))}),
+					ReadinessProbe: probe(corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: 8080}})},
 				{Name: "setup", LivenessProbe: probe(corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: number}})},
 			},
 			Containers: []corev1.Container{
@@ -54,6 +56,7 @@ func TestDeclaredProbes(t *testing.T) {
 		{Kind: rpc.Probe_HTTP, Target: target, Headers: []*rpc.Header{{Name: "User-Agent", Value: "watchdog/1"}}},
 		{Kind: rpc.Probe_HTTP, Target: target, Hook: true},
 		{Kind: rpc.Probe_GRPC},
+		{Kind: rpc.Probe_HTTP, Target: target},
 	}}
 	got := &rpc.CapturePort{Port: 8080}
 	declareProbes(got, pod)

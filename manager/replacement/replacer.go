@@ -97,6 +97,7 @@ func (r *Replacer) Replace(ctx context.Context, t Task) *problem.Problem {
 	default:
 		a.retry()
 	}
+	a.workload = t.Workload.UID
 	last := r.last(t.Workload)
 	if time.Since(last.acted) < settleTime {
 		return waiting("%s", cmp.Or(last.awaited, "replacing pods by ones with a sidecar"))

@@ -1,6 +1,7 @@
 package replacement
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ const firstRetry, longestRetry = time.Minute, 30 * time.Minute
 // Intercept.
 type attempt struct {
 	generation int64
+	workload   types.UID
 	// since is when the first pod was looked for; zero before that.
 	since time.Time
 	// problem is the last failure until the attempt is repeated, at retryAt.
@@ -93,6 +95,7 @@ type lastAction struct {
 func (r *Replacer) last(w *resolve.Workload) *lastAction {
 	last := r.workloads[w.UID]
 	if last == nil {
+		r.prune(time.Now())
 		last = &lastAction{}
 		if r.workloads == nil {
 			r.workloads = map[types.UID]*lastAction{}
@@ -100,4 +103,17 @@ func (r *Replacer) last(w *resolve.Workload) *lastAction {
 		r.workloads[w.UID] = last
 	}
 	return last
+}
+
+// prune forgets the last actions that nothing depends on any more: those longer ago than
+// firstRetry, on workloads for which there is no attempt. The caller holds r.mu.
+func (r *Replacer) prune(now time.Time) {
+	used := map[types.UID]bool{}
+	for _, a := range r.attempts {
+		used[a.workload] = true
+	}
+	maps.DeleteFunc(r.workloads, func(uid types.UID, last *lastAction) bool {
+		recent := func(at time.Time) bool { return now.Sub(at) <= firstRetry }
+		return !used[uid] && !recent(last.acted) && !recent(last.evicted) && !recent(last.going)
+	})
 }

@@ -12,9 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// look is how often the configuration is looked at: somebody may have
+// checkInterval is how often the configuration is looked at: somebody may have
 // overwritten it, or the authority is a new one.
-const look = 10 * time.Second
+const checkInterval = 10 * time.Second
 
 // Bundle keeps the authority of the manager's serving certificate in the
 // MutatingWebhookConfiguration, where no template can put it. The leader runs
@@ -34,7 +34,7 @@ func (b *Bundle) NeedLeaderElection() bool { return true }
 
 // Start keeps the bundle until ctx ends.
 func (b *Bundle) Start(ctx context.Context) error {
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
 	for {
 		if err := b.Write(ctx); err != nil && ctx.Err() == nil {

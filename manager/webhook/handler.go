@@ -9,15 +9,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/scope"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
@@ -27,26 +26,15 @@ import (
 // Path is where the API server asks.
 const Path = "/inject"
 
-// Policy says which pods may have a sidecar.
-type Policy string
-
-// The policies.
-const (
-	// OnDemand: pods that an Intercept wants one in, or whose annotation does.
-	OnDemand Policy = "OnDemand"
-	// WhenEnabled: pods whose annotation wants one, no others.
-	WhenEnabled Policy = "WhenEnabled"
-)
-
 // Injector answers the API server.
 type Injector struct {
 	// Cache may be behind; Live reads from the API server.
 	Cache, Live client.Reader
-	Policy      Policy
+	Policy      inject.Policy
 	// Agent is what agents are started with.
 	Agent func() inject.Config
-	// Namespaces are those that are managed; empty for all.
-	Namespaces []string
+	// Namespaces are those that are managed.
+	Namespaces scope.Scope
 	// Mesh is the mesh of the cluster; Exits are what its proxies are to spare.
 	Mesh  mesh.Kind
 	Exits mesh.Exits
@@ -86,17 +74,17 @@ func (j *Injector) Pod(ctx context.Context, pod *corev1.Pod) (out *corev1.Pod, w
 	if sidecar.Of(pod) != nil {
 		return nil, "" // asked again, because somebody else changed the pod
 	}
-	if len(j.Namespaces) > 0 && !slices.Contains(j.Namespaces, pod.Namespace) {
+	if !j.Namespaces.Has(pod.Namespace) {
 		return nil, ""
 	}
 	w, err := resolve.ReadWishes(pod.Annotations)
 	if err != nil {
 		return nil, err.Error()
 	}
-	annotated := w.Inject == resolve.WishEnabled
-	if w.Inject == resolve.WishDisabled || j.Policy == WhenEnabled && !annotated {
+	if !j.Policy.Admits(w) {
 		return nil, ""
 	}
+	annotated := w.Inject == resolve.WishEnabled
 	q := inject.Request{}
 	if q.Intercepted, err = j.intercepted(ctx, pod); err != nil {
 		return nil, err.Error()
@@ -113,7 +101,7 @@ func (j *Injector) Pod(ctx context.Context, pod *corev1.Pod) (out *corev1.Pod, w
 	if err != nil {
 		return nil, err.Error()
 	}
-	q.Level, q.Mesh = Level(ns), ByMesh(j.Mesh, &pod.ObjectMeta, ns)
+	q.Level, q.Mesh = Level(ns), j.Mesh.Redirects(&pod.ObjectMeta, &ns.ObjectMeta)
 	out, err = inject.Sidecar(pod, q, j.Agent())
 	var refusal inject.Refusal
 	switch {
@@ -178,9 +166,3 @@ func Namespace(ctx context.Context, r client.Reader, name string) (*corev1.Names
 
 // Level is the pod security level that a namespace enforces; empty for none.
 func Level(ns *corev1.Namespace) string { return ns.Labels["pod-security.kubernetes.io/enforce"] }
-
-// ByMesh says whether Sidecar objects of Istio lead to the agent of a pod: in a
-// cluster with that mesh, if the pod has its proxy.
-func ByMesh(k mesh.Kind, pod *metav1.ObjectMeta, ns *corev1.Namespace) bool {
-	return k == mesh.Istio && mesh.Of(pod, &ns.ObjectMeta) == mesh.Istio
-}

@@ -72,7 +72,7 @@ func pod(namespace string, annotations ...string) *corev1.Pod {
 	return p
 }
 
-func injector(t *testing.T, c client.Client, policy Policy, namespaces ...string) *Injector {
+func injector(t *testing.T, c client.Client, policy inject.Policy, namespaces ...string) *Injector {
 	t.Helper()
 	return &Injector{Cache: c, Live: c, Policy: policy, Namespaces: namespaces, Log: slog.New(slog.DiscardHandler),
 		Agent: func() inject.Config {
@@ -90,28 +90,28 @@ func TestWhichPods(t *testing.T) {
 		name      string
 		pod       *corev1.Pod
 		injection v1alpha1.InjectMode
-		policy    Policy
+		policy    inject.Policy
 		managed   []string
 		injected  bool
 		warning   string
 	}{
-		{name: "intercepted by a sidecar", pod: pod("shop"), injection: "sidecar", policy: OnDemand, injected: true},
-		{name: "intercepted otherwise", pod: pod("shop"), injection: "ephemeral", policy: OnDemand},
-		{name: "not decided yet", pod: pod("shop"), policy: OnDemand},
-		{name: "another pod", pod: other, injection: "sidecar", policy: OnDemand},
-		{name: "another namespace", pod: pod("blog"), injection: "sidecar", policy: OnDemand},
-		{name: "intercepted, not annotated", pod: pod("shop"), injection: "sidecar", policy: WhenEnabled},
-		{name: "annotated", pod: pod("blog", key, "enabled"), policy: WhenEnabled, injected: true},
-		{name: "annotated as before", pod: pod("blog", legacy, "enabled"), policy: OnDemand, injected: true},
-		{name: "disabled", pod: pod("shop", key, "disabled"), injection: "sidecar", policy: OnDemand},
-		{name: "misspelled", pod: pod("shop", key, "on"), injection: "sidecar", policy: OnDemand, warning: `annotation kubectl-intercept.dev/inject is "on": use enabled or disabled`},
-		{name: "not managed", pod: pod("blog", key, "enabled"), policy: OnDemand, managed: []string{"shop"}},
-		{name: "host network", pod: host, policy: OnDemand, warning: "no traffic-agent is injected: its pods use the network of their node"},
+		{name: "intercepted by a sidecar", pod: pod("shop"), injection: "sidecar", policy: inject.OnDemand, injected: true},
+		{name: "intercepted otherwise", pod: pod("shop"), injection: "ephemeral", policy: inject.OnDemand},
+		{name: "not decided yet", pod: pod("shop"), policy: inject.OnDemand},
+		{name: "another pod", pod: other, injection: "sidecar", policy: inject.OnDemand},
+		{name: "another namespace", pod: pod("blog"), injection: "sidecar", policy: inject.OnDemand},
+		{name: "intercepted, not annotated", pod: pod("shop"), injection: "sidecar", policy: inject.WhenEnabled},
+		{name: "annotated", pod: pod("blog", key, "enabled"), policy: inject.WhenEnabled, injected: true},
+		{name: "annotated as before", pod: pod("blog", legacy, "enabled"), policy: inject.OnDemand, injected: true},
+		{name: "disabled", pod: pod("shop", key, "disabled"), injection: "sidecar", policy: inject.OnDemand},
+		{name: "misspelled", pod: pod("shop", key, "on"), injection: "sidecar", policy: inject.OnDemand, warning: `annotation kubectl-intercept.dev/inject is "on": use enabled or disabled`},
+		{name: "not managed", pod: pod("blog", key, "enabled"), policy: inject.OnDemand, managed: []string{"shop"}},
+		{name: "host network", pod: host, policy: inject.OnDemand, warning: "no traffic-agent is injected: its pods use the network of their node"},
 		{name: "no service", pod: func() *corev1.Pod {
 			p := pod("blog", key, "enabled")
 			p.Labels, p.Spec.Containers[0].Ports = nil, nil
 			return p
-		}(), policy: OnDemand,
+		}(), policy: inject.OnDemand,
 			warning: "no traffic-agent is injected: no Service port that it could stand in front of leads to the pod"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestWhichPods(t *testing.T) {
 // A pod of a rollout may be made before the cache knows of its ReplicaSet.
 func TestNewReplicaSet(t *testing.T) {
 	live := cluster(t, v1alpha1.InjectSidecar)
-	j := injector(t, live, OnDemand)
+	j := injector(t, live, inject.OnDemand)
 	j.Cache = interceptor.NewClient(live.(client.WithWatch), interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 			if _, ok := list.(*appsv1.ReplicaSetList); ok {
@@ -161,7 +161,7 @@ func TestSuccessors(t *testing.T) {
 		}
 		p := pod("shop")
 		p.Name, p.OwnerReferences = "quote-0", resolvetest.Owned("StatefulSet", "quote")
-		if out, warning := injector(t, c, OnDemand).Pod(t.Context(), p); (out != nil) != tt.injected || warning != "" {
+		if out, warning := injector(t, c, inject.OnDemand).Pod(t.Context(), p); (out != nil) != tt.injected || warning != "" {
 			t.Errorf("%s: injected %t, warning %q", name, out != nil, warning)
 		}
 	}
@@ -169,7 +169,7 @@ func TestSuccessors(t *testing.T) {
 
 // TestReview speaks as the API server does.
 func TestReview(t *testing.T) {
-	h := injector(t, cluster(t, v1alpha1.InjectSidecar), OnDemand).Handler(scheme(t))
+	h := injector(t, cluster(t, v1alpha1.InjectSidecar), inject.OnDemand).Handler(scheme(t))
 	review := func(p *corev1.Pod) *admissionv1.AdmissionResponse {
 		t.Helper()
 		namespace := p.Namespace

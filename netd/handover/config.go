@@ -16,11 +16,11 @@ type Config struct {
 	Addresses []netip.Prefix `json:"addresses"`
 	// Routes lead into the TUN.
 	Routes []netip.Prefix `json:"routes"`
-	// Spare must not be covered by a route: what the session itself needs to
+	// KeepReachable must not be covered by a route: what the session itself needs to
 	// reach, such as the API server. netd adds the default gateways and the
 	// resolvers in use.
-	Spare []netip.Addr `json:"spare,omitempty"`
-	DNS   DNS          `json:"dns"`
+	KeepReachable []netip.Addr `json:"keepReachable,omitempty"`
+	DNS           DNS          `json:"dns"`
 	// AllowConflicting are the networks of this machine that routes may take
 	// from it: an overlap within one of them is not refused.
 	AllowConflicting []netip.Prefix `json:"allowConflicting,omitempty"`
@@ -87,7 +87,7 @@ func (c *Config) Validate() error {
 	if len(c.Addresses) == 0 {
 		return errors.New("addresses: the TUN needs at least one")
 	}
-	if n := len(c.Addresses) + len(c.Routes) + len(c.Spare) + len(c.AllowConflicting); n > maxPrefixes {
+	if n := len(c.Addresses) + len(c.Routes) + len(c.KeepReachable) + len(c.AllowConflicting); n > maxPrefixes {
 		return fmt.Errorf("%d addresses and routes are more than %d", n, maxPrefixes)
 	}
 	for _, p := range c.Addresses {
@@ -105,9 +105,9 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("route %s: not a network of hosts", p)
 		}
 	}
-	for _, a := range c.Spare {
+	for _, a := range c.KeepReachable {
 		if !a.IsValid() {
-			return errors.New("spare: an address is empty")
+			return errors.New("keepReachable: an address is empty")
 		}
 	}
 	return c.DNS.validate(c)

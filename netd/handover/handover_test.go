@@ -17,10 +17,10 @@ import (
 
 func good() Config {
 	return Config{
-		MTU:       1500,
-		Addresses: []netip.Prefix{netip.MustParsePrefix("198.18.0.1/30"), netip.MustParsePrefix("fd18::1/126")},
-		Routes:    []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12"), netip.MustParsePrefix("fd00:10::/112")},
-		Spare:     []netip.Addr{netip.MustParseAddr("192.0.2.7")},
+		MTU:           1500,
+		Addresses:     []netip.Prefix{netip.MustParsePrefix("198.18.0.1/30"), netip.MustParsePrefix("fd18::1/126")},
+		Routes:        []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12"), netip.MustParsePrefix("fd00:10::/112")},
+		KeepReachable: []netip.Addr{netip.MustParseAddr("192.0.2.7")},
 		DNS: DNS{Server: netip.MustParseAddr("198.18.0.2"), Search: []string{"shop.svc.cluster.local"},
 			Domains: []string{"cluster.local", "svc"}, Ndots: 5},
 		AllowConflicting: []netip.Prefix{netip.MustParsePrefix("10.99.0.0/16")},
@@ -46,7 +46,7 @@ func TestValidate(t *testing.T) {
 		"loopback":          {func(c *Config) { c.Routes[0] = netip.MustParsePrefix("127.0.0.0/8") }, "not a network of hosts"},
 		"multicast":         {func(c *Config) { c.Routes[0] = netip.MustParsePrefix("224.0.0.0/4") }, "not a network of hosts"},
 		"mapped":            {func(c *Config) { c.Routes[1] = netip.MustParsePrefix("::ffff:10.0.0.0/104") }, "not a network of hosts"},
-		"empty spare":       {func(c *Config) { c.Spare[0] = netip.Addr{} }, "spare"},
+		"empty reachable":   {func(c *Config) { c.KeepReachable[0] = netip.Addr{} }, "keepReachable"},
 		"own address":       {func(c *Config) { c.DNS.Server = netip.MustParseAddr("198.18.0.1") }, "TUN's own"},
 		"dns elsewhere":     {func(c *Config) { c.DNS.Server = netip.MustParseAddr("8.8.8.8") }, "no route leads to it"},
 		"newline in search": {func(c *Config) { c.DNS.Search = []string{"a\nnameserver 192.0.2.1"} }, "not a DNS name"},
@@ -70,7 +70,7 @@ func TestValidate(t *testing.T) {
 func TestRefusedNamesRouteWhatAndFix(t *testing.T) {
 	p := netip.MustParsePrefix
 	tests := map[string]Conflict{
-		"route 10.0.0.0/8 would cover the API server 10.1.2.3; leave that out with --never-proxy 10.1.2.3/32, or move the cluster's addresses with --virtual-subnet":                                   {ReasonSpare, p("10.0.0.0/8"), p("10.1.2.3/32"), ""},
+		"route 10.0.0.0/8 would cover the API server 10.1.2.3; leave that out with --never-proxy 10.1.2.3/32, or move the cluster's addresses with --virtual-subnet":                                   {ReasonAPIServer, p("10.0.0.0/8"), p("10.1.2.3/32"), ""},
 		"route 10.0.0.0/8 would cover the default gateway 10.0.0.1; leave that out with --never-proxy 10.0.0.1/32, or move the cluster's addresses with --virtual-subnet":                              {ReasonGateway, p("10.0.0.0/8"), p("10.0.0.1/32"), "eth0"},
 		"route fd00::/8 would cover this machine's DNS server fd00::53; leave that out with --never-proxy fd00::53/128, or move the cluster's addresses with --virtual-subnet":                         {ReasonResolver, p("fd00::/8"), p("fd00::53/128"), ""},
 		"route 10.96.0.0/12 would cover 10.100.0.0/16, which this machine reaches through wg0; allow it with --allow-conflicting 10.100.0.0/16, or move the cluster's addresses with --virtual-subnet": {ReasonOverlap, p("10.96.0.0/12"), p("10.100.0.0/16"), "wg0"},

@@ -12,10 +12,10 @@ type Reason string
 
 // Only an overlap can be allowed.
 const (
-	ReasonSpare    Reason = "api-server" // an address of Config.Spare
-	ReasonGateway  Reason = "gateway"    // a default gateway
-	ReasonResolver Reason = "resolver"   // a resolver in use
-	ReasonOverlap  Reason = "overlap"    // a route that this machine has
+	ReasonAPIServer Reason = "api-server" // an address of Config.KeepReachable
+	ReasonGateway   Reason = "gateway"    // a default gateway
+	ReasonResolver  Reason = "resolver"   // a resolver in use
+	ReasonOverlap   Reason = "overlap"    // a route that this machine has
 )
 
 // Conflict is a route that would take something away from this machine.
@@ -31,7 +31,7 @@ type Conflict struct {
 
 // String names the route, what it would cover, and the fix.
 func (c Conflict) String() string {
-	what := map[Reason]string{ReasonSpare: "the API server ", ReasonGateway: "the default gateway ", ReasonResolver: "this machine's DNS server "}[c.Reason]
+	what := map[Reason]string{ReasonAPIServer: "the API server ", ReasonGateway: "the default gateway ", ReasonResolver: "this machine's DNS server "}[c.Reason]
 	if c.Reason == ReasonOverlap {
 		through := ""
 		if c.Device != "" {
@@ -68,7 +68,7 @@ func (e *RefusedError) Error() string {
 }
 
 // ErrTaken says that this machine's DNS leads elsewhere. Nothing was changed.
-var ErrTaken = errors.New("another session leads this machine's DNS to its cluster, and without systemd-resolved there can be one")
+var ErrTaken = errors.New("another session has this machine's DNS, and without systemd-resolved only one can have it")
 
 // VersionError says that the netd that runs speaks another Protocol.
 type VersionError struct {

@@ -117,10 +117,10 @@ func (s *session) plan(c *handover.Config, own string) (mode string, state route
 	if err != nil {
 		return "", state, err
 	}
-	if err := handover.Refuse(route.Judge(c, have, s.made.Resolvers)); err != nil {
+	if err := handover.Refuse(route.Conflicts(c, have, s.made.Resolvers)); err != nil {
 		return "", state, err
 	}
-	return mode, route.State{MTU: c.MTU, Addresses: c.Addresses, Routes: route.Install(c, have)}, nil
+	return mode, route.State{MTU: c.MTU, Addresses: c.Addresses, Routes: route.RoutesToAdd(c, have)}, nil
 }
 
 // apply makes addresses, routes and DNS be as wanted, or as they were; DNS may

@@ -93,7 +93,7 @@ func TestStatements(t *testing.T) {
 		"by port-forward":  {func(w *checktest.World) { w.Denied = []string{"get services/proxy"} }, "you may reach the tr", "you may reach the traffic-manager"},
 		"no line":          {func(w *checktest.World) { w.Line = line(denied) }, "flows", "flows do not take the fast way"},
 		"no license":       {func(w *checktest.World) { w.License(&license.Report{State: license.Absent}) }, "the license", "no license is missing"},
-		"not looked at":    {func(w *checktest.World) { w.License(nil) }, "the license", "it is not known whether the license holds"},
+		"not looked at":    {func(w *checktest.World) { w.License(nil) }, "the license", "it is not known whether the license is valid"},
 		"not asked at all": {func(w *checktest.World) { w.Manager = nil }, "plugin and", "plugin and traffic-manager fit"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,7 +32,7 @@ func (e *Env) clientChecks() []Check {
 			return judgePlugin(found, err, own)
 		}},
 		{"a session has a folder", "a session has no folder", func(context.Context) Outcome {
-			path, err := e.Machine.Place()
+			path, err := e.Machine.SessionsDir()
 			if err != nil {
 				what, hint, _ := strings.Cut(err.Error(), ": ")
 				return fail(what, hint)
@@ -40,7 +40,7 @@ func (e *Env) clientChecks() []Check {
 			return ok(path)
 		}},
 		{"the session is connected", "the session is not connected", func(ctx context.Context) Outcome {
-			if _, err := e.Machine.Place(); err != nil {
+			if _, err := e.Machine.SessionsDir(); err != nil {
 				return skip("it has no folder")
 			}
 			s, err := e.Session(ctx)

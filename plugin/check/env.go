@@ -43,10 +43,10 @@ type Env struct {
 	Now     func() time.Time
 
 	// These are cached because several checks need them. An Env must not be copied.
-	api       fact[*answer]
-	user      fact[string]
-	installed fact[*target.Installation]
-	webhook   fact[*webhook]
+	api       cached[*answer]
+	user      cached[string]
+	installed cached[*target.Installation]
+	webhook   cached[*webhook]
 }
 
 // Machine gives checks access to this machine.
@@ -54,8 +54,8 @@ type Machine struct {
 	// LookPath finds a program in PATH. Executable returns the path of the plugin.
 	LookPath   func(string) (string, error)
 	Executable func() (string, error)
-	// Place returns the folder of the sessions, or an error if it cannot be used.
-	Place func() (string, error)
+	// SessionsDir returns the folder of the sessions, or an error if it cannot be used.
+	SessionsDir func() (string, error)
 	// Routes returns the networks to which this machine has routes.
 	Routes func() ([]Route, error)
 	// Netd describes how the command connect starts or finds intercept-netd. It returns
@@ -63,14 +63,14 @@ type Machine struct {
 	Netd func(context.Context) (string, error)
 }
 
-// fact is a value that the first check that needs it computes.
-type fact[T any] struct {
+// cached is a value that the first check that needs it computes.
+type cached[T any] struct {
 	once  sync.Once
 	value T
 	err   error
 }
 
-func (f *fact[T]) get(ask func() (T, error)) (T, error) {
+func (f *cached[T]) get(ask func() (T, error)) (T, error) {
 	f.once.Do(func() { f.value, f.err = ask() })
 	return f.value, f.err
 }

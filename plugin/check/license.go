@@ -11,7 +11,7 @@ import (
 )
 
 func (e *Env) licenseChecks() []Check {
-	return []Check{{"the license holds", "the license does not hold", e.withManager(func(ctx context.Context) Outcome {
+	return []Check{{"the license is valid", "the license is not valid", e.withManager(func(ctx context.Context) Outcome {
 		i, err := e.askInstalled(ctx)
 		if err != nil {
 			return skip("you may not read what the traffic-manager says of it")

@@ -17,7 +17,7 @@ import (
 
 // ThisMachine returns the Machine on which the plugin runs.
 func ThisMachine() Machine {
-	return Machine{LookPath: exec.LookPath, Executable: os.Executable, Place: state.Usable, Routes: routes, Netd: helper}
+	return Machine{LookPath: exec.LookPath, Executable: os.Executable, SessionsDir: state.Usable, Routes: routes, Netd: helper}
 }
 
 // helper looks for intercept-netd, but does not start it.

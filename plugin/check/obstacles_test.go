@@ -119,7 +119,7 @@ func TestObstacles(t *testing.T) {
 
 		"license invalid": {func(w *checktest.World) {
 			w.License(&license.Report{State: license.Invalid, Message: "there is no public key"})
-		}, "the license", check.Warning, []string{"the license does not hold", "there is no public key"}},
+		}, "the license", check.Warning, []string{"the license is not valid", "there is no public key"}},
 		"license without its Secret": {func(w *checktest.World) {
 			w.License(&license.Report{State: license.Absent, Message: "there is no secret mine"})
 		}, "the license", check.Warning, []string{"there is no license", "there is no secret mine"}},

@@ -69,8 +69,8 @@ func (e *Env) missing(ctx context.Context, all []need) ([]need, error) {
 	return out, nil
 }
 
-// may returns a check whether the user has all of these rights.
-func (e *Env) may(all []need, hint string) func(context.Context) Outcome {
+// hasRights returns a check whether the user has all of these rights.
+func (e *Env) hasRights(all []need, hint string) func(context.Context) Outcome {
 	return e.withAPI(func(ctx context.Context) Outcome {
 		lacks, err := e.missing(ctx, all)
 		if err != nil {
@@ -80,8 +80,8 @@ func (e *Env) may(all []need, hint string) func(context.Context) Outcome {
 	})
 }
 
-// word quotes a name for a shell if that is necessary.
-func word(s string) string {
+// shellQuoted quotes a name for a shell if that is necessary.
+func shellQuoted(s string) string {
 	if regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`).MatchString(s) {
 		return s
 	}
@@ -110,13 +110,13 @@ func (e *Env) permissionChecks() []Check {
 	return []Check{
 		{fmt.Sprintf("you may read the workloads of namespace %q", e.Namespace), fmt.Sprintf("you may not read all workloads of namespace %q", e.Namespace), e.withAPI(e.workloads)},
 		{fmt.Sprintf("you may intercept in namespace %q", e.Namespace), fmt.Sprintf("you may not intercept in namespace %q", e.Namespace), func(ctx context.Context) Outcome {
-			o := e.may(needs(e.Namespace, v1alpha1.Group, append([]string{"update"}, ownVerbs...), "intercepts"), e.editHint())(ctx)
+			o := e.hasRights(needs(e.Namespace, v1alpha1.Group, append([]string{"update"}, ownVerbs...), "intercepts"), e.editHint())(ctx)
 			if o.Status != OK {
 				return o
 			}
 			return e.intercepts(ctx)
 		}},
-		{"you may connect this machine", "you may not connect this machine", e.may(needs(e.ManagerNamespace, v1alpha1.Group, ownVerbs, "sessions"), connect)},
+		{"you may connect this machine", "you may not connect this machine", e.hasRights(needs(e.ManagerNamespace, v1alpha1.Group, ownVerbs, "sessions"), connect)},
 		{"you may reach the traffic-manager", "you may not reach the traffic-manager", e.withAPI(func(ctx context.Context) Outcome {
 			proxy, err := e.missing(ctx, []need{{"get", "", "services/proxy", "https:traffic-manager:tunnel", e.ManagerNamespace}})
 			if err != nil {
@@ -127,15 +127,15 @@ func (e *Env) permissionChecks() []Check {
 			if err != nil {
 				return failedToAsk("ask for your permissions", err)
 			}
-			return judgeWays(len(proxy) == 0, len(forward) == 0, connect)
+			return judgeTransports(len(proxy) == 0, len(forward) == 0, connect)
 		})},
 		{fmt.Sprintf("you may reach the Services and pods of namespace %q", e.Namespace),
 			fmt.Sprintf("you may not reach the Services and pods of namespace %q", e.Namespace), e.withAPI(e.dials)},
 	}
 }
 
-// judgeWays judges the two ways to the traffic-manager.
-func judgeWays(proxy, forward bool, hint string) Outcome {
+// judgeTransports judges the two transports to the traffic-manager.
+func judgeTransports(proxy, forward bool, hint string) Outcome {
 	switch {
 	case proxy && forward:
 		return ok("by service proxy and by port-forward")
@@ -161,9 +161,9 @@ func (e *Env) installChecks() []Check {
 	here = append(here, needs(e.ManagerNamespace, "policy", verbs, "poddisruptionbudgets")...)
 	here = append(here, needs(e.ManagerNamespace, "rbac.authorization.k8s.io", verbs, "roles", "rolebindings")...)
 	return []Check{
-		{"you may make what belongs to the cluster", "you may not make all that belongs to the cluster", e.may(cluster, admin)},
+		{"you may make what belongs to the cluster", "you may not make all that belongs to the cluster", e.hasRights(cluster, admin)},
 		{fmt.Sprintf("you may make what belongs to namespace %q", e.ManagerNamespace),
-			fmt.Sprintf("you may not make all that belongs to namespace %q", e.ManagerNamespace), e.may(here, admin)},
+			fmt.Sprintf("you may not make all that belongs to namespace %q", e.ManagerNamespace), e.hasRights(here, admin)},
 		{"you may grant the traffic-manager its rights", "you may not grant the traffic-manager whatever rights it needs", e.withAPI(func(ctx context.Context) Outcome {
 			lacks, err := e.missing(ctx, needs("", "rbac.authorization.k8s.io", []string{"escalate", "bind"}, "clusterroles"))
 			if err != nil {

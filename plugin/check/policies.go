@@ -41,7 +41,7 @@ func (e *Env) policies(ctx context.Context) Outcome {
 func (e *Env) judgeForged(err error) Outcome {
 	switch {
 	case err == nil:
-		return fail("a Session in another user's name is accepted: users are not told apart",
+		return fail("a Session in another user's name is accepted: users can act in each other's names",
 			"kubectl intercept upgrade makes the ValidatingAdmissionPolicies again; kubectl get validatingadmissionpolicies,validatingadmissionpolicybindings shows them")
 	case strings.Contains(err.Error(), nobody) && strings.Contains(err.Error(), "spec.user"):
 		return ok("")

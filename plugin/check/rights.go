@@ -24,7 +24,7 @@ func (e *Env) editHint() string {
 // hint replaces the placeholder YOU in a hint with the user's name.
 func (e *Env) hint(ctx context.Context, text string) string {
 	user, _ := e.askUser(ctx) // no error: withAPI has got the name
-	return strings.ReplaceAll(text, "YOU", word(user))
+	return strings.ReplaceAll(text, "YOU", shellQuoted(user))
 }
 
 // workloads checks whether the user may read pods, Services and workloads. The check

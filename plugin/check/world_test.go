@@ -167,7 +167,7 @@ func TestChecks(t *testing.T) {
 			w.Machine.LookPath = func(string) (string, error) { return "", errors.New("not found") }
 		}, "kubectl is in PATH", check.Warning, "install kubectl"},
 		"no folder": {func(w *checktest.World) {
-			w.Machine.Place = func() (string, error) { return "", &state.PlaceError{Path: "/home/alice/.cache", Owner: "root"} }
+			w.Machine.SessionsDir = func() (string, error) { return "", &state.CacheDirError{Path: "/home/alice/.cache", Owner: "root"} }
 		}, "a session has a folder", check.Failed, "sudo chown -R \"$(id -u)\" /home/alice/.cache"},
 		"no session": {func(w *checktest.World) {
 			w.Session = func(context.Context) (*session.Status, error) { return nil, nil }

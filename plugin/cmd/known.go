@@ -17,7 +17,7 @@ func meant(ctx context.Context, f *kube.Factory, all bool) ([]session.Known, err
 	if all {
 		return session.All(ctx)
 	}
-	return session.Of(ctx, session.Config{Factory: f})
+	return session.Selected(ctx, session.Config{Factory: f})
 }
 
 // Find is the session's status; nil if none runs.
@@ -30,7 +30,7 @@ func (sessions) Find(ctx context.Context, f *kube.Factory) (*session.Status, err
 		switch {
 		case k.Status != nil:
 			return k.Status, nil
-		case k.Held():
+		case k.Locked():
 			return nil, fmt.Errorf("the session, process %d, does not answer: kubectl intercept quit ends it", k.PID)
 		}
 	}
@@ -41,7 +41,7 @@ func (sessions) Find(ctx context.Context, f *kube.Factory) (*session.Status, err
 func (sessions) Asked(ctx context.Context, f *kube.Factory) (bool, error) {
 	list, err := meant(ctx, f, false)
 	for _, k := range list {
-		if k.Asked {
+		if k.Restores {
 			return true, err
 		}
 	}
@@ -104,7 +104,7 @@ func (s sessions) refuse(ctx context.Context, f *kube.Factory, why error, verb s
 	}
 	text := render.Error(why)
 	for _, k := range others {
-		text += fmt.Sprintf("\n%s runs on this machine: kubectl intercept %s %s", k.Named(), verb, k.Flag)
+		text += fmt.Sprintf("\n%s runs on this machine: kubectl intercept %s %s", k.Describe(), verb, k.Flag)
 	}
 	return errors.New(text)
 }

@@ -39,14 +39,14 @@ func (sessions) Connect(ctx context.Context, f *kube.Factory, a *connect.Access,
 	if err != nil {
 		return nil, err
 	}
-	by := []string{a.By}
+	holders := []string{a.Holder}
 	if a.Proxy != "" {
 		progress("opening the way into the cluster")
-		return c.OpenProxy(ctx, state.Proxy{Address: a.Proxy, Namespace: a.Device.Namespace, By: by})
+		return c.OpenProxy(ctx, state.Proxy{Address: a.Proxy, Namespace: a.Device.Namespace, Holders: holders})
 	}
 	progress("making the network interface")
 	want := a.Device
-	want.By = by
+	want.Holders = holders
 	return c.OpenDevice(ctx, want)
 }
 
@@ -60,21 +60,21 @@ func (s sessions) OpenProxy(ctx context.Context, f *kube.Factory, transport, nam
 }
 
 // Command gives a sign of life.
-func (sessions) Command(f *kube.Factory, by string) (io.Closer, error) {
-	return session.Command(session.Config{Factory: f}, by)
+func (sessions) Command(f *kube.Factory, holder string) (io.Closer, error) {
+	return session.Command(session.Config{Factory: f}, holder)
 }
 
 // Release asks the session, or what it has left.
-func (sessions) Release(ctx context.Context, f *kube.Factory, by string) error {
+func (sessions) Release(ctx context.Context, f *kube.Factory, holder string) error {
 	cfg := session.Config{Factory: f}
 	c, err := session.Find(ctx, cfg)
 	if errors.Is(err, session.ErrNotRunning) {
-		return session.ForgetCommand(cfg, by) // intercept-netd has undone the rest
+		return session.ForgetCommand(cfg, holder) // intercept-netd has undone the rest
 	}
 	if err != nil {
 		return err
 	}
-	return c.Release(ctx, by)
+	return c.Release(ctx, holder)
 }
 
 // Helper finds intercept-netd, or starts it.

@@ -24,8 +24,8 @@ const etc = "/etc"
 // asks the daemon, which resolves names outside the namespaces.
 const nscd = "/run/nscd/socket"
 
-// look is how often keep checks that our files still cover the laptop's.
-const look = time.Second
+// checkInterval is how often keep checks that our files still cover the laptop's.
+const checkInterval = time.Second
 
 // files are the DNS configuration files that the program sees instead of the
 // laptop's.
@@ -142,7 +142,7 @@ func (f *files) overlay() error {
 // with the file that it covers.
 func (f *files) keep() {
 	for {
-		time.Sleep(look)
+		time.Sleep(checkInterval)
 		f.mu.Lock()
 		for target, ours := range f.covers {
 			if !same(target, ours) {

@@ -14,9 +14,9 @@ const tunDevice = "/dev/net/tun"
 // otherwise ends an error message with the commands that need no namespaces.
 const otherwise = "; or use kubectl intercept connect, or connect --proxy, which needs nothing of this"
 
-// mighty says whether this process may make network and mount namespaces without a
+// canUnshare says whether this process may make network and mount namespaces without a
 // user namespace.
-func mighty() bool {
+func canUnshare() bool {
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData
 	const want = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN

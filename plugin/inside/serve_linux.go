@@ -102,7 +102,7 @@ func (s *supervisor) change(r *handover.Request, owner bool) (*handover.Network,
 	// The TUN takes all of the program's traffic, so it has no conflicts itself. But
 	// the program must also reach what the laptop reaches by its own routes. After a
 	// refusal the session uses virtual addresses for the cluster's.
-	if err := handover.Refuse(route.Judge(r.Config, s.laptop, s.files.resolvers())); err != nil {
+	if err := handover.Refuse(route.Conflicts(r.Config, s.laptop, s.files.resolvers())); err != nil {
 		return nil, nil, err
 	}
 	if err := s.files.set(&r.Config.DNS); err != nil {

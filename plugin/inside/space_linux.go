@@ -76,7 +76,7 @@ func Open(cmd *exec.Cmd) (*Space, error) {
 		}
 	case <-time.After(setUpTime):
 		s.Close()
-		return nil, errors.New("make a network for the program: nothing happens")
+		return nil, errors.New("make a network for the program: it was not ready in time")
 	}
 	var err error
 	if s.ns, err = namespace(strconv.Itoa(s.cmd.Process.Pid)); err != nil {
@@ -138,7 +138,7 @@ func routes() ([]route.Entry, error) {
 // and capabilities stay the same.
 func attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
-	if mighty() {
+	if canUnshare() {
 		return a
 	}
 	uid, gid := os.Geteuid(), os.Getegid()

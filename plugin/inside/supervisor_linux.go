@@ -149,7 +149,7 @@ func start(args []string) (*exec.Cmd, error) {
 // programs that this thread starts: see capabilities(7). Capabilities that the user
 // had before stay.
 func drop() error {
-	if mighty() {
+	if canUnshare() {
 		return nil
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {

@@ -55,7 +55,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	for _, name := range []string{"mount", "preview-url"} { // what people are used to say, where it says nothing here
 		_ = fs.MarkHidden(name)
 	}
-	fs.StringVar(&f.Transport, "transport", f.Transport, "Way to the traffic-manager: auto, service-proxy or port-forward")
+	fs.StringVar(&f.Transport, "transport", f.Transport, "Transport to the traffic-manager: auto, service-proxy or port-forward")
 	fs.DurationVar(&f.Timeout, "timeout", f.Timeout, "How long to wait. Zero checks once, negative waits for a week")
 }
 

@@ -85,11 +85,17 @@ func (f *Factory) Client() (client.WithWatch, error) {
 	return NewClient(cfg)
 }
 
-// NewClient is Client for a configuration that is at hand.
+// NewClient is Client for a configuration that is at hand. Warnings of the API server go to
+// the configuration's handler. Without one they go nowhere: controller-runtime would log
+// them, and print a complaint after half a minute that its log has no destination.
 func NewClient(cfg *rest.Config) (client.WithWatch, error) {
 	s, err := Scheme()
 	if err != nil {
 		return nil, err
+	}
+	if cfg.WarningHandler == nil && cfg.WarningHandlerWithContext == nil {
+		cfg = rest.CopyConfig(cfg)
+		cfg.WarningHandler = rest.NoWarnings{}
 	}
 	return client.NewWithWatch(cfg, client.Options{Scheme: s, Mapper: mapper()})
 }

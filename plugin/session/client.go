@@ -92,10 +92,10 @@ func (c *Client) Disconnect(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, socket.PathDisconnect, nil, nil)
 }
 
-// Release ends the access that a command asked for under the name by. It restores the
+// Release ends the access that a command asked for under the name holder. It restores the
 // access that this one replaced.
-func (c *Client) Release(ctx context.Context, by string) error {
-	return c.call(ctx, http.MethodPost, socket.PathRelease+"?by="+url.QueryEscape(by), nil, nil)
+func (c *Client) Release(ctx context.Context, holder string) error {
+	return c.call(ctx, http.MethodPost, socket.PathRelease+"?holder="+url.QueryEscape(holder), nil, nil)
 }
 
 // Leave ends an intercept of the session, and returns the last state of its Intercept. If

@@ -36,7 +36,7 @@ type Config struct {
 	Dir *state.Dir
 	// Start starts the process. If it is nil, the process is this program, detached
 	// from the terminal.
-	Start func(who *socket.Caller, dir *state.Dir) (*Child, error)
+	Start func(caller *socket.Caller, dir *state.Dir) (*Child, error)
 }
 
 // dir opens the directory of a session.
@@ -61,7 +61,7 @@ func Ensure(ctx context.Context, cfg Config, progress func(string)) (*Client, er
 	if err != nil {
 		return nil, err
 	}
-	who, err := NewCaller(ctx, cfg.Factory, id)
+	caller, err := NewCaller(ctx, cfg.Factory, id)
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +69,8 @@ func Ensure(ctx context.Context, cfg Config, progress func(string)) (*Client, er
 	if start == nil {
 		start = cfg.spawn
 	}
-	e := &ensurer{client: NewClient(dir), who: who, transport: cfg.Transport, progress: progress,
-		start: func() (*Child, error) { return start(who, dir) }}
+	e := &ensurer{client: NewClient(dir), caller: caller, transport: cfg.Transport, progress: progress,
+		start: func() (*Child, error) { return start(caller, dir) }}
 	return e.run(ctx)
 }
 
@@ -98,17 +98,17 @@ func (e *NotConnectedError) Unwrap() error { return e.err }
 
 type ensurer struct {
 	client    *Client
-	who       *socket.Caller
+	caller    *socket.Caller
 	transport string
 	progress  func(string)
 	start     func() (*Child, error)
 
-	child  *Child
-	helper *handover.Client // keeps intercept-netd alive between two processes
-	held   int              // PID of the process that agreed to stay
-	asked  time.Time        // when a process was last asked to stay
-	silent time.Time        // since when the lock is held and no process answers
-	said   string
+	child   *Child
+	helper  *handover.Client // keeps intercept-netd alive between two processes
+	heldPID int              // PID of the process that agreed to stay
+	asked   time.Time        // when a process was last asked to stay
+	silent  time.Time        // since when the lock is held and no process answers
+	said    string
 	// failing is since when the process has an error.
 	failing time.Time
 	last    string // the process's last error
@@ -190,7 +190,7 @@ func (e *ensurer) running(ctx context.Context, s *Status) (ready bool, err error
 		e.say("replacing session that cannot connect by " + s.Transport)
 		return false, e.replace(ctx)
 	}
-	if e.held != s.PID || time.Since(e.asked) > holdAgain {
+	if e.heldPID != s.PID || time.Since(e.asked) > holdAgain {
 		if held, err := e.hold(ctx, s); !held {
 			return false, err
 		}
@@ -220,23 +220,23 @@ func (e *ensurer) tell(s *Status) {
 
 // hold asks the process to stay for this command, and to take over its credentials.
 func (e *ensurer) hold(ctx context.Context, s *Status) (held bool, err error) {
-	if e.held != s.PID && time.Since(e.asked) < askAgain {
+	if e.heldPID != s.PID && time.Since(e.asked) < askAgain {
 		return false, nil
 	}
 	e.asked = time.Now()
 	e.tell(s)
-	err = e.client.hold(ctx, e.who)
+	err = e.client.hold(ctx, e.caller)
 	switch {
 	case errors.Is(err, socket.ErrEnding):
-		e.held, e.asked = 0, time.Time{}
+		e.heldPID, e.asked = 0, time.Time{}
 		return false, e.client.gone(ctx)
 	case errors.Is(err, ErrNotRunning) || ctx.Err() != nil:
 		return false, nil // the process is ending: the next step starts another one
 	case err != nil:
-		e.held, e.last = 0, err.Error()
+		e.heldPID, e.last = 0, err.Error()
 		return false, nil
 	}
-	e.held = s.PID
+	e.heldPID = s.PID
 	return true, nil
 }
 

@@ -30,8 +30,8 @@ func Find(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	if s.Rejected { // the API server rejected the process's credentials; this command's may be valid
-		if who, err := NewCaller(ctx, cfg.Factory, id); err == nil {
-			_ = c.hold(ctx, who) // the status says what came of it
+		if caller, err := NewCaller(ctx, cfg.Factory, id); err == nil {
+			_ = c.hold(ctx, caller) // the status says what came of it
 		}
 	}
 	return c, nil
@@ -50,24 +50,24 @@ func Ask(ctx context.Context, cfg Config) (*Status, error) {
 }
 
 // Command shows the session process that this command is running, until the Closer is
-// closed or the command ends. By is the name under which the command asks for access.
-func Command(cfg Config, by string) (io.Closer, error) {
+// closed or the command ends. Holder is the name under which the command asks for access.
+func Command(cfg Config, holder string) (io.Closer, error) {
 	dir, err := dirOf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return dir.Command(by)
+	return dir.Command(holder)
 }
 
 // ForgetCommand removes the access of a command from the saved state, so that the next
-// session process does not restore it. By is the name under which the command asked for
+// session process does not restore it. Holder is the name under which the command asked for
 // access. ForgetCommand does nothing while a session process runs.
-func ForgetCommand(cfg Config, by string) error {
+func ForgetCommand(cfg Config, holder string) error {
 	dir, err := dirOf(cfg)
 	if err != nil {
 		return err
 	}
-	_, err = forget(dir, func(s *state.State) { s.Release(by) })
+	_, err = forget(dir, func(s *state.State) { s.Release(holder) })
 	return err
 }
 

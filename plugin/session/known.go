@@ -35,16 +35,16 @@ type Known struct {
 	PID int `json:"pid,omitempty"`
 	// Status is the status of the process. It is nil if no process answers.
 	Status *Status `json:"session,omitempty"`
-	// Asked means that no process runs, and that the next one would restore the network.
-	Asked bool `json:"asked,omitempty"`
+	// Restores means that no process runs, and that the next one would restore the network.
+	Restores bool `json:"asked,omitempty"`
 	// ManagerNamespace is the namespace of the Session object, and "" if it is not known.
 	ManagerNamespace string `json:"-"`
 	// Flag is the flag by which a command line selects this session: "--context NAME", or
 	// "--all".
 	Flag string `json:"-"`
 
-	dir  *state.Dir
-	held bool // a process holds the session's lock
+	dir    *state.Dir
+	locked bool // a process holds the session's lock
 }
 
 // All returns the running sessions, and the dead sessions whose network or intercepts the
@@ -57,11 +57,11 @@ func All(ctx context.Context) ([]Known, error) {
 	return KnownIn(ctx, dirs), nil
 }
 
-// Of returns the sessions that a command line selects. Usually that is the session of its
+// Selected returns the sessions that a command line selects. Usually that is the session of its
 // kubeconfig and flags. If the kubeconfig does not have the context that the command line
-// names, Of returns the sessions that were started with a context of that name. The error
+// names, Selected returns the sessions that were started with a context of that name. The error
 // is about the kubeconfig.
-func Of(ctx context.Context, cfg Config) ([]Known, error) {
+func Selected(ctx context.Context, cfg Config) ([]Known, error) {
 	own, err := dirOf(cfg)
 	if err == nil {
 		return flagged(KnownIn(ctx, []*state.Dir{own}), cfg), nil
@@ -70,11 +70,11 @@ func Of(ctx context.Context, cfg Config) ([]Known, error) {
 	if aerr != nil {
 		return nil, errors.Join(err, aerr)
 	}
-	named := slices.DeleteFunc(all, func(k Known) bool { return !k.named(cfg) })
-	if len(named) == 0 {
+	selected := slices.DeleteFunc(all, func(k Known) bool { return !k.inContextOf(cfg) })
+	if len(selected) == 0 {
 		return nil, err
 	}
-	return flagged(named, cfg), nil
+	return flagged(selected, cfg), nil
 }
 
 // Others returns all sessions except those that the command line selects.
@@ -89,7 +89,7 @@ func Others(ctx context.Context, cfg Config) ([]Known, error) {
 	}
 	others := KnownIn(ctx, dirs)
 	if err != nil {
-		others = slices.DeleteFunc(others, func(k Known) bool { return k.named(cfg) })
+		others = slices.DeleteFunc(others, func(k Known) bool { return k.inContextOf(cfg) })
 	}
 	return flagged(others, cfg), nil
 }
@@ -102,9 +102,9 @@ func flagged(list []Known, cfg Config) []Known {
 	return list
 }
 
-// named reports whether a command line names the context with which the session was
+// inContextOf reports whether a command line names the context with which the session was
 // started.
-func (k *Known) named(cfg Config) bool {
+func (k *Known) inContextOf(cfg Config) bool {
 	name := cfg.Factory.Context
 	return name != nil && *name != "" && *name == k.Context
 }
@@ -139,33 +139,46 @@ func ask(ctx context.Context, dir *state.Dir) (Known, bool) {
 	if k.Status, err = NewClient(dir).Status(ctx); err == nil {
 		k.Context, k.Server, k.User, k.PID = k.Status.Context, k.Status.Server, k.Status.User, k.Status.PID
 		k.ManagerNamespace = k.Status.ManagerNamespace
-		k.held = true
+		k.locked = true
 		return k, true
 	}
 	if locked, err := dir.Locked(); err == nil && locked {
-		k.PID, k.held = dir.PID(), true
+		k.PID, k.locked = dir.PID(), true
 		return k, true
 	}
-	k.Asked = s.Online()
-	return k, k.Asked || s.Session != "" && len(s.Intercepts) > 0
+	k.Restores = s.Online()
+	return k, k.Restores || s.Session != "" && len(s.Intercepts) > 0
 }
 
-// flag returns a flag that selects this session.
+// flag returns a flag that selects this session on command lines like that of cfg.
 func (k *Known) flag(cfg Config) string {
+	return k.FlagWhere(func(name string) string {
+		f := kube.NewFactory()
+		f.KubeConfig, f.Context, f.ManagerNamespace = cfg.Factory.KubeConfig, &name, cfg.Factory.ManagerNamespace
+		id, err := Identify(f)
+		if err != nil {
+			return ""
+		}
+		return id.Key
+	})
+}
+
+// FlagWhere returns a flag that selects this session: "--context NAME", or "--all" if NAME
+// means another session to the caller. keyOf returns the key of the session that a context's
+// name means to the caller, or "" if the caller does not know that.
+func (k *Known) FlagWhere(keyOf func(context string) string) string {
 	const everything = "--all"
 	if k.Context == "" {
 		return everything
 	}
-	f := kube.NewFactory()
-	f.KubeConfig, f.Context, f.ManagerNamespace = cfg.Factory.KubeConfig, &k.Context, cfg.Factory.ManagerNamespace
-	if id, err := Identify(f); err == nil && id.Key != filepath.Base(k.dir.Path()) {
-		return everything // the name means another session here
+	if key := keyOf(k.Context); key != "" && key != filepath.Base(k.dir.Path()) {
+		return everything
 	}
 	return "--context " + k.Context
 }
 
-// Held reports whether a process holds the session's lock. The process may hang.
-func (k *Known) Held() bool { return k.held }
+// Locked reports whether a process holds the session's lock. The process may hang.
+func (k *Known) Locked() bool { return k.locked }
 
 // Client returns a Client of the session process.
 func (k *Known) Client() *Client { return NewClient(k.dir) }
@@ -183,7 +196,7 @@ func (k *Known) Served() []types.NamespacedName {
 
 // Online reports whether the session gives programs on this machine access to a cluster.
 // It is also true for a dead session if the next process would restore that access.
-func (k *Known) Online() bool { return k.Asked || k.Status != nil && k.Status.Network.Online() }
+func (k *Known) Online() bool { return k.Restores || k.Status != nil && k.Status.Network.Online() }
 
 // Disconnect ends the access to the cluster that the command connect has started. It
 // returns false if there was no such access.
@@ -193,8 +206,8 @@ func (k *Known) Disconnect(ctx context.Context) (bool, error) {
 		return false, nil
 	case k.Status != nil:
 		return true, k.Client().Disconnect(ctx)
-	case k.held:
-		return false, fmt.Errorf("%s, process %d, does not answer: kubectl intercept quit ends it, its log is %s", k.Named(), k.PID, k.dir.Log())
+	case k.locked:
+		return false, fmt.Errorf("%s, process %d, does not answer: kubectl intercept quit ends it, its log is %s", k.Describe(), k.PID, k.dir.Log())
 	}
 	return forget(k.dir, offline)
 }
@@ -203,7 +216,7 @@ func (k *Known) Disconnect(ctx context.Context) (bool, error) {
 // Session object. It kills a process that does not end by itself. Left is the name of a
 // Session object that could not be deleted now, or "".
 func (k *Known) Quit(ctx context.Context) (left string, err error) {
-	if k.held {
+	if k.locked {
 		if err := k.end(ctx); err != nil {
 			return "", err
 		}
@@ -241,8 +254,8 @@ func (k *Known) end(ctx context.Context) error {
 	return c.gone(ctx)
 }
 
-// Named returns a description of the session for messages.
-func (k *Known) Named() string {
+// Describe returns a description of the session for messages.
+func (k *Known) Describe() string {
 	if k.Context == "" {
 		return "the session in " + filepath.Base(k.dir.Path())
 	}

@@ -58,7 +58,7 @@ func TestKnownDead(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, err = All(t.Context())
-	if err != nil || len(all) != 1 || !all[0].Asked || !all[0].Online() {
+	if err != nil || len(all) != 1 || !all[0].Restores || !all[0].Online() {
 		t.Fatalf("all: %+v, %v", all, err)
 	}
 	if was, err := all[0].Disconnect(t.Context()); !was || err != nil {
@@ -85,8 +85,8 @@ func TestKnownDeadWithIntercepts(t *testing.T) {
 	if err := lock.Unlock(); err != nil {
 		t.Fatal(err)
 	}
-	mine, err := Of(t.Context(), nowhere(t, "demo"))
-	if err != nil || len(mine) != 1 || mine[0].Held() || mine[0].Online() || mine[0].ManagerNamespace != "infra" || mine[0].Flag != "--context demo" {
+	mine, err := Selected(t.Context(), nowhere(t, "demo"))
+	if err != nil || len(mine) != 1 || mine[0].Locked() || mine[0].Online() || mine[0].ManagerNamespace != "infra" || mine[0].Flag != "--context demo" {
 		t.Fatalf("known: %+v, %v", mine, err)
 	}
 	if was, err := mine[0].Disconnect(t.Context()); was || err != nil {

@@ -29,16 +29,16 @@ type Child struct {
 
 // spawn starts the session process, detached from the terminal and the working directory
 // of this process.
-func (c *Config) spawn(who *socket.Caller, dir *state.Dir) (*Child, error) {
+func (c *Config) spawn(caller *socket.Caller, dir *state.Dir) (*Child, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
-	told, err := json.Marshal(who)
+	told, err := json.Marshal(caller)
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
-	args := append([]string{"session", "--" + ChildFlag}, who.Args...)
+	args := append([]string{"session", "--" + ChildFlag}, caller.Args...)
 	if c.Transport != "" && c.Transport != carrier.Auto {
 		args = append(args, "--transport="+c.Transport)
 	}
@@ -48,7 +48,7 @@ func (c *Config) spawn(who *socket.Caller, dir *state.Dir) (*Child, error) {
 	}
 	defer log.Close()
 	cmd := exec.Command(exe, args...)
-	cmd.Env, cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = who.Env, dir.Path(), bytes.NewReader(told), log, log
+	cmd.Env, cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = caller.Env, dir.Path(), bytes.NewReader(told), log, log
 	cmd.SysProcAttr = detached()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start session: %w", err)

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/scope"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
@@ -33,8 +34,8 @@ type Installation struct {
 	Namespace, Release string
 	// Version of the traffic-manager, "unknown" if the ConfigMap has none.
 	Version string
-	// Namespaces are those it works in; nil means all.
-	Namespaces []string
+	// Namespaces are those it works in.
+	Namespaces scope.Scope
 	// GlobalForbidden are those in which it forbids intercepts that take all traffic
 	// of a port, "*" for all.
 	GlobalForbidden []string
@@ -48,7 +49,7 @@ type Installation struct {
 
 // Manages says that the traffic-manager works in a namespace.
 func (i *Installation) Manages(namespace string) bool {
-	return i.Namespaces == nil || slices.Contains(i.Namespaces, namespace)
+	return i.Namespaces.Has(namespace)
 }
 
 // ForbidsGlobal says that an intercept in a namespace may not take all traffic of
@@ -79,20 +80,12 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 		Namespace:       namespace,
 		Release:         cmp.Or(cm.Labels["app.kubernetes.io/instance"], managerName),
 		Version:         cmp.Or(cm.Data["version"], "unknown"),
-		Namespaces:      names(cm.Data["namespaces"]),
-		GlobalForbidden: names(cm.Data["forbidGlobalIntercepts"]),
+		Namespaces:      scope.Parse(cm.Data["namespaces"]),
+		GlobalForbidden: strings.FieldsFunc(cm.Data["forbidGlobalIntercepts"], func(r rune) bool { return r == ',' }),
 		OpenNetwork:     cm.Data["openNetwork"] == "true",
 		PreviewDomain:   cm.Data["previewDomain"],
 		License:         report,
 	}, nil
-}
-
-// names reads a list with commas; nil if it is empty.
-func names(list string) []string {
-	if list == "" {
-		return nil
-	}
-	return strings.Split(list, ",")
 }
 
 // Manager returns the version of the Installation.

@@ -3,11 +3,12 @@ package target
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/scope"
 )
 
 // managerName is the name of the ConfigMap and of the Deployment.
@@ -17,8 +18,8 @@ const managerName = "traffic-manager"
 type Neighbor struct {
 	// Namespace is its own.
 	Namespace string
-	// Namespaces are those it works in; nil means all.
-	Namespaces []string
+	// Namespaces are those it works in.
+	Namespaces scope.Scope
 }
 
 // Neighbors lists the traffic-managers in other namespaces than one.
@@ -34,31 +35,27 @@ func Neighbors(ctx context.Context, clients kubernetes.Interface, namespace stri
 		if cm.Name != managerName || cm.Namespace == namespace {
 			continue
 		}
-		out = append(out, Neighbor{Namespace: cm.Namespace, Namespaces: names(cm.Data["namespaces"])})
+		out = append(out, Neighbor{Namespace: cm.Namespace, Namespaces: scope.Parse(cm.Data["namespaces"])})
 	}
 	return out, nil
 }
 
 // Serves says that the neighbor works in a namespace.
 func (n *Neighbor) Serves(namespace string) bool {
-	return n.Namespaces == nil || slices.Contains(n.Namespaces, namespace)
+	return n.Namespaces.Has(namespace)
 }
 
-// Overlap says why a traffic-manager for some namespaces, nil for all, cannot be
-// beside the neighbor; nil if it can.
-func (n *Neighbor) Overlap(namespaces []string) *Obstacle {
-	shared := slices.DeleteFunc(slices.Clone(namespaces), func(ns string) bool { return !n.Serves(ns) })
-	if len(namespaces) > 0 && len(shared) == 0 {
+// Overlap says why a traffic-manager for some namespaces cannot be beside the neighbor; nil
+// if it can.
+func (n *Neighbor) Overlap(namespaces scope.Scope) *Obstacle {
+	shared, overlaps := namespaces.Shared(n.Namespaces)
+	if !overlaps {
 		return nil
 	}
-	where := "all namespaces"
-	if n.Namespaces != nil {
-		where = "namespace " + strings.Join(n.Namespaces, ", ")
-	}
 	o := &Obstacle{Reason: fmt.Sprintf("there is a traffic-manager already, in namespace %s, for %s; two in one namespace take each other's intercepts apart",
-		n.Namespace, where)}
+		n.Namespace, n.Namespaces)}
 	switch {
-	case n.Namespaces == nil:
+	case len(n.Namespaces) == 0:
 		o.Remedy = "everybody can use that one; for two side by side, both need a list of their own: --set namespaces='{…}'"
 	case len(namespaces) == 0:
 		o.Remedy = "this one needs a list of other namespaces: --set namespaces='{…}'"

@@ -20,7 +20,7 @@ const (
 )
 
 // remainKinds are the kinds of the chart's objects that can outlive the
-// traffic-manager, those last without which users are not told apart. The
+// traffic-manager, those last without which users could act in each other's names. The
 // definitions are not among them.
 func remainKinds() []schema.GroupVersionKind {
 	kinds := func(group, version string, names ...string) (out []schema.GroupVersionKind) {

@@ -119,14 +119,14 @@ func (b *bench) stop(ctx context.Context) {
 	b.program.stop()
 }
 
-// intercept makes sure that the deployment "taken" is intercepted.
+// intercept makes sure that the deployment "ephemeral" is intercepted.
 func (b *bench) intercept(ctx context.Context) error {
 	if b.added != "" {
 		return nil
 	}
-	_, err := b.lab.add(ctx, "taken", "")
+	_, err := b.lab.add(ctx, "ephemeral", "")
 	if err == nil {
-		b.added = "taken"
+		b.added = "ephemeral"
 	}
 	return err
 }
@@ -166,7 +166,7 @@ func (b *bench) print(out io.Writer, started time.Time, load string) error {
 			}
 		}
 	}
-	fmt.Fprintf(out, "\n%d bars missed, %s\n", missed, time.Since(started).Round(time.Second))
+	fmt.Fprintf(out, "\n%d figures miss their limits, %s\n", missed, time.Since(started).Round(time.Second))
 	for _, why := range noise {
 		fmt.Fprintf(out, "This run is noise: %s\n", why)
 	}
@@ -177,7 +177,7 @@ func (b *bench) print(out io.Writer, started time.Time, load string) error {
 		}))
 	}
 	if missed > 0 && b.strict {
-		err = errors.Join(err, fmt.Errorf("%d bars missed", missed))
+		err = errors.Join(err, fmt.Errorf("%d figures miss their limits", missed))
 	}
 	return err
 }

@@ -60,7 +60,7 @@ func TestProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if line, err := p.line(t.Context()); line != "result" || err != nil {
+	if line, err := p.nextLine(t.Context()); line != "result" || err != nil {
 		t.Errorf("line: %q, %v", line, err)
 	}
 	if !p.alive() {

@@ -10,8 +10,8 @@ import (
 )
 
 // attach is one way to begin an intercept. An ephemeral agent is measured in the
-// deployment "taken", a sidecar in "injected". The sidecar takes over the port name
-// that the Service of "injected" refers to, so the caller connects to that Service.
+// deployment "ephemeral", a sidecar in "sidecar". The sidecar takes over the port name
+// that the Service of "sidecar" refers to, so the caller connects to that Service.
 type attach struct {
 	key, title string
 	deployment string
@@ -22,16 +22,16 @@ type attach struct {
 }
 
 func attaches() []attach {
-	ephemeral := func(b *bench) string { return b.taken }
-	service := func(b *bench) string { return b.injected }
+	ephemeral := func(b *bench) string { return b.ephemeral }
+	service := func(b *bench) string { return b.sidecar }
 	sidecar := []string{"--inject=sidecar"}
 	return []attach{
-		{"first.cold", "ephemeral: new pod, no session", "taken", true, true, ephemeral, nil},
-		{"first.pod", "ephemeral: new pod", "taken", true, false, ephemeral, nil},
-		{"first.warm", "ephemeral: agent there", "taken", false, false, ephemeral, nil},
-		{"first.sidecar.cold", "sidecar: pod replaced, no session", "injected", true, true, service, sidecar},
-		{"first.sidecar.pod", "sidecar: pod replaced", "injected", true, false, service, sidecar},
-		{"first.sidecar.warm", "sidecar: agent there", "injected", false, false, service, sidecar},
+		{"first.cold", "ephemeral: new pod, no session", "ephemeral", true, true, ephemeral, nil},
+		{"first.pod", "ephemeral: new pod", "ephemeral", true, false, ephemeral, nil},
+		{"first.warm", "ephemeral: agent there", "ephemeral", false, false, ephemeral, nil},
+		{"first.sidecar.cold", "sidecar: pod replaced, no session", "sidecar", true, true, service, sidecar},
+		{"first.sidecar.pod", "sidecar: pod replaced", "sidecar", true, false, service, sidecar},
+		{"first.sidecar.warm", "sidecar: agent there", "sidecar", false, false, service, sidecar},
 	}
 }
 
@@ -51,8 +51,8 @@ func (b *bench) first(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				if a.deployment == "taken" {
-					b.taken = addr
+				if a.deployment == "ephemeral" {
+					b.ephemeral = addr
 				}
 			}
 			if err := b.firstByte(ctx, a); err != nil {
@@ -76,7 +76,7 @@ func (b *bench) firstByte(ctx context.Context, a attach) error {
 		return err
 	}
 	b.added = a.deployment
-	line, err := caller.line(ctx)
+	line, err := caller.nextLine(ctx)
 	if err != nil {
 		return err
 	}

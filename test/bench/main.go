@@ -10,10 +10,10 @@
 // of its own (or takes the one that -keep left), installs the product, and
 // removes the cluster at the end.
 //
-// # Ways
+// # Paths
 //
-// A way is a path from a caller to a server. The same client and the same server
-// (package meter) measure these ways:
+// A path leads from a caller to a server. The same client and the same server
+// (package meter) measure these paths:
 //
 //	direct        caller in the node's network → pod
 //	port-forward  caller on the laptop → kubectl port-forward → pod
@@ -26,7 +26,7 @@
 // port-forward" are measured with the other transport.
 //
 // Up is the direction from caller to server. A figure is the median of all rounds. A
-// round measures one figure on all ways before it measures the next figure. The ratio
+// round measures one figure on all paths before it measures the next figure. The ratio
 // compares the intercept with port-forward. There are three exceptions. Flows beside
 // stalled ones are compared with the same flow alone, names with a round trip through
 // the TUN, and netd alone with the kernel's loopback.
@@ -96,7 +96,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 		case "call":
 			return call(ctx, args[1:], out)
 		case "delay":
-			return delayLine(ctx, args[1:], out)
+			return delayProxy(ctx, args[1:], out)
 		case "clock":
 			return clock(ctx, args[1:], out)
 		case "alone":

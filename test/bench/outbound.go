@@ -7,7 +7,7 @@ import (
 )
 
 // outbound measures callers on the laptop that connect with a Service and a
-// pod, on every way and through both transports.
+// pod, on every path and through both transports.
 func (b *bench) outbound(ctx context.Context) error {
 	defer b.hangUp(ctx)
 	for _, tr := range outTransports() {
@@ -47,7 +47,7 @@ func outKeys(tr outTransport, key string) []string {
 }
 
 func (b *bench) outTransfer(ctx context.Context, tr outTransport, t transfer) error {
-	for _, w := range []way{b.direct(), b.forwarded()} {
+	for _, w := range []path{b.direct(), b.forwarded()} {
 		if err := b.outCall(ctx, w, outKeys(tr, t.key), t); err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (b *bench) outTransfer(ctx context.Context, tr outTransport, t transfer) er
 	for _, k := range outKinds() {
 		before := b.spent()
 		key := outboundPrefix + tr.key + k.key + t.key
-		r, err := b.transfer(ctx, k.way(b, b.service), t, key)
+		r, err := b.transfer(ctx, k.path(b, b.service), t, key)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (b *bench) outTransfer(ctx context.Context, tr outTransport, t transfer) er
 }
 
 // outCall measures a transfer once and notes it under several keys.
-func (b *bench) outCall(ctx context.Context, w way, keys []string, t transfer) error {
+func (b *bench) outCall(ctx context.Context, w path, keys []string, t transfer) error {
 	before := b.spent()
 	r, err := b.transfer(ctx, w, t, keys[0])
 	if err != nil {
@@ -82,9 +82,9 @@ func (b *bench) outCall(ctx context.Context, w way, keys []string, t transfer) e
 	return nil
 }
 
-// outLatencies measures round trips and new connections on all ways.
+// outLatencies measures round trips and new connections on all paths.
 func (b *bench) outLatencies(ctx context.Context, tr outTransport) error {
-	for _, w := range []way{b.direct(), b.forwarded()} {
+	for _, w := range []path{b.direct(), b.forwarded()} {
 		if err := b.outLatency(ctx, w, outKeys(tr, "")); err != nil {
 			return err
 		}
@@ -94,17 +94,17 @@ func (b *bench) outLatencies(ctx context.Context, tr outTransport) error {
 	}
 	for _, k := range outKinds() {
 		key := outboundPrefix + tr.key + k.key
-		if err := b.outLatency(ctx, k.way(b, b.service), []string{key}); err != nil {
+		if err := b.outLatency(ctx, k.path(b, b.service), []string{key}); err != nil {
 			return err
 		}
-		if err := b.outConnects(ctx, k.way(b, b.plain), []string{key + "pod."}); err != nil {
+		if err := b.outConnects(ctx, k.path(b, b.plain), []string{key + "pod."}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *bench) outLatency(ctx context.Context, w way, prefixes []string) error {
+func (b *bench) outLatency(ctx context.Context, w path, prefixes []string) error {
 	r, err := b.call(ctx, w, "ping", "-count="+pings, "-length="+b.length.String())
 	for _, prefix := range prefixes {
 		if err != nil {
@@ -130,7 +130,7 @@ func (b *bench) outLatency(ctx context.Context, w way, prefixes []string) error 
 	return nil
 }
 
-func (b *bench) outConnects(ctx context.Context, w way, prefixes []string) error {
+func (b *bench) outConnects(ctx context.Context, w path, prefixes []string) error {
 	r, err := b.call(ctx, w, "connect", "-count="+connects, "-length="+b.length.String())
 	for _, prefix := range prefixes {
 		if err != nil {

@@ -49,7 +49,7 @@ func (b *bench) flows(ctx context.Context) error {
 
 // heldMemory measures the session's memory while connections are open.
 func (b *bench) heldMemory(ctx context.Context, k outKind) error {
-	w := k.way(b, b.service)
+	w := k.path(b, b.service)
 	if _, err := b.call(ctx, w, "ping", "-count=1", "-length=1s"); err != nil { // a session that has begun
 		return err
 	}

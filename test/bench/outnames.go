@@ -21,8 +21,8 @@ func (b *bench) names(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tun := outKinds()[0].way(b, b.service)
-	name := way{column: report.Outbound, place: b.lab.laptop, addr: server}
+	tun := outKinds()[0].path(b, b.service)
+	name := path{column: report.Outbound, in: b.lab.laptop, addr: server}
 	length := "-length=" + b.length.String()
 	for range b.rounds {
 		r, err := b.call(ctx, name, "cached", "-domain="+nameToResolve, "-count="+strconv.Itoa(namesAtOnce), length)

@@ -94,8 +94,8 @@ func (p *process) alive() bool {
 	}
 }
 
-// line waits for what the process prints next.
-func (p *process) line(ctx context.Context) (string, error) {
+// nextLine waits for what the process prints next.
+func (p *process) nextLine(ctx context.Context) (string, error) {
 	select {
 	case s := <-p.out:
 		return s, nil

@@ -22,12 +22,12 @@ const (
 )
 
 // find returns the PID of a program's process through which intercepted traffic passes,
-// or 0. For the agent, that is the process in the pod of the deployment "taken", because
+// or 0. For the agent, that is the process in the pod of the deployment "ephemeral", because
 // other pods have agents too. If several processes match, it returns the newest.
 func (b *bench) find(program string) int {
 	all := b.lab.findAll(program)
 	if program == agentProcess {
-		ip, _, _ := net.SplitHostPort(b.taken)
+		ip, _, _ := net.SplitHostPort(b.ephemeral)
 		all = slices.DeleteFunc(all, func(pid int) bool { return !hasAddress(pid, ip) })
 	}
 	if len(all) == 0 {

@@ -26,10 +26,10 @@ const (
 // shortCommand is the time limit of a command that only reads.
 const shortCommand = 30 * time.Second
 
-// targets are the addresses of the deployments. plain and taken are addresses of pods.
-// service is the address of the Service of plain, and injected that of the Service of
-// injected. Injected needs a Service because its pod is replaced by one with a sidecar.
-type targets struct{ plain, service, taken, injected string }
+// targets are the addresses of the deployments. plain and ephemeral are addresses of pods.
+// service is the address of the Service of plain, and sidecar that of the Service of
+// sidecar. Sidecar needs a Service because its pod is replaced by one with a sidecar.
+type targets struct{ plain, service, ephemeral, sidecar string }
 
 // prepare installs the product and deploys the targets.
 func prepare(ctx context.Context, l *lab, fresh bool) (t targets, err error) {
@@ -43,7 +43,7 @@ func prepare(ctx context.Context, l *lab, fresh bool) (t targets, err error) {
 			return t, err
 		}
 	}
-	if _, err := l.kubectl(ctx, "delete", "deployment/plain", "deployment/taken", "deployment/injected", "--ignore-not-found", "--cascade=foreground"); err != nil {
+	if _, err := l.kubectl(ctx, "delete", "deployment/plain", "deployment/ephemeral", "deployment/sidecar", "--ignore-not-found", "--cascade=foreground"); err != nil {
 		return t, err
 	}
 	file := filepath.Join(l.tmp, "targets.yaml")
@@ -56,13 +56,13 @@ func prepare(ctx context.Context, l *lab, fresh bool) (t targets, err error) {
 	if t.plain, err = l.podAddress(ctx, "plain"); err != nil {
 		return t, err
 	}
-	if t.taken, err = l.podAddress(ctx, "taken"); err != nil {
+	if t.ephemeral, err = l.podAddress(ctx, "ephemeral"); err != nil {
 		return t, err
 	}
-	if _, err = l.podAddress(ctx, "injected"); err != nil {
+	if _, err = l.podAddress(ctx, "sidecar"); err != nil {
 		return t, err
 	}
-	if t.injected, err = l.serviceAddress(ctx, "injected"); err != nil {
+	if t.sidecar, err = l.serviceAddress(ctx, "sidecar"); err != nil {
 		return t, err
 	}
 	t.service, err = l.serviceAddress(ctx, "plain")

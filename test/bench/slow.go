@@ -43,25 +43,25 @@ func (b *bench) delay(ctx context.Context) (err error) {
 	if err := b.lab.endSessions(ctx); err != nil {
 		return err
 	}
-	if _, err := b.lab.add(ctx, "taken", kubeconfig); err != nil {
+	if _, err := b.lab.add(ctx, "ephemeral", kubeconfig); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.lab.leave(ctx, "taken", kubeconfig)) }()
+	defer func() { err = errors.Join(err, b.lab.leave(ctx, "ephemeral", kubeconfig)) }()
 
-	forwarded := way{column: report.Forward, place: b.lab.laptop, addr: "127.0.0.1:" + slowPort, ensure: func(ctx context.Context) error {
+	forwarded := path{column: report.Forward, in: b.lab.laptop, addr: "127.0.0.1:" + slowPort, ensure: func(ctx context.Context) error {
 		return b.keepForward(ctx, slowPort, kubeconfig)
 	}}
-	ways := []way{forwarded, b.intercepted()}
+	paths := []path{forwarded, b.intercepted()}
 	peaks := b.watchPeaks()
 	for range b.rounds {
 		for _, t := range transfers() {
-			for _, w := range ways {
+			for _, w := range paths {
 				if _, err := b.transfer(ctx, w, t, "delay."+t.key); err != nil {
 					return err
 				}
 			}
 		}
-		for _, w := range ways {
+		for _, w := range paths {
 			if err := b.latencies(ctx, w, "delay.", slowPings, slowConnects); err != nil {
 				return err
 			}
@@ -71,7 +71,7 @@ func (b *bench) delay(ctx context.Context) (err error) {
 	return nil
 }
 
-// slowKubeconfig writes a kubeconfig whose server is the delay line. It returns the path
+// slowKubeconfig writes a kubeconfig whose server is the delaying proxy. It returns the path
 // of the file and the address of the API server. Clients verify the server's certificate
 // against the API server's address, not against that of the line.
 func (b *bench) slowKubeconfig(ctx context.Context) (file, server string, err error) {

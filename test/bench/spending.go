@@ -28,7 +28,7 @@ func (b *bench) spent() spending {
 }
 
 // noteSpent adds the CPU times of a transfer to the table.
-func (b *bench) noteSpent(w way, t transfer, before spending, r result) {
+func (b *bench) noteSpent(w path, t transfer, before spending, r result) {
 	rows := map[string][]string{
 		report.Forward:   {apiProcess, "kubectl"},
 		report.Intercept: {apiProcess, sessionProcess, managerProcess, agentProcess, "program"},
@@ -37,7 +37,7 @@ func (b *bench) noteSpent(w way, t transfer, before spending, r result) {
 }
 
 // noteRows adds what the machine, some processes and the caller have spent on a
-// way.
+// path.
 func (b *bench) noteRows(g *report.Grid, title string, processes []string, t transfer, before spending, r result) {
 	addRows(g, title, processes, t, before, b.spent(), r)
 }

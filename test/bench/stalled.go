@@ -70,8 +70,8 @@ func (b *bench) besideStalled(ctx context.Context, stall string, count int) erro
 	return sleep(ctx, time.Second)
 }
 
-func (b *bench) stall(ctx context.Context, w way, stall string, count int) (*process, error) {
-	argv := w.place(b.lab.self, "call", stall, "-addr="+w.addr, "-socks="+w.socks, "-count="+strconv.Itoa(count))
+func (b *bench) stall(ctx context.Context, w path, stall string, count int) (*process, error) {
+	argv := w.in(b.lab.self, "call", stall, "-addr="+w.addr, "-socks="+w.socks, "-count="+strconv.Itoa(count))
 	return start(ctx, argv, b.lab.env, ready)
 }
 

@@ -8,7 +8,7 @@ const (
 	connects = "300"
 )
 
-// throughput measures all transfers on all ways. It also measures the memory of each
+// throughput measures all transfers on all paths. It also measures the memory of each
 // process at rest and under load, and its CPU time.
 func (b *bench) throughput(ctx context.Context) error {
 	if err := b.intercept(ctx); err != nil {
@@ -20,7 +20,7 @@ func (b *bench) throughput(ctx context.Context) error {
 	peaks := b.watchPeaks()
 	for range b.rounds {
 		for _, t := range transfers() {
-			for _, w := range []way{b.direct(), b.forwarded(), b.intercepted()} {
+			for _, w := range []path{b.direct(), b.forwarded(), b.intercepted()} {
 				before := b.spent()
 				r, err := b.transfer(ctx, w, t, t.key)
 				if err != nil {
@@ -34,13 +34,13 @@ func (b *bench) throughput(ctx context.Context) error {
 	return nil
 }
 
-// latency measures round trips and new connections on all ways.
+// latency measures round trips and new connections on all paths.
 func (b *bench) latency(ctx context.Context) error {
 	if err := b.intercept(ctx); err != nil {
 		return err
 	}
 	for range b.rounds {
-		for _, w := range []way{b.direct(), b.forwarded(), b.intercepted()} {
+		for _, w := range []path{b.direct(), b.forwarded(), b.intercepted()} {
 			if err := b.latencies(ctx, w, "", pings, connects); err != nil {
 				return err
 			}
@@ -49,9 +49,9 @@ func (b *bench) latency(ctx context.Context) error {
 	return nil
 }
 
-// latencies measures round trips and new connections on one way. The keys of the figures
+// latencies measures round trips and new connections on one path. The keys of the figures
 // begin with prefix.
-func (b *bench) latencies(ctx context.Context, w way, prefix, pings, connects string) error {
+func (b *bench) latencies(ctx context.Context, w path, prefix, pings, connects string) error {
 	length := "-length=" + b.length.String()
 	r, err := b.call(ctx, w, "ping", "-count="+pings, length)
 	if err != nil {
@@ -72,13 +72,13 @@ func (b *bench) latencies(ctx context.Context, w way, prefix, pings, connects st
 	return nil
 }
 
-// loaded measures round trips beside an upload and a download on the same way.
+// loaded measures round trips beside an upload and a download on the same path.
 func (b *bench) loaded(ctx context.Context) error {
 	if err := b.intercept(ctx); err != nil {
 		return err
 	}
 	for range b.rounds {
-		for _, w := range []way{b.direct(), b.forwarded(), b.intercepted()} {
+		for _, w := range []path{b.direct(), b.forwarded(), b.intercepted()} {
 			r, err := b.call(ctx, w, "loaded", "-length="+b.length.String())
 			if err != nil {
 				if err := b.failed(ctx, "loaded50", w.column, err); err != nil {

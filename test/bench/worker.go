@@ -37,13 +37,13 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	return meter.Serve(ctx, l, *name)
 }
 
-// delayLine runs a proxy that simulates a distant API server.
-func delayLine(ctx context.Context, args []string, out io.Writer) error {
-	var line delay.Line
+// delayProxy runs a proxy that simulates a distant API server.
+func delayProxy(ctx context.Context, args []string, out io.Writer) error {
+	var proxy delay.Proxy
 	flags := flag.NewFlagSet("delay", flag.ContinueOnError)
 	listen := flags.String("listen", "", "address")
-	flags.StringVar(&line.Target, "target", "", "where it leads")
-	flags.DurationVar(&line.OneWay, "oneway", 0, "its length")
+	flags.StringVar(&proxy.Target, "target", "", "where it leads")
+	flags.DurationVar(&proxy.OneWay, "oneway", 0, "its length")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func delayLine(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(out, ready)
-	return line.Serve(ctx, l)
+	return proxy.Serve(ctx, l)
 }
 
 // result is what a call prints.

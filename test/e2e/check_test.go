@@ -67,7 +67,7 @@ func TestCheck(t *testing.T) {
 	p.intercept("install", "--wait")
 	// What is to be done is done when the traffic-manager has said its word.
 	p.until(repaired, "all is in order", func() error {
-		if o := p.check("admin", "-n", "shop"); len(o.failures()) > 0 || o.wants("the license holds", "ok", "none is needed") != nil {
+		if o := p.check("admin", "-n", "shop"); len(o.failures()) > 0 || o.wants("the license is valid", "ok", "none is needed") != nil {
 			return fmt.Errorf("%v", o)
 		}
 		return nil

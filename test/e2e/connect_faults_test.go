@@ -179,7 +179,7 @@ func TestConnectFaultTwo(t *testing.T) {
 		f()
 	}
 	as(theirs, func() {
-		c.Refused([]string{"connect"}, "another session leads this machine's DNS to its cluster")
+		c.Refused([]string{"connect"}, "another session has this machine's DNS")
 		if _, text, err := c.device(); err != nil || text != "off" {
 			t.Errorf("the second session says %q, %v", text, err)
 		}
@@ -195,7 +195,7 @@ func TestConnectFaultTwo(t *testing.T) {
 		c.Intercept("connect")
 		c.works()
 	})
-	c.Refused([]string{"connect"}, "another session leads this machine's DNS to its cluster")
+	c.Refused([]string{"connect"}, "another session has this machine's DNS")
 	as(theirs, func() {
 		c.Must(c.usable())
 		c.Intercept("disconnect")

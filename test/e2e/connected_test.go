@@ -144,7 +144,7 @@ func (c *inside) device() (d struct{ DNS netip.Addr }, text string, err error) {
 			Network struct{ Device struct{ DNS netip.Addr } }
 		}
 	}
-	out, err := c.Look("status", "-o", "json")
+	out, err := c.RunQuiet("status", "-o", "json")
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &s)
 	}

@@ -113,7 +113,7 @@ spec:
 		if err := c.command("curl -sS --max-time 20 http://" + target).Run(); err == nil {
 			return errors.New("it is reached")
 		}
-		out, err := c.Look("status")
+		out, err := c.RunQuiet("status")
 		if err == nil && !(strings.Contains(out, fmt.Sprintf("%s:%d", host, port+1)) && strings.Contains(out, "nor does this machine reach it itself")) {
 			err = errors.New(out)
 		}

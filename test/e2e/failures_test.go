@@ -83,7 +83,7 @@ func TestSessionKilled(t *testing.T) {
 	gap(l, stream)
 	l.State("quote", v1alpha1.StateDisconnected)
 	l.Until("status says what was gone", func() error {
-		out, err := alice.Look("status")
+		out, err := alice.RunQuiet("status")
 		if err == nil && !strings.Contains(out, "answered by the application: the session had no connection to the traffic-manager") {
 			err = errors.New(out)
 		}
@@ -106,7 +106,7 @@ func TestLocalPortClosed(t *testing.T) {
 	tells := func(text string) {
 		t.Helper()
 		l.Until("status tells", func() error {
-			out, err := alice.Look("status")
+			out, err := alice.RunQuiet("status")
 			if err == nil && !strings.Contains(out, fmt.Sprintf("%s: nothing listens on 127.0.0.1:%d", text, program.Port)) {
 				err = errors.New(out)
 			}

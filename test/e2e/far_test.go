@@ -29,7 +29,7 @@ func reroute(l *lab.Lab, from, by *lab.Laptop, oneWay time.Duration) string {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := (delay.Line{Target: strings.TrimPrefix(host, "https://"), OneWay: oneWay, Dial: by.Space.Dial}).Serve(ctx, ln); err != nil {
+		if err := (delay.Proxy{Target: strings.TrimPrefix(host, "https://"), OneWay: oneWay, Dial: by.Space.Dial}).Serve(ctx, ln); err != nil {
 			l.Error(err)
 		}
 	}()

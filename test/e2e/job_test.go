@@ -63,7 +63,7 @@ func show(l *lab.Lab, p *lab.Laptop) {
 		return nil
 	})
 	l.Until("connections are counted", func() error {
-		wide, err := p.Look("list", "-o", "wide")
+		wide, err := p.RunQuiet("list", "-o", "wide")
 		if err == nil && !strings.Contains(wide, " ago") {
 			err = fmt.Errorf("list says\n%s", wide)
 		}

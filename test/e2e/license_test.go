@@ -53,7 +53,7 @@ func TestLicense(t *testing.T) {
 	}
 	check := func(status, text string) {
 		p.Helper()
-		if err := p.check("admin").wants("the license holds", status, text); err != nil {
+		if err := p.check("admin").wants("the license is valid", status, text); err != nil {
 			t.Error(err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestLicense(t *testing.T) {
 	soon.Expires = now.Add(3*24*time.Hour + time.Hour)
 	p.secret(acme.sign(t, soon))
 	p.until(secretArrives, "check warns", func() error {
-		return p.check("admin").wants("the license holds", "warning", "another 3 days")
+		return p.check("admin").wants("the license is valid", "warning", "another 3 days")
 	})
 	p.event("LicenseExpiresSoon", "in 3 days")
 	if after := p.pods(); after != before {
@@ -124,7 +124,7 @@ func TestLicense(t *testing.T) {
 		check(status, "")
 	}
 	p.intercept("upgrade", "--set", "license.required=false", "--wait")
-	p.until(repaired, "check is content", func() error { return p.check("admin").wants("the license holds", "ok", "none is needed") })
+	p.until(repaired, "check is content", func() error { return p.check("admin").wants("the license is valid", "ok", "none is needed") })
 }
 
 // signer is a key in a file, as test/license writes it.

@@ -39,16 +39,16 @@ func apply(l *lab.Lab, p *lab.Laptop, session, spec string, args ...string) lab.
 	return p.Try("kubectl", append([]string{"apply", "-f", file}, args...)...)
 }
 
-// refused wants kubectl apply to be refused with a text.
-func refused(l *lab.Lab, p *lab.Laptop, spec, text string) {
+// rejects wants kubectl apply to be refused with a text.
+func rejects(l *lab.Lab, p *lab.Laptop, spec, text string) {
 	l.Helper()
 	if o := apply(l, p, "none", spec, "--dry-run=server"); !o.Failed || !strings.Contains(o.Err, text) {
 		l.Errorf("%s: does not say %q", spec, text)
 	}
 }
 
-// admitted wants kubectl apply to be let in.
-func admitted(l *lab.Lab, p *lab.Laptop, spec string) {
+// admits wants kubectl apply to be let in.
+func admits(l *lab.Lab, p *lab.Laptop, spec string) {
 	l.Helper()
 	if o := apply(l, p, "none", spec, "--dry-run=server"); o.Failed {
 		l.Errorf("%s: is refused", spec)
@@ -79,10 +79,10 @@ func TestMatchIsChecked(t *testing.T) {
 		{`mode: Personal` + "\n" + `match: {method: "GE T"}`, "spec.match.method"},
 		{`mode: Personal` + "\n" + `match: {header: []}`, "unknown field"},
 	} {
-		refused(l, alice, tt.spec, tt.text)
+		rejects(l, alice, tt.spec, tt.text)
 	}
-	admitted(l, alice, "mode: Personal\nmatch: {}")
-	admitted(l, alice, `mode: Personal
+	admits(l, alice, "mode: Personal\nmatch: {}")
+	admits(l, alice, `mode: Personal
 match:
   headers: [{name: x-a, regexp: louise}, {name: X-A, regexp: "(?i)an+a|.*"}]
   baggage: [{name: user.id, regexp: '\d+'}]
@@ -142,7 +142,7 @@ func overlaps(l *lab.Lab, p *lab.Laptop, text string) {
 		return nil
 	})
 	l.Until("an Event tells "+p.User, func() error {
-		out, err := p.Look("kubectl", "get", "events", "-n", l.Namespace, "--field-selector", "reason=InterceptsOverlap")
+		out, err := kubectl(l, "get", "events", "-n", l.Namespace, "--field-selector", "reason=InterceptsOverlap")
 		if err == nil && !strings.Contains(out, "intercept quote-"+p.User+" of "+p.User) {
 			err = fmt.Errorf("%s", out)
 		}
@@ -213,31 +213,31 @@ func TestPolicies(t *testing.T) {
 	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true")
 	const global = "(policy.forbidGlobalIntercepts of the traffic-manager in namespace"
 	holds("mode: Global", global)
-	refused(l, alice, all, global)
-	admitted(l, alice, louise)
+	rejects(l, alice, all, global)
+	admits(l, alice, louise)
 
 	const name, key = "policy.requireMatch.header", "policy.requireMatch.baggage"
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "policy.requireMatch.enabled=true", "--set", name+"=X-User", "--set", `policy.requireMatch.pattern=\{user\}(-.*)?`))
 	const hint = `must match on the header "X-User", with a plain text that the expression "alice(-.*)?" matches: use --match X-User=VALUE (policy.requireMatch of the traffic-manager in namespace`
 	holds(louise, hint)
-	refused(l, alice, "mode: Global", hint)
-	refused(l, alice, all, hint)
+	rejects(l, alice, "mode: Global", hint)
+	rejects(l, alice, all, hint)
 	with := func(value string) string {
 		return "mode: Personal\nmatch: {headers: [{name: x-user, regexp: '" + value + "'}]}"
 	}
 	for _, value := range []string{"alice|bob", "alice-.*", "alicex", "(?i)alice", "alice.laptop", "alice?"} {
-		refused(l, alice, with(value), hint)
+		rejects(l, alice, with(value), hint)
 	}
 	for _, value := range []string{"alice", "alice-laptop", `alice-1\.2`} {
-		admitted(l, alice, with(value))
+		admits(l, alice, with(value))
 	}
 
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "policy.requireMatch.enabled=true", "--set", key+"=user"))
 	holds(with("alice"), `must match on the baggage member "user": use --match baggage:user=VALUE (policy.requireMatch of`)
-	admitted(l, alice, "mode: Personal\nmatch: {baggage: [{name: user, regexp: '.*'}]}")
+	admits(l, alice, "mode: Personal\nmatch: {baggage: [{name: user, regexp: '.*'}]}")
 
 	acme := newSigner(t, signing.Ed25519)
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "license.required=true", "--set-file", "license.publicKey="+acme.file+".pub"))
 	holds(louise, "personal intercepts need a license in this cluster, and there is none; an administrator installs one with")
-	admitted(l, alice, "mode: Global")
+	admits(l, alice, "mode: Global")
 }

@@ -35,7 +35,7 @@ func newVPN(t *testing.T, p *lab.Laptop) *vpn {
 			t.Errorf("take the VPN away: %v: %s", err, out)
 		}
 	})
-	return &vpn{t, p, p.Within("vpn")}
+	return &vpn{t, p, p.NetworkNamespace("vpn")}
 }
 
 // route leads a network into the VPN, where a program answers at an address of

@@ -145,7 +145,7 @@ spec:
 		t.Errorf("add says %q, want %q", o.Err, want)
 	}
 	l.Until("status tells of the failed probe", func() error {
-		out, err := alice.Look("status")
+		out, err := alice.RunQuiet("status")
 		if err == nil && !strings.Contains(out, "Probe failed") {
 			err = errors.New(out)
 		}

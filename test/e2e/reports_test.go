@@ -191,7 +191,7 @@ func TestDeadReplica(t *testing.T) {
 	if i := l.State("quote", v1alpha1.StateActive); !strings.Contains(i.Status.Message, "pod "+dead.Name+" is left out") {
 		t.Errorf("the intercept says %q", i.Status.Message)
 	}
-	if out, err := alice.Look("status"); err != nil || !strings.Contains(out, dead.Name) {
+	if out, err := alice.RunQuiet("status"); err != nil || !strings.Contains(out, dead.Name) {
 		t.Errorf("status does not say which: %v %s", err, out)
 	}
 	alice.Intercept("leave", "quote")
@@ -285,7 +285,7 @@ func TestUnreadyPods(t *testing.T) {
 			return nil
 		})
 		l.Until("status says why", func() error {
-			out, err := alice.Look("status")
+			out, err := alice.RunQuiet("status")
 			if err == nil && !strings.Contains(out, one.want) {
 				err = errors.New(out)
 			}

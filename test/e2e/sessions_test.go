@@ -67,7 +67,7 @@ func TestContextGone(t *testing.T) {
 	write("one", "two")
 	c.Intercept("connect")
 	c.Intercept("add", "quote", "--port", c.Serve("alice").To(""))
-	c.Refused([]string{"connect", "--context", "two"}, "another session leads this machine's DNS to its cluster",
+	c.Refused([]string{"connect", "--context", "two"}, "another session has this machine's DNS",
 		`context "one", user alice at https://`, "kubectl intercept disconnect --context one")
 	c.Intercept("quit", "--context", "two")
 

@@ -70,7 +70,7 @@ func TestSidecarAwaitsNode(t *testing.T) {
 	added := make(chan result, 1)
 	port := alice.Serve("alice").To("")
 	go func() {
-		out, err := alice.Look("add", "quote", "--inject", "sidecar", "--timeout", "2m", "--port", port)
+		out, err := alice.RunQuiet("add", "quote", "--inject", "sidecar", "--timeout", "2m", "--port", port)
 		added <- result{out, err}
 	}()
 	says := func(text string) {

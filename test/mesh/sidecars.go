@@ -20,8 +20,8 @@ import (
 
 const (
 	account = "/var/run/secrets/kubernetes.io/serviceaccount"
-	// look is how often the objects are read.
-	look = 200 * time.Millisecond
+	// readInterval is how often the objects are read.
+	readInterval = 200 * time.Millisecond
 )
 
 // sidecars is what Istio's control plane would send: the endpoint of each port in the
@@ -41,7 +41,7 @@ func (s *sidecars) endpoint(port uint16) (netip.AddrPort, bool) {
 
 // follow reads the objects again and again until ctx ends.
 func (s *sidecars) follow(ctx context.Context, c *Config) {
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(readInterval)
 	defer tick.Stop()
 	for last := ""; ; {
 		m, err := read(ctx, c)

@@ -158,14 +158,14 @@ func (l *leg) carry(e *end) {
 
 // grant lets the peer of e send what the far end takes: not more than the far end's window
 // admits, and not more than what may have to be queued here. It does so in steps, when
-// half of the window is used. The window grows while the far end reads as fast.
+// half of the window is used. The window grows while the far end takes more.
 func (e *end) grant() {
 	to := e.other()
 	if e.closed || e.got || e.id == 0 || to.closed || to.id == 0 || e.credit > e.size/2 {
 		return
 	}
 	queued := to.queue.len()
-	if s := e.leg.s; queued == 0 && to.window >= e.size && 2*e.size <= largestWindow && s.extra+e.size <= growth {
+	if s := e.leg.s; to.window >= e.size && 2*e.size <= largestWindow && s.extra+e.size <= growth {
 		s.extra += e.size
 		e.size *= 2
 	}
@@ -198,8 +198,8 @@ func (l *leg) onWindow(f frame) error {
 	switch {
 	case e == nil && l.idle(f.id):
 		return &fault{framing.ErrCodeProtocol, "WINDOW_UPDATE of a stream that was not opened"}
-	case e == nil:
-		return l.bear()
+	case e == nil: // of a stream that has just ended; they are as many as those before
+		return nil
 	case more == 0:
 		return e.x.abort(e, framing.ErrCodeProtocol)
 	case e.window+more > maxWindow:

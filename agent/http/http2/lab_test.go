@@ -66,7 +66,7 @@ type lab struct {
 }
 
 func newLab(t testing.TB, app *farEnd) *lab {
-	return &lab{t: t, app: app, by: map[string]http.Decision{}, ctx: t.Context(), done: make(chan error, 100)}
+	return &lab{t: t, app: app, by: map[string]http.Decision{}, ctx: t.Context(), done: make(chan error, 10_000)}
 }
 
 func (l *lab) Decide(r *match.Request) http.Decision {

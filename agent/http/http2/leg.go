@@ -41,6 +41,7 @@ type leg struct {
 	dialed  bool // it is being opened, or was
 	dirty   bool // it is in session.dirty
 	writing bool // a goroutine writes
+	writer  func()
 	closing bool // it is closed once all is written
 	closed  bool
 
@@ -51,6 +52,7 @@ type leg struct {
 
 func (s *session) newLeg(t http.Target) *leg {
 	l := &leg{s: s, target: t, streams: map[uint32]*end{}, credit: firstWindow, window: firstWindow}
+	l.writer = l.write
 	l.encoder = hpack.NewEncoder(&l.out)
 	l.block.decoder = hpack.NewDecoder(tableSize, l.block.add)
 	l.block.decoder.SetMaxStringLength(maxFields)

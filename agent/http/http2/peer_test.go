@@ -67,7 +67,13 @@ func (p *peer) headers(id uint32, over bool, fields ...string) {
 	for i := 0; i < len(fields); i += 2 {
 		p.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
-	p.WriteHeaders(framing.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true, EndStream: over})
+	b := p.block.Bytes()
+	first := b[:min(len(b), maxFrame)]
+	b = b[len(first):]
+	p.WriteHeaders(framing.HeadersFrameParam{StreamID: id, BlockFragment: first, EndHeaders: len(b) == 0, EndStream: over})
+	if len(b) > 0 {
+		p.WriteContinuation(id, true, b)
+	}
 }
 
 // get sends a request of a well-formed head.

@@ -32,7 +32,8 @@ func (s *session) kick() {
 		l.dirty = false
 		if l.conn != nil && !l.writing && (!l.closed || l.closing) {
 			l.writing = true
-			s.wg.Go(l.write)
+			s.wg.Add(1)
+			go l.writer() // wg.Go would allocate
 		}
 	}
 	s.dirty = s.dirty[:0]
@@ -41,6 +42,7 @@ func (s *session) kick() {
 // write writes until there is nothing to write. A connection has no goroutine that
 // writes while it is quiet.
 func (l *leg) write() {
+	defer l.s.wg.Done()
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
 	for !l.closed || l.closing {

@@ -86,7 +86,7 @@ func servicePort(spec *corev1.PodSpec, s *corev1.Service, sp corev1.ServicePort)
 	switch {
 	case sp.TargetPort.Type == intstr.String:
 		p.ContainerPortName = sp.TargetPort.StrVal
-		p.ContainerPort = namedPort(spec, sp.TargetPort.StrVal, p.Protocol)
+		p.ContainerPort = NamedPort(Containers(spec), sp.TargetPort.StrVal, p.Protocol)
 	case sp.TargetPort.IntVal != 0:
 		p.ContainerPort = sp.TargetPort.IntVal
 	}
@@ -118,10 +118,13 @@ func Declares(w *Workload, p v1alpha1.ResolvedPort) bool {
 	})
 }
 
-func namedPort(spec *corev1.PodSpec, name string, protocol corev1.Protocol) int32 {
-	for _, c := range Containers(spec) {
+// NamedPort returns the number of the port that one of the containers declares by this
+// name, as the endpoints controller and the kubelet find it: the first one counts. An empty
+// protocol means any. NamedPort returns 0 if no container declares the name.
+func NamedPort(containers []corev1.Container, name string, protocol corev1.Protocol) int32 {
+	for _, c := range containers {
 		for _, p := range c.Ports {
-			if p.Name == name && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol {
+			if p.Name == name && (protocol == "" || cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol) {
 				return p.ContainerPort
 			}
 		}
@@ -129,7 +132,9 @@ func namedPort(spec *corev1.PodSpec, name string, protocol corev1.Protocol) int3
 	return 0
 }
 
-// Containers are those that serve while the pod runs: native sidecars too.
+// Containers returns the containers that serve while the pod runs: the regular ones, then
+// the native sidecars, which are init containers with restartPolicy Always. Ports of other
+// init containers belong to no Service.
 func Containers(spec *corev1.PodSpec) []corev1.Container {
 	all := slices.Clone(spec.Containers)
 	for _, c := range spec.InitContainers {

@@ -215,5 +215,5 @@ func PortIn(p *corev1.Pod, r v1alpha1.ResolvedPort) int32 {
 	if r.ContainerPortName == "" {
 		return r.ContainerPort
 	}
-	return namedPort(sidecar.Application(p), r.ContainerPortName, r.Protocol)
+	return NamedPort(Containers(sidecar.Application(p)), r.ContainerPortName, cmp.Or(r.Protocol, corev1.ProtocolTCP))
 }

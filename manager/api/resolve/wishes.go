@@ -102,7 +102,7 @@ func ContainerPort(spec *corev1.PodSpec, text string) (v1alpha1.ResolvedPort, er
 	if n, err := strconv.ParseUint(name, 10, 16); err == nil {
 		p.ContainerPort = int32(n)
 	} else {
-		p.ContainerPortName, p.ContainerPort = name, namedPort(spec, name, p.Protocol)
+		p.ContainerPortName, p.ContainerPort = name, NamedPort(Containers(spec), name, p.Protocol)
 	}
 	if p.ContainerPort == 0 || p.Protocol != corev1.ProtocolTCP && p.Protocol != corev1.ProtocolUDP {
 		return p, fmt.Errorf("annotation container-ports: the pod has no port %q", text)

@@ -116,8 +116,8 @@ func New() *World {
 			Netd: func(context.Context) (string, error) {
 				return "intercept-netd 0.1.0 answers on /run/intercept-netd.sock", nil
 			},
-			Place:      func() (string, error) { return "/home/alice/.cache/kubectl-intercept", nil },
-			Executable: func() (string, error) { return "/usr/local/bin/kubectl-intercept", nil },
+			SessionsDir: func() (string, error) { return "/home/alice/.cache/kubectl-intercept", nil },
+			Executable:  func() (string, error) { return "/usr/local/bin/kubectl-intercept", nil },
 			Routes: func() ([]check.Route, error) {
 				return []check.Route{{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Via: "eth0"}, {Prefix: netip.MustParsePrefix("192.168.1.0/24"), Via: "eth0"}}, nil
 			},

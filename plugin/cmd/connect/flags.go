@@ -29,7 +29,7 @@ func (f *Flags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Proxy, "proxy", "", "Open a proxy at this address of this machine instead of a network interface; without a value, at a free port of 127.0.0.1")
 	fs.Lookup("proxy").NoOptDefVal = anyPort
 	f.Routing.AddFlags(fs)
-	fs.StringVar(&f.Transport, "transport", "auto", "Way to the traffic-manager: auto, service-proxy or port-forward")
+	fs.StringVar(&f.Transport, "transport", "auto", "Transport to the traffic-manager: auto, service-proxy or port-forward")
 	fs.DurationVar(&f.Timeout, "timeout", f.Timeout, "How long to wait for the connection")
 	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
 	_ = fs.MarkHidden("preview-url") // only --preview-url=false, as people are used to type

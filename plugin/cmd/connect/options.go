@@ -24,9 +24,9 @@ type Access struct {
 	Proxy string
 	// Device is the interface. Its namespace is the proxy's, too.
 	Device state.Device
-	// By is the holder of the access: the name of a command, or state.Standing until
+	// Holder is the holder of the access: the name of a command, or state.Standing until
 	// disconnect.
-	By string
+	Holder string
 }
 
 // Options are the checked flags.
@@ -87,8 +87,8 @@ func (o *Options) connect(ctx context.Context) (*session.Network, error) {
 // during opens the way, runs the command and closes the way, unless there are other
 // holders.
 func (o *Options) during(ctx context.Context) error {
-	o.Access.By = rand.Text()
-	alive, err := o.sessions.Command(o.factory, o.Access.By)
+	o.Access.Holder = rand.Text()
+	alive, err := o.sessions.Command(o.factory, o.Access.Holder)
 	if err != nil {
 		return err
 	}
@@ -117,5 +117,5 @@ func (o *Options) during(ctx context.Context) error {
 func (o *Options) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	return o.sessions.Release(ctx, o.factory, o.Access.By)
+	return o.sessions.Release(ctx, o.factory, o.Access.Holder)
 }

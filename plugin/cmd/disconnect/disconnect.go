@@ -78,7 +78,7 @@ func (o *Options) Run(ctx context.Context) error {
 		fmt.Fprintln(o.ErrOut, "disconnected")
 	default:
 		for _, k := range ended {
-			fmt.Fprintf(o.ErrOut, "disconnected %s\n", k.Named())
+			fmt.Fprintf(o.ErrOut, "disconnected %s\n", k.Describe())
 		}
 	}
 	if o.All || err != nil {
@@ -90,7 +90,7 @@ func (o *Options) Run(ctx context.Context) error {
 	}
 	for _, k := range others {
 		if k.Online() {
-			fmt.Fprintf(o.ErrOut, "%s is connected: kubectl intercept disconnect %s ends that\n", k.Named(), k.Flag)
+			fmt.Fprintf(o.ErrOut, "%s is connected: kubectl intercept disconnect %s ends that\n", k.Describe(), k.Flag)
 		}
 	}
 	return nil

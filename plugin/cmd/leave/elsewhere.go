@@ -65,7 +65,7 @@ func (o *Options) elsewhere(ctx context.Context, user string, err error) error {
 	for _, k := range others {
 		for _, i := range k.Served() {
 			if unknown.means(i.Namespace, i.Name, i.Name) {
-				return fmt.Errorf("%w\n%s serves %s: %s", err, k.Named(), i, ends(&k, i))
+				return fmt.Errorf("%w\n%s serves %s: %s", err, k.Describe(), i, ends(&k, i))
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func (o *Options) sayOthers(ctx context.Context) error {
 	others, err := o.sessions.Others(ctx, o.factory)
 	for _, k := range others {
 		for _, i := range k.Served() {
-			fmt.Fprintf(o.ErrOut, "%s serves %s: %s\n", k.Named(), i, ends(&k, i))
+			fmt.Fprintf(o.ErrOut, "%s serves %s: %s\n", k.Describe(), i, ends(&k, i))
 		}
 	}
 	return err
@@ -132,7 +132,7 @@ func (o *Options) bySession(ctx context.Context, progress *render.Progress) erro
 	for _, c := range chosen {
 		if c.err != nil {
 			err = errors.Join(err, fmt.Errorf("leave %s by %s: %w; kubectl intercept quit %s ends the session and all its intercepts",
-				c.key, c.session.Named(), c.err, c.session.Flag))
+				c.key, c.session.Describe(), c.err, c.session.Flag))
 			continue
 		}
 		err = errors.Join(err, o.report(c.was))
@@ -166,7 +166,7 @@ func (o *Options) servedBy(meant []session.Known) (chosen []servedIntercept, err
 	}
 	for _, name := range o.Names {
 		if !there[name] {
-			return nil, fmt.Errorf("%s serves no intercept %q: kubectl intercept status %s shows which", meant[0].Named(), name, meant[0].Flag)
+			return nil, fmt.Errorf("%s serves no intercept %q: kubectl intercept status %s shows which", meant[0].Describe(), name, meant[0].Flag)
 		}
 	}
 	for n, c := range chosen {

@@ -43,7 +43,7 @@ func undo(ctx context.Context, f *netd.Finder) error {
 			continue
 		}
 		known = true
-		fmt.Fprintf(f.ErrOut, "%s has interface %s: kubectl intercept disconnect --all ends that\n", k.Named(), k.Status.Network.Device.Interface)
+		fmt.Fprintf(f.ErrOut, "%s has interface %s: kubectl intercept disconnect --all ends that\n", k.Describe(), k.Status.Network.Device.Interface)
 	}
 	if f.Left() && !known {
 		fmt.Fprintln(f.ErrOut, "this machine's DNS leads to the cluster of somebody else's session: whoever connected ends that with kubectl intercept disconnect --all")

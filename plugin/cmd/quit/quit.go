@@ -102,7 +102,7 @@ func (o *Options) Run(ctx context.Context) error {
 	}
 	ended, err := o.sessions.Quit(ctx, o.factory, o.All)
 	for _, e := range ended {
-		fmt.Fprintf(o.ErrOut, "%s has ended%s\n", e.Named(), e.intercepts())
+		fmt.Fprintf(o.ErrOut, "%s has ended%s\n", e.Describe(), e.intercepts())
 		if n := e.programs(); n > 0 {
 			ends := "they are"
 			if n == 1 {
@@ -128,7 +128,7 @@ func (o *Options) Run(ctx context.Context) error {
 	}
 	others, err := o.sessions.Others(ctx, o.factory)
 	for _, k := range others {
-		fmt.Fprintf(o.ErrOut, "%s goes on: kubectl intercept quit %s ends that\n", k.Named(), k.Flag)
+		fmt.Fprintf(o.ErrOut, "%s goes on: kubectl intercept quit %s ends that\n", k.Describe(), k.Flag)
 	}
 	return err
 }
@@ -136,7 +136,7 @@ func (o *Options) Run(ctx context.Context) error {
 func (o *Options) network(ctx context.Context) error {
 	ended, err := o.sessions.Disconnect(ctx, o.factory, true)
 	for _, k := range ended {
-		fmt.Fprintf(o.ErrOut, "disconnected %s; its intercepts stay\n", k.Named())
+		fmt.Fprintf(o.ErrOut, "disconnected %s; its intercepts stay\n", k.Describe())
 	}
 	err = errors.Join(err, o.sessions.Undo(ctx, o.IOStreams))
 	if err == nil && len(ended) == 0 {

@@ -55,12 +55,12 @@ func life(k *session.Known) string {
 	switch {
 	case k.Status != nil:
 		return "running"
-	case k.Asked:
+	case k.Restores:
 		return "gone, and its network comes back with it"
 	case k.PID != 0:
 		return "process " + strconv.Itoa(k.PID) + " does not answer"
 	}
-	if !k.Held() {
+	if !k.Locked() {
 		return "gone, and its intercepts come back with it"
 	}
 	return "a process that does not answer"

@@ -183,7 +183,7 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 func (s *Status) elsewhere(ctx context.Context, c client.Reader, name string) string {
 	for _, k := range s.Others {
 		if k.Status != nil && k.Status.Session == name {
-			return fmt.Sprintf("%s on this machine (session %s)", k.Named(), name)
+			return fmt.Sprintf("%s on this machine (session %s)", k.Describe(), name)
 		}
 	}
 	var other v1alpha1.Session

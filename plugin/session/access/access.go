@@ -42,8 +42,8 @@ type Config struct {
 
 // Machine is what an Access reads of the laptop.
 type Machine struct {
-	// ResolvConfLeads says that resolv.conf names a session's name server.
-	ResolvConfLeads func() bool
+	// ResolvConfIsOurs says that resolv.conf names a session's name server.
+	ResolvConfIsOurs func() bool
 	// Sources are the addresses from which this machine sends to others: see Sources.
 	Sources func(to []netip.Addr) []netip.Addr
 }
@@ -69,10 +69,10 @@ func DefaultTimes() Times {
 // has more methods than other types because it is all that the process uses of this
 // package; what needs the right to change is on change.
 type Access struct {
-	cfg     Config
-	running context.Context // ends with the work of the process
-	view    *clusterView
-	turn    chan struct{} // full while a caller has the right to change: see change
+	cfg       Config
+	running   context.Context // ends with the work of the process
+	view      *clusterView
+	changeSem chan struct{} // full while a caller has the right to change: see change
 
 	stateMu  sync.Mutex           // guards what follows, which only a change writes
 	upstream *upstream            // nil while nothing needs it
@@ -80,14 +80,14 @@ type Access struct {
 	devices  map[string]*attached // by socket
 	main     string               // socket of the laptop's own device
 	missing  error                // why that one is wanted and not there
-	changing holder               // of the turn
+	changing holder               // who has changeSem
 }
 
 // New returns an Access without proxies and TUNs: Resume brings back those of the Record.
 // All that is opened ends with ctx.
 func New(ctx context.Context, cfg Config) *Access {
 	a := &Access{cfg: cfg, running: ctx, view: &clusterView{Cluster: cfg.Cluster, server: &apiServer{config: cfg.Cluster.Config, log: cfg.Log}, log: cfg.Log},
-		turn: make(chan struct{}, 1), devices: map[string]*attached{}}
+		changeSem: make(chan struct{}, 1), devices: map[string]*attached{}}
 	if cfg.Record.State().Device != nil {
 		a.missing = errReturning
 	}
@@ -152,7 +152,7 @@ func (a *Access) Woke(gap time.Duration) {
 }
 
 // Release ends what a command wanted. What that was in place of comes back.
-func (a *Access) Release(ctx context.Context, by string) error {
+func (a *Access) Release(ctx context.Context, holder string) error {
 	c := a.begin(ctx, false)
 	defer c.end()
 	defer c.closeUnused()
@@ -160,7 +160,7 @@ func (a *Access) Release(ctx context.Context, by string) error {
 	var proxies []state.Proxy
 	a.cfg.Record.Change(func(s *state.State) {
 		before = s.Device
-		s.Release(by)
+		s.Release(holder)
 		device, proxies = s.Device, s.Proxies
 	})
 	c.closeProxies(func(x state.Proxy) bool { return !hasProxy(proxies, x.Address) })

@@ -93,7 +93,7 @@ func (d *attached) renew(ctx context.Context) error {
 // resolvConfOverwritten says that another program, such as a DHCP client, has written the
 // resolv.conf that named the session's name server.
 func (d *attached) resolvConfOverwritten(want *state.Device) bool {
-	return !want.Isolated && d.Status().DNSMode == handover.DNSResolvConf && !d.access.cfg.Machine.ResolvConfLeads()
+	return !want.Isolated && d.Status().DNSMode == handover.DNSResolvConf && !d.access.cfg.Machine.ResolvConfIsOurs()
 }
 
 // lost closes a TUN whose maker is gone.

@@ -26,7 +26,7 @@ var errPreempted = errors.New("another command came in between")
 
 // take waits for the right to change, for a short change that cannot be preempted.
 func (a *Access) take() *change {
-	a.turn <- struct{}{}
+	a.changeSem <- struct{}{}
 	return &change{Access: a, ctx: a.running, stop: func() {}}
 }
 
@@ -57,7 +57,7 @@ func (c *change) end() {
 	c.changing = holder{}
 	c.stateMu.Unlock()
 	c.stop()
-	<-c.turn
+	<-c.changeSem
 }
 
 // preempt interrupts the change that is under way, if it is preemptible or all is true.

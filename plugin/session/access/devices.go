@@ -24,7 +24,7 @@ func (a *Access) OpenDevice(ctx context.Context, want state.Device) (*socket.Net
 		return a.Status(), nil
 	}
 	before := a.cfg.Record.State().Device
-	want = want.Over(before)
+	want = want.Covering(before)
 	former := a.main
 	if err := c.setDevice(c.ctx, want); err != nil {
 		err = a.cfg.Explain(c.ctx, err)

@@ -34,7 +34,7 @@ func (a *Access) OpenProxy(ctx context.Context, want state.Proxy) (*socket.Netwo
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("%q: %w", want.Address, errLoopback)
 	}
-	want.By = state.Wanted(want.By)
+	want.Holders = state.HoldersOrStanding(want.Holders)
 	c := a.begin(ctx, false)
 	defer c.end()
 	return c.openProxy(want)
@@ -50,8 +50,8 @@ func (c *change) openProxy(want state.Proxy) (*socket.Network, error) {
 		at := x.Address == want.Address
 		switch {
 		case x.Namespace == want.Namespace && (at || port == "0" && there == host):
-			return c.shareProxy(x, want.By), nil
-		case at && !slices.Contains(want.By, state.Standing):
+			return c.shareProxy(x, want.Holders), nil
+		case at && !slices.Contains(want.Holders, state.Standing):
 			return nil, fmt.Errorf("the proxy at %s has names of namespace %s: choose another address", x.Address, x.Namespace)
 		case at:
 			former = x
@@ -106,7 +106,7 @@ func (c *change) serveProxy(l net.Listener, u *upstream, x *proxy) {
 // shareProxy notes that more commands want a proxy.
 func (c *change) shareProxy(x *proxy, by []string) *socket.Network {
 	c.stateMu.Lock()
-	x.By = state.AddHolders(x.By, by)
+	x.Holders = state.AddHolders(x.Holders, by)
 	now := x.Proxy
 	c.stateMu.Unlock()
 	c.rememberProxy(now)

@@ -66,18 +66,20 @@ func (v *clusterView) want(ctx context.Context, asked *state.Device) (*device.Wa
 	if !w.Virtual.IsValid() {
 		w.Virtual = n.Virtual
 	}
-	for _, key := range v.Intercepts() {
-		if key.Namespace != asked.Namespace && !slices.Contains(w.Names.Intercepted, key.Namespace) {
-			w.Names.Intercepted = append(w.Names.Intercepted, key.Namespace)
-		}
-	}
 	return w, nil
 }
 
-// names decides about names as a pod of a namespace would use them.
+// names decides about names as a pod of a namespace would use them, and then as pods of the
+// namespaces with intercepts would.
 func (v *clusterView) names(n *ClusterNetwork, namespace string) names.Config {
-	return names.Config{Domain: n.Domain, Namespace: namespace, Include: n.Include, Exclude: n.Exclude, Mappings: n.Mappings,
+	c := names.Config{Domain: n.Domain, Namespace: namespace, Include: n.Include, Exclude: n.Exclude, Mappings: n.Mappings,
 		Outside: hostNames(v.server.hosts())}
+	for _, key := range v.Intercepts() {
+		if key.Namespace != namespace && !slices.Contains(c.Intercepted, key.Namespace) {
+			c.Intercepted = append(c.Intercepted, key.Namespace)
+		}
+	}
+	return c
 }
 
 // namesSoon is names for a program that uses a proxy. While the traffic-manager has not

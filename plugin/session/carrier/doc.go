@@ -1,7 +1,7 @@
 // Package carrier connects the laptop with the traffic-manager, by nothing but the
 // kubeconfig: it keeps carriers up and offers lines.
 //
-//	Pool ─ keeps N carriers, reconnects ─ Ladder ─ ServiceProxy   API server → manager
+//	Pool ─ keeps N carriers, reconnects ─ Dialer ─ ServiceProxy   API server → manager
 //	                                            └─ PortForward    API server → kubelet → manager
 //
 // Every transport ends in the same HTTP Upgrade request to the manager, so that what

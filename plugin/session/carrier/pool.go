@@ -32,7 +32,7 @@ func (e *RefusedError) Error() string {
 type Config struct {
 	// Size is the number of carriers.
 	Size int
-	// Dial returns an upgraded connection and the name of its transport; see Ladder.
+	// Dial returns an upgraded connection and the name of its transport; see Dialer.
 	Dial func(context.Context) (net.Conn, string, error)
 	// Hello begins each carrier.
 	Hello handshake.Hello

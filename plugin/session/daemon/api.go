@@ -114,14 +114,14 @@ func (a *api) serveNetwork(w http.ResponseWriter, r *http.Request, want any, com
 
 // serveRelease ends the access that a command holds.
 func (a *api) serveRelease(w http.ResponseWriter, r *http.Request) {
-	by := r.FormValue("by")
-	if by == state.Standing {
+	holder := r.FormValue("holder")
+	if holder == state.Standing {
 		http.Error(w, "want the command's name", http.StatusBadRequest)
 		return
 	}
 	work, err := a.working()
 	if err == nil {
-		err = work.access.Release(r.Context(), by)
+		err = work.access.Release(r.Context(), holder)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)

@@ -38,19 +38,19 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 				return fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
 			}
 			log := slog.New(slog.NewTextHandler(streams.ErrOut, &slog.HandlerOptions{Level: l}))
-			who, err := callerOf(cmd.Context(), f, streams, child)
+			caller, err := callerOf(cmd.Context(), f, streams, child)
 			if err != nil {
 				return err
 			}
-			dir, err := state.Open(who.Identity.Key)
+			dir, err := state.Open(caller.Identity.Key)
 			if err != nil {
 				return err
 			}
-			source, err := credentials.NewSource(cmd.Context(), who.Credentials, who.Origin(), log)
+			source, err := credentials.NewSource(cmd.Context(), caller.Credentials, caller.Origin(), log)
 			if err != nil {
 				return errors.Join(err, dir.Fail(render.Error(err)))
 			}
-			err = newProcess(who.Identity, dir, source, transport, log).run(cmd.Context())
+			err = newProcess(caller.Identity, dir, source, transport, log).run(cmd.Context())
 			if errors.Is(err, state.ErrLocked) {
 				log.Info("another process is the session already")
 				return nil
@@ -61,7 +61,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&transport, "transport", transport, "Way to the traffic-manager: auto, service-proxy or port-forward")
+	cmd.Flags().StringVar(&transport, "transport", transport, "Transport to the traffic-manager: auto, service-proxy or port-forward")
 	cmd.Flags().StringVar(&level, "log-level", level, "debug, info, warn or error")
 	cmd.Flags().BoolVar(&child, session.ChildFlag, child, "Read from the standard input what the command says of itself that starts the session")
 	return cmd

@@ -153,7 +153,7 @@ func TestFormerDeviceComesBack(t *testing.T) {
 	if _, err := client.OpenDevice(t.Context(), state.Device{Socket: first, Namespace: "shop"}); err != nil {
 		t.Fatal(err)
 	}
-	devicetest.Listen(t, second).Judge = func(string, *handover.Config) error { return errors.New("no room") }
+	devicetest.Listen(t, second).Refusal = func(string, *handover.Config) error { return errors.New("no room") }
 	if _, err := client.OpenDevice(t.Context(), state.Device{Socket: second, Namespace: "blog"}); err == nil {
 		t.Fatal("connect succeeds without a device")
 	}
@@ -169,7 +169,7 @@ func connecting(t *testing.T, client *session.Client) (failed <-chan error, answ
 	t.Helper()
 	at, stuck := socketOf(t), make(chan struct{})
 	asked, result := make(chan struct{}, 1), make(chan error, 1)
-	devicetest.Listen(t, at).Judge = func(string, *handover.Config) error {
+	devicetest.Listen(t, at).Refusal = func(string, *handover.Config) error {
 		asked <- struct{}{}
 		<-stuck
 		return nil

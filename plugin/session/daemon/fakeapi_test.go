@@ -38,13 +38,14 @@ type object interface{ metav1.Object }
 // cluster is an API server that knows one user, "jane", unless a test adds
 // others, with Sessions, Intercepts and the traffic-manager's end of the tunnel.
 type cluster struct {
-	t       *testing.T
-	server  *httptest.Server
-	group   *mux.Group    // flows to the session
-	refuse  string        // a verb on sessions that is forbidden
-	missing bool          // the product is not installed
-	code    int           // a gateway answers so instead of the traffic-manager
-	mute    chan struct{} // if not nil: receives each request for the user's name, which gets no answer
+	t        *testing.T
+	server   *httptest.Server
+	group    *mux.Group    // flows to the session
+	refuse   string        // a verb on sessions that is forbidden
+	missing  bool          // the product is not installed
+	code     int           // a gateway answers so instead of the traffic-manager
+	mute     chan struct{} // if not nil: receives each request for the user's name, which gets no answer
+	creating func()        // if not nil: is called before a Session is created
 
 	mu      sync.Mutex
 	users   map[string]string // by token
@@ -197,6 +198,9 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, nil, apierrors.NewForbidden(schema.GroupResource{Group: v1alpha1.Group, Resource: "sessions"}, "",
 			errText(`User "jane" cannot create resource "sessions" in API group "kubectl-intercept.dev" in the namespace "intercept-system"`)))
 	case r.Method == http.MethodPost:
+		if c.creating != nil {
+			c.creating()
+		}
 		var s v1alpha1.Session
 		if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
 			reply(w, nil, apierrors.NewBadRequest(err.Error()))

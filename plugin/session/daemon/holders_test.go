@@ -41,7 +41,7 @@ func TestCommandLeavesWhatStands(t *testing.T) {
 	netd := devicetest.Listen(t, at)
 	open := func(namespace, by string) *socket.Network {
 		t.Helper()
-		n, err := client.OpenDevice(t.Context(), state.Device{Socket: at, Namespace: namespace, By: []string{by}})
+		n, err := client.OpenDevice(t.Context(), state.Device{Socket: at, Namespace: namespace, Holders: []string{by}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func TestProxiesStay(t *testing.T) {
 	lives(t, m, "one")
 	open := func(at, namespace, by string) *socket.Network {
 		t.Helper()
-		n, err := client.OpenProxy(t.Context(), state.Proxy{Address: at, Namespace: namespace, By: []string{by}})
+		n, err := client.OpenProxy(t.Context(), state.Proxy{Address: at, Namespace: namespace, Holders: []string{by}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestProxiesStay(t *testing.T) {
 		t.Errorf("a command gets %s, %s", n.Proxy, n.Namespace)
 	}
 	tools := open(anywhere, "tools", "one").Proxy
-	if _, err := client.OpenProxy(t.Context(), state.Proxy{Address: shop, Namespace: "tools", By: []string{"one"}}); err == nil ||
+	if _, err := client.OpenProxy(t.Context(), state.Proxy{Address: shop, Namespace: "tools", Holders: []string{"one"}}); err == nil ||
 		!strings.Contains(err.Error(), "has names of namespace shop: choose another address") {
 		t.Errorf("a command takes what stands: %v", err)
 	}

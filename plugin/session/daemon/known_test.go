@@ -41,18 +41,18 @@ func TestKnownWithoutKubeconfig(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].Context != "demo" || all[0].User != "jane" || all[0].Status == nil || all[0].PID == 0 {
 		t.Fatalf("all: %+v, %v", all, err)
 	}
-	if mine, err := session.Of(t.Context(), session.Config{Factory: m.f}); err != nil || len(mine) != 1 || mine[0].Flag != "--context demo" {
+	if mine, err := session.Selected(t.Context(), session.Config{Factory: m.f}); err != nil || len(mine) != 1 || mine[0].Flag != "--context demo" {
 		t.Errorf("with its kubeconfig: %+v, %v", mine, err)
 	}
 	if others, err := session.Others(t.Context(), session.Config{Factory: m.f}); err != nil || len(others) != 0 {
 		t.Errorf("others: %+v, %v", others, err)
 	}
 	gone := nowhere(t, "demo")
-	mine, err := session.Of(t.Context(), gone)
+	mine, err := session.Selected(t.Context(), gone)
 	if err != nil || len(mine) != 1 {
 		t.Fatalf("of a context that is gone: %+v, %v", mine, err)
 	}
-	if _, err := session.Of(t.Context(), nowhere(t, "other")); err == nil {
+	if _, err := session.Selected(t.Context(), nowhere(t, "other")); err == nil {
 		t.Error("a context that nobody knows is one")
 	}
 	others, err := session.Others(t.Context(), nowhere(t, ""))

@@ -9,8 +9,8 @@ import (
 type endReason string
 
 const (
-	endQuit     endReason = "asked to"
-	endSignal   endReason = "by a signal"
+	endQuit     endReason = "a command asked it to end"
+	endSignal   endReason = "a signal ended it"
 	endReplaced endReason = "replaced by another process"
 	endIdle     endReason = "no intercept needs it"
 	endDeleted  endReason = "its Session object was deleted"

@@ -52,11 +52,11 @@ type link struct {
 // newLink makes the carriers and the lines, and does not start them.
 func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.Handler) (*link, error) {
 	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record}
-	ladder, err := l.ladder(c)
+	dialer, err := l.newDialer(c)
 	if err != nil {
 		return nil, err
 	}
-	l.dial = ladder.Dial
+	l.dial = dialer.Dial
 	budget := mux.NewBudget(windowBudget)
 	serve := func(ctx context.Context, conn net.Conn) error { return mux.Serve(ctx, conn, budget, handle) }
 	l.pool = carrier.NewPool(carrier.Config{Size: carriers, Dial: l.dial, Hello: hello, Log: l.log, Serve: serve,
@@ -67,23 +67,23 @@ func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.
 	return l, l.addLines(&hello, handle)
 }
 
-func (l *link) ladder(c client.Reader) (*carrier.Ladder, error) {
-	var ways []carrier.Transport
+func (l *link) newDialer(c client.Reader) (*carrier.Dialer, error) {
+	var transports []carrier.Transport
 	if l.transport != carrier.ViaPortForward {
 		t, err := carrier.NewServiceProxy(l.source, l.id.ManagerNamespace)
 		if err != nil {
 			return nil, err
 		}
-		ways = append(ways, t)
+		transports = append(transports, t)
 	}
 	if l.transport != carrier.ViaService {
-		ways = append(ways, carrier.NewPortForward(l.source, c, l.id.ManagerNamespace))
+		transports = append(transports, carrier.NewPortForward(l.source, c, l.id.ManagerNamespace))
 	}
-	ladder := carrier.NewLadder(ways...)
+	dialer := carrier.NewDialer(transports...)
 	if s := l.record.State(); s.Transport != "" {
-		ladder.Prefer(s.Transport, s.TransportTime.Add(carrier.ForgetAfter))
+		dialer.Prefer(s.Transport, s.TransportTime.Add(carrier.ForgetAfter))
 	}
-	return ladder, nil
+	return dialer, nil
 }
 
 func (l *link) addLines(hello *handshake.Hello, handle tunnel.Handler) error {
@@ -125,7 +125,7 @@ func (l *link) up(transport string) {
 func (l *link) failed(err error) {
 	var refused *carrier.RefusedError
 	l.mu.Lock()
-	final := !l.connected && (carrier.Hopeless(err) || errors.As(err, &refused) && time.Since(l.started) > refusedTimeout)
+	final := !l.connected && (carrier.NoneIsPossible(err) || errors.As(err, &refused) && time.Since(l.started) > refusedTimeout)
 	if final && l.fatal == nil {
 		l.fatal = l.explain(err)
 	}
@@ -181,7 +181,7 @@ func (l *link) retry() {
 // explain replaces the error of a carrier by one that tells the user what to do, if there
 // is one.
 func (s *settings) explain(err error) error {
-	if carrier.Hopeless(err) && (errors.Is(err, carrier.ErrNoManager) || apierrors.IsNotFound(err)) {
+	if carrier.NoneIsPossible(err) && (errors.Is(err, carrier.ErrNoManager) || apierrors.IsNotFound(err)) {
 		return &target.NotInstalledError{Namespace: s.id.ManagerNamespace}
 	}
 	if s.transport != carrier.Auto && carrier.IsNotPossible(err) && !apierrors.IsForbidden(err) {

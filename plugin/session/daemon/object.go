@@ -13,8 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -75,59 +73,29 @@ func objectName(user, host string) string {
 	return kube.LabelPart(user, 34, "user") + "-" + kube.LabelPart(host, 20, "host") + "-" + strings.ToLower(rand.Text()[:5])
 }
 
-// rewatch is the pause before a broken watch is restarted.
-const rewatch = time.Second
+// refusedPause is the pause after the API server has refused to show the Session object.
+const refusedPause = time.Second
 
 // untilDeleted returns when the Session object is gone, or when ctx ends. An API server
-// that does not answer does not mean that the object is gone. untilDeleted calls seen with
-// each state of the object.
+// that does not answer, or that refuses the user's credentials, does not mean that the
+// object is gone. untilDeleted calls seen with each state of the object.
 func untilDeleted(ctx context.Context, c client.WithWatch, s *v1alpha1.Session, seen func(*v1alpha1.Session)) {
-	key := client.ObjectKeyFromObject(s)
+	visit := func(now *v1alpha1.Session) (gone bool, err error) {
+		if now == nil || now.UID != s.UID {
+			return true, nil
+		}
+		seen(now)
+		return false, nil
+	}
 	for ctx.Err() == nil {
-		if goneOnce(ctx, c, key, s, seen) {
+		if kube.Follow(ctx, c, client.ObjectKeyFromObject(s), &v1alpha1.SessionList{}, visit) == nil {
 			return
 		}
 		select {
-		case <-time.After(rewatch):
+		case <-time.After(refusedPause):
 		case <-ctx.Done():
 		}
 	}
-}
-
-// goneOnce watches the object until the watch breaks or the object is gone. It returns true
-// if the object is gone.
-func goneOnce(ctx context.Context, c client.WithWatch, key client.ObjectKey, s *v1alpha1.Session, seen func(*v1alpha1.Session)) bool {
-	var now v1alpha1.Session
-	err := c.Get(ctx, key, &now)
-	if apierrors.IsNotFound(err) || err == nil && now.UID != s.UID {
-		return true
-	}
-	if err != nil {
-		return false
-	}
-	seen(&now)
-	w, err := c.Watch(ctx, &v1alpha1.SessionList{}, &client.ListOptions{
-		Namespace:     key.Namespace,
-		FieldSelector: fields.OneTermEqualSelector("metadata.name", key.Name),
-		Raw:           &metav1.ListOptions{ResourceVersion: now.ResourceVersion},
-	})
-	if err != nil {
-		return false
-	}
-	defer w.Stop()
-	for event := range w.ResultChan() {
-		switch event.Type {
-		case watch.Modified:
-			if o, ok := event.Object.(*v1alpha1.Session); ok {
-				seen(o)
-			}
-		case watch.Deleted:
-			return true
-		case watch.Error:
-			return false
-		}
-	}
-	return false
 }
 
 // deleteObject deletes the Session object. It does not delete a later object with the same

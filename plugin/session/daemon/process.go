@@ -80,7 +80,7 @@ type process struct {
 
 func newProcess(id *socket.Identity, dir *state.Dir, source *credentials.Source, transport string, log *slog.Logger) *process {
 	return &process{settings: settings{id: id, dir: dir, source: source, transport: transport, log: log, times: defaultTimes(),
-		machine: access.Machine{ResolvConfLeads: netd.Left, Sources: access.Sources}},
+		machine: access.Machine{ResolvConfIsOurs: netd.Left, Sources: access.Sources}},
 		started: time.Now(), life: newLifetime(), claimed: make(chan struct{}), over: make(chan struct{})}
 }
 

@@ -68,34 +68,34 @@ func (m *machine) config(transport string) session.Config {
 	f := kube.NewFactory()
 	f.KubeConfig = m.f.KubeConfig
 	return session.Config{Factory: f, Transport: transport, Dir: m.dir,
-		Start: func(who *socket.Caller, _ *state.Dir) (*session.Child, error) {
-			return m.run(who, cmp.Or(transport, carrier.Auto))
+		Start: func(caller *socket.Caller, _ *state.Dir) (*session.Child, error) {
+			return m.run(caller, cmp.Or(transport, carrier.Auto))
 		}}
 }
 
 // start runs a process without a command that waits for it.
 func (m *machine) start() error {
-	who, err := session.NewCaller(context.Background(), m.config("").Factory, m.id)
+	caller, err := session.NewCaller(context.Background(), m.config("").Factory, m.id)
 	if err == nil {
-		_, err = m.run(who, carrier.Auto)
+		_, err = m.run(caller, carrier.Auto)
 	}
 	return err
 }
 
 // run runs a process in this program. The end of the test ends it without any clean-up
 // but that of its goroutines.
-func (m *machine) run(who *socket.Caller, transport string) (*session.Child, error) {
+func (m *machine) run(caller *socket.Caller, transport string) (*session.Child, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.DiscardHandler)
-	source, err := credentials.NewSource(ctx, who.Credentials, who.Origin(), log)
+	source, err := credentials.NewSource(ctx, caller.Credentials, caller.Origin(), log)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
 	p := newProcess(m.id, m.dir, source, transport, log)
 	p.times, m.last = m.times, p
-	if p.machine.ResolvConfLeads = m.leads; m.leads == nil {
-		p.machine.ResolvConfLeads = func() bool { return true }
+	if p.machine.ResolvConfIsOurs = m.leads; m.leads == nil {
+		p.machine.ResolvConfIsOurs = func() bool { return true }
 	}
 	if m.sources != nil {
 		p.machine.Sources = m.sources

@@ -27,13 +27,7 @@ func TestProxyFollowsClientDNS(t *testing.T) {
 	tell(c, &v1alpha1.SessionNetwork{ClusterDomain: "cluster.local", ServiceCIDRs: []string{"10.96.0.0/16"},
 		DNS: v1alpha1.SessionDNS{IncludeSuffixes: []string{"corp.test"}, Mappings: []v1alpha1.DNSMapping{{Name: "orders.example.com", AliasFor: "db.shop"}}}})
 	for port, host := range map[string]string{"81": "orders.example.com", "82": "vault.corp.test", "83": "nothing.corp.test"} {
-		conn, err := net.Dial("tcp", n.Proxy)
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.WriteString(conn, "CONNECT "+host+":"+port+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
-		io.Copy(io.Discard, conn) // the answer is a refusal in any case
-		conn.Close()
+		connectThrough(t, n.Proxy, host+":"+port) // the answer is a refusal in any case
 	}
 	opened := end.Opened()
 	slices.Sort(opened)
@@ -43,4 +37,40 @@ func TestProxyFollowsClientDNS(t *testing.T) {
 	if asked := end.Asked(); !slices.Contains(asked, "nothing.corp.test.") {
 		t.Errorf("the cluster was asked for %q", asked)
 	}
+}
+
+// A proxy looks a name without a namespace up in the namespaces with intercepts, too, as a
+// TUN does.
+func TestProxyKnowsNamesBesideIntercepts(t *testing.T) {
+	end := outboundtest.New(t, outboundtest.Hello)
+	end.Names = []string{"db.shop.svc.cluster.local."}
+	c := newCluster(t)
+	c.outbound = end.Handle
+	m := newMachine(t, c.factory())
+	client, s := m.mustEnsure()
+	n, err := client.OpenProxy(t.Context(), state.Proxy{Address: "127.0.0.1:0", Namespace: "blog"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell(c, &v1alpha1.SessionNetwork{ClusterDomain: "cluster.local", ServiceCIDRs: []string{"10.96.0.0/16"}})
+	c.put(intercept(s.Session, 80, 8080)) // in namespace shop
+	if _, err := client.Track(t.Context(), "shop", "quote", ""); err != nil {
+		t.Fatal(err)
+	}
+	connectThrough(t, n.Proxy, "db:81")
+	if opened := end.Opened(); !slices.Equal(opened, []string{"10.96.0.7:81"}) {
+		t.Errorf("flows to %q", opened)
+	}
+}
+
+// connectThrough asks a proxy for a connection. It ignores the answer.
+func connectThrough(t *testing.T, proxy, to string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "CONNECT "+to+" HTTP/1.1\r\nHost: "+to+"\r\n\r\n")
+	io.Copy(io.Discard, conn)
 }

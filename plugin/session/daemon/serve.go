@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -92,16 +93,22 @@ func (p *process) claim(ctx context.Context, c client.Client) error {
 	if err != nil {
 		return err
 	}
-	s := p.record.State()
-	s.User = user.Username
-	object, err := claim(ctx, c, p.id.ManagerNamespace, user, &s)
+	former := p.record.State()
+	claimed := former
+	object, err := claim(ctx, c, p.id.ManagerNamespace, user, &claimed)
 	if err != nil {
 		return err
 	}
 	p.mu.Lock()
 	p.object = object
 	p.mu.Unlock()
-	return p.record.set(s)
+	// A command may have changed the state in the meantime, by a request to disconnect.
+	return p.record.update(func(s *state.State) {
+		if claimed.TokenHash() != former.TokenHash() {
+			s.Clear()
+		}
+		s.User, s.Session, s.Token = user.Username, claimed.Session, claimed.Token
+	})
 }
 
 // leave cleans up, depending on the reason for the end.
@@ -109,12 +116,11 @@ func (p *process) leave(w *work, reason endReason) error {
 	if reason == endReplaced || reason == endGone {
 		return nil // the next process goes on
 	}
-	s := p.record.State()
 	var err error
 	if reason == endFailed {
 		err = w.link.failure()
 	}
-	if reason == endFailed && len(s.Intercepts) > 0 {
+	if reason == endFailed && len(p.record.State().Intercepts) > 0 {
 		return err // the next process that can connect takes over the intercepts
 	}
 	if reason != endDeleted {
@@ -123,12 +129,10 @@ func (p *process) leave(w *work, reason endReason) error {
 		if derr := deleteObject(ctx, w.client, w.object); derr != nil {
 			p.log.Warn("session is not cleaned up", "error", derr) // the next process takes over the object
 			if reason == endQuit {                                 // but no intercepts and no access
-				s.Clear()
-				return errors.Join(err, p.record.set(s))
+				return errors.Join(err, p.record.update((*state.State).Clear))
 			}
 			return err
 		}
 	}
-	s.Renew()
-	return errors.Join(err, p.record.set(s))
+	return errors.Join(err, p.record.update((*state.State).Renew))
 }

@@ -24,20 +24,17 @@ func (r *stateFile) State() state.State {
 	return r.state
 }
 
-// Change changes and saves the state. If it cannot be saved, the next Change saves it.
+// Change is update for callers that can go on if the state cannot be saved.
 func (r *stateFile) Change(change func(*state.State)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change(&r.state)
-	if err := r.dir.Save(r.state); err != nil {
+	if err := r.update(change); err != nil {
 		r.log.Warn("state is not saved", "error", err)
 	}
 }
 
-// set replaces the state.
-func (r *stateFile) set(s state.State) error {
+// update changes and saves the state. If it cannot be saved, the next update saves it.
+func (r *stateFile) update(change func(*state.State)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state = s
-	return r.dir.Save(s)
+	change(&r.state)
+	return r.dir.Save(r.state)
 }

@@ -29,10 +29,12 @@ func (p *settings) explainTaken(ctx context.Context, err error) error {
 		if s == nil || s.Network == nil || s.Network.Device == nil || s.Network.Device.DNSMode != handover.DNSResolvConf {
 			continue
 		}
-		end := "--context " + k.Context
-		if k.Context == p.id.Context { // here, this context name means this session
-			end = "--all"
-		}
+		end := k.FlagWhere(func(name string) string {
+			if name == p.id.Context {
+				return p.id.Key
+			}
+			return ""
+		})
 		return fmt.Errorf("%w; it is that of context %q, user %s at %s: end it with kubectl intercept disconnect %s, %s",
 			handover.ErrTaken, k.Context, s.User, s.Server, end, otherwise)
 	}

@@ -117,7 +117,7 @@ func TestRefusedIsPlannedAround(t *testing.T) {
 	l := newLab(t)
 	vpn := prefixes("10.244.8.0/24")
 	var mu sync.Mutex
-	l.netd.Judge = func(_ string, c *handover.Config) error {
+	l.netd.Refusal = func(_ string, c *handover.Config) error {
 		mu.Lock()
 		defer mu.Unlock()
 		var conflicts []handover.Conflict
@@ -160,9 +160,9 @@ func TestRefusedIsPlannedAround(t *testing.T) {
 func TestVirtualSubnets(t *testing.T) {
 	l := newLab(t)
 	first := virtualSubnets[0]
-	l.netd.Judge = func(_ string, c *handover.Config) error {
+	l.netd.Refusal = func(_ string, c *handover.Config) error {
 		if c.Addresses[0].Overlaps(first) {
-			return handover.Refuse([]handover.Conflict{{Reason: handover.ReasonSpare, Route: c.Addresses[0].Masked(), With: netip.MustParsePrefix("198.18.0.3/32")}})
+			return handover.Refuse([]handover.Conflict{{Reason: handover.ReasonAPIServer, Route: c.Addresses[0].Masked(), With: netip.MustParsePrefix("198.18.0.3/32")}})
 		}
 		return nil
 	}
@@ -192,7 +192,7 @@ func TestVirtualSubnets(t *testing.T) {
 func TestFailures(t *testing.T) {
 	l := newLab(t)
 	var fail error
-	l.netd.Judge = func(op string, _ *handover.Config) error { return fail }
+	l.netd.Refusal = func(op string, _ *handover.Config) error { return fail }
 	fail = errors.New("no such device")
 	if _, err := l.open(t, want()); err == nil || !strings.Contains(err.Error(), "no such device") {
 		t.Errorf("open: %v", err)
@@ -341,7 +341,7 @@ func TestOutOfReach(t *testing.T) {
 // The name server on the TUN answers with the virtual address of what clashes.
 func TestNamesAreTranslated(t *testing.T) {
 	l := newLab(t)
-	l.netd.Judge = func(_ string, c *handover.Config) error {
+	l.netd.Refusal = func(_ string, c *handover.Config) error {
 		if slices.Contains(c.Routes, netip.MustParsePrefix("10.96.0.0/16")) {
 			return handover.Refuse([]handover.Conflict{{Reason: handover.ReasonOverlap, Route: c.Routes[0], With: netip.MustParsePrefix("10.96.0.0/24")}})
 		}

@@ -19,7 +19,7 @@ import (
 // their addresses, and the cluster's part of them by virtual ones.
 func TestClashesAreTheLaptops(t *testing.T) {
 	l := newLab(t)
-	l.netd.Judge = func(_ string, c *handover.Config) error {
+	l.netd.Refusal = func(_ string, c *handover.Config) error {
 		for _, r := range c.Routes {
 			if vpn := netip.MustParsePrefix("10.244.8.0/24"); r.Overlaps(vpn) {
 				return handover.Refuse([]handover.Conflict{{Reason: handover.ReasonOverlap, Route: r, With: vpn, Device: "wg0"}})

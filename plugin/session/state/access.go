@@ -9,7 +9,7 @@ import (
 )
 
 // Standing is the holder of access that lasts until the user disconnects. Every other
-// holder in a list By is the name of a command, whose access ends with the command.
+// holder is the name of a command, whose access ends with the command.
 const Standing = ""
 
 // Device is a TUN device and the networks that programs reach through it.
@@ -28,41 +28,42 @@ type Device struct {
 	Virtual netip.Prefix `json:"virtual,omitzero"`
 	// Isolated says that the TUN is the whole network of one isolated program.
 	Isolated bool `json:"isolated,omitempty"`
-	// By are the holders: see Wanted. Under is the access that this one covers. When By has
-	// no holder left, the access Under is in force again.
-	By    []string `json:"by,omitempty"`
-	Under *Device  `json:"under,omitempty"`
+	// Holders are the commands that need the access, or Standing: see HoldersOrStanding.
+	// Covered is the access that this one covers. It is in force again when no holder is
+	// left.
+	Holders []string `json:"holders,omitempty"`
+	Covered *Device  `json:"covered,omitempty"`
 }
 
-// Over returns the access that results when d is requested while before is in force. If
+// Covering returns the access that results when d is requested while before is in force. If
 // both give the same access, the result is before with the holders of d added. Otherwise d
 // covers before while a command holds d, or replaces before for good if Standing holds d.
 // Before may be nil.
-func (d Device) Over(before *Device) Device {
-	d.By = Wanted(d.By)
-	stays := slices.Contains(d.By, Standing)
+func (d Device) Covering(before *Device) Device {
+	d.Holders = HoldersOrStanding(d.Holders)
+	stays := slices.Contains(d.Holders, Standing)
 	switch {
 	case before == nil:
 	case d.like(before):
-		d.By, d.Under = AddHolders(before.By, d.By), before.Under
+		d.Holders, d.Covered = AddHolders(before.Holders, d.Holders), before.Covered
 		if stays {
-			d.Under = d.Under.Without(Standing)
+			d.Covered = d.Covered.Without(Standing)
 		}
 	case !stays:
-		d.Under = before
+		d.Covered = before
 	}
 	return d
 }
 
 // Without returns the access that remains when a holder is removed, or nil if none remains.
-func (d *Device) Without(by string) *Device {
+func (d *Device) Without(holder string) *Device {
 	if d == nil {
 		return nil
 	}
 	rest := *d
-	rest.By, rest.Under = without(d.By, by), d.Under.Without(by)
-	if len(rest.By) == 0 {
-		return rest.Under
+	rest.Holders, rest.Covered = without(d.Holders, holder), d.Covered.Without(holder)
+	if len(rest.Holders) == 0 {
+		return rest.Covered
 	}
 	return &rest
 }
@@ -71,11 +72,11 @@ func (d *Device) Without(by string) *Device {
 // other access. It is false if before is nil.
 func (d *Device) Replaces(before *Device) bool { return before != nil && !d.like(before) }
 
-// like says that d and o give the same access. It ignores Socket, By and Under.
+// like says that d and o give the same access. It ignores Socket, Holders and Covered.
 func (d *Device) like(o *Device) bool {
 	a, b := *d, *o
-	a.Socket, a.By, a.Under = "", nil, nil
-	b.Socket, b.By, b.Under = "", nil, nil
+	a.Socket, a.Holders, a.Covered = "", nil, nil
+	b.Socket, b.Holders, b.Covered = "", nil, nil
 	return reflect.DeepEqual(a, b)
 }
 
@@ -102,19 +103,19 @@ type Proxy struct {
 	// namespace of names that do not include one.
 	Address   string `json:"proxy"`
 	Namespace string `json:"namespace"`
-	// By are the holders: see Wanted.
-	By []string `json:"by,omitempty"`
+	// Holders are the commands that need the access, or Standing: see HoldersOrStanding.
+	Holders []string `json:"holders,omitempty"`
 }
 
 // Release removes a command from the holders of all access, and removes access that has no
 // holder left.
-func (s *State) Release(by string) {
+func (s *State) Release(holder string) {
 	if d := s.Device; d != nil {
-		s.Device = d.Without(by)
+		s.Device = d.Without(holder)
 	}
 	var rest []Proxy
 	for _, p := range s.Proxies {
-		if p.By = without(p.By, by); len(p.By) > 0 {
+		if p.Holders = without(p.Holders, holder); len(p.Holders) > 0 {
 			rest = append(rest, p)
 		}
 	}
@@ -125,34 +126,34 @@ func (s *State) Release(by string) {
 func (s *State) Commands() []string {
 	var all []string
 	for _, p := range s.Proxies {
-		all = append(all, p.By...)
+		all = append(all, p.Holders...)
 	}
-	for d := s.Device; d != nil; d = d.Under {
-		all = append(all, d.By...)
+	for d := s.Device; d != nil; d = d.Covered {
+		all = append(all, d.Holders...)
 	}
 	slices.Sort(all)
-	return slices.DeleteFunc(slices.Compact(all), func(by string) bool { return by == Standing })
+	return slices.DeleteFunc(slices.Compact(all), func(holder string) bool { return holder == Standing })
 }
 
-// Wanted returns the list by, or the default for an empty one: only Standing.
-func Wanted(by []string) []string {
-	if len(by) == 0 {
+// HoldersOrStanding returns the list holders, or the default for an empty one: only Standing.
+func HoldersOrStanding(holders []string) []string {
+	if len(holders) == 0 {
 		return []string{Standing}
 	}
-	return by
+	return holders
 }
 
 // AddHolders returns the holders in a and those in b, each once.
 func AddHolders(a, b []string) []string {
-	all := slices.Clone(Wanted(a))
-	for _, by := range Wanted(b) {
-		if !slices.Contains(all, by) {
-			all = append(all, by)
+	all := slices.Clone(HoldersOrStanding(a))
+	for _, holder := range HoldersOrStanding(b) {
+		if !slices.Contains(all, holder) {
+			all = append(all, holder)
 		}
 	}
 	return all
 }
 
-func without(all []string, by string) []string {
-	return slices.DeleteFunc(slices.Clone(Wanted(all)), func(s string) bool { return s == by })
+func without(all []string, holder string) []string {
+	return slices.DeleteFunc(slices.Clone(HoldersOrStanding(all)), func(s string) bool { return s == holder })
 }

@@ -8,12 +8,12 @@ import (
 
 // wanted asks for a device.
 func wanted(namespace string, by ...string) Device {
-	return Device{Socket: "s", Namespace: namespace, By: by}
+	return Device{Socket: "s", Namespace: namespace, Holders: by}
 }
 
 func TestDeviceHolders(t *testing.T) {
 	ask := func(namespace, by string) func(*Device) *Device {
-		return func(d *Device) *Device { next := wanted(namespace, by).Over(d); return &next }
+		return func(d *Device) *Device { next := wanted(namespace, by).Covering(d); return &next }
 	}
 	end := func(by string) func(*Device) *Device { return func(d *Device) *Device { return d.Without(by) } }
 	for name, test := range map[string]struct {
@@ -42,7 +42,7 @@ func TestDeviceHolders(t *testing.T) {
 		}
 	}
 	before := wanted("shop")
-	if d := wanted("shop").Over(&before); d.Replaces(&before) || !slices.Equal(d.By, []string{Standing}) {
+	if d := wanted("shop").Covering(&before); d.Replaces(&before) || !slices.Equal(d.Holders, []string{Standing}) {
 		t.Errorf("the same replaces itself: %+v", d)
 	}
 	other := before
@@ -53,7 +53,7 @@ func TestDeviceHolders(t *testing.T) {
 }
 
 func TestRelease(t *testing.T) {
-	s := State{Proxies: []Proxy{{Address: "a", By: AddHolders(nil, []string{"c"})}, {Address: "b", By: []string{"c"}}, {Address: "c"}}}
+	s := State{Proxies: []Proxy{{Address: "a", Holders: AddHolders(nil, []string{"c"})}, {Address: "b", Holders: []string{"c"}}, {Address: "c"}}}
 	d := wanted("shop", "c")
 	s.Device = &d
 	s.Release("c")

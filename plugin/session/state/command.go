@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// Command is a locked file, which shows that a command that holds access still runs: see By
+// Command is a locked file, which shows that a command that holds access still runs: see Holders
 // of Device and Proxy. The operating system releases the lock when the command ends, even
 // by a crash.
 type Command struct {

@@ -16,7 +16,7 @@ import (
 // private checks that a directory belongs to the user, and makes sure that nobody else can
 // enter it.
 func private(path string) error {
-	if err := mine(path); err != nil {
+	if err := checkOwner(path); err != nil {
 		return err
 	}
 	info, err := os.Lstat(path)
@@ -31,8 +31,8 @@ func private(path string) error {
 
 var errForeign = errors.New("it is not yours")
 
-// mine checks that a directory belongs to the user.
-func mine(path string) error {
+// checkOwner checks that a directory belongs to the user.
+func checkOwner(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return err
@@ -40,14 +40,14 @@ func mine(path string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a directory of yours: remove it", path)
 	}
-	if owner := stranger(path); owner != "" {
-		return &PlaceError{Path: path, Owner: owner, Err: errForeign}
+	if owner := otherOwner(path); owner != "" {
+		return &CacheDirError{Path: path, Owner: owner, Err: errForeign}
 	}
 	return nil
 }
 
-// stranger returns the owner of a file, or "" if the user owns it.
-func stranger(path string) string {
+// otherOwner returns the owner of a file, or "" if the user owns it.
+func otherOwner(path string) string {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return ""

@@ -171,7 +171,7 @@ func TestPlace(t *testing.T) {
 			_, oerr := Open("key")
 			_, uerr := Usable()
 			for _, err := range []error{oerr, uerr} {
-				var place *PlaceError
+				var place *CacheDirError
 				if !errors.As(err, &place) {
 					t.Fatalf("error %v", err)
 				}

@@ -2,7 +2,7 @@
 // prints it as a table and as JSON. It measures nothing.
 package report
 
-// Columns of the tables: the ways from the caller to the server. The last one
+// Columns of the tables: the paths from the caller to the server. The last one
 // of a table is what is judged.
 const (
 	Direct    = "direct"

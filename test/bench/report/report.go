@@ -9,23 +9,23 @@ import (
 // Report collects measured values. It is not safe for concurrent use.
 type Report struct {
 	figures []Figure
-	cells   map[place]*Cell
+	cells   map[cellKey]*Cell
 }
 
-type place struct{ key, column string }
+type cellKey struct{ key, column string }
 
-// Cell is what was measured of one figure on one way.
+// Cell is what was measured of one figure on one path.
 type Cell struct {
 	Median float64   `json:"median"`
 	All    []float64 `json:"all,omitempty"`
-	// Failed is why a value is missing. The median is then 0: a way that does
+	// Failed is why a value is missing. The median is then 0: a path that does
 	// not work is the slowest there is.
 	Failed string `json:"failed,omitempty"`
 }
 
 // New returns an empty report of these figures, in this order.
 func New(figures []Figure) *Report {
-	return &Report{figures: figures, cells: map[place]*Cell{}}
+	return &Report{figures: figures, cells: map[cellKey]*Cell{}}
 }
 
 // Add notes a value of a round.
@@ -50,10 +50,10 @@ func (r *Report) cell(key, column string) *Cell {
 	if !slices.ContainsFunc(r.figures, func(f Figure) bool { return f.Key == key }) {
 		panic("report: unknown figure " + key)
 	}
-	c := r.cells[place{key, column}]
+	c := r.cells[cellKey{key, column}]
 	if c == nil {
 		c = &Cell{}
-		r.cells[place{key, column}] = c
+		r.cells[cellKey{key, column}] = c
 	}
 	return c
 }
@@ -92,7 +92,7 @@ func (r *Report) Rows() []Row {
 	for _, f := range r.figures {
 		row := Row{Key: f.Key, Title: f.Title, Unit: f.Unit, Column: cmp.Or(f.Column, Intercept), Cells: map[string]Cell{}}
 		for _, column := range []string{Loopback, Direct, Forward, row.Column} {
-			if c := r.cells[place{f.Key, column}]; c != nil {
+			if c := r.cells[cellKey{f.Key, column}]; c != nil {
 				row.Cells[column] = *c
 			}
 		}
@@ -108,11 +108,11 @@ func (r *Report) Rows() []Row {
 // judge compares the judged column of a figure with its bar.
 func (r *Report) judge(f Figure) (ratio float64, bar, verdict string) {
 	column := cmp.Or(f.Column, Intercept)
-	base := r.cells[place{f.Key, cmp.Or(f.Bar.Against, Forward)}]
+	base := r.cells[cellKey{f.Key, cmp.Or(f.Bar.Against, Forward)}]
 	if f.Bar.Base != "" {
-		base = r.cells[place{f.Bar.Base, column}]
+		base = r.cells[cellKey{f.Bar.Base, column}]
 	}
-	c := r.cells[place{f.Key, column}]
+	c := r.cells[cellKey{f.Key, column}]
 	if c == nil {
 		return 0, "", ""
 	}
@@ -154,7 +154,7 @@ func (r *Report) Noise() []string {
 	var why []string
 	for _, f := range r.figures {
 		for _, column := range []string{Direct, Forward} {
-			c, floor := r.cells[place{f.Key, column}], f.Floor[column]
+			c, floor := r.cells[cellKey{f.Key, column}], f.Floor[column]
 			if c != nil && c.Failed == "" && c.Median < floor {
 				why = append(why, fmt.Sprintf("%s, %s: %.0f %s is under %.0f", f.Title, column, c.Median, f.Unit, floor))
 			}

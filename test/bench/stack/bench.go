@@ -26,12 +26,12 @@ import (
 
 // Options of a run.
 type Options struct {
-	Rounds   int           // each takes every figure on both ways; 0 is 3
+	Rounds   int           // each takes every figure on both paths; 0 is 3
 	Duration time.Duration // of each transfer; 0 is 2 s
 	Plain    bool          // a TUN without offload
 }
 
-// Figure is what both ways gave: medians of the rounds.
+// Figure is what both paths gave: medians of the rounds.
 type Figure struct {
 	Name            string
 	Unit            string // Gbit/s, µs or /s
@@ -103,12 +103,12 @@ func Run(ctx context.Context, o Options) ([]Figure, error) {
 	for i, k := range kinds {
 		var rates, cpus [2][]float64
 		for range o.Rounds {
-			for way, host := range []string{"127.0.0.1", far} {
+			for path, host := range []string{"127.0.0.1", far} {
 				rate, cpu, err := k.measure(host)
 				if err != nil {
 					return nil, fmt.Errorf("%s at %s: %w", k.name, host, err)
 				}
-				rates[way], cpus[way] = append(rates[way], rate), append(cpus[way], cpu)
+				rates[path], cpus[path] = append(rates[path], rate), append(cpus[path], cpu)
 			}
 		}
 		figures[i] = Figure{
@@ -236,7 +236,7 @@ func (b *bench) connections(host string) (rate, _ float64, err error) {
 	return rate, 0, err
 }
 
-// serve is the far side of both ways.
+// serve is the far side of both paths.
 func serve(c interface {
 	io.ReadWriteCloser
 	CloseWrite() error

@@ -49,7 +49,7 @@ func (s *Space) Ask(ctx context.Context, addr string) (string, error) {
 	defer cancel()
 	c := s.HTTP()
 	defer c.CloseIdleConnections()
-	return who(ctx, c, addr)
+	return nameAt(ctx, c, addr)
 }
 
 // HTTP returns a client that connects from the namespace and keeps its connections.
@@ -82,7 +82,7 @@ func (s *Space) AskUDP(ctx context.Context, addr string) (string, error) {
 	return "", err
 }
 
-func who(ctx context.Context, c *http.Client, addr string) (string, error) {
+func nameAt(ctx context.Context, c *http.Client, addr string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
 	if err != nil {
 		return "", err
@@ -103,7 +103,7 @@ func who(ctx context.Context, c *http.Client, addr string) (string, error) {
 func (s *Space) Asker(addr string) func(context.Context) (string, error) {
 	c := s.HTTP()
 	c.Timeout = 10 * time.Second
-	return func(ctx context.Context) (string, error) { return who(ctx, c, addr) }
+	return func(ctx context.Context) (string, error) { return nameAt(ctx, c, addr) }
 }
 
 // Answered returns an error unless callers on every node get their answer at addr

@@ -109,6 +109,7 @@ func (c *Cluster) connect(ctx context.Context) error {
 		return err
 	}
 	cfg.QPS, cfg.Burst = 200, 400
+	cfg.WarningHandler = rest.NoWarnings{} // else controller-runtime complains that its log has no destination
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return err

@@ -139,8 +139,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Look runs the plugin without a line in the log, for conditions that call it often.
-func (p *Laptop) Look(args ...string) (string, error) {
+// RunQuiet runs the plugin without a line in the log, for conditions that call it often.
+func (p *Laptop) RunQuiet(args ...string) (string, error) {
 	o := p.run("kubectl-intercept", p.inNamespace(args)...)
 	if o.Failed {
 		return "", fmt.Errorf("kubectl intercept %s: %s", strings.Join(args, " "), o.Err)
@@ -213,7 +213,7 @@ type Status struct {
 func (p *Laptop) Status() Status {
 	p.lab.Helper()
 	var s Status
-	out, err := p.Look("status", "-o", "json")
+	out, err := p.RunQuiet("status", "-o", "json")
 	p.lab.Must(err)
 	p.lab.Must(json.Unmarshal([]byte(out), &s))
 	return s
@@ -236,7 +236,7 @@ func (p *Laptop) Sessions() []int {
 // not end by itself.
 func (p *Laptop) End() {
 	deadline := time.Now().Add(10 * time.Second)
-	for signal := syscall.SIGTERM; ; time.Sleep(look) {
+	for signal := syscall.SIGTERM; ; time.Sleep(checkInterval) {
 		pids := p.Sessions()
 		if len(pids) == 0 {
 			return

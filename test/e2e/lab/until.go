@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// look is how often a condition is checked.
-const look = 25 * time.Millisecond
+// checkInterval is how often a condition is checked.
+const checkInterval = 25 * time.Millisecond
 
 // Until waits until the condition returns nil. After Patience it fails the test with
 // the last error.
@@ -24,7 +24,7 @@ func (l *Lab) Within(limit time.Duration, what string, condition func() error) t
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(l.Context(), limit)
 	defer cancel()
-	ticker := time.NewTicker(look)
+	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
 	for {
 		err := condition()

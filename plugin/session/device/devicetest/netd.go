@@ -18,9 +18,9 @@ import (
 
 // Netd answers at a socket. Its methods may be called from any goroutine.
 type Netd struct {
-	// Judge, if not nil, returns the reason to refuse a request. It must be set before
+	// Refusal, if not nil, returns the reason to refuse a request. It must be set before
 	// the first request.
-	Judge func(op string, c *handover.Config) error
+	Refusal func(op string, c *handover.Config) error
 
 	l *net.UnixListener
 
@@ -150,8 +150,8 @@ func (n *Netd) answer(r *handover.Request) (*handover.Network, *os.File, error) 
 	n.mu.Lock()
 	n.asked = append(n.asked, *r.Config)
 	n.mu.Unlock()
-	if n.Judge != nil {
-		if err := n.Judge(r.Op, r.Config); err != nil {
+	if n.Refusal != nil {
+		if err := n.Refusal(r.Op, r.Config); err != nil {
 			return nil, nil, err
 		}
 	}
