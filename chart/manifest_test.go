@@ -22,7 +22,7 @@ import (
 )
 
 // foreign are kinds that Kubernetes itself does not know.
-var foreign = []string{"CustomResourceDefinition", "ServiceMonitor"}
+var foreign = []string{"CustomResourceDefinition", "HTTPRoute", "ServiceMonitor"}
 
 // TestManifestsAreValid reads every document as its Go type, so that no field is
 // misspelled.

@@ -48,6 +48,9 @@ func TestSchemaIsStrict(t *testing.T) {
 		{"topologySpreadConstraints[0].topologyKey=a", "/topologySpreadConstraints/0"},
 		{"networkPolicy.metricsFrom[0].namespaces={a}", "/networkPolicy/metricsFrom/0"},
 		{"serviceMonitor.label.a=b", "/serviceMonitor"},
+		{"preview.domain=*.example.com", "/preview/domain"},
+		{"preview.services={ingress}", "/preview/services/0"},
+		{"preview.gateway.parentRefs[0].names=a", "/preview/gateway/parentRefs/0"},
 	} {
 		_, err := render(t, "intercept-system", tt.set)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -60,6 +63,7 @@ func TestSchemaIsStrict(t *testing.T) {
 func TestContradictions(t *testing.T) {
 	for _, tt := range []struct{ set, want string }{
 		{"clientRbac.namespaces={shop}", "name the people in clientRbac.subjects"},
+		{"preview.enabled=true", "preview.enabled needs preview.domain"},
 		{"license.required=true", "license.required needs license.publicKey"},
 		{"policy.requireMatch.enabled=true", "set policy.requireMatch.header or policy.requireMatch.baggage"},
 		{"policy.requireMatch.enabled=true,policy.requireMatch.header=a,policy.requireMatch.baggage=b", "and not both"},

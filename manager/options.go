@@ -17,6 +17,7 @@ import (
 // the kubelet knows.
 type options struct {
 	listen, listenAgents string
+	listenPreview        string
 	health, metrics      string
 	service, namespaces  string
 	file, logLevel       string
@@ -34,6 +35,7 @@ type options struct {
 func (o *options) addFlags(f *flag.FlagSet) {
 	f.StringVar(&o.listen, "listen", ":443", "address of the TLS port for agents, sessions and the API server")
 	f.StringVar(&o.listenAgents, "listen-agents", fmt.Sprintf(":%d", server.AgentsPort), "address of the TLS port for agents")
+	f.StringVar(&o.listenPreview, "listen-preview", ":8082", "address of the port for visitors of previews, if they are enabled")
 	f.StringVar(&o.health, "health", ":8081", "address of /healthz and /readyz")
 	f.StringVar(&o.metrics, "metrics", ":8080", "address of /metrics")
 	f.StringVar(&o.file, "config", "", "file with what the chart's values say; see package config")

@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/preview"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
 )
@@ -92,7 +93,7 @@ func answers(c config.Intercept) plan.Answers {
 
 // assemble makes the subsystems and adds them to the manager, which starts them.
 func (s *shared) assemble(ctx context.Context) error {
-	for _, index := range []func(context.Context, client.FieldIndexer) error{authz.Index, replacement.Index} {
+	for _, index := range []func(context.Context, client.FieldIndexer) error{authz.Index, replacement.Index, preview.Index} {
 		if err := index(ctx, s.mgr.GetFieldIndexer()); err != nil {
 			return err
 		}
@@ -114,6 +115,13 @@ func (s *shared) assemble(ctx context.Context) error {
 	if sidecars != nil {
 		runnables = append(runnables, sidecars)
 	}
+	if s.config.Preview.Enabled {
+		previews, err := s.newPreviews(ctx)
+		if err != nil {
+			return err
+		}
+		runnables = append(runnables, previews)
+	}
 	if s.webhook != "" {
 		runnables = append(runnables, s.newWebhookBundle())
 	}
@@ -123,6 +131,9 @@ func (s *shared) assemble(ctx context.Context) error {
 		}
 	}
 	if err := s.setupControllers(cluster, sidecars); err != nil {
+		return err
+	}
+	if err := s.newNamer().Setup(s.mgr); err != nil {
 		return err
 	}
 	return keepLicense(s.mgr, s.direct, s.log, s.options)

@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/controller"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/preview"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
 )
 
@@ -68,6 +69,32 @@ func dropEnded(ctx context.Context, mgr ctrl.Manager, r *relay.Relay) error {
 			}
 			if s, ok := o.(*v1alpha1.Session); ok {
 				r.Drop(s.Name)
+			}
+		},
+	})
+	return err
+}
+
+// forgetEnded ends what visitors have open of previews that have ended or changed.
+func forgetEnded(ctx context.Context, mgr ctrl.Manager, p *preview.Server) error {
+	inf, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Intercept{})
+	if err != nil {
+		return err
+	}
+	_, err = inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, now any) {
+			b, ok := before.(*v1alpha1.Intercept)
+			n, too := now.(*v1alpha1.Intercept)
+			if ok && too {
+				p.Forget(b, n)
+			}
+		},
+		DeleteFunc: func(o any) {
+			if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			if ic, ok := o.(*v1alpha1.Intercept); ok {
+				p.Forget(ic, nil)
 			}
 		},
 	})

@@ -30,6 +30,17 @@ type Config struct {
 	ServiceMesh   ServiceMesh   `json:"serviceMesh"`
 	Intercept     Intercept     `json:"intercept"`
 	Client        Client        `json:"client"`
+	Preview       Preview       `json:"preview"`
+}
+
+// Preview is about the URLs of intercepts.
+type Preview struct {
+	Enabled bool `json:"enabled"`
+	// Domain is the one below which each preview has a name.
+	Domain string `json:"domain,omitempty"`
+	// Services are those that every preview may enter the cluster by, as
+	// "NAMESPACE/NAME".
+	Services []string `json:"services,omitempty"`
 }
 
 // Client is about the network of connected machines.
@@ -173,6 +184,9 @@ func (c *Config) check() error {
 	}
 	if err := c.Client.check(); err != nil {
 		return err
+	}
+	if problems := validation.IsDNS1123Subdomain(c.Preview.Domain); c.Preview.Enabled && len(problems) > 0 {
+		return fmt.Errorf("preview.domain is %q: %s", c.Preview.Domain, problems[0])
 	}
 	if c.AgentInjector.SchedulingGrace.Duration < 0 {
 		return fmt.Errorf("agentInjector.schedulingGrace is %s: use 0s for none", c.AgentInjector.SchedulingGrace.Duration)

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -49,6 +50,12 @@ func (a *Authority) CheckToken(p Pod, token string, now time.Time) error {
 		return errors.New("enrollment token has expired")
 	}
 	return nil
+}
+
+// Key derives a key for another purpose. All replicas derive the same, and the rotation of
+// the authority does not change it.
+func (a *Authority) Key(purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, a.now.Load().enroll, nil, purpose, sha256.Size)
 }
 
 func (a *Authority) mac(p Pod, head []byte) []byte {

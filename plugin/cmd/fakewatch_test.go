@@ -90,8 +90,8 @@ func (s *fakeAPI) step() bool {
 	return false
 }
 
-// apply is one step: "resolve", "attach", "verify", "activate", or
-// "CONDITION=False:REASON:MESSAGE", also with True.
+// apply is one step: "resolve", "attach", "verify", "activate", "preview",
+// "preview:MESSAGE", or "CONDITION=False:REASON:MESSAGE", also with True.
 func apply(o *unstructured.Unstructured, step string) {
 	set := func(condition string, status bool, reason, message string) {
 		all, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
@@ -99,6 +99,14 @@ func apply(o *unstructured.Unstructured, step string) {
 		all = append(all, map[string]any{"type": condition, "reason": reason, "message": message,
 			"status": map[bool]string{true: "True", false: "False"}[status], "lastTransitionTime": epoch().Format(time.RFC3339)})
 		unstructured.SetNestedSlice(o.Object, all, "status", "conditions")
+	}
+	if p, ok := strings.CutPrefix(step, "preview"); ok {
+		now := map[string]any{"observedGeneration": o.GetGeneration(), "url": "https://abcdefghijklmnopqrstuvwxyz.preview.example.com/"}
+		if message, wrong := strings.CutPrefix(p, ":"); wrong {
+			now = map[string]any{"observedGeneration": o.GetGeneration(), "message": message}
+		}
+		unstructured.SetNestedMap(o.Object, now, "status", "preview")
+		return
 	}
 	unstructured.SetNestedField(o.Object, o.GetGeneration(), "status", "observedGeneration")
 	unstructured.SetNestedField(o.Object, "Waiting", "status", "state")
@@ -147,7 +155,7 @@ func (s *fakeAPI) load(o *unstructured.Unstructured) {
 	if strings.Contains(o.GetAPIVersion(), "/") {
 		prefix = "/apis/" + o.GetAPIVersion()
 	}
-	resource := strings.ToLower(o.GetKind()) + "s"
+	resource := plural(o.GetKind())
 	s.absent = slices.DeleteFunc(s.absent, func(r string) bool { return r == resource })
 	if o.GetUID() == "" {
 		o.SetUID(loaded)
@@ -157,9 +165,18 @@ func (s *fakeAPI) load(o *unstructured.Unstructured) {
 
 func epoch() time.Time { return time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC) }
 
+// plural is the resource of a kind.
+func plural(kind string) string {
+	kind = strings.ToLower(kind)
+	if strings.HasSuffix(kind, "s") {
+		kind += "e"
+	}
+	return kind + "s"
+}
+
 func listKind(resource string) string {
-	for _, kind := range []string{"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet", "Job", "Pod", "Service", "ConfigMap", "Event", "Intercept", "Rollout", "EndpointSlice"} {
-		if strings.ToLower(kind)+"s" == resource {
+	for _, kind := range []string{"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet", "Job", "Pod", "Service", "ConfigMap", "Event", "Intercept", "Rollout", "EndpointSlice", "Ingress"} {
+		if plural(kind) == resource {
 			return kind + "List"
 		}
 	}

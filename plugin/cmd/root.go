@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/license"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/list"
 	netdcmd "github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/netd"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/preview"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/run"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/status"
@@ -41,6 +42,7 @@ type Sessions interface {
 	quit.Sessions
 	leave.Sessions
 	run.Sessions
+	preview.Sessions
 }
 
 const (
@@ -90,6 +92,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 	for _, c := range []*cobra.Command{
 		add.NewCommand(f, streams, sessions), list.NewCommand(f, streams),
 		leave.NewCommand(f, streams, sessions), status.NewCommand(f, streams, sessions),
+		preview.NewCommand(f, streams, sessions),
 		connect.NewCommand(f, streams, sessions), disconnect.NewCommand(f, streams, sessions),
 		run.NewCommand(f, streams, sessions), quit.NewCommand(f, streams, sessions),
 	} {

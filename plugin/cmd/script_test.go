@@ -265,6 +265,15 @@ func (fakeSessions) EnsureIsolated(context.Context, *kube.Factory, string, strin
 	return nil, errors.New("not in scripts")
 }
 
+// OpenProxy opens nothing.
+func (f fakeSessions) OpenProxy(ctx context.Context, factory *kube.Factory, transport, namespace, by string, progress func(string)) (string, error) {
+	n, err := f.Connect(ctx, factory, &connect.Access{Transport: transport, Proxy: "127.0.0.1:0", Device: state.Device{Namespace: namespace}, By: by}, progress)
+	if err != nil {
+		return "", err
+	}
+	return n.Proxy, nil
+}
+
 // Command needs no sign.
 func (f fakeSessions) Command(*kube.Factory, string) (io.Closer, error) {
 	return io.NopCloser(nil), nil

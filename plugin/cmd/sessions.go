@@ -50,6 +50,15 @@ func (sessions) Connect(ctx context.Context, f *kube.Factory, a *connect.Access,
 	return c.OpenDevice(ctx, want)
 }
 
+// OpenProxy opens a proxy at a free port, or shares one.
+func (s sessions) OpenProxy(ctx context.Context, f *kube.Factory, transport, namespace, by string, progress func(string)) (string, error) {
+	n, err := s.Connect(ctx, f, &connect.Access{Transport: transport, Proxy: "127.0.0.1:0", Device: state.Device{Namespace: namespace}, By: by}, progress)
+	if err != nil {
+		return "", err
+	}
+	return n.Proxy, nil
+}
+
 // Command gives a sign of life.
 func (sessions) Command(f *kube.Factory, holder string) (io.Closer, error) {
 	return session.Command(session.Config{Factory: f}, holder)

@@ -50,6 +50,7 @@ func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha
 	now.Spec = v1alpha1.InterceptSpec{
 		User: s.User, Session: s.Name, Workload: m.workload.Ref, Service: m.Service, Ports: m.Ports,
 		Mode: v1alpha1.ModeGlobal, Inject: m.Inject, KeepEstablished: m.KeepEstablished, NoFallback: m.NoFallback,
+		Preview: m.Preview,
 	}
 	if m.Match != nil {
 		now.Spec.Mode, now.Spec.Match = v1alpha1.ModePersonal, m.Match.of(name, before)

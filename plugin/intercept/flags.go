@@ -31,7 +31,7 @@ type Flags struct {
 	Timeout         time.Duration
 	Requests        MatchFlags
 	Mount           string // as other tools have it
-	PreviewURL      bool   // as other tools have it
+	PreviewURL      bool   // for the caller: of run it is what other tools have
 }
 
 // DefaultFlags are the flags before any was typed.
@@ -81,9 +81,6 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams generici
 	}
 	if o.Match, err = f.Requests.ToMatch(); err != nil {
 		return nil, err
-	}
-	if f.PreviewURL {
-		return nil, errors.New("preview URLs are not there yet: use --preview-url=false")
 	}
 	if f.Mount != noMount {
 		return nil, fmt.Errorf("--mount %s: not there yet: the files of a pod are not on this machine; kubectl cp copies some", f.Mount)

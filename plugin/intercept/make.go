@@ -47,6 +47,8 @@ type Request struct {
 	Inject          v1alpha1.InjectMode
 	KeepEstablished bool
 	NoFallback      bool
+	// Preview asks for a preview URL; nil: none.
+	Preview *v1alpha1.Preview
 }
 
 // Options are the checked flags.

@@ -13,16 +13,17 @@ func mapper() meta.RESTMapper {
 	const rbac = "rbac.authorization.k8s.io"
 	m := meta.NewDefaultRESTMapper(nil)
 	namespaced := map[schema.GroupVersion][]string{
-		v1alpha1.GroupVersion():                        {"Intercept", "Session"},
-		{Version: "v1"}:                                {"Pod", "Service", "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount"},
-		{Group: "apps", Version: "v1"}:                 {"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"},
-		{Group: "argoproj.io", Version: "v1alpha1"}:    {"Rollout"},
-		{Group: "batch", Version: "v1"}:                {"Job"},
-		{Group: "authorization.k8s.io", Version: "v1"}: {"LocalSubjectAccessReview"},
-		{Group: "discovery.k8s.io", Version: "v1"}:     {"EndpointSlice"},
-		{Group: rbac, Version: "v1"}:                   {"Role", "RoleBinding"},
-		{Group: "policy", Version: "v1"}:               {"PodDisruptionBudget"},
-		{Group: "networking.k8s.io", Version: "v1"}:    {"NetworkPolicy"},
+		v1alpha1.GroupVersion():                             {"Intercept", "Session"},
+		{Version: "v1"}:                                     {"Pod", "Service", "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount"},
+		{Group: "apps", Version: "v1"}:                      {"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"},
+		{Group: "argoproj.io", Version: "v1alpha1"}:         {"Rollout"},
+		{Group: "batch", Version: "v1"}:                     {"Job"},
+		{Group: "authorization.k8s.io", Version: "v1"}:      {"LocalSubjectAccessReview"},
+		{Group: "discovery.k8s.io", Version: "v1"}:          {"EndpointSlice"},
+		{Group: rbac, Version: "v1"}:                        {"Role", "RoleBinding"},
+		{Group: "policy", Version: "v1"}:                    {"PodDisruptionBudget"},
+		{Group: "networking.k8s.io", Version: "v1"}:         {"NetworkPolicy", "Ingress"},
+		{Group: "gateway.networking.k8s.io", Version: "v1"}: {"Gateway", "HTTPRoute"},
 	}
 	for gv, kinds := range namespaced {
 		for _, kind := range kinds {

@@ -41,6 +41,8 @@ type Installation struct {
 	GlobalForbidden []string
 	// OpenNetwork says that connected machines may dial everything.
 	OpenNetwork bool
+	// PreviewDomain is the domain of preview URLs; "" if there are none.
+	PreviewDomain string
 	// License is nil until the traffic-manager has looked at it.
 	License *license.Report
 }
@@ -81,6 +83,7 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 		Namespaces:      scope.Parse(cm.Data["namespaces"]),
 		GlobalForbidden: strings.FieldsFunc(cm.Data["forbidGlobalIntercepts"], func(r rune) bool { return r == ',' }),
 		OpenNetwork:     cm.Data["openNetwork"] == "true",
+		PreviewDomain:   cm.Data["previewDomain"],
 		License:         report,
 	}, nil
 }

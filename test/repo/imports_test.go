@@ -9,7 +9,7 @@ import (
 // allowed says which other packages of the module a folder may import.
 // Everything may import within its own folder.
 var allowed = map[string][]string{
-	"plugin":  {"manager/api", "manager/match", "manager/rpc", "manager/tunnel", "manager/version", "netd/stack", "netd/handover", "netd/tun", "netd/route", "chart"},
+	"plugin":  {"manager/api", "manager/gateway", "manager/match", "manager/rpc", "manager/tunnel", "manager/version", "netd/stack", "netd/handover", "netd/tun", "netd/route", "chart"},
 	"manager": {},
 	"agent":   {"manager/rpc", "manager/match", "manager/tunnel", "manager/version"},
 	"netd":    {},

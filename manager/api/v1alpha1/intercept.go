@@ -97,6 +97,12 @@ type InterceptSpec struct {
 	// +optional
 	Match *Match `json:"match,omitempty"`
 
+	// Preview asks for a URL whose visitors come to the laptop. It needs a traffic-manager
+	// whose chart has preview.enabled. Status.preview has the URL.
+	//
+	// +optional
+	Preview *Preview `json:"preview,omitempty"`
+
 	// Inject says how the agent enters the pods.
 	//
 	// +kubebuilder:default=auto

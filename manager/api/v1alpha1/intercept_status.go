@@ -59,6 +59,11 @@ type InterceptStatus struct {
 	// +optional
 	InjectionReason string `json:"injectionReason,omitempty"`
 
+	// Preview says where the preview is that the spec asks for.
+	//
+	// +optional
+	Preview *PreviewStatus `json:"preview,omitempty"`
+
 	// Conditions are Resolved, AgentsReady, Active and PodsReady, and Overlap if there is
 	// something to say about it.
 	//

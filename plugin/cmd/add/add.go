@@ -23,8 +23,9 @@ import (
 type Flags struct {
 	intercept.Flags
 
-	Wait  bool
-	Print *genericclioptions.PrintFlags
+	Wait    bool
+	Preview previewFlags
+	Print   *genericclioptions.PrintFlags
 }
 
 // NewCommand returns the command.
@@ -68,7 +69,10 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			kubectl intercept add quote --port 8080 --match cookie:user=alice
 
 			# Only those with a header that is made and shown
-			kubectl intercept add quote --port 8080 --match auto`),
+			kubectl intercept add quote --port 8080 --match auto
+
+			# A URL for others, who see what a browser on this machine would
+			kubectl intercept add quote --port 8080 --preview-url`),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := flags.ToOptions(f, cmd, args, streams)
@@ -88,6 +92,7 @@ func (f *Flags) AddFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	f.Flags.AddFlags(fs)
 	fs.BoolVar(&f.Wait, "wait", f.Wait, "Wait until traffic arrives here")
+	f.Preview.add(fs)
 	cmdutil.AddDryRunFlag(cmd)
 	f.Print.AddFlags(cmd)
 }
@@ -97,11 +102,17 @@ func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []stri
 	if cmd.ArgsLenAtDash() >= 0 {
 		return nil, errors.New("running a command with an intercept is not there yet: start it in another terminal, or use kubectl intercept run")
 	}
+	if err := f.preview(cmd.Flags()); err != nil {
+		return nil, err
+	}
 	checked, err := f.Flags.ToOptions(factory, args, streams)
 	if err != nil {
 		return nil, err
 	}
 	o := &Options{Options: *checked}
+	if f.PreviewURL {
+		o.preview = &f.Preview
+	}
 	o.Wait = f.Wait
 	if o.DryRun, err = cmdutil.GetDryRunStrategy(cmd); err != nil {
 		return nil, err
@@ -118,6 +129,7 @@ func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []stri
 type Options struct {
 	intercept.Options
 
+	preview  *previewFlags // nil: no URL
 	sessions intercept.Sessions
 	printer  printers.ResourcePrinter
 	brief    bool // -o was given: the object and nothing else
@@ -125,6 +137,11 @@ type Options struct {
 
 // Run makes or changes the intercept.
 func (o *Options) Run(ctx context.Context) error {
+	if o.preview != nil {
+		if err := o.choosePreview(ctx); err != nil {
+			return err
+		}
+	}
 	i, err := o.Make(ctx, o.sessions)
 	if err != nil {
 		return err

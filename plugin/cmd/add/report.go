@@ -44,6 +44,9 @@ func (o *Options) report(ctx context.Context, i *intercept.Made) error {
 	if o.Wait {
 		o.warnIfSilent(ctx)
 	}
+	if o.preview != nil {
+		return o.reportPreview(ctx, i.Intercept)
+	}
 	return nil
 }
 

@@ -41,7 +41,7 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 		return nil, fmt.Errorf("unexpected argument %q; a command goes after --", args[0])
 	}
 	if f.PreviewURL {
-		return nil, errors.New("preview URLs are not there yet: use --preview-url=false")
+		return nil, errors.New("a preview URL is an intercept's: kubectl intercept add --preview-url makes one")
 	}
 	a := Access{Proxy: f.Proxy, Transport: f.Transport}
 	if f.Proxy != "" {

@@ -36,6 +36,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	if dash < 0 || dash == len(args) {
 		return nil, errors.New("which program? It goes after --, for example kubectl intercept run -- bash")
 	}
+	if f.Intercept.PreviewURL {
+		return nil, errors.New("a preview URL comes with kubectl intercept add --preview-url; kubectl intercept preview NAME shows an intercept to a browser on this machine")
+	}
 	o := &Options{IOStreams: streams, Command: args[dash:], Transport: f.Intercept.Transport, Timeout: f.Intercept.Timeout,
 		factory: factory, sessions: sessions}
 	var err error

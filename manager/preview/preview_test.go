@@ -1,0 +1,425 @@
+package preview
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+)
+
+const (
+	domain = "preview.example.com"
+	name   = "abcdefghijklmnopqrstuvwxyz"
+	host   = name + "." + domain
+)
+
+// reach lets everybody dial Services of namespace shop, at 10.96.1.0/24.
+type reach struct{}
+
+func (reach) Check(_ context.Context, s authz.Subject, to netip.AddrPort) error {
+	if netip.MustParsePrefix("10.96.1.0/24").Contains(to.Addr()) {
+		return nil
+	}
+	return &authz.DeniedError{User: s.User, Address: to.Addr().String()}
+}
+
+func service(namespace, name, ip string, ports ...int32) *corev1.Service {
+	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: corev1.ServiceSpec{ClusterIP: ip, Selector: map[string]string{"app": name}}}
+	for _, p := range ports {
+		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Port: p, Protocol: corev1.ProtocolTCP})
+	}
+	return s
+}
+
+// intercept is ada's, of deployment quote in shop. It matches x-intercept-id and enters by
+// Service edge of its namespace.
+func intercept(change func(*v1alpha1.Intercept)) *v1alpha1.Intercept {
+	ic := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: types.UID("uid-1")},
+		Spec: v1alpha1.InterceptSpec{User: "ada", Session: "ada-laptop", Mode: v1alpha1.ModePersonal,
+			Match:   &v1alpha1.Match{Headers: []v1alpha1.MatchValue{{Name: "x-intercept-id", Regexp: "7f:quote"}}},
+			Preview: &v1alpha1.Preview{Host: "edge", Port: 80, L5Host: "shop.example.com"}},
+		Status: v1alpha1.InterceptStatus{Preview: &v1alpha1.PreviewStatus{URL: urlOf(name, domain)}}}
+	if change != nil {
+		change(ic)
+	}
+	return ic
+}
+
+func session(user string) *v1alpha1.Session {
+	return &v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: "intercept-system", Name: "ada-laptop"}, Spec: v1alpha1.SessionSpec{User: user}}
+}
+
+// cluster has ada's session, and Services.
+func cluster(t *testing.T, objects ...client.Object) client.WithWatch {
+	t.Helper()
+	s := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := v1alpha1.AddToScheme(s); err != nil {
+		t.Fatal(err)
+	}
+	bare := service("shop", "bare", "10.96.1.3", 80)
+	bare.Spec.Selector = nil
+	outside := service("shop", "outside", "", 80)
+	outside.Spec.Type, outside.Spec.ExternalName = corev1.ServiceTypeExternalName, "metadata.example.com"
+	objects = append(objects, session("ada"), bare, outside, service("shop", "edge", "10.96.1.1", 80, 443), service("shop", "headless", "None", 80),
+		service("edge", "nginx", "10.96.2.1", 80), service("edge", "open", "10.96.2.2", 80), service("default", "kubernetes", "10.96.0.1", 443),
+		service("intercept-system", "traffic-manager-preview", "10.96.1.9", 80))
+	return fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Intercept{}).
+		WithIndex(&v1alpha1.Intercept{}, urlField, urls).Build()
+}
+
+func policy(r client.Reader) *Policy {
+	return &Policy{Reader: r, Reach: reach{}, Namespace: "intercept-system", Domain: domain, ClusterDomain: "cluster.local", Services: []string{"edge/open"}}
+}
+
+func TestIngress(t *testing.T) {
+	p := policy(cluster(t))
+	for _, c := range []struct {
+		host   string
+		port   int32
+		l5     string
+		want   string // an address
+		reason string
+	}{
+		{host: "edge", port: 80, want: "10.96.1.1:80"},
+		{host: "edge.shop", port: 443, want: "10.96.1.1:443"},
+		{host: "edge.shop.svc", port: 80, want: "10.96.1.1:80"},
+		{host: "edge.shop.svc.cluster.local", port: 80, want: "10.96.1.1:80"},
+		{host: "open.edge", port: 80, want: "10.96.2.2:80"},
+		{host: "nginx.edge", port: 80, reason: `"create pods/portforward" in namespace "edge", or edge/nginx in the chart value preview.services`},
+		{host: "edge.shop", port: 81, reason: "Service shop/edge has no TCP port 81; it has 80, 443"},
+		{host: "edge.shop.example.com", port: 80, reason: "is not a Service of the cluster"},
+		{host: "169.254.169.254", port: 80, reason: "is not a Service of the cluster"},
+		{host: "10.96.1.1", port: 80, reason: "is not a Service of the cluster"},
+		{host: "nothing", port: 80, reason: "there is no Service shop/nothing"},
+		{host: "headless", port: 80, reason: "has no address in the cluster"},
+		{host: "outside", port: 80, reason: "has no address in the cluster"},
+		{host: "bare", port: 80, reason: "has no selector"},
+		{host: "kubernetes.default", port: 443, reason: "cannot enter by Service default/kubernetes"},
+		{host: "traffic-manager-preview.intercept-system", port: 80, reason: "cannot enter by Service intercept-system/traffic-manager-preview"},
+		{host: "edge", port: 80, l5: host, reason: "is a preview's own"},
+		{host: "edge", port: 80, l5: strings.ToUpper(host) + ":443", reason: "is a preview's own"},
+	} {
+		ic := intercept(func(ic *v1alpha1.Intercept) {
+			ic.Spec.Preview.Host, ic.Spec.Preview.Port = c.host, c.port
+			if c.l5 != "" {
+				ic.Spec.Preview.L5Host = c.l5
+			}
+		})
+		got, err := p.Ingress(t.Context(), ic)
+		switch refused, ok := err.(*RefusedError); {
+		case c.reason == "" && (err != nil || got.String() != c.want):
+			t.Errorf("%s:%d: %v, %v", c.host, c.port, got, err)
+		case c.reason != "" && (!ok || !strings.Contains(refused.Reason, c.reason)):
+			t.Errorf("%s:%d: %v, %v; want %s", c.host, c.port, got, err, c.reason)
+		}
+	}
+}
+
+// A traffic-manager for some namespaces knows no Services of others.
+func TestIngressElsewhere(t *testing.T) {
+	p := policy(cluster(t))
+	p.Namespaces = []string{"shop"}
+	for host, want := range map[string]string{"edge": "", "open.edge": `does not work in namespace "edge"`} {
+		_, err := p.Ingress(t.Context(), intercept(func(ic *v1alpha1.Intercept) { ic.Spec.Preview.Host = host }))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
+// A preview needs the session of its own user.
+func TestIngressWithoutSession(t *testing.T) {
+	c := cluster(t)
+	for _, user := range []string{"eve", ""} {
+		if err := c.Delete(t.Context(), session("")); err != nil {
+			t.Fatal(err)
+		}
+		if user != "" {
+			if err := c.Create(t.Context(), session(user)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := policy(c).Ingress(t.Context(), intercept(nil)); err == nil || !strings.Contains(err.Error(), `session of user "ada" has ended`) {
+			t.Errorf("with %q's: %v", user, err)
+		}
+	}
+}
+
+// newServer serves ada's preview. Whatever its address is, the ingress is a test's.
+func newServer(t *testing.T, ic *v1alpha1.Intercept) (*Server, client.Client) {
+	t.Helper()
+	ingress := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Seen", r.Host+" "+r.Header.Get("X-Intercept-Id")+" "+r.Header.Get("Cookie")+" "+r.Header.Get("Authorization"))
+		if r.URL.Path == "/wait" {
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return
+		}
+		io.WriteString(w, "quote")
+	}))
+	t.Cleanup(ingress.Close)
+	to := netip.MustParseAddrPort(ingress.Listener.Addr().String())
+	c := cluster(t, ic, service("shop", "ingress", to.Addr().String(), int32(to.Port())))
+	ic.Spec.Preview.Host, ic.Spec.Preview.Port = "ingress", int32(to.Port())
+	if err := c.Update(t.Context(), ic); err != nil {
+		t.Fatal(err)
+	}
+	p := policy(c)
+	p.Services = append(p.Services, "shop/ingress")
+	return New(Config{Reader: c, Policy: p, Key: []byte("key"), Log: slog.New(slog.DiscardHandler)}), c
+}
+
+// visit sends a request to a server.
+func visit(s *Server, at, path string, change func(*http.Request)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Host = at
+	if change != nil {
+		change(r)
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+func TestVisit(t *testing.T) {
+	s, c := newServer(t, intercept(nil))
+	for _, at := range []string{host, strings.ToUpper(host), host + ":443"} {
+		w := visit(s, at, "/", nil)
+		if w.Code != http.StatusOK || w.Body.String() != "quote" || !strings.HasPrefix(w.Header().Get("Seen"), "shop.example.com 7f:quote ") {
+			t.Fatalf("%s: %d %v %s", at, w.Code, w.Header(), w.Body)
+		}
+		if w.Header().Get("X-Robots-Tag") != "noindex" {
+			t.Errorf("%s: %v", at, w.Header())
+		}
+	}
+	for _, at := range []string{"other." + domain, domain, "x." + host, name + ".example.com", "", "..", name + "." + domain + "."} {
+		w := visit(s, at, "/", nil)
+		if w.Code != http.StatusNotFound || w.Header().Get("X-Robots-Tag") != "noindex" {
+			t.Errorf("%q: %d %v", at, w.Code, w.Header())
+		}
+		for _, word := range []string{"quote", "shop", "ada", name} {
+			if strings.Contains(w.Body.String(), word) {
+				t.Errorf("%q: the page tells %q", at, word)
+			}
+		}
+	}
+	if err := c.Delete(t.Context(), intercept(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if w := visit(s, host, "/", nil); w.Code != http.StatusNotFound {
+		t.Errorf("after the end: %d", w.Code)
+	}
+}
+
+// Without a right to the ingress the preview leads nowhere, and the page does not say where.
+func TestRefusedVisit(t *testing.T) {
+	s, c := newServer(t, intercept(nil))
+	visit(s, host, "/", nil)
+	if err := c.Delete(t.Context(), session("")); err != nil {
+		t.Fatal(err)
+	}
+	if w := visit(s, host, "/", nil); w.Code != http.StatusBadGateway || strings.Contains(w.Body.String(), "ada") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// What is open ends with the preview, or when it changes.
+func TestForget(t *testing.T) {
+	ic := intercept(nil)
+	s, _ := newServer(t, ic)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Host = host
+		s.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	again := intercept(func(ic *v1alpha1.Intercept) { ic.Spec.Match = nil })
+	for name, now := range map[string]*v1alpha1.Intercept{"deleted": nil, "changed": again} {
+		resp, err := http.Get(front.URL + "/wait")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Forget(ic, ic) // a change of the status alone
+		s.Forget(ic, now)
+		if _, err := io.ReadAll(resp.Body); err == nil {
+			t.Errorf("%s: the answer is complete", name)
+		}
+		resp.Body.Close()
+	}
+}
+
+// locked is ada's preview with the password "secret".
+func locked(t *testing.T) (*Server, *v1alpha1.Intercept) {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ic := intercept(func(ic *v1alpha1.Intercept) { ic.Spec.Preview.PasswordHash = string(hash) })
+	s, _ := newServer(t, ic)
+	return s, ic
+}
+
+func typed(password string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Method = http.MethodPost
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Accept", "text/html")
+		r.Body = io.NopCloser(strings.NewReader(passwordField + "=" + password))
+	}
+}
+
+func TestForm(t *testing.T) {
+	s, _ := locked(t)
+	w := visit(s, host, "/a?b=c", func(r *http.Request) { r.Header.Set("Accept", "text/html,*/*") })
+	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), passwordField) || w.Header().Get("WWW-Authenticate") != "" {
+		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w := visit(s, host, "/", typed("wrong")); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "not the password") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	w = visit(s, host, "//a?b=c", typed("secret"))
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "https://"+host+"//a?b=c" || len(w.Result().Cookies()) != 1 {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	cookie := w.Result().Cookies()[0]
+	if !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Domain != "" || cookie.Path != "/" {
+		t.Errorf("%v", cookie)
+	}
+	w = visit(s, host, "/", func(r *http.Request) {
+		r.AddCookie(cookie)
+		r.Header.Add("Cookie", "basket=3")
+		r.SetBasicAuth("ada", "for the application")
+	})
+	if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Seen"), "7f:quote basket=3; x-intercept-id=7f:quote Basic ") {
+		t.Errorf("with the cookie: %d %v", w.Code, w.Header())
+	}
+}
+
+// A cookie is good for one preview, one password and a while.
+func TestCookie(t *testing.T) {
+	s, ic := locked(t)
+	now := time.Unix(1_800_000_000, 0)
+	good := s.cookie(ic, now.Add(time.Hour))
+	other, changed := ic.DeepCopy(), ic.DeepCopy()
+	other.UID = "uid-2"
+	changed.Spec.Preview.PasswordHash += "x"
+	for name, c := range map[string]struct {
+		ic    *v1alpha1.Intercept
+		value string
+		at    time.Time
+		want  bool
+	}{
+		"good": {ic, good, now, true}, "late": {ic, good, now.Add(2 * time.Hour), false}, "another's": {other, good, now, false},
+		"another password": {changed, good, now, false}, "empty": {ic, "", now, false}, "longer": {ic, s.cookie(ic, now.Add(2*time.Hour))[:11] + good[11:], now, false},
+	} {
+		if got := s.checkCookie(c.ic, c.value, c.at); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// FuzzCookie: no other value than a cookie of the preview admits.
+func FuzzCookie(f *testing.F) {
+	s := New(Config{Key: []byte("key")})
+	ic := intercept(nil)
+	until := time.Unix(1_900_000_000, 0)
+	good := s.cookie(ic, until)
+	for _, seed := range []string{"", good, good[1:], "AAAA"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if s.checkCookie(ic, value, time.Unix(0, 0)) && value != good {
+			t.Errorf("%q is admitted", value)
+		}
+	})
+}
+
+// Programs use HTTP's Basic authentication, which the application does not see.
+func TestBasic(t *testing.T) {
+	s, _ := locked(t)
+	w := visit(s, host, "/", nil)
+	if w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Basic ") {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	for range 2 * maxAttempts {
+		w := visit(s, host, "/", func(r *http.Request) { r.SetBasicAuth("anybody", "secret") })
+		if w.Code != http.StatusOK || strings.Contains(w.Header().Get("Seen"), "Basic") {
+			t.Fatalf("%d %v", w.Code, w.Header())
+		}
+	}
+}
+
+// After some wrong passwords the right one does not count either, for a while. Who has the
+// cookie passes.
+func TestGuessing(t *testing.T) {
+	s, ic := locked(t)
+	now := time.Unix(1_800_000_000, 0)
+	s.now = func() time.Time { return now }
+	guess := func(password string) int {
+		return visit(s, host, "/", func(r *http.Request) { r.SetBasicAuth("", password) }).Code
+	}
+	if code := guess("secret"); code != http.StatusOK {
+		t.Fatal(code)
+	}
+	for range maxAttempts {
+		if code := guess("wrong"); code != http.StatusUnauthorized {
+			t.Fatal(code)
+		}
+	}
+	for _, password := range []string{"wrong", "secret"} {
+		if code := guess(password); code != http.StatusTooManyRequests {
+			t.Errorf("%s: %d", password, code)
+		}
+	}
+	if w := visit(s, host, "/", typed("secret")); w.Code != http.StatusTooManyRequests {
+		t.Errorf("by the form: %d", w.Code)
+	}
+	cookie := &http.Cookie{Name: cookieName, Value: s.cookie(ic, now.Add(time.Hour))}
+	if w := visit(s, host, "/", func(r *http.Request) { r.AddCookie(cookie) }); w.Code != http.StatusOK {
+		t.Errorf("with the cookie: %d", w.Code)
+	}
+	now = now.Add(attemptWindow)
+	if code := guess("secret"); code != http.StatusOK {
+		t.Errorf("a minute later: %d", code)
+	}
+}
+
+// Every replica is served until the program ends.
+func TestStart(t *testing.T) {
+	s, _ := newServer(t, intercept(nil))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Listen = l.Addr().String()
+	if err := s.Start(t.Context()); err == nil {
+		t.Error("it listens twice")
+	}
+	l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Start(ctx); err != nil {
+		t.Error(err)
+	}
+}
