@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
@@ -79,7 +80,7 @@ func candidates(w *Workload, wishes Wishes, services []corev1.Service) ([]v1alph
 // servicePort is where a port of a Service leads; its ContainerPort is 0 when no
 // container has the name that it leads to.
 func servicePort(spec *corev1.PodSpec, s *corev1.Service, sp corev1.ServicePort) v1alpha1.ResolvedPort {
-	p := v1alpha1.ResolvedPort{Service: s.Name, ServicePort: sp.Port, ServicePortName: sp.Name,
+	p := v1alpha1.ResolvedPort{Service: s.Name, ServicePort: sp.Port, ServicePortName: sp.Name, AppProtocol: ptr.Deref(sp.AppProtocol, ""),
 		Headless: s.Spec.ClusterIP == corev1.ClusterIPNone, Protocol: cmp.Or(sp.Protocol, corev1.ProtocolTCP), ContainerPort: sp.Port}
 	switch {
 	case sp.TargetPort.Type == intstr.String:

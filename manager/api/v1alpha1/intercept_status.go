@@ -124,6 +124,10 @@ type ResolvedPort struct {
 	// LocalHost and LocalPort are the laptop's side.
 	LocalHost string `json:"localHost"`
 	LocalPort int32  `json:"localPort"`
+	// AppProtocol is that of the Service port.
+	//
+	// +optional
+	AppProtocol string `json:"appProtocol,omitempty"`
 }
 
 // PodState is the state of an intercept in one pod.

@@ -75,6 +75,9 @@ type Open struct {
 	// Target is the destination of a dialed flow: "address:port", the address alone
 	// for ICMP, or TargetDNS.
 	Target string
+	// ServerName is the server that the caller named in TLS, if the agent took the flow
+	// out of TLS.
+	ServerName string
 	// Flow is the ID of the flow on its carrier. Lines do not use it.
 	Flow uint32
 	// First is the first payload of the caller: bytes of TCP, a datagram of UDP, or
@@ -102,6 +105,7 @@ const (
 	openInterceptUID
 	openSession
 	openTarget
+	openServerName
 )
 
 // maxName is the longest string in an Open frame, in bytes.
@@ -126,7 +130,7 @@ func AppendOpen(b []byte, o *Open) ([]byte, error) {
 		}
 		b = AppendField(b, openSource, source)
 	}
-	for i, s := range [...]string{o.Intercept, o.InterceptUID, o.Session, o.Target} {
+	for i, s := range [...]string{o.Intercept, o.InterceptUID, o.Session, o.Target, o.ServerName} {
 		if len(s) > maxName {
 			return nil, fmt.Errorf("name of %d bytes exceeds %d", len(s), maxName)
 		}
@@ -188,6 +192,8 @@ func (o *Open) set(tag byte, value []byte) error {
 		o.Session, err = name(value)
 	case openTarget:
 		o.Target, err = name(value)
+	case openServerName:
+		o.ServerName, err = name(value)
 	}
 	return err
 }
