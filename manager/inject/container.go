@@ -17,11 +17,6 @@ const (
 	tokenFolder = "/var/run/secrets/kubectl-intercept.dev/token"
 	tokenFile   = "token"
 	tokenLife   = 3600 // seconds; the kubelet renews it in time
-
-	terminatingVolume = "traffic-agent-terminating-tls"
-	originatingVolume = "traffic-agent-originating-tls"
-	terminatingFolder = "/tls/terminating"
-	originatingFolder = "/tls/originating"
 )
 
 // agentContainer is the sidecar. It needs no privilege and writes no file.
