@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -127,6 +128,13 @@ func (e *entry) where(o *frame.Open) (endpoint, bool) {
 		return ports[0], true
 	}
 	return endpoint{}, false
+}
+
+// speaksTLS says that the program at an endpoint speaks TLS.
+func (e *entry) speaksTLS(p endpoint) bool {
+	return slices.ContainsFunc(e.object().Spec.Ports, func(o v1alpha1.InterceptPort) bool {
+		return o.LocalTLS && (endpoint{o.LocalHost, o.LocalPort, protocol(o.Protocol)}) == p
+	})
 }
 
 func protocol(p corev1.Protocol) frame.Protocol {
