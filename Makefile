@@ -106,7 +106,7 @@ generate: ## Generate deepcopy functions, CRDs and the control protocol
 	cd manager/rpc && $(GO) run ./gen agent.proto
 
 # What runs on laptops: its tests run on Linux, macOS and Windows.
-CLIENT := ./chart/... ./krew/... ./manager/api/... ./manager/rpc/... ./manager/tunnel/... ./manager/version ./netd/... ./plugin/...
+CLIENT := ./chart/... ./krew/... ./manager/api/... ./manager/match/... ./manager/rpc/... ./manager/tunnel/... ./manager/version ./netd/... ./plugin/...
 # Tests with this tag need root.
 ROOTFUL := ./agent/... ./netd/... ./manager/relay ./plugin/session/nameserver
 

@@ -9,55 +9,63 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
-// Flow is a caller's connection and its far ends.
-type Flow struct {
-	caller tunnel.Stream
-	ends   []end // the first answers the caller
+// Flow is a caller's connection, with what it leads to.
+type Flow interface {
+	// Serve moves bytes until the connection has ended. The error is that of the
+	// direction which broke first.
+	Serve() error
+	// Reset drops all connections of the flow, so that their peers see an error.
+	Reset()
+	// Stale says that the routes have changed so that the caller must connect anew.
+	Stale() bool
+	// Routed says that a laptop has the flow, or can have a part of it.
+	Routed() bool
 }
 
-// end is one far end of a flow.
-type end struct {
-	tunnel.Stream
-	route *Route // nil: the application
+// whole is a caller's connection that one far end has as a whole.
+type whole struct {
+	port     *Port
+	caller   tunnel.Stream
+	far      tunnel.Stream
+	route    *Route // nil: the application has it
+	unasked  bool   // no route was asked that could have taken it
+	requests bool   // single requests could be told apart when it began, and it has none
 }
 
-// Pipe moves bytes until both directions have ended. The error is that of the
-// direction which broke first.
-func (f *Flow) Pipe() error {
-	answering := f.ends[0]
-	if answering.route == nil {
-		return tunnel.Pipe(f.caller, answering.Stream, nil)
+// Serve implements Flow.
+func (w *whole) Serve() error {
+	if w.route == nil {
+		return tunnel.Pipe(w.caller, w.far, nil)
 	}
-	return tunnel.Pipe(f.caller, answering.Stream, answering.route.Moved)
+	return tunnel.Pipe(w.caller, w.far, w.route.Moved)
 }
 
-// Reset drops all connections of the flow, so that their peers see an error.
-func (f *Flow) Reset() {
-	f.caller.Reset()
-	for _, e := range f.ends {
-		e.Reset()
+// Reset implements Flow.
+func (w *whole) Reset() {
+	w.caller.Reset()
+	w.far.Reset()
+}
+
+// Stale implements Flow.
+func (w *whole) Stale() bool {
+	if w.route == nil {
+		return false
 	}
+	now := w.port.table.Load()
+	return w.route.Left() || now.matches != nil && !w.requests && !now.keepEstablished
 }
 
-// Left says that a route of the flow has left.
-func (f *Flow) Left() bool {
-	for _, e := range f.ends {
-		if e.route != nil && e.route.Left() {
-			return true
-		}
+// Routed implements Flow.
+func (w *whole) Routed() bool { return w.route != nil }
+
+// Connect finds what a caller's connection leads to. Nil means that there is nothing.
+// Dialed is where the caller meant to connect to.
+func (p *Port) Connect(c *net.TCPConn, source, dialed netip.AddrPort) Flow {
+	t := p.table.Load()
+	if t.matches != nil {
+		return p.newRequests(c, source, dialed)
 	}
-	return false
-}
-
-// Routed says that the flow goes to a laptop.
-func (f *Flow) Routed() bool { return f.ends[0].route != nil }
-
-// Connect finds the far ends of a caller's connection, which have got all that it
-// had to read from the caller. Nil means that there is none. Dialed is where the
-// caller meant to connect to.
-func (p *Port) Connect(c *net.TCPConn, source, dialed netip.AddrPort) *Flow {
-	t, caller := p.table.Load(), tunnel.NewTCP(c)
-	r := t.pick()
+	caller, r := tunnel.NewTCP(c), t.everything()
 	if r == nil {
 		return p.application(caller, dialed, nil)
 	}
@@ -82,12 +90,12 @@ func (p *Port) Connect(c *net.TCPConn, source, dialed netip.AddrPort) *Flow {
 
 // take gives a connection to a route's laptop or, if the laptop does not take it,
 // to the application.
-func (p *Port) take(r *Route, caller tunnel.Stream, source, dialed netip.AddrPort, first []byte) *Flow {
+func (p *Port) take(r *Route, caller tunnel.Stream, source, dialed netip.AddrPort, first []byte) Flow {
 	r.Arrived()
 	laptop, err := p.Open(r.ctx, r, &frame.Open{Protocol: frame.TCP, Source: source, First: first})
 	if err == nil {
 		r.Moved(len(first), 0)
-		return &Flow{caller, []end{{laptop, r}}}
+		return &whole{port: p, caller: caller, far: laptop, route: r}
 	}
 	if r.Left() && p.Pick() != nil {
 		return nil // another intercept has the port by now: the caller must connect anew
@@ -100,19 +108,28 @@ func (p *Port) take(r *Route, caller tunnel.Stream, source, dialed netip.AddrPor
 
 // application connects with the application, which gets first before everything
 // else.
-func (p *Port) application(caller tunnel.Stream, dialed netip.AddrPort, first []byte) *Flow {
-	conn, err := p.dial(context.WithoutCancel(p.ctx), dialed)
+func (p *Port) application(caller tunnel.Stream, dialed netip.AddrPort, first []byte) Flow {
+	application, err := p.openApplication(dialed, first)
 	if err != nil {
 		// Without the agent the caller would have been refused, too.
 		p.log.Debug("the application did not take a connection", "error", err)
 		return nil
 	}
+	return &whole{port: p, caller: caller, far: application}
+}
+
+// openApplication connects with the application and sends it first.
+func (p *Port) openApplication(dialed netip.AddrPort, first []byte) (tunnel.Stream, error) {
+	conn, err := p.dial(context.WithoutCancel(p.ctx), dialed)
+	if err != nil {
+		return nil, err
+	}
 	application := tunnel.NewTCP(conn)
 	if len(first) > 0 {
 		if _, err := application.Write(first); err != nil {
 			application.Reset()
-			return nil
+			return nil, err
 		}
 	}
-	return &Flow{caller, []end{{application, nil}}}
+	return application, nil
 }

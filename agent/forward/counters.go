@@ -22,6 +22,9 @@ type counters struct {
 	// the laptop did not get: the application has them or, where there is no
 	// fallback, they were closed.
 	connections, fallbacks atomic.Uint64
+	// requests counts the HTTP requests that the route took one by one. Opaque counts
+	// connections in which requests could not be told apart safely.
+	requests, opaque atomic.Uint64
 	// bytesIn came from callers, bytesOut went to them; the laptop's alone.
 	bytesIn, bytesOut atomic.Uint64
 	// last is when the last connection came, in Unix milliseconds.
@@ -33,7 +36,7 @@ type counters struct {
 // report puts the counts into r.
 func (c *counters) report(r *rpc.RouteReport) {
 	r.Connections, r.Fallbacks, r.LastConnection = c.connections.Load(), c.fallbacks.Load(), c.last.Load()
-	r.BytesIn, r.BytesOut = c.bytesIn.Load(), c.bytesOut.Load()
+	r.BytesIn, r.BytesOut, r.Requests = c.bytesIn.Load(), c.bytesOut.Load(), c.requests.Load()
 	for _, reason := range reasons {
 		if n := c.byReason[reason].Load(); n > 0 {
 			r.Missed = append(r.Missed, &rpc.Missed{Reason: reason, Connections: n})
@@ -44,6 +47,12 @@ func (c *counters) report(r *rpc.RouteReport) {
 func (c *counters) arrived() {
 	c.connections.Add(1)
 	c.last.Store(time.Now().UnixMilli())
+}
+
+// requested counts a request, which is one more connection for those who count these.
+func (c *counters) requested() {
+	c.requests.Add(1)
+	c.arrived()
 }
 
 func (c *counters) moved(in, out int) {

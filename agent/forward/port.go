@@ -10,8 +10,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -38,12 +38,6 @@ type Port struct {
 	table  atomic.Pointer[table]
 }
 
-// table is the routes of a port. It is never changed, only replaced.
-type table struct {
-	routes []*Route   // in the order in which they are asked
-	probes *probe.Set // the kubelet's calls, which stay with the application
-}
-
 // NewPort returns the Port of a number of the application. Dial is for TCP alone.
 func NewPort(ctx context.Context, number uint16, opener Opener, dial Dial, log *slog.Logger) *Port {
 	p := &Port{ctx: ctx, number: number, opener: opener, dial: dial, log: log.With("port", number)}
@@ -65,10 +59,7 @@ func (p *Port) Number() uint16 { return p.number }
 func (p *Port) Set(c *rpc.CapturePort) (anew func(*Route) bool) {
 	old, now := p.table.Load(), &table{}
 	if c != nil {
-		now.probes = probe.Of(c)
-		for _, r := range c.Routes {
-			now.routes = append(now.routes, p.newRoute(r, old))
-		}
+		now = p.newTable(c, old)
 	}
 	p.table.Store(now)
 	var back []*Route
@@ -82,11 +73,14 @@ func (p *Port) Set(c *rpc.CapturePort) (anew func(*Route) bool) {
 	}
 	return func(r *Route) bool {
 		if r == nil {
-			return now.pick() != nil
+			return now.everything() != nil
 		}
 		return r.Left() || slices.ContainsFunc(back, func(b *Route) bool { return b.Same(&r.Owner) })
 	}
 }
+
+// Noticed is until when requests are told of routes that are gone; zero if there are none.
+func (p *Port) Noticed() time.Time { return p.table.Load().noticed() }
 
 // Report puts the counts of a route into its report. A route that the agent
 // cannot follow has failed.
@@ -104,7 +98,7 @@ func (p *Port) Report(report *rpc.RouteReport) {
 
 // Pick returns the route that takes a flow that begins now; nil, if the
 // application has it.
-func (p *Port) Pick() *Route { return p.table.Load().pick() }
+func (p *Port) Pick() *Route { return p.table.Load().everything() }
 
 // Open opens a flow to a route's laptop.
 func (p *Port) Open(ctx context.Context, r *Route, open *frame.Open) (tunnel.Stream, error) {
@@ -122,22 +116,4 @@ func (p *Port) FallsBack(r *Route, why error) bool {
 	falls := !r.noFallback || len(r.Relays) == 0
 	p.log.Debug("the laptop did not take a flow", "intercept", r.Intercept, "fallback", falls, "error", why)
 	return falls
-}
-
-// pick asks the routes in their order. One without a match takes everything.
-func (t *table) pick() *Route {
-	for _, r := range t.routes {
-		if r.unknown == "" {
-			return r
-		}
-	}
-	return nil
-}
-
-// of is the route of an owner; nil if it has none.
-func (t *table) of(o *relay.Owner) *Route {
-	if k := slices.IndexFunc(t.routes, func(r *Route) bool { return r.Same(o) }); k >= 0 {
-		return t.routes[k]
-	}
-	return nil
 }

@@ -2,35 +2,62 @@ package forward
 
 import (
 	"context"
+	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
 // Route is what one intercept wants of the connections of a port. It is never
-// changed, only replaced; what replaces a route of the same owner counts on.
+// changed, only replaced.
 type Route struct {
 	relay.Owner
-	noFallback bool // close what the laptop does not take
-	counters   *counters
-	unknown    string // why the agent does not follow the route; empty if it does
-	ctx        context.Context
-	leave      context.CancelFunc
+	noFallback bool              // close what the laptop does not take
+	requests   *match.Conditions // the HTTP requests that the route takes; nil: it takes every connection
+	user       string            // whom the intercept belongs to
+	mark       http.Field        // for the laptop's answers
+	notice     time.Duration     // for how long requests are told that the route is gone
+	unknown    string            // why the agent does not follow the route; empty if it does
+	*tenure
+}
+
+// tenure is the time in which an owner has a route of the port without a break. The
+// routes that replace each other within it share one.
+type tenure struct {
+	counters *counters
+	ctx      context.Context // ends when the owner has left
+	leave    context.CancelFunc
 }
 
 // newRoute returns the route that the traffic-manager sent. It goes on where one of
 // the table before has been.
 func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
-	r := &Route{Owner: relay.OwnerOf(sent), noFallback: sent.NoFallback}
-	if sent.Mode != rpc.Route_TAKE || sent.Match != nil {
-		r.unknown = "this agent does not know what the intercept asks for: it is older than the traffic-manager"
+	r := &Route{Owner: relay.OwnerOf(sent), noFallback: sent.NoFallback, user: sent.User,
+		notice: time.Duration(sent.NoticeSeconds) * time.Second}
+	if sent.Mark != "" {
+		r.mark = http.Field{Name: markName, Value: sent.Mark}
+	}
+	if sent.Mode != rpc.Route_TAKE {
+		r.unknown = olderAgent
+	}
+	if sent.Match != nil {
+		conditions, err := sent.Match.Read()
+		if err == nil {
+			err = conditions.Validate()
+		}
+		if err != nil {
+			r.unknown = err.Error()
+		}
+		r.requests = &conditions
 	}
 	if old := before.of(&r.Owner); old != nil {
-		r.counters, r.ctx, r.leave = old.counters, old.ctx, old.leave
+		r.tenure = old.tenure
 		return r
 	}
+	r.tenure = &tenure{counters: &counters{}}
 	r.ctx, r.leave = context.WithCancel(p.ctx)
-	r.counters = &counters{}
 	for _, old := range before.routes {
 		if old.UID == r.UID { // of another session
 			r.counters = old.counters
@@ -39,12 +66,17 @@ func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
 	return r
 }
 
+// markName is the header that names the intercept which has answered a request.
+const markName = "x-intercept"
+
+const olderAgent = "this agent does not know what the intercept asks for: it is older than the traffic-manager"
+
 // Left says that the route's owner has no route of the port any more.
-func (r *Route) Left() bool { return r.ctx.Err() != nil }
+func (t *tenure) Left() bool { return t.ctx.Err() != nil }
 
 // Arrived counts a flow that the route takes.
-func (r *Route) Arrived() { r.counters.arrived() }
+func (t *tenure) Arrived() { t.counters.arrived() }
 
 // Moved counts bytes between the caller and the laptop. It fits tunnel.Pipe with
 // the caller first.
-func (r *Route) Moved(in, out int) { r.counters.moved(in, out) }
+func (t *tenure) Moved(in, out int) { t.counters.moved(in, out) }

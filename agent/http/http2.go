@@ -2,10 +2,11 @@ package http
 
 import (
 	"bytes"
-	"net/textproto"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 )
 
 const (
@@ -78,9 +79,9 @@ func parseHeaders(frame []byte) (*Head, Progress) {
 	if !ok {
 		return nil, NoRequest
 	}
-	h := &Head{Method: meta.PseudoValue("method"), Target: meta.PseudoValue("path"), Complete: true}
+	h := &Head{Method: []byte(meta.PseudoValue("method")), Target: []byte(meta.PseudoValue("path")), Complete: true}
 	for _, field := range meta.RegularFields() {
-		h.Headers = append(h.Headers, Header{textproto.CanonicalMIMEHeaderKey(field.Name), field.Value})
+		h.Fields = append(h.Fields, match.Field{Name: []byte(field.Name), Value: []byte(field.Value)})
 	}
 	return h, Request
 }

@@ -1,7 +1,10 @@
 package ports
 
 import (
+	"slices"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
@@ -27,7 +30,7 @@ func (s *Set) Apply(cfg *rpc.AgentConfig) {
 		}
 	}
 	for i, p := range s.ports {
-		if wanted[i] == nil {
+		if wanted[i] == nil && !s.notices(p) {
 			s.log.Info("giving back", "port", p.number, "protocol", p.protocol.String())
 			p.cancel()
 			s.leaving = append(s.leaving, p)
@@ -40,6 +43,25 @@ func (s *Set) Apply(cfg *rpc.AgentConfig) {
 	s.keeper.Keep(owners)
 	s.open()
 	s.signal()
+}
+
+// notices says that a port without routes stays, since callers are still told of routes
+// that are gone. It sees to the end of that.
+func (s *Set) notices(p *port) bool {
+	noticing := len(p.wanted.Routes) == 0 || slices.ContainsFunc(p.wanted.Routes, func(r *rpc.Route) bool { return r.NoticeSeconds > 0 })
+	if p.listener == nil || s.ending || !noticing {
+		return false
+	}
+	without := proto.CloneOf(p.wanted)
+	without.Routes = nil
+	left := time.Until(p.listener.Route(without))
+	if left <= 0 {
+		return false
+	}
+	p.wanted = without
+	last := s.last
+	time.AfterFunc(left, func() { s.again(last) })
+	return true
 }
 
 // want readies one port and its routes, without bringing callers here.

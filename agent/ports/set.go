@@ -27,8 +27,9 @@ type Listener interface {
 	Agent() uint16
 	// Book is where the agent's own test connections are noted.
 	Book() *capture.ProofBook
-	// Route makes the routes those of the port; nil is for none.
-	Route(*rpc.CapturePort)
+	// Route makes the routes those of the port; nil is for none. It returns until when
+	// callers are still told of routes that are gone; zero if none are.
+	Route(*rpc.CapturePort) time.Time
 	// Report puts the counts of a route into its report.
 	Report(*rpc.RouteReport)
 	// Leave gives everything back to the application at once, as far as that is
@@ -99,6 +100,7 @@ func (s *Set) Report() *rpc.AgentReport {
 	defer s.mu.Unlock()
 	r := &rpc.AgentReport{Generation: s.last.Generation, Sidecar: s.sidecar}
 	for _, p := range s.list() {
+		r.Notices = r.Notices || len(p.wanted.Routes) == 0
 		r.Routes = append(r.Routes, p.report()...)
 	}
 	return r

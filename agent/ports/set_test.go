@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
@@ -21,7 +22,8 @@ type entrance struct {
 	mu       sync.Mutex
 	cannot   error // what Listen and Open fail with
 	proves   bool
-	unproven error // what proofs fail with
+	unproven error     // what proofs fail with
+	noticed  time.Time // until when listeners tell of routes that are gone
 	log      []string
 }
 
@@ -91,12 +93,16 @@ type listening struct {
 
 func (l *listening) Agent() uint16            { return 9000 + l.number }
 func (l *listening) Book() *capture.ProofBook { return &l.book }
-func (l *listening) Route(c *rpc.CapturePort) {
+func (l *listening) Route(c *rpc.CapturePort) time.Time {
 	var uids []string
 	for _, r := range c.Routes {
 		uids = append(uids, r.InterceptUid)
 	}
 	l.e.note("route %d %v", l.number, uids)
+	if len(c.Routes) == 0 {
+		return l.e.noticed
+	}
+	return time.Time{}
 }
 func (l *listening) Report(r *rpc.RouteReport) { r.Connections = uint64(len(r.InterceptUid)) }
 func (l *listening) Leave()                    { l.e.note("leave %d", l.number) }
@@ -166,6 +172,35 @@ func TestTwoRoutesOfOnePort(t *testing.T) {
 		synctest.Wait()
 		is(t, "both left", e.took(), "open [], leave 80, idle")
 		is(t, "reports", states(s), "")
+	})
+}
+
+// A port stays while callers are told of a route that is gone.
+func TestNotices(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Set, e *entrance, _ *keeper) {
+		told := captured(80, "a")
+		told.Routes[0].NoticeSeconds = 60
+		s.Apply(config(told, captured(81, "b")))
+		e.took()
+		e.noticed = time.Now().Add(time.Minute)
+		s.Apply(config())
+		synctest.Wait()
+		is(t, "the other port goes", e.took(), "route 80 [], open [80/TCP], leave 81")
+		if r := s.Report(); !r.Notices || len(r.Routes) != 0 {
+			t.Errorf("report is %v", r)
+		}
+		time.Sleep(30 * time.Second)
+		s.Apply(config(captured(80, "c")))
+		is(t, "another route", e.took(), "route 80 [c], open [80/TCP]")
+		s.Apply(config(told))
+		s.Apply(config())
+		e.took()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		is(t, "the time is over", e.took(), "route 80 [], open [], leave 80, idle")
+		if s.Report().Notices {
+			t.Error("still tells")
+		}
 	})
 }
 

@@ -2,9 +2,9 @@ package probe
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 )
 
 // matchPreface looks for a client that speaks HTTP/2 without TLS.
@@ -26,9 +26,14 @@ func FirstRequest(b []byte) Kind {
 	switch {
 	case progress == http.Partial:
 		return Unknown
-	case progress == http.Request && h.Target == "/grpc.health.v1.Health/Check" &&
-		slices.ContainsFunc(h.Values(userAgent), func(v string) bool { return strings.HasPrefix(v, "kube-probe/") }):
+	case progress == http.Request && isHealthCheck(h.Target, h.Fields):
 		return Probe
 	}
 	return Other
+}
+
+// isHealthCheck says that the kubelet calls the gRPC health service.
+func isHealthCheck(path []byte, fields []match.Field) bool {
+	return string(path) == "/grpc.health.v1.Health/Check" &&
+		slices.ContainsFunc(fields, func(f match.Field) bool { return http.EqualFold(f.Name, userAgent) && isKubelets(f.Value) })
 }

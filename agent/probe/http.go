@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"net/textproto"
 	"slices"
 	"strings"
@@ -19,32 +20,41 @@ func matchHTTP(b []byte, declared []*rpc.Probe) Kind {
 	if n := min(len(b), len(method)); string(b[:n]) != method[:n] {
 		return Other
 	}
-	h, progress := http.ParseRequest(b)
-	switch progress {
+	var h http.Head
+	switch h.ParseRequest(b) {
 	case http.Partial:
 		return Unknown
 	case http.NoRequest:
 		return Other
 	}
+	return fromKubelet(&h, declared)
+}
+
+// fromKubelet says whether a GET request with this head, which may not be complete, is
+// the kubelet's.
+func fromKubelet(h *http.Head, declared []*rpc.Probe) Kind {
 	own := slices.ContainsFunc(declared, hasUserAgent)
-	for _, header := range h.Headers {
-		if header.Name != userAgent {
-			continue
-		}
-		if strings.HasPrefix(header.Value, "kube-probe/") || strings.HasPrefix(header.Value, "kube-lifecycle/") {
+	for _, f := range h.Fields {
+		switch {
+		case !http.EqualFold(f.Name, userAgent):
+		case isKubelets(f.Value):
 			return Probe
-		}
-		if !own {
+		case !own:
 			return Other
 		}
 	}
 	switch {
 	case !h.Complete:
 		return Unknown
-	case slices.ContainsFunc(declared, func(p *rpc.Probe) bool { return isRequestOf(p, h) }):
+	case own && slices.ContainsFunc(declared, func(p *rpc.Probe) bool { return isRequestOf(p, h) }):
 		return Probe
 	}
 	return Other
+}
+
+// isKubelets says that the kubelet calls itself like this in probes and hooks.
+func isKubelets(agent []byte) bool {
+	return bytes.HasPrefix(agent, []byte("kube-probe/")) || bytes.HasPrefix(agent, []byte("kube-lifecycle/"))
 }
 
 // hasUserAgent says that the spec gives a probe a User-Agent which is not the
@@ -56,20 +66,21 @@ func hasUserAgent(p *rpc.Probe) bool { return len(values(p, userAgent)) > 0 }
 // close" of a client that keeps no connection, which other clients hardly send.
 // Where the application redirects the kubelet, its next request has a Referer.
 func isRequestOf(p *rpc.Probe, h *http.Head) bool {
-	if !hasUserAgent(p) || p.Target != "" && p.Target != h.Target && len(h.Values("Referer")) == 0 {
+	if !hasUserAgent(p) || p.Target != "" && p.Target != string(h.Target) && len(h.Values("Referer")) == 0 {
 		return false
 	}
-	for _, header := range h.Headers {
-		switch header.Name {
+	for _, f := range h.Fields {
+		switch name := textproto.CanonicalMIMEHeaderKey(string(f.Name)); name {
 		case "Host", "Accept", "Connection", "Accept-Encoding", "Referer":
 		default:
-			if !slices.Contains(values(p, header.Name), header.Value) {
+			if !slices.Contains(values(p, name), string(f.Value)) {
 				return false
 			}
 		}
 	}
 	for _, declared := range p.Headers {
-		if declared.Value != "" && !slices.Contains(h.Values(textproto.CanonicalMIMEHeaderKey(declared.Name)), declared.Value) {
+		value := strings.TrimSpace(declared.Value) // as it is sent
+		if value != "" && !slices.Contains(h.Values(declared.Name), value) {
 			return false
 		}
 	}

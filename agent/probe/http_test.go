@@ -68,7 +68,7 @@ func FuzzMatchHTTP(f *testing.F) {
 // A probe with a User-Agent of its own is known by all that the kubelet makes of
 // its declaration.
 func TestMatchDeclared(t *testing.T) {
-	declared := []*rpc.Probe{{Target: "/up?x=1", Headers: []*rpc.Header{{Name: "user-agent", Value: "watchdog/1"}, {Name: "X-Token", Value: "t"}}}}
+	declared := []*rpc.Probe{{Target: "/up?x=1", Headers: []*rpc.Header{{Name: "user-agent", Value: "watchdog/1"}, {Name: "X-Token", Value: " t "}}}}
 	const rest = "Accept: */*\r\nX-Token: t\r\nConnection: close\r\n\r\n"
 	for _, c := range []struct {
 		name, request string

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
@@ -106,4 +108,22 @@ func (c Caller) Classify(first []byte, over bool) Kind {
 		}
 	}
 	return Other
+}
+
+// Asks says that a request is the kubelet's. The agent may have told it apart from others
+// on the same connection.
+func (c Caller) Asks(r *match.Request) bool {
+	switch {
+	case c.set == nil:
+		return false
+	case c.set.grpc && c.node && isHealthCheck(r.Path, r.Fields):
+		return true
+	case string(r.Method) != "GET" || len(c.set.http)+len(c.set.https) == 0:
+		return false
+	}
+	h := http.Head{Method: r.Method, Target: r.Path, Fields: r.Fields, Complete: true}
+	if len(r.Query) > 0 {
+		h.Target = slices.Concat(r.Path, []byte("?"), r.Query)
+	}
+	return fromKubelet(&h, c.set.http) == Probe || fromKubelet(&h, c.set.https) == Probe
 }

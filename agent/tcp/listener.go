@@ -48,7 +48,7 @@ type Listener struct {
 	ln   *net.TCPListener
 
 	mu    sync.Mutex
-	flows map[*forward.Flow]struct{}
+	flows map[forward.Flow]struct{}
 	over  bool // new flows are reset at once
 
 	live    sync.WaitGroup // connections being served
@@ -65,7 +65,7 @@ func Listen(ctx context.Context, cfg Config, to *forward.Port, log *slog.Logger)
 	}
 	l := &Listener{
 		to: to, cfg: cfg, log: log.With("port", to.Number(), "protocol", "TCP"),
-		ln: ln.(*net.TCPListener), flows: map[*forward.Flow]struct{}{},
+		ln: ln.(*net.TCPListener), flows: map[forward.Flow]struct{}{},
 	}
 	l.serving.Go(l.accept)
 	return l, nil
@@ -81,10 +81,12 @@ func (l *Listener) Book() *capture.ProofBook { return &l.book }
 // Route replaces the routes of the port by those of c; nil sends everything to the
 // application. Connections to the application go on, and so do those to an owner that
 // still has a route. Route resets all others, so that their callers connect again. It
-// is not safe for concurrent use.
-func (l *Listener) Route(c *rpc.CapturePort) {
+// returns until when callers are told of routes that are gone. It is not safe for
+// concurrent use.
+func (l *Listener) Route(c *rpc.CapturePort) (noticed time.Time) {
 	l.to.Set(c)
-	l.reset((*forward.Flow).Left)
+	l.reset(forward.Flow.Stale)
+	return l.to.Noticed()
 }
 
 // Report writes the counters of a route into the route's report.
@@ -95,7 +97,7 @@ func (l *Listener) Leave() { l.Route(nil) }
 
 // EndApplication resets the connections to the application, so that their callers
 // connect again.
-func (l *Listener) EndApplication() { l.reset(func(f *forward.Flow) bool { return !f.Routed() }) }
+func (l *Listener) EndApplication() { l.reset(func(f forward.Flow) bool { return !f.Routed() }) }
 
 // Close stops accepting and waits until every connection has ended. When ctx ends, it
 // resets the connections that are left.
@@ -118,7 +120,7 @@ func (l *Listener) Close(ctx context.Context) {
 	l.mu.Lock()
 	l.over = true
 	l.mu.Unlock()
-	l.reset(func(*forward.Flow) bool { return true })
+	l.reset(func(forward.Flow) bool { return true })
 	t.Reset(lastResets)
 	select {
 	case <-idle:
@@ -164,30 +166,30 @@ func (l *Listener) serve(c *net.TCPConn) {
 		return
 	}
 	defer l.untrack(f)
-	if err := f.Pipe(); err != nil {
+	if err := f.Serve(); err != nil {
 		l.log.Debug("connection broke", "source", source, "error", err)
 	}
 }
 
 // track adds a flow to those that reset can reach. It returns false if the caller
 // must reset the flow at once.
-func (l *Listener) track(f *forward.Flow) bool {
+func (l *Listener) track(f forward.Flow) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || f.Left() {
+	if l.over || f.Stale() {
 		return false
 	}
 	l.flows[f] = struct{}{}
 	return true
 }
 
-func (l *Listener) untrack(f *forward.Flow) {
+func (l *Listener) untrack(f forward.Flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.flows, f)
 }
 
-func (l *Listener) reset(which func(*forward.Flow) bool) {
+func (l *Listener) reset(which func(forward.Flow) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for f := range l.flows {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 	"sync/atomic"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
@@ -92,8 +93,9 @@ func (l *Listener) Book() *capture.ProofBook { return &l.book }
 
 // Route replaces the routes of the port by those of c; nil sends everything to the
 // application. It ends the flows to an owner that has no route any more, and the
-// flows to the application that a laptop can take now.
-func (l *Listener) Route(c *rpc.CapturePort) {
+// flows to the application that a laptop can take now. Nobody is told of routes that
+// are gone.
+func (l *Listener) Route(c *rpc.CapturePort) (noticed time.Time) {
 	anew := l.to.Set(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,6 +104,7 @@ func (l *Listener) Route(c *rpc.CapturePort) {
 			f.end()
 		}
 	}
+	return time.Time{}
 }
 
 // Report writes the counters of a route into the route's report.

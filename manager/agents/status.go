@@ -200,11 +200,13 @@ func (w *statusWriter) settle(ctx context.Context, namespace string) {
 }
 
 func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error {
-	pods, connections := w.merged(ic), int64(0)
+	pods, all := w.merged(ic), v1alpha1.Counters{}
 	for _, p := range pods {
-		connections += p.Connections
+		all.Add(p.Counters)
 	}
-	_, err := status.Write(ctx, w.writer, ic, func(s *v1alpha1.InterceptStatus) { s.Pods, s.Connections = pods, connections })
+	_, err := status.Write(ctx, w.writer, ic, func(s *v1alpha1.InterceptStatus) {
+		s.Pods, s.Connections, s.Requests = pods, all.Connections, all.Requests
+	})
 	return client.IgnoreNotFound(err)
 }
 
@@ -265,7 +267,7 @@ func (a *agent) rewrite(s *v1alpha1.PodStatus, uid string) {
 func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
 	out := v1alpha1.PodPort{Port: int32(p.Port), Protocol: corev1.Protocol(p.Protocol.String()), Sidecar: a.sidecar, Since: a.since,
 		State: v1alpha1.PodVerifying, Message: p.Message,
-		Counters: v1alpha1.Counters{Connections: int64(p.Connections), Fallbacks: int64(p.Fallbacks), BytesIn: int64(p.BytesIn), BytesOut: int64(p.BytesOut)}}
+		Counters: v1alpha1.Counters{Connections: int64(p.Connections), Requests: int64(p.Requests), Fallbacks: int64(p.Fallbacks), BytesIn: int64(p.BytesIn), BytesOut: int64(p.BytesOut)}}
 	switch p.State {
 	case rpc.PortState_VERIFIED:
 		out.State = v1alpha1.PodActive

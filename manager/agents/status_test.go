@@ -259,3 +259,20 @@ func TestClocksOfReplicas(t *testing.T) {
 		t.Errorf("nor is the next one: %+v", got)
 	}
 }
+
+// Requests are counted like connections: by port, pod and Intercept.
+func TestRequestsAreCounted(t *testing.T) {
+	s := newStore(t)
+	w := s.replica()
+	for i, name := range []string{"quote-1", "quote-2"} {
+		w.connect(t.Context(), pod(name), &rpc.AgentReport{Routes: []*rpc.RouteReport{
+			{Port: 1, InterceptUid: "u", Requests: 5}, {Port: 2, InterceptUid: "u", Requests: uint64(i)}}})
+	}
+	if pods := s.pods(w); pods["quote-2"].Requests != 6 || pods["quote-2"].Ports[0].Requests != 5 {
+		t.Errorf("%+v", pods)
+	}
+	var ic v1alpha1.Intercept
+	if err := s.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "quote"}, &ic); err != nil || ic.Status.Requests != 11 {
+		t.Errorf("%d requests, %v", ic.Status.Requests, err)
+	}
+}

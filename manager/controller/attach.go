@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/podstatus"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
 // attachment is one pass over the pods of an Intercept. It brings agents into pods that
@@ -122,6 +124,9 @@ func (a *attachment) count(pod *corev1.Pod, report *v1alpha1.PodStatus) {
 	switch {
 	case report.State == v1alpha1.PodError:
 		p.problem = problem.New(v1alpha1.ReasonAgentFailed, "pod %s: %s", pod.Name, report.Message)
+		if strings.HasPrefix(report.Message, rpc.OlderAgent) {
+			p.problem.Message += "; delete the pod, and the one that is made in its place gets an agent of this version"
+		}
 	case proven(a.d.ports, pod, report):
 		p.active++
 	}

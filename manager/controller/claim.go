@@ -19,31 +19,37 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
 )
 
-// conflict refuses an Intercept if another one has one of the ports in one of the
-// workload's pods, and the better claim.
-func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort, w *resolve.Workload, pods []corev1.Pod) (*problem.Problem, error) {
+// conflict refuses an Intercept if another one takes the same requests of one of the ports
+// in one of the workload's pods, and has the better claim. If it does not refuse it, it
+// returns the others that may take some of its requests, from the oldest on.
+func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort, w *resolve.Workload, pods []corev1.Pod) (*problem.Problem, []*v1alpha1.Intercept, error) {
 	var list v1alpha1.InterceptList
 	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	own := r.claim(ctx, ic)
+	var rivals []*v1alpha1.Intercept
 	for i := range list.Items {
 		other := &list.Items[i]
 		port := shared(ports, other.Status.Ports)
-		if port == "" || other.UID == ic.UID || !plan.Accepted(other) || !r.claim(ctx, other).precedes(own) {
+		if port == "" || other.UID == ic.UID || !plan.Accepted(other) {
+			continue
+		}
+		relation := relate(ic, other)
+		if relation == apart || relation == same && !r.claim(ctx, other).precedes(own) {
 			continue
 		}
 		ow, err := resolve.Get(ctx, r.Client, other.Namespace, other.Spec.Workload)
-		if err != nil {
-			continue // its workload is gone
+		if err != nil || !overlaps(w, ow, pods) { // an error: its workload is gone
+			continue
 		}
-		if overlaps(w, ow, pods) {
-			return problem.New(v1alpha1.ReasonPortTaken, "port %s of %s is intercepted by %s since %s (intercept %s)",
-				port, resolve.RefString(ic.Spec.Workload), other.Spec.User,
-				other.CreationTimestamp.UTC().Format("2006-01-02 15:04:05 UTC"), other.Name), nil
+		if relation == same {
+			return taken(ic, other, port), nil, nil
 		}
+		rivals = append(rivals, other)
 	}
-	return nil, nil
+	slices.SortFunc(rivals, plan.Older)
+	return nil, rivals, nil
 }
 
 // claim is how good an Intercept's claim on its ports is.

@@ -17,7 +17,7 @@ import (
 // decide resolves an Intercept, brings agents into its pods, and finds out how far they
 // are. It changes pods, but not the Intercept, and returns when to reconcile again.
 func (r *Intercepts) decide(ctx context.Context, ic *v1alpha1.Intercept) (*decision, time.Duration, error) {
-	d := &decision{generation: ic.Generation, resolution: resolution{ic.Status.Workload, ic.Status.Ports}}
+	d := &decision{generation: ic.Generation, mode: ic.Spec.Mode, match: ic.Spec.Match, resolution: resolution{ic.Status.Workload, ic.Status.Ports}}
 	session, refusal, err := r.session(ctx, ic)
 	if err != nil {
 		return nil, 0, err
@@ -30,12 +30,17 @@ func (r *Intercepts) decide(ctx context.Context, ic *v1alpha1.Intercept) (*decis
 		}
 	}
 	if refusal == nil {
+		refusal = impersonal(ic, d.ports)
+	}
+	if refusal == nil {
 		if pods, err = w.Pods(ctx, r.Client); err != nil {
 			return nil, 0, err
 		}
-		if refusal, err = r.conflict(ctx, ic, d.ports, w, pods); err != nil {
+		var rivals []*v1alpha1.Intercept
+		if refusal, rivals, err = r.conflict(ctx, ic, d.ports, w, pods); err != nil {
 			return nil, 0, err
 		}
+		d.overlap = overlap(ic, rivals)
 	}
 	if d.refusal = refusal; refusal != nil {
 		if refusal.Reason == v1alpha1.ReasonSessionNotFound {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,11 +18,14 @@ import (
 // method write changes a status.
 type decision struct {
 	generation int64
+	mode       v1alpha1.InterceptMode
+	match      *v1alpha1.Match
 	resolution
 	// refusal is why the Intercept cannot be resolved; nil if it is, and only then the
 	// following counts.
 	refusal   *problem.Problem
-	connected bool // the laptop is
+	overlap   string // which requests others may take, or would have taken; empty for none
+	connected bool   // the laptop is
 	injection injection
 	progress  progress
 	reports   []v1alpha1.PodStatus // of agents that can still report
@@ -51,9 +55,11 @@ func (d *decision) write(s *v1alpha1.InterceptStatus) {
 		set(v1alpha1.ConditionAgentsReady, metav1.ConditionUnknown, v1alpha1.ReasonNotResolved, "")
 		set(v1alpha1.ConditionActive, metav1.ConditionFalse, v1alpha1.ReasonNotResolved, d.refusal.Message)
 		set(v1alpha1.ConditionPodsReady, metav1.ConditionUnknown, v1alpha1.ReasonNotResolved, "")
+		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionOverlap)
 		s.State, s.Message = v1alpha1.StateError, d.refusal.Message
 		return
 	}
+	s.Mode, s.Match = d.mode, d.match
 	s.Pods = d.reports
 	s.Injection, s.InjectionReason = d.injection.mode, d.injection.reason
 	set(v1alpha1.ConditionResolved, metav1.ConditionTrue, v1alpha1.ReasonResolved, d.workload+" port "+s.Port)
@@ -61,6 +67,11 @@ func (d *decision) write(s *v1alpha1.InterceptStatus) {
 	set(v1alpha1.ConditionAgentsReady, agents.status, agents.reason, agents.message)
 	set(v1alpha1.ConditionActive, active.status, active.reason, active.message)
 	set(v1alpha1.ConditionPodsReady, pods.status, pods.reason, pods.message)
+	if d.overlap != "" {
+		set(v1alpha1.ConditionOverlap, metav1.ConditionTrue, v1alpha1.ReasonOlderFirst, d.overlap)
+	} else {
+		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionOverlap)
+	}
 	s.State, s.Message = d.state(agents)
 }
 
@@ -116,7 +127,7 @@ func (d *decision) podsReady() verdict {
 }
 
 // state is the state in a word, and why it is not Active, or what keeps callers away
-// although it is. It is not Active while a pod is being replaced, which is not among
+// although it is, or whose requests may be another's. It is not Active while a pod is being replaced, which is not among
 // the pods that are counted.
 func (d *decision) state(agents verdict) (v1alpha1.InterceptState, string) {
 	switch {
@@ -127,7 +138,7 @@ func (d *decision) state(agents verdict) (v1alpha1.InterceptState, string) {
 	case !d.connected:
 		return v1alpha1.StateDisconnected, laptopAway
 	}
-	return v1alpha1.StateActive, d.progress.unserved
+	return v1alpha1.StateActive, cmp.Or(d.progress.unserved, d.overlap)
 }
 
 // portNames are ports for people, "http,9090".

@@ -17,6 +17,10 @@ func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) 
 		r.event(ctx, ic, corev1.EventTypeNormal, "Intercepted", "Intercept", "%s intercepts port %s: %s",
 			ic.Spec.User, ic.Status.Port, meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionActive).Message)
 	}
+	overlap := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionOverlap)
+	if overlap != nil && meta.FindStatusCondition(old.Status.Conditions, v1alpha1.ConditionOverlap) == nil {
+		r.event(ctx, ic, corev1.EventTypeNormal, "InterceptsOverlap", "Intercept", "intercept %s of %s: %s", ic.Name, ic.Spec.User, overlap.Message)
+	}
 	now := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionAgentsReady)
 	before := meta.FindStatusCondition(old.Status.Conditions, v1alpha1.ConditionAgentsReady)
 	if now == nil || before != nil && before.Reason == now.Reason {

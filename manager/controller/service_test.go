@@ -108,7 +108,7 @@ func TestServiceWithoutPods(t *testing.T) {
 	w.Must(err)
 	pods, err := service.Pods(t.Context(), w)
 	w.Must(err)
-	if p, err := w.ics.conflict(t.Context(), late, late.Status.Ports, service, pods); err != nil || p == nil || p.Reason != v1alpha1.ReasonPortTaken {
+	if p, _, err := w.ics.conflict(t.Context(), late, late.Status.Ports, service, pods); err != nil || p == nil || p.Reason != v1alpha1.ReasonPortTaken {
 		t.Errorf("the claim of an intercept without pods is lost: %+v, %v", p, err)
 	}
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -264,5 +265,51 @@ func TestChangesWake(t *testing.T) {
 	case <-ch:
 		t.Error("woken after stop")
 	default:
+	}
+}
+
+// Agents ask personal Intercepts first, then those for every HTTP request, then global
+// ones. Of each, those whose laptop is away are asked last.
+func TestOrder(t *testing.T) {
+	age := int64(1000)
+	of := func(name string, mode v1alpha1.InterceptMode, m *v1alpha1.Match) *v1alpha1.Intercept {
+		age++
+		ic := accepted("alice")
+		ic.Name, ic.UID, ic.CreationTimestamp = name, types.UID(name), metav1.NewTime(time.Unix(age, 0))
+		ic.Status.Mode, ic.Status.Match = mode, m
+		return ic
+	}
+	louise := &v1alpha1.Match{Headers: []v1alpha1.MatchValue{{Name: "x-user", Regexp: "louise"}}}
+	away := of("away", v1alpha1.ModePersonal, louise)
+	away.Spec.Session = "gone"
+	ports := plan(t, "p", quotePod(), away,
+		of("global", v1alpha1.ModeGlobal, nil), of("before", "", nil), of("all", v1alpha1.ModePersonal, &v1alpha1.Match{}),
+		of("older", v1alpha1.ModePersonal, louise), of("younger", v1alpha1.ModePersonal, louise))
+	var got []string
+	for _, r := range ports[0].Routes {
+		text := strings.TrimPrefix(r.Intercept, "shop/")
+		if r.Match != nil {
+			all, err := r.Match.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += ": " + all.String()
+		}
+		got = append(got, text)
+	}
+	const says = `: header("x-user") ~= regexp("louise")`
+	if want := []string{"older" + says, "younger" + says, "away" + says, "all: every HTTP request", "global", "before"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+// While a changed match is being decided on, agents follow the one that was accepted.
+func TestChangedMatchWaits(t *testing.T) {
+	changed := accepted("alice")
+	changed.Generation = 3
+	changed.Spec.Mode = v1alpha1.ModeGlobal
+	changed.Status.Mode, changed.Status.Match = v1alpha1.ModePersonal, &v1alpha1.Match{Method: "GET"}
+	if r := plan(t, "p", quotePod(), changed)[0].Routes[0]; len(r.Match.GetConditions()) != 1 {
+		t.Errorf("route is %v", r)
 	}
 }

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -100,19 +99,14 @@ func (p *Planner) Pod(ctx context.Context, namespace, name string, uid types.UID
 }
 
 // make computes the plan of a pod. The plan has a route for each port of each
-// Intercept in force. make does not resolve conflicts between Intercepts: the
+// Intercept in force, in the order of function order. make does not resolve conflicts between Intercepts: the
 // controller has done that.
 func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Plan, error) {
 	var list v1alpha1.InterceptList
 	if err := p.reader.List(ctx, &list, client.InNamespace(pod.Namespace)); err != nil {
 		return Plan{}, err
 	}
-	// If several Intercepts have the same port, every replica must put their routes
-	// in the same order.
-	slices.SortFunc(list.Items, func(a, b v1alpha1.Intercept) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
-	})
-	var plan Plan
+	var all []candidate
 	for i := range list.Items {
 		ic := &list.Items[i]
 		if !inForce(ic) {
@@ -126,16 +120,29 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Pl
 		if err != nil {
 			return Plan{}, err
 		}
-		for _, r := range ic.Status.Ports {
+		all = append(all, candidate{ic, relays})
+	}
+	order(all)
+	var plan Plan
+	for _, c := range all {
+		for _, r := range c.Status.Ports {
 			if number := resolve.PortIn(pod, r); number != 0 {
-				plan.add(number, protocol(r.Protocol), p.speaks(r), ic.Spec.KeepEstablished, &rpc.Route{
-					Intercept: ic.Namespace + "/" + ic.Name, InterceptUid: string(ic.UID),
-					Session: ic.Spec.Session, Relays: relays, NoFallback: ic.Spec.NoFallback})
+				plan.add(number, protocol(r.Protocol), p.speaks(r), c.Spec.KeepEstablished, c.route())
 			}
 		}
 	}
 	plan.finish(pod)
 	return plan, nil
+}
+
+// route is what the Intercept in force wants of each of its ports.
+func (c *candidate) route() *rpc.Route {
+	r := &rpc.Route{Intercept: c.Namespace + "/" + c.Name, InterceptUid: string(c.UID),
+		Session: c.Spec.Session, Relays: c.relays, NoFallback: c.Spec.NoFallback}
+	if c.Status.Mode == v1alpha1.ModePersonal {
+		r.Match = rpc.MatchOf(c.Status.Match.Conditions())
+	}
+	return r
 }
 
 // named is a reference to a workload in a namespace.

@@ -915,8 +915,17 @@ type Route struct {
 	// no_fallback closes refused connections instead of asking the application.
 	NoFallback bool       `protobuf:"varint,5,opt,name=no_fallback,json=noFallback,proto3" json:"no_fallback,omitempty"`
 	Mode       Route_Mode `protobuf:"varint,6,opt,name=mode,proto3,enum=kubectlintercept.agent.v1.Route_Mode" json:"mode,omitempty"`
-	// match says which connections the route takes; without it, all of them.
-	Match         *Match `protobuf:"bytes,7,opt,name=match,proto3" json:"match,omitempty"`
+	// match says which HTTP requests the route takes; without it, the route takes all
+	// connections.
+	Match *Match `protobuf:"bytes,7,opt,name=match,proto3" json:"match,omitempty"`
+	// user is whom the intercept belongs to, for what callers are told of it.
+	User string `protobuf:"bytes,8,opt,name=user,proto3" json:"user,omitempty"`
+	// mark is the value of the header x-intercept that the laptop's answers to HTTP
+	// requests get; empty for none.
+	Mark string `protobuf:"bytes,9,opt,name=mark,proto3" json:"mark,omitempty"`
+	// notice_seconds is for how long the requests of a route with a match are answered
+	// with an error once the route is gone. With 0 the application has them at once.
+	NoticeSeconds uint32 `protobuf:"varint,10,opt,name=notice_seconds,json=noticeSeconds,proto3" json:"notice_seconds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -998,6 +1007,27 @@ func (x *Route) GetMatch() *Match {
 		return x.Match
 	}
 	return nil
+}
+
+func (x *Route) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Route) GetMark() string {
+	if x != nil {
+		return x.Mark
+	}
+	return ""
+}
+
+func (x *Route) GetNoticeSeconds() uint32 {
+	if x != nil {
+		return x.NoticeSeconds
+	}
+	return 0
 }
 
 // Match is the conditions of a route. All must hold; without any, the route takes
@@ -1125,7 +1155,9 @@ type AgentReport struct {
 	Routes     []*RouteReport `protobuf:"bytes,3,rep,name=routes,proto3" json:"routes,omitempty"`
 	// sidecar: the agent serves the ports that were given to it when its pod was
 	// made, and no others.
-	Sidecar       bool `protobuf:"varint,4,opt,name=sidecar,proto3" json:"sidecar,omitempty"`
+	Sidecar bool `protobuf:"varint,4,opt,name=sidecar,proto3" json:"sidecar,omitempty"`
+	// notices: the agent still answers requests for routes that are gone.
+	Notices       bool `protobuf:"varint,5,opt,name=notices,proto3" json:"notices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1188,6 +1220,13 @@ func (x *AgentReport) GetSidecar() bool {
 	return false
 }
 
+func (x *AgentReport) GetNotices() bool {
+	if x != nil {
+		return x.Notices
+	}
+	return false
+}
+
 // RouteReport is what became of one route. Port, protocol and intercept_uid name
 // it.
 type RouteReport struct {
@@ -1205,7 +1244,9 @@ type RouteReport struct {
 	// last_connection is Unix time in milliseconds; 0 for none.
 	LastConnection int64 `protobuf:"varint,10,opt,name=last_connection,json=lastConnection,proto3" json:"last_connection,omitempty"`
 	// missed says for what reasons there were fallbacks.
-	Missed        []*Missed `protobuf:"bytes,11,rep,name=missed,proto3" json:"missed,omitempty"`
+	Missed []*Missed `protobuf:"bytes,11,rep,name=missed,proto3" json:"missed,omitempty"`
+	// requests is how many HTTP requests a route with a match took.
+	Requests      uint64 `protobuf:"varint,12,opt,name=requests,proto3" json:"requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1317,6 +1358,13 @@ func (x *RouteReport) GetMissed() []*Missed {
 	return nil
 }
 
+func (x *RouteReport) GetRequests() uint64 {
+	if x != nil {
+		return x.Requests
+	}
+	return 0
+}
+
 // Missed is how many connections did not reach the laptop's program for one
 // reason.
 type Missed struct {
@@ -1413,7 +1461,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x04GRPC\x10\x03\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xa2\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xf1\x02\n" +
 	"\x05Route\x12\x1c\n" +
 	"\tintercept\x18\x01 \x01(\tR\tintercept\x12#\n" +
 	"\rintercept_uid\x18\x02 \x01(\tR\finterceptUid\x12\x18\n" +
@@ -1422,7 +1470,11 @@ const file_agent_proto_rawDesc = "" +
 	"\vno_fallback\x18\x05 \x01(\bR\n" +
 	"noFallback\x129\n" +
 	"\x04mode\x18\x06 \x01(\x0e2%.kubectlintercept.agent.v1.Route.ModeR\x04mode\x126\n" +
-	"\x05match\x18\a \x01(\v2 .kubectlintercept.agent.v1.MatchR\x05match\"\x10\n" +
+	"\x05match\x18\a \x01(\v2 .kubectlintercept.agent.v1.MatchR\x05match\x12\x12\n" +
+	"\x04user\x18\b \x01(\tR\x04user\x12\x12\n" +
+	"\x04mark\x18\t \x01(\tR\x04mark\x12%\n" +
+	"\x0enotice_seconds\x18\n" +
+	" \x01(\rR\rnoticeSeconds\"\x10\n" +
 	"\x04Mode\x12\b\n" +
 	"\x04TAKE\x10\x00\"M\n" +
 	"\x05Match\x12D\n" +
@@ -1454,14 +1506,15 @@ const file_agent_proto_rawDesc = "" +
 	"\x06REGEXP\x10\x01\x12\t\n" +
 	"\x05EXACT\x10\x02\x12\n" +
 	"\n" +
-	"\x06PREFIX\x10\x03\"\xa1\x01\n" +
+	"\x06PREFIX\x10\x03\"\xbb\x01\n" +
 	"\vAgentReport\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12>\n" +
 	"\x06routes\x18\x03 \x03(\v2&.kubectlintercept.agent.v1.RouteReportR\x06routes\x12\x18\n" +
-	"\asidecar\x18\x04 \x01(\bR\asidecar\"\xb9\x03\n" +
+	"\asidecar\x18\x04 \x01(\bR\asidecar\x12\x18\n" +
+	"\anotices\x18\x05 \x01(\bR\anotices\"\xd5\x03\n" +
 	"\vRouteReport\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12#\n" +
@@ -1474,7 +1527,8 @@ const file_agent_proto_rawDesc = "" +
 	"\tbytes_out\x18\t \x01(\x04R\bbytesOut\x12'\n" +
 	"\x0flast_connection\x18\n" +
 	" \x01(\x03R\x0elastConnection\x129\n" +
-	"\x06missed\x18\v \x03(\v2!.kubectlintercept.agent.v1.MissedR\x06missed\"e\n" +
+	"\x06missed\x18\v \x03(\v2!.kubectlintercept.agent.v1.MissedR\x06missed\x12\x1a\n" +
+	"\brequests\x18\f \x01(\x04R\brequests\"e\n" +
 	"\x06Missed\x129\n" +
 	"\x06reason\x18\x01 \x01(\x0e2!.kubectlintercept.agent.v1.ReasonR\x06reason\x12 \n" +
 	"\vconnections\x18\x02 \x01(\x04R\vconnections*\x1c\n" +

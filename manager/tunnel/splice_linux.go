@@ -35,3 +35,30 @@ func Splice(dst, src *net.TCPConn, count func(int)) error {
 		}
 	}
 }
+
+// SpliceN is Splice for the next n bytes of src. It returns io.ErrUnexpectedEOF if src
+// ends before.
+func SpliceN(dst, src *net.TCPConn, n int64, count func(int)) error {
+	peeker, err := socket.NewPeeker(src)
+	if err != nil {
+		return err
+	}
+	from := &io.LimitedReader{R: src}
+	for n > 0 {
+		arrived, err := peeker.Arrived()
+		if errors.Is(err, io.EOF) {
+			return io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+		from.N = min(n, int64(arrived))
+		moved, err := dst.ReadFrom(from)
+		count(int(moved))
+		n -= moved
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -18,3 +18,14 @@ func Splice(dst, src *net.TCPConn, count func(int)) error {
 		}
 	}
 }
+
+// SpliceN is Splice for the next n bytes of src. It returns io.ErrUnexpectedEOF if src
+// ends before.
+func SpliceN(dst, src *net.TCPConn, n int64, count func(int)) error {
+	moved, err := dst.ReadFrom(io.LimitReader(src, n))
+	count(int(moved))
+	if err == nil && moved < n {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

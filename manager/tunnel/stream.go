@@ -28,6 +28,12 @@ type Stream interface {
 // NewTCP makes a Stream of a TCP connection.
 func NewTCP(c *net.TCPConn) Stream { return tcpStream{c} }
 
+// TCP is the TCP connection that s was made of; nil, if it is another kind of Stream.
+func TCP(s Stream) *net.TCPConn {
+	t, _ := s.(tcpStream)
+	return t.TCPConn
+}
+
 type tcpStream struct{ *net.TCPConn }
 
 // WritePieces writes them with one system call.

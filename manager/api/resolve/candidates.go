@@ -80,8 +80,9 @@ func candidates(w *Workload, wishes Wishes, services []corev1.Service) ([]v1alph
 // servicePort is where a port of a Service leads; its ContainerPort is 0 when no
 // container has the name that it leads to.
 func servicePort(spec *corev1.PodSpec, s *corev1.Service, sp corev1.ServicePort) v1alpha1.ResolvedPort {
-	p := v1alpha1.ResolvedPort{Service: s.Name, ServicePort: sp.Port, ServicePortName: sp.Name, AppProtocol: ptr.Deref(sp.AppProtocol, ""),
-		Headless: s.Spec.ClusterIP == corev1.ClusterIPNone, Protocol: cmp.Or(sp.Protocol, corev1.ProtocolTCP), ContainerPort: sp.Port}
+	p := v1alpha1.ResolvedPort{Service: s.Name, ServicePort: sp.Port, ServicePortName: sp.Name,
+		Headless: s.Spec.ClusterIP == corev1.ClusterIPNone, Protocol: cmp.Or(sp.Protocol, corev1.ProtocolTCP), ContainerPort: sp.Port,
+		AppProtocol: ptr.Deref(sp.AppProtocol, "")}
 	switch {
 	case sp.TargetPort.Type == intstr.String:
 		p.ContainerPortName = sp.TargetPort.StrVal

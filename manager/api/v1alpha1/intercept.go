@@ -17,6 +17,7 @@ import (
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Connections",type=integer,priority=1,JSONPath=`.status.connections`
+// +kubebuilder:printcolumn:name="Requests",type=integer,priority=1,JSONPath=`.status.requests`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.message`
 type Intercept struct {
 	metav1.TypeMeta   `json:",inline"`

@@ -19,8 +19,8 @@ type InterceptStatus struct {
 	//
 	// +optional
 	State InterceptState `json:"state,omitempty"`
-	// Message says why State is not Active, or what keeps callers away although
-	// it is, in one sentence.
+	// Message says why State is not Active. If it is, it says what keeps callers away, or
+	// which requests may be another intercept's.
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
@@ -36,6 +36,19 @@ type InterceptStatus struct {
 	//
 	// +optional
 	Connections int64 `json:"connections,omitempty"`
+	// Requests is the number of HTTP requests that a personal intercept took, over all
+	// pods.
+	//
+	// +optional
+	Requests int64 `json:"requests,omitempty"`
+
+	// Mode and Match are those of the spec that Ports was resolved for. Agents follow
+	// them.
+	//
+	// +optional
+	Mode InterceptMode `json:"mode,omitempty"`
+	// +optional
+	Match *Match `json:"match,omitempty"`
 
 	// Injection is how the agent enters the pods: ephemeral or sidecar.
 	//
@@ -46,7 +59,8 @@ type InterceptStatus struct {
 	// +optional
 	InjectionReason string `json:"injectionReason,omitempty"`
 
-	// Conditions are Resolved, AgentsReady, Active and PodsReady.
+	// Conditions are Resolved, AgentsReady, Active and PodsReady, and Overlap if there is
+	// something to say about it.
 	//
 	// +optional
 	// +listType=map
@@ -91,6 +105,9 @@ const (
 	// ConditionPodsReady: the workload's pods run and are ready. Services send
 	// nothing to those that are not, intercepted or not.
 	ConditionPodsReady = "PodsReady"
+	// ConditionOverlap: some requests may match other personal intercepts of the port as
+	// well. The message says whose, and who has these requests.
+	ConditionOverlap = "Overlap"
 )
 
 // ResolvedPort is one intercepted port after resolution.
@@ -121,13 +138,13 @@ type ResolvedPort struct {
 	Headless bool `json:"headless,omitempty"`
 	// Protocol is TCP or UDP.
 	Protocol corev1.Protocol `json:"protocol"`
-	// LocalHost and LocalPort are the laptop's side.
-	LocalHost string `json:"localHost"`
-	LocalPort int32  `json:"localPort"`
-	// AppProtocol is that of the Service port.
+	// AppProtocol is what the Service says of the protocol on top, if it does.
 	//
 	// +optional
 	AppProtocol string `json:"appProtocol,omitempty"`
+	// LocalHost and LocalPort are the laptop's side.
+	LocalHost string `json:"localHost"`
+	LocalPort int32  `json:"localPort"`
 }
 
 // PodState is the state of an intercept in one pod.
@@ -232,6 +249,11 @@ type Counters struct {
 	//
 	// +optional
 	Connections int64 `json:"connections,omitempty"`
+	// Requests is how many HTTP requests the agent took. It counts those of personal
+	// intercepts alone.
+	//
+	// +optional
+	Requests int64 `json:"requests,omitempty"`
 	// Fallbacks is how many of them the application answered because the
 	// laptop did not.
 	//
@@ -259,6 +281,7 @@ type Counters struct {
 // Add sums up.
 func (c *Counters) Add(o Counters) {
 	c.Connections += o.Connections
+	c.Requests += o.Requests
 	c.Fallbacks += o.Fallbacks
 	for _, m := range o.NotDelivered {
 		c.Miss(m)

@@ -62,7 +62,10 @@ func MatchOf(conditions match.Conditions) *Match {
 }
 
 func valueOf(c match.Condition) MatchValue {
-	if c.Op == match.Exact {
+	switch {
+	case c.Op == match.Exact && c.Value == "":
+		return MatchValue{Name: c.Name, Regexp: "^$"} // the API wants an expression
+	case c.Op == match.Exact:
 		return MatchValue{Name: c.Name, Regexp: regexp.QuoteMeta(c.Value)}
 	}
 	return MatchValue{Name: c.Name, Regexp: c.Value}

@@ -33,6 +33,8 @@ const (
 
 	ReasonPodsReady = "PodsReady"
 
+	ReasonOlderFirst = "OlderFirst"
+
 	ReasonActive       = "Active"
 	ReasonVerifying    = "Verifying"
 	ReasonDisconnected = "LaptopDisconnected"
@@ -60,7 +62,7 @@ const (
 // does not know, means Failing.
 func MeaningOf(reason string) Meaning {
 	switch reason {
-	case ReasonResolved, ReasonAttached, ReasonActive, ReasonPodsReady:
+	case ReasonResolved, ReasonAttached, ReasonActive, ReasonPodsReady, ReasonOlderFirst:
 		return MeansReached
 	case ReasonAttaching, ReasonReplacing, ReasonDisruptionBudget, ReasonNoPods, ReasonVerifying,
 		ReasonDisconnected, ReasonNotResolved:

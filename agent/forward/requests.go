@@ -1,0 +1,227 @@
+package forward
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http/http1"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http/http2"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// requests is a caller's connection whose HTTP requests are told apart. It is the
+// http.Switch of the connection. If it turns out to carry something else, it becomes a
+// whole.
+type requests struct {
+	port           *Port
+	conn           *net.TCPConn
+	caller         tunnel.Stream
+	source, dialed netip.AddrPort
+	ctx            context.Context // ends when the connection has to
+	cancel         context.CancelFunc
+	app            application
+
+	mu      sync.Mutex
+	waiting *far   // was opened for a caller that was silent at first, and is not used yet
+	became  *whole // once it is known that the connection is not told apart
+}
+
+// far is a connection to the application or, with a tenure, to a laptop.
+type far struct {
+	tunnel.Stream
+	tenure *tenure
+}
+
+func (p *Port) newRequests(c *net.TCPConn, source, dialed netip.AddrPort) *requests {
+	q := &requests{port: p, conn: c, caller: tunnel.NewTCP(c), source: source, dialed: dialed}
+	q.app.requests = q
+	q.ctx, q.cancel = context.WithCancel(p.ctx)
+	return q
+}
+
+// Serve implements Flow.
+func (q *requests) Serve() error {
+	defer q.end()
+	b, err := q.begin()
+	if err != nil {
+		q.caller.Reset()
+		return err
+	}
+	switch b.protocol {
+	case http.HTTP1:
+		return http1.Serve(q.ctx, q.caller, b.first, q, q.port.log)
+	case http.HTTP2:
+		return http2.Serve(q.ctx, q.caller, b.first, q, q.port.log)
+	}
+	return q.pass(b)
+}
+
+// pass gives the connection to one far end as a whole.
+func (q *requests) pass(b beginning) error {
+	w := q.whole(b)
+	if w == nil {
+		q.caller.Reset()
+		return nil
+	}
+	if len(b.answer) > 0 {
+		if _, err := q.caller.Write(b.answer); err != nil {
+			w.Reset()
+			return err
+		}
+	}
+	q.mu.Lock()
+	q.became = w
+	q.mu.Unlock()
+	stop := context.AfterFunc(q.ctx, w.Reset)
+	defer stop()
+	return w.Serve()
+}
+
+// whole connects what is not told apart, after the first bytes.
+func (q *requests) whole(b beginning) *whole {
+	var f Flow
+	if waiting := q.take(); waiting != nil {
+		w := &whole{port: q.port, caller: q.caller, far: waiting.Stream}
+		w.route = q.port.table.Load().during(waiting.tenure)
+		if _, err := w.far.Write(b.first); err != nil {
+			w.far.Reset()
+			return nil
+		}
+		f = w
+	} else if r := q.port.Pick(); r != nil && !b.probe {
+		f = q.port.take(r, q.caller, q.source, q.dialed, b.first)
+	} else {
+		f = q.port.application(q.caller, q.dialed, b.first)
+	}
+	w, ok := f.(*whole)
+	if !ok {
+		return nil
+	}
+	w.requests = true
+	return w
+}
+
+// Reset implements Flow.
+func (q *requests) Reset() {
+	q.cancel()
+	q.caller.Reset()
+}
+
+// Stale implements Flow. Each request is decided by the routes that there are then.
+func (q *requests) Stale() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.became != nil && q.became.Stale()
+}
+
+// Routed implements Flow.
+func (q *requests) Routed() bool { return true }
+
+// end drops a connection that nothing used.
+func (q *requests) end() {
+	q.cancel()
+	if unused := q.take(); unused != nil {
+		unused.Close()
+	}
+}
+
+// take returns the connection that was opened in advance, once.
+func (q *requests) take() *far {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f := q.waiting
+	q.waiting = nil
+	return f
+}
+
+// takeFor returns the connection that was opened in advance if it leads to the right
+// far end, and sends first on it.
+func (q *requests) takeFor(t *tenure, first []byte) tunnel.Stream {
+	q.mu.Lock()
+	f := q.waiting
+	if f == nil || f.tenure != t {
+		q.mu.Unlock()
+		return nil
+	}
+	q.waiting = nil
+	q.mu.Unlock()
+	if _, err := f.Write(first); err != nil {
+		f.Reset() // the far end closed it, unused
+		return nil
+	}
+	return f.Stream
+}
+
+// Decide implements http.Switch.
+func (q *requests) Decide(r *match.Request) http.Decision {
+	t := q.port.table.Load()
+	if t.probes != nil && t.probes.From(q.source.Addr()).Asks(r) {
+		return http.Decision{To: &q.app}
+	}
+	route, ended := t.take(r)
+	switch {
+	case ended != nil:
+		return http.Decision{Answer: ended.answer}
+	case route == nil:
+		return http.Decision{To: &q.app}
+	}
+	return http.Decision{To: laptop{q, route.tenure}}
+}
+
+// Application implements http.Switch.
+func (q *requests) Application() http.Target { return &q.app }
+
+// Opaque implements http.Switch.
+func (q *requests) Opaque(reason string) {
+	q.port.log.Debug("requests are not told apart", "caller", q.source, "reason", reason)
+	for _, r := range q.port.table.Load().requests {
+		r.counters.opaque.Add(1)
+	}
+}
+
+// beginning is how a connection begins.
+type beginning struct {
+	protocol http.Protocol
+	first    []byte // what the caller has sent
+	answer   []byte // what the far end has sent to a caller that was silent
+	probe    bool
+}
+
+// begin finds out what a connection carries.
+func (q *requests) begin() (beginning, error) {
+	buf := q.port.firsts.Get().(*[maxFirst]byte)
+	defer q.port.firsts.Put(buf)
+	first, over, err := firstBytes(q.conn, buf[:])
+	if err != nil {
+		return beginning{}, err
+	}
+	if len(first) == 0 && !over {
+		answer, err := q.silent()
+		if err != nil || len(answer) > 0 {
+			return beginning{answer: answer}, err
+		}
+		if first, err = readNow(q.conn, buf[:]); err != nil {
+			return beginning{}, err
+		}
+	}
+	protocol := http.Sniff(first)
+	for protocol == http.Unknown && !over && len(first) < len(buf) {
+		n, err := q.conn.Read(buf[len(first):])
+		first = buf[:len(first)+n]
+		protocol = http.Sniff(first)
+		if err != nil {
+			break
+		}
+	}
+	b := beginning{protocol: protocol, first: bytes.Clone(first)}
+	if t := q.port.table.Load(); t.probes != nil && protocol == http.Other {
+		o := classify(q.conn, t.probes.From(q.source.Addr()), buf[:], first, over)
+		b.first, b.probe = bytes.Clone(o.first), o.probe
+	}
+	return b, nil
+}

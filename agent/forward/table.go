@@ -1,0 +1,113 @@
+package forward
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
+)
+
+// table is the routes of a port. It is never changed, only replaced.
+type table struct {
+	routes          []*Route   // in the order in which they are asked
+	probes          *probe.Set // the kubelet's calls, which stay with the application
+	keepEstablished bool
+
+	requests []*Route     // those of the routes that take single HTTP requests
+	ended    []*ended     // routes of that kind which are gone, asked after the others
+	matches  *match.Table // the conditions of both; nil if there are none
+}
+
+// newTable makes a table of what the traffic-manager sent, which follows another one.
+func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
+	t := &table{probes: probe.Of(c), keepEstablished: c.KeepEstablished}
+	for _, sent := range c.Routes {
+		t.routes = append(t.routes, p.newRoute(sent, before))
+	}
+	now := time.Now()
+	t.ended = successors(before.ended, t.routes, now)
+	for _, old := range before.routes {
+		if t.of(&old.Owner) != nil {
+			continue
+		}
+		if e := old.end(now); e != nil {
+			t.ended = append(t.ended, e)
+		}
+	}
+	var conditions []match.Conditions
+	for _, r := range t.routes {
+		if r.requests != nil && r.unknown == "" {
+			t.requests = append(t.requests, r)
+			conditions = append(conditions, *r.requests)
+		}
+	}
+	for _, e := range t.ended {
+		conditions = append(conditions, e.requests)
+	}
+	if len(conditions) == 0 {
+		return t
+	}
+	var err error
+	if t.matches, err = match.New(conditions); err != nil {
+		p.log.Error("no request is told apart", "error", err) // all of them have been validated
+	}
+	return t
+}
+
+// everything is the first route that takes every connection; nil if there is none.
+func (t *table) everything() *Route {
+	for _, r := range t.routes {
+		if r.unknown == "" && r.requests == nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// of is the route of an owner; nil if it has none.
+func (t *table) of(o *relay.Owner) *Route {
+	if k := slices.IndexFunc(t.routes, func(r *Route) bool { return r.Same(o) }); k >= 0 {
+		return t.routes[k]
+	}
+	return nil
+}
+
+// during is the route of a tenure; nil if it is over.
+func (t *table) during(tenure *tenure) *Route {
+	if k := slices.IndexFunc(t.routes, func(r *Route) bool { return r.tenure == tenure }); k >= 0 {
+		return t.routes[k]
+	}
+	return nil
+}
+
+// take is the route that takes a request, or the ended one that would have; both are nil
+// if the application has it.
+func (t *table) take(r *match.Request) (*Route, *ended) {
+	if t.matches == nil {
+		return t.everything(), nil
+	}
+	var few [8]int
+	for _, k := range t.matches.Find(r, few[:0]) {
+		if k < len(t.requests) {
+			return t.requests[k], nil
+		}
+		if e := t.ended[k-len(t.requests)]; time.Now().Before(e.until) {
+			return nil, e
+		}
+	}
+	return t.everything(), nil
+}
+
+// noticed is until when requests are told of routes that are gone; zero if there are none.
+func (t *table) noticed() time.Time {
+	var last time.Time
+	for _, e := range t.ended {
+		if e.until.After(last) {
+			last = e.until
+		}
+	}
+	return last
+}

@@ -1,0 +1,87 @@
+package forward
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+)
+
+// application is the http.Target of requests that the application has.
+type application struct{ requests *requests }
+
+// Open implements http.Target.
+func (a *application) Open(_ context.Context, first []byte) (tunnel.Stream, error) {
+	if s := a.requests.takeFor(nil, first); s != nil {
+		return s, nil
+	}
+	return a.requests.port.openApplication(a.requests.dialed, first)
+}
+
+// Arrived implements http.Target.
+func (a *application) Arrived() {}
+
+// Missed implements http.Target. Without the agent the caller would have been refused,
+// too.
+func (a *application) Missed(error) http.Decision { return http.Decision{} }
+
+// Moved implements http.Target.
+func (a *application) Moved(int, int) {}
+
+// Gone implements http.Target.
+func (a *application) Gone() <-chan struct{} { return nil }
+
+// Mark implements http.Target.
+func (a *application) Mark() http.Field { return http.Field{} }
+
+// laptop is the http.Target of requests that a route takes.
+type laptop struct {
+	requests *requests
+	*tenure
+}
+
+// Open implements http.Target.
+func (l laptop) Open(ctx context.Context, first []byte) (tunnel.Stream, error) {
+	q := l.requests
+	r := q.port.table.Load().during(l.tenure)
+	if r == nil {
+		return nil, relay.ErrAway
+	}
+	if s := q.takeFor(l.tenure, first); s != nil {
+		return s, nil
+	}
+	return q.port.Open(ctx, r, &frame.Open{Protocol: frame.TCP, Source: q.source, First: first})
+}
+
+// Missed implements http.Target.
+func (l laptop) Missed(why error) http.Decision {
+	q := l.requests
+	r := q.port.table.Load().during(l.tenure)
+	if r == nil || q.port.FallsBack(r, why) {
+		return http.Decision{To: &q.app}
+	}
+	return http.Decision{Answer: &http.Answer{
+		Status: 502, GRPC: unavailable,
+		Body: fmt.Sprintf("The intercept %s takes this request, and its laptop does not answer: %v.\n", r.Intercept, why),
+	}}
+}
+
+// unavailable is the status UNAVAILABLE of gRPC.
+const unavailable = 14
+
+// Arrived implements http.Target.
+func (l laptop) Arrived() { l.counters.requested() }
+
+// Gone implements http.Target.
+func (l laptop) Gone() <-chan struct{} { return l.ctx.Done() }
+
+// Mark implements http.Target.
+func (l laptop) Mark() http.Field {
+	if r := l.requests.port.table.Load().during(l.tenure); r != nil {
+		return r.mark
+	}
+	return http.Field{}
+}

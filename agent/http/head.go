@@ -1,0 +1,218 @@
+// Package http is the agent's only HTTP parser, and says what becomes of requests: it reads
+// the heads of HTTP/1, and what a connection begins with, and serves nobody.
+package http
+
+import (
+	"bytes"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
+)
+
+// Progress is how much is known after the first bytes of a connection.
+type Progress int
+
+const (
+	// Partial: it may be a request, and more bytes will tell.
+	Partial Progress = iota
+	// Request: it is a request.
+	Request
+	// NoRequest: it is something else.
+	NoRequest
+)
+
+// Head is the head of a message of HTTP/1, or as much of it as has arrived. It refers to
+// the bytes that it was read from, and can be used again. The first request of HTTP/2 has
+// a Head, too.
+type Head struct {
+	// Method and Target are those of a request.
+	Method, Target []byte
+	// Status is that of a response.
+	Status int
+	// Old says that the version is HTTP/1.0; otherwise it is HTTP/1.1.
+	Old bool
+	// Fields are the header fields that have arrived, in their order. The whitespace
+	// around values is not part of them, and a folded value is on one line.
+	Fields []match.Field
+	// Complete says that there are no more.
+	Complete bool
+	// Flaw says why programs may disagree on what the head means. It is empty if they
+	// do not.
+	Flaw string
+}
+
+// ParseRequest reads the head of a request at the beginning of b. It is Partial until the
+// request line has arrived.
+func (h *Head) ParseRequest(b []byte) Progress {
+	h.Reset()
+	line, rest, whole := bytes.Cut(b, []byte("\r\n"))
+	if !whole {
+		return Partial
+	}
+	method, line, _ := bytes.Cut(line, []byte(" "))
+	target, version := cutLast(line)
+	if !h.version(version) {
+		return NoRequest
+	}
+	h.Method, h.Target = method, target
+	if !isToken(method) || len(target) == 0 || bytes.ContainsAny(target, " \t") {
+		h.Flaw = FlawLine
+	}
+	h.parseFields(rest)
+	return Request
+}
+
+// ParseResponse reads the head of a response, which b is.
+func (h *Head) ParseResponse(b []byte) {
+	h.Reset()
+	line, rest, _ := bytes.Cut(b, []byte("\r\n"))
+	version, line, _ := bytes.Cut(line, []byte(" "))
+	status, _, _ := bytes.Cut(line, []byte(" "))
+	if !h.version(version) || len(status) != 3 {
+		h.Flaw = FlawLine
+		return
+	}
+	for _, c := range status {
+		if !isDigit(c) {
+			h.Flaw = FlawLine
+			return
+		}
+		h.Status = h.Status*10 + int(c-'0')
+	}
+	if h.Status < 100 {
+		h.Flaw = FlawLine
+	}
+	h.parseFields(rest)
+}
+
+// Reset forgets all, and refers to no bytes any more.
+func (h *Head) Reset() {
+	clear(h.Fields)
+	*h = Head{Fields: h.Fields[:0]}
+}
+
+// Describe puts what conditions read of the request into r.
+func (h *Head) Describe(r *match.Request) {
+	r.Method, r.Fields = h.Method, h.Fields
+	r.Path, r.Query, _ = bytes.Cut(h.Target, []byte("?"))
+	if len(r.Path) == 0 || r.Path[0] == '/' {
+		return
+	}
+	if _, rest, ok := bytes.Cut(r.Path, []byte("://")); ok { // the absolute form, with an authority
+		if at := bytes.IndexByte(rest, '/'); at >= 0 {
+			r.Path = rest[at:]
+		} else {
+			r.Path = []byte("/")
+		}
+	}
+}
+
+// Values are those of the fields of a name.
+func (h *Head) Values(name string) []string {
+	var list []string
+	for _, f := range h.Fields {
+		if EqualFold(f.Name, name) {
+			list = append(list, string(f.Value))
+		}
+	}
+	return list
+}
+
+func (h *Head) version(b []byte) bool {
+	h.Old = string(b) == "HTTP/1.0"
+	return h.Old || string(b) == "HTTP/1.1"
+}
+
+// cutLast cuts a line at its last space.
+func cutLast(line []byte) (before, after []byte) {
+	at := bytes.LastIndexByte(line, ' ')
+	if at < 0 {
+		return nil, nil
+	}
+	return line[:at], line[at+1:]
+}
+
+func (h *Head) parseFields(b []byte) {
+	for {
+		line, rest, whole := bytes.Cut(b, []byte("\r\n"))
+		if !whole {
+			return
+		}
+		b = rest
+		if len(line) == 0 {
+			h.Complete = true
+			return
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			h.fold(line)
+			continue
+		}
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || !isToken(name) {
+			h.Flaw = FlawField
+		}
+		h.Fields = append(h.Fields, match.Field{Name: name, Value: trim(value)})
+	}
+}
+
+// fold joins an obsolete folded line to the value before it, with a space, as readers of
+// the value do (RFC 9112, section 5.2). It is a flaw where framing depends on it: with a
+// framing field, and where a reader that knows no folding sees one.
+func (h *Head) fold(line []byte) {
+	line = trim(line)
+	name, _, _ := bytes.Cut(line, []byte(":"))
+	if len(h.Fields) == 0 || Framing(h.Fields[len(h.Fields)-1].Name) || Framing(trim(name)) {
+		h.Flaw = FlawFold
+		return
+	}
+	last := &h.Fields[len(h.Fields)-1]
+	last.Value = bytes.Join([][]byte{last.Value, line}, []byte(" "))
+}
+
+// Framing says that it depends on the field of this name where a message ends, or what
+// follows it.
+func Framing(name []byte) bool {
+	switch len(name) {
+	case len("Content-Length"):
+		return EqualFold(name, "content-length")
+	case len("Transfer-Encoding"):
+		return EqualFold(name, "transfer-encoding")
+	case len("Connection"):
+		return EqualFold(name, "connection")
+	case len("Upgrade"):
+		return EqualFold(name, "upgrade")
+	case len("Expect"):
+		return EqualFold(name, "expect")
+	}
+	return false
+}
+
+// EqualFold says that two names differ at most in the case of ASCII letters.
+func EqualFold(b []byte, name string) bool {
+	if len(b) != len(name) {
+		return false
+	}
+	for i, c := range b {
+		if lower(c) != lower(name[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
+}
+
+// trim removes spaces and tabs at both ends.
+func trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}

@@ -1,0 +1,75 @@
+package http1
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
+)
+
+// A copy of each request goes to the laptop, whose answers nobody gets.
+func TestMirror(t *testing.T) {
+	p := newPlay(t)
+	p.to.others["/m"] = http.Decision{To: p.app, Copies: []http.Target{p.laptop}}
+	p.start("").act(
+		"caller says POST /m HTTP/1.1|Content-Length: 4||ab",
+		"app hears POST /m HTTP/1.1|Content-Length: 4||ab",
+		"laptop hears POST /m HTTP/1.1|Content-Length: 4||ab",
+		"laptop says HTTP/1.1 500 No|Content-Length: 0||",
+		"caller says cdGET / HTTP/1.1||GET /m HTTP/1.1||",
+		"laptop hears cdGET /m HTTP/1.1||",
+		"app hears cdGET / HTTP/1.1||GET /m HTTP/1.1||",
+		"app says HTTP/1.1 200 OK|Content-Length: 2||ok",
+		"caller hears HTTP/1.1 200 OK|Content-Length: 2||ok",
+		"laptop resets",
+		"app says HTTP/1.1 200 OK|Content-Length: 2||ok",
+		"caller hears HTTP/1.1 200 OK|Content-Length: 2||ok",
+	)
+	if n := p.laptop.arrived.Load(); n != 2 {
+		t.Errorf("%d copies", n)
+	}
+}
+
+// held is a stream that takes nothing until it is released.
+type held struct {
+	tunnel.Stream
+	released chan struct{}
+}
+
+func (h held) Write(p []byte) (int, error) {
+	<-h.released
+	return h.Stream.Write(p)
+}
+
+// A laptop that reads nothing slows nobody, and loses whole requests.
+func TestMirrorThatIsSlow(t *testing.T) {
+	p := newPlay(t)
+	p.app = answering(t, answerText)
+	p.to.application = p.app
+	heard := make(chan net.Conn, 100)
+	p.laptop.addr = tunneltest.Listen(t, func(c net.Conn) { heard <- c }).Addr().String()
+	released := make(chan struct{})
+	p.laptop.wrap = func(s tunnel.Stream) tunnel.Stream { return held{s, released} }
+	p.to.others = map[string]http.Decision{"/some": {To: p.app, Copies: []http.Target{p.laptop}}}
+	p.start("")
+	request, answer := []byte(askText), make([]byte, len(answerText))
+	for p.laptop.misses.Load() < 100 {
+		ask(t, p.conns["caller"], request, answer)
+	}
+	c := <-heard
+	close(released)
+	p.conns["caller"].Close()
+	b, err := io.ReadAll(c)
+	if rest := strings.ReplaceAll(string(b), askText, ""); rest != "" || err != nil {
+		t.Errorf("a part of a request is copied: %q, %v", rest, err)
+	}
+	if copies, want := int64(len(b)/len(askText)), p.laptop.arrived.Load()-p.laptop.misses.Load(); copies != want {
+		t.Errorf("%d copies, want %d", copies, want)
+	}
+	c.Close()
+	p.over()
+}

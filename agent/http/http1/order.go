@@ -1,0 +1,253 @@
+package http1
+
+import (
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+// maxOpen bounds the requests of one connection that wait for their responses.
+const maxOpen = 1024
+
+// exchange is a request and the response that it waits for.
+type exchange struct {
+	// far has the request. It is nil if the agent answers.
+	far *far
+	// head and connect say that the method is HEAD or CONNECT.
+	head, connect bool
+	// last says that no other request follows.
+	last bool
+	// raw says that everything from here on is passed on unread.
+	raw bool
+}
+
+// order keeps the exchanges of one connection in the order of their requests, which is
+// that of their responses. It says which far end may write to the caller, and which one
+// has the rest of the connection.
+type order struct {
+	mu      sync.Mutex
+	changed sync.Cond // something below has changed
+
+	open   []exchange // that are not complete, from first on
+	first  int
+	fars   []*far // those that live
+	latest *far   // that has had the last request
+
+	// rest has all that is left of the connection: no other far end writes to the caller
+	// any more. Tunnel says that it reads all that the caller sends, too.
+	rest     *far
+	tunnel   bool
+	draining bool // what the caller still sends is dropped
+	ended    bool // nothing more is sent to the caller
+
+	over bool // the connection is closed
+	err  error
+}
+
+var (
+	errGone = errors.New("the stream has ended")
+	// errRest says that another far end has the rest of the connection.
+	errRest = errors.New("the connection takes no more requests")
+)
+
+// of returns the far end of a target; nil if there is none that lives.
+func (o *order) of(target any) *far {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.fars {
+		if f.target == target {
+			return f
+		}
+	}
+	return nil
+}
+
+// add puts an exchange at the end. Sending says that the far end has not got all of the
+// request yet: see sent.
+func (o *order) add(x exchange, sending bool) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for {
+		switch {
+		case o.over:
+			return o.err
+		case o.rest != nil:
+			return errRest
+		case x.far != nil && x.far.dead:
+			return errGone
+		}
+		if len(o.open)-o.first < maxOpen {
+			break
+		}
+		o.changed.Wait()
+	}
+	if o.first > 0 && len(o.open) == cap(o.open) {
+		o.open = o.open[:copy(o.open, o.open[o.first:])]
+		o.first = 0
+	}
+	o.open = append(o.open, x)
+	if x.far != nil {
+		x.far.open++
+		x.far.sending = sending
+		o.latest = x.far
+	}
+	return nil
+}
+
+// sent says that f has got all of the request.
+func (o *order) sent(f *far) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f.sending = false
+}
+
+// turn waits until the oldest exchange of f is the first of all. It is false if f has no
+// exchange, or none of its turn will come. A nil f is the agent itself.
+func (o *order) turn(f *far) (exchange, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.over && (f == nil || f.open > 0) && (o.rest == nil || o.rest == f) {
+		if x := o.open[o.first]; x.far == f {
+			return x, true
+		}
+		o.changed.Wait()
+	}
+	return exchange{}, false
+}
+
+// done removes the first exchange, which is complete.
+func (o *order) done() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if f := o.open[o.first].far; f != nil {
+		f.open--
+	}
+	if o.first++; o.first == len(o.open) {
+		o.open, o.first = o.open[:0], 0
+	}
+	o.changed.Broadcast()
+}
+
+// takeRest makes f the far end that has all that is left of the connection.
+func (o *order) takeRest(f *far, tunnel bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.rest, o.tunnel = f, tunnel
+	o.changed.Broadcast()
+}
+
+// end says that nothing more is sent to the caller. It says whether what the caller still
+// sends matters.
+func (o *order) end() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	o.changed.Broadcast()
+	return o.tunnel && !o.draining
+}
+
+// drain says that what the caller still sends is dropped. It says whether anything is
+// still sent to the caller.
+func (o *order) drain() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.draining = true
+	return !o.ended
+}
+
+// theRest returns the far end that has all that is left; nil, if there is none. It says
+// whether that takes what the caller still sends.
+func (o *order) theRest() (f *far, takes bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.rest, o.rest != nil && (o.tunnel || o.rest.application)
+}
+
+// settle waits until all exchanges are complete, or a far end has the rest.
+func (o *order) settle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.over && o.rest == nil && o.first < len(o.open) {
+		o.changed.Wait()
+	}
+}
+
+// finish waits until the caller, which sends no more, has got all that it gets.
+func (o *order) finish() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.over && !o.ended && (o.rest != nil || o.first < len(o.open) || o.latest != nil && o.latest.application && !o.latest.dead) {
+		o.changed.Wait()
+	}
+}
+
+// join adds a far end, unless the connection is over.
+func (o *order) join(f *far) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over {
+		return false
+	}
+	o.fars = append(o.fars, f)
+	return true
+}
+
+// leave removes a far end that is to have no more requests. It leaves one alone that has
+// not answered all of them, and says so.
+func (o *order) leave(f *far) (left, busy bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case f.dead:
+		return false, false
+	case f.open > 0 || f.sending || o.rest == f:
+		return false, true
+	}
+	f.dead = true
+	o.fars = slices.DeleteFunc(o.fars, func(other *far) bool { return other == f })
+	o.changed.Broadcast()
+	return true, false
+}
+
+// streams are those of the far ends that live. Ended says that nothing more is sent to the
+// caller.
+func (o *order) streams() (list []tunnel.Stream, ended bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.fars {
+		list = append(list, f.stream)
+	}
+	return list, o.ended
+}
+
+// speaks says what becomes of a far end whose stream ended, or which sent something, when
+// it had no exchange: whether it has the rest of the connection. That is what the caller
+// sees without the agent if the application had the last request.
+func (o *order) speaks(f *far, ended, busy bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over || f.dead || o.rest != nil {
+		return false
+	}
+	if f.sending || f.application && o.latest == f && o.first == len(o.open) && !(ended && busy) {
+		o.rest, o.tunnel = f, !ended
+		o.changed.Broadcast()
+		return true
+	}
+	return false
+}
+
+// close makes the connection over. It is false if it was over before; the first error
+// stays.
+func (o *order) close(err error) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over {
+		return false
+	}
+	o.over, o.err = true, err
+	o.changed.Broadcast()
+	return true
+}

@@ -1,0 +1,215 @@
+// Package http1 serves the HTTP/1 connections of callers (RFC 9110, RFC 9112): it brings
+// each request to the target that is decided for it, and the responses back in order.
+//
+// Nothing is changed on the way. A goroutine reads the requests, and each stream to a
+// target has a goroutine that reads the responses. Where it cannot be told for sure where
+// a message ends, the rest of the connection belongs to one target and passes unread.
+package http1
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+)
+
+const (
+	// minSplice is the rest of a body, in bytes, that the kernel moves.
+	minSplice = 64 << 10
+	// linger is how long a peer may take to end its direction, once ours has ended. To
+	// close at once could cost it what we have sent last.
+	linger = 5 * time.Second
+)
+
+// conn is the connection of one caller.
+type conn struct {
+	order
+
+	ctx    context.Context // ends with the connection
+	cancel context.CancelFunc
+	to     http.Switch
+	log    *slog.Logger
+	caller tunnel.Stream
+
+	// The goroutine that reads the requests has these.
+	in      input
+	head    http.Head
+	request match.Request
+	careful bool      // the last request may switch protocols
+	mirrors []*mirror // all of the connection
+	copies  []*mirror // those of the request that is being sent
+
+	busy  atomic.Bool // a request is being read
+	lives sync.WaitGroup
+}
+
+// Serve serves the requests of one caller's connection until it ends. First was read from
+// the caller before. The caller gets the responses in the order of its requests. When ctx
+// ends, Serve resets all. It closes all streams before it returns. The error is nil if the
+// connection ended well.
+func Serve(ctx context.Context, caller tunnel.Stream, first []byte, s http.Switch, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &conn{ctx: ctx, cancel: cancel, to: s, log: log, caller: caller}
+	c.changed.L = &c.mu
+	if err := c.in.open(caller, first); err != nil {
+		caller.Reset()
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })()
+	if err := c.requests(); err != nil {
+		c.fail(err)
+	} else {
+		c.finish()
+	}
+	c.closeAll()
+	return c.err
+}
+
+// requests reads the requests until the caller sends no more.
+func (c *conn) requests() error {
+	for {
+		c.busy.Store(false)
+		if err := c.in.wait(); err != nil {
+			return c.callerEnded(err)
+		}
+		c.busy.Store(true)
+		if c.careful {
+			c.settle()
+			c.careful = false
+		}
+		if f, takes := c.theRest(); f != nil {
+			return c.passOn(f, takes)
+		}
+		if more, err := c.serve(); !more {
+			return err
+		}
+	}
+}
+
+// opaque counts that the rest of the connection passes unread.
+func (c *conn) opaque(reason string) {
+	c.log.Debug("an HTTP connection passes unread from here on", "reason", reason)
+	c.to.Opaque(reason)
+}
+
+// callerEnded is for the end of what the caller sends.
+func (c *conn) callerEnded(err error) error {
+	c.busy.Store(false)
+	streams, ended := c.streams()
+	switch {
+	case ended:
+		return nil // however it ends, the caller has had all
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	for _, s := range streams {
+		if err := tunnel.CloseWrite(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passOn passes the rest of what the caller sends to f, unread, or drops it if f does not
+// take it.
+func (c *conn) passOn(f *far, takes bool) error {
+	for takes {
+		if b := c.in.bytes(); len(b) > 0 {
+			if err := f.send(b); err != nil {
+				break
+			}
+			c.in.skip(len(b))
+			continue
+		}
+		if c.in.tcp != nil && f.in.tcp != nil {
+			c.in.release()
+			return c.spliced(tunnel.Splice(f.in.tcp, c.in.tcp, f.movedIn))
+		}
+		if err := c.in.fill(); err != nil {
+			return c.callerEnded(err)
+		}
+	}
+	return c.drop()
+}
+
+// spliced is for the end of what the kernel moved of the caller's bytes.
+func (c *conn) spliced(err error) error {
+	var moved *net.OpError
+	switch {
+	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
+		return c.callerEnded(io.EOF)
+	case errors.As(err, &moved) && moved.Op == "readfrom": // the far end does not take it
+		return c.drop()
+	}
+	return c.callerEnded(err)
+}
+
+// drop drops what the caller sends until its end.
+func (c *conn) drop() error {
+	if !c.drain() {
+		c.caller.SetReadDeadline(time.Now().Add(linger))
+	}
+	for {
+		c.in.skip(len(c.in.bytes()))
+		if err := c.in.wait(); err != nil {
+			return c.callerEnded(err)
+		}
+	}
+}
+
+// closeWrite says to the caller that nothing more comes.
+func (c *conn) closeWrite() error {
+	err := tunnel.CloseWrite(c.caller)
+	if c.end() {
+		return err
+	}
+	until := time.Now().Add(linger)
+	c.caller.SetReadDeadline(until)
+	streams, _ := c.streams()
+	for _, s := range streams { // one of them may not read
+		s.SetWriteDeadline(until)
+	}
+	return err
+}
+
+// fail resets everything.
+func (c *conn) fail(err error) {
+	c.close(err)
+	c.cancel()
+	c.caller.Reset()
+	streams, _ := c.streams()
+	for _, s := range streams {
+		s.Reset()
+	}
+}
+
+// closeAll closes everything, once the streams have ended.
+func (c *conn) closeAll() {
+	well := c.close(nil)
+	streams, _ := c.streams()
+	if well {
+		c.caller.Close()
+		for _, s := range streams {
+			tunnel.CloseWrite(s)
+			s.SetReadDeadline(time.Now().Add(linger))
+		}
+	}
+	for _, m := range c.mirrors {
+		m.close()
+	}
+	c.lives.Wait()
+	for _, s := range streams {
+		s.Close()
+	}
+	c.in.skip(len(c.in.bytes()))
+	c.in.release()
+}

@@ -1,0 +1,129 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
+)
+
+// relation is how the requests of two Intercepts of one port are related.
+type relation int
+
+const (
+	// apart: both can be, since they take different requests, or agents ask one of them
+	// for what the other leaves.
+	apart relation = iota
+	// undecided: both can be, and the older one has the requests that both would take.
+	undecided
+	// same: one takes all that the other would take, so that only one can be.
+	same
+)
+
+// relate says how an Intercept is related to another one of its port. ARCHITECTURE.md has
+// the rules in a table, under "A port has routes".
+func relate(ic, other *v1alpha1.Intercept) relation {
+	if tier(ic) != tier(other) {
+		return apart
+	}
+	older, younger := other, ic
+	if plan.Older(ic, other) < 0 {
+		older, younger = ic, other
+	}
+	first, second := older.Spec.Match.Conditions(), younger.Spec.Match.Conditions()
+	switch match.Overlap(first, second) {
+	case match.Disjoint:
+		return apart
+	case match.Undecided:
+		return undecided
+	}
+	// Of one user's two the younger one is of use if the older one leaves it something.
+	if ic.Spec.User == other.Spec.User && !match.Within(second, first) {
+		return apart
+	}
+	return same
+}
+
+func tier(ic *v1alpha1.Intercept) plan.Tier { return plan.TierOf(ic.Spec.Mode, ic.Spec.Match) }
+
+// taken is why an Intercept cannot be, beside another one that has the port or all of its
+// requests.
+func taken(ic, other *v1alpha1.Intercept, port string) *problem.Problem {
+	where := fmt.Sprintf("port %s of %s", port, resolve.RefString(ic.Spec.Workload))
+	what, then := where+" is", ""
+	switch tier(other) {
+	case plan.EveryRequest:
+		what, then = "every HTTP request to "+where+" is", "; match on a header of your own, and both can be"
+	case plan.Some:
+		what, then = fmt.Sprintf("requests to %s that match %v are", where, other.Spec.Match.Conditions()), "; match on another value, and both can be"
+	}
+	if then != "" && ic.Spec.User == other.Spec.User {
+		then = "; that one is yours: leave it, or match on another value"
+	}
+	return problem.New(v1alpha1.ReasonPortTaken, "%s intercepted by %s since %s (intercept %s)%s",
+		what, other.Spec.User, other.CreationTimestamp.UTC().Format("2006-01-02 15:04:05 UTC"), other.Name, then)
+}
+
+// overlap says which requests of an Intercept others may take, or it may take of theirs.
+func overlap(ic *v1alpha1.Intercept, rivals []*v1alpha1.Intercept) string {
+	var older, younger []string
+	for _, o := range rivals {
+		text := fmt.Sprintf("%v (intercept %s of %s)", o.Spec.Match.Conditions(), o.Name, o.Spec.User)
+		if plan.Older(o, ic) < 0 {
+			older = append(older, text)
+		} else {
+			younger = append(younger, text)
+		}
+	}
+	var sentences []string
+	if len(older) > 0 {
+		sentences = append(sentences, "requests that also match "+oneOf(older)+" go there, since that intercept is older")
+	}
+	if len(younger) > 0 {
+		sentences = append(sentences, "requests that also match "+oneOf(younger)+" come here, since this intercept is older")
+	}
+	return strings.Join(sentences, "; ")
+}
+
+// oneOf lists texts with "or", and counts those that would be too many.
+func oneOf(texts []string) string {
+	if more := len(texts) - shown; more > 0 {
+		texts = append(slices.Clone(texts[:shown]), fmt.Sprintf("those of %d more", more))
+	}
+	return strings.Join(texts, " or ")
+}
+
+// impersonal says why a personal Intercept cannot have one of its ports; nil if it can.
+func impersonal(ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort) *problem.Problem {
+	if ic.Spec.Mode != v1alpha1.ModePersonal {
+		return nil
+	}
+	for _, p := range ports {
+		speaks := ""
+		switch {
+		case p.Protocol == corev1.ProtocolUDP:
+			speaks = "is a UDP port"
+		case slices.Contains(otherProtocols(), strings.ToLower(p.AppProtocol)):
+			speaks = fmt.Sprintf("speaks %s, as the appProtocol of service/%s says", p.AppProtocol, p.Service)
+		default:
+			continue
+		}
+		return problem.New(v1alpha1.ReasonNotSupported, "port %s of %s %s, and has no HTTP requests that could match: intercept it without a match, in mode Global",
+			resolve.Identifier(p), resolve.RefString(ic.Spec.Workload), speaks)
+	}
+	return nil
+}
+
+// otherProtocols are values of a Service's appProtocol that are surely not HTTP, by their
+// names at IANA and in Istio.
+func otherProtocols() []string {
+	return []string{"amqp", "amqps", "dns", "domain", "ftp", "imap", "imaps", "kafka", "ldap", "ldaps", "memcache", "memcached", "mongo", "mongodb", "mqtt",
+		"mysql", "nats", "pop3", "pop3s", "postgres", "postgresql", "redis", "smtp", "smtps", "ssh"}
+}

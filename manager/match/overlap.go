@@ -1,0 +1,108 @@
+package match
+
+import (
+	"slices"
+	"strings"
+)
+
+// Relation is what can be said of the requests that two sets of conditions take.
+type Relation uint8
+
+// The relations.
+const (
+	// Undecided: some requests may meet both. It is so for conditions on different parts
+	// or names, and for most pairs of expressions.
+	Undecided Relation = iota
+	// Disjoint: no request meets both that has each header, member, cookie and parameter
+	// once. One that has a header twice, with a value for each, meets both.
+	Disjoint
+	// Overlapping: all requests that meet one of the two meet the other as well.
+	Overlapping
+)
+
+// Overlap says how two valid sets of conditions are related. It is symmetric.
+func Overlap(a, b Conditions) Relation {
+	x, y := predicates(a), predicates(b)
+	both := slices.Concat(x, y)
+	switch {
+	case contradict(both, both, func(p Part) bool { return !p.Named() }):
+		return Disjoint // a request has one path and one method
+	case implies(x, y) || implies(y, x):
+		return Overlapping
+	case contradict(x, y, Part.Named):
+		return Disjoint
+	}
+	return Undecided
+}
+
+// Within reports whether it is sure that every request that meets a meets b as well.
+func Within(a, b Conditions) bool { return implies(predicates(a), predicates(b)) }
+
+// predicate is a compiled condition.
+type predicate struct {
+	subject subject
+	pattern pattern
+	// expression is the text of one that is more than a literal.
+	expression string
+}
+
+// predicates compiles conditions. It leaves out those that are not valid.
+func predicates(all Conditions) []predicate {
+	var out []predicate
+	for _, c := range all {
+		p, err := compile(c)
+		if err != nil {
+			continue
+		}
+		q := predicate{subject: subject{c.Part, fold(c.Part, c.Name)}, pattern: p}
+		if p.op == Regexp {
+			q.expression = c.Value
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
+// implies reports whether each of b follows from one of a.
+func implies(a, b []predicate) bool {
+	return !slices.ContainsFunc(b, func(q predicate) bool {
+		return !slices.ContainsFunc(a, func(p predicate) bool { return p.implies(&q) })
+	})
+}
+
+// implies reports whether it is sure that each value that meets p meets q.
+func (p *predicate) implies(q *predicate) bool {
+	switch {
+	case p.subject != q.subject:
+		return false
+	case p.pattern.op == Exact:
+		return q.pattern.meets([]byte(p.pattern.text))
+	case p.pattern.op == Prefix && q.pattern.op == Prefix:
+		return p.pattern.text == q.pattern.text || q.pattern.meets([]byte(p.pattern.text))
+	}
+	return p.pattern.op == q.pattern.op && p.expression == q.expression
+}
+
+// contradict reports whether one of a and one of b are about the same name, of a part that
+// counts, and no value meets both.
+func contradict(a, b []predicate, counts func(Part) bool) bool {
+	return slices.ContainsFunc(a, func(p predicate) bool {
+		return counts(p.subject.part) && slices.ContainsFunc(b, func(q predicate) bool { return p.contradicts(&q) })
+	})
+}
+
+// contradicts reports whether it is sure that no value meets both.
+func (p *predicate) contradicts(q *predicate) bool {
+	v, w := &p.pattern, &q.pattern
+	switch {
+	case p.subject != q.subject:
+		return false
+	case v.op == Exact:
+		return !w.meets([]byte(v.text))
+	case w.op == Exact:
+		return !v.meets([]byte(w.text))
+	case v.op == Prefix && w.op == Prefix:
+		return !p.implies(q) && !q.implies(p)
+	}
+	return !strings.HasPrefix(v.text, w.text) && !strings.HasPrefix(w.text, v.text)
+}
