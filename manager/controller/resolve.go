@@ -45,11 +45,6 @@ func (r *Intercepts) resolve(ctx context.Context, ic *v1alpha1.Intercept) (*reso
 	if err != nil {
 		return nil, found, nil, err
 	}
-	if ic.Spec.Match != nil {
-		if err := resolve.CannotTellApart(w, ports); err != nil {
-			return nil, found, problem.New(v1alpha1.ReasonNotSupported, "%v", err), nil
-		}
-	}
 	found.ports = ports
 	return w, found, nil, nil
 }

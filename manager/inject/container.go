@@ -53,10 +53,10 @@ func agentContainer(s *rpc.Sidecar, w resolve.Wishes, cfg Config) corev1.Contain
 		c.Ports = append(c.Ports, port)
 	}
 	if w.TerminatingTLS != "" {
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: terminatingVolume, MountPath: terminatingFolder, ReadOnly: true})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: terminatingVolume, MountPath: rpc.TerminatingFolder, ReadOnly: true})
 	}
 	if w.OriginatingTLS != "" {
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: originatingVolume, MountPath: originatingFolder, ReadOnly: true})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: originatingVolume, MountPath: rpc.OriginatingFolder, ReadOnly: true})
 	}
 	return c
 }

@@ -6,13 +6,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
 const (
 	terminatingVolume = "traffic-agent-terminating-tls"
 	originatingVolume = "traffic-agent-originating-tls"
-	terminatingFolder = "/tls/terminating"
-	originatingFolder = "/tls/originating"
 )
 
 // keyMounts are the Secrets that the annotations name, from volumes that the pod has. An
@@ -23,7 +22,7 @@ func keyMounts(p *corev1.Pod) []corev1.VolumeMount {
 		return nil
 	}
 	var mounts []corev1.VolumeMount
-	for _, k := range [...]struct{ secret, folder string }{{w.TerminatingTLS, terminatingFolder}, {w.OriginatingTLS, originatingFolder}} {
+	for _, k := range [...]struct{ secret, folder string }{{w.TerminatingTLS, rpc.TerminatingFolder}, {w.OriginatingTLS, rpc.OriginatingFolder}} {
 		if volume := volumeOf(p, k.secret); volume != "" {
 			mounts = append(mounts, corev1.VolumeMount{Name: volume, MountPath: k.folder, ReadOnly: true})
 		}

@@ -75,8 +75,9 @@ type Open struct {
 	// Target is the destination of a dialed flow: "address:port", the address alone
 	// for ICMP, or TargetDNS.
 	Target string
-	// ServerName is the server that the caller named in TLS, if the agent took the flow
-	// out of TLS.
+	// TLS says that the agent took the flow out of TLS, in which the caller named the
+	// server ServerName; empty if it named none.
+	TLS        bool
 	ServerName string
 	// Flow is the ID of the flow on its carrier. Lines do not use it.
 	Flow uint32
@@ -106,6 +107,7 @@ const (
 	openSession
 	openTarget
 	openServerName
+	openTLS // 1; 0 if there is no such field
 )
 
 // maxName is the longest string in an Open frame, in bytes.
@@ -135,6 +137,9 @@ func AppendOpen(b []byte, o *Open) ([]byte, error) {
 			return nil, fmt.Errorf("name of %d bytes exceeds %d", len(s), maxName)
 		}
 		b = AppendField(b, openIntercept+byte(i), s)
+	}
+	if o.TLS {
+		b = AppendNumber(b, openTLS, 1)
 	}
 	return append(append(b, openFirst), o.First...), nil
 }
@@ -194,6 +199,9 @@ func (o *Open) set(tag byte, value []byte) error {
 		o.Target, err = name(value)
 	case openServerName:
 		o.ServerName, err = name(value)
+	case openTLS:
+		n, err = Number(value, 1)
+		o.TLS = n == 1
 	}
 	return err
 }

@@ -36,7 +36,7 @@ func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) e
 	if err == nil && p.protocol == frame.UDP {
 		conn, stream, err = ask(ctx, conn, stream, e.program(), p, o.First)
 	}
-	if err == nil && e.speaksTLS(p) {
+	if err == nil && e.speaksTLS(p, o) {
 		stream, err = secure(ctx, conn, o)
 	}
 	if err != nil {

@@ -85,18 +85,20 @@ func TestLocalTLS(t *testing.T) {
 	for _, x := range []struct {
 		name, server, first, later string
 		program                    net.Listener
-		tls                        bool
+		tls                        bool // the user says so
+		taken                      bool // the agent took the flow out of TLS, of an intercept of everything
 		want                       string
 		err                        error
 	}{
-		{"HTTP/1", "quote.shop", "GET / HTTP/1.1\r\n", "\r\n", program, true, "quote.shop http/1.1 GET / HTTP/1.1\r\n\r\n", nil},
-		{"HTTP/2", "", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "", program, true, "localhost h2 PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", nil},
-		{"first bytes that come later", "quote", "", "GET /", program, true, "quote http/1.1 GET /", nil},
-		{"TLS of the caller", "quote", "\x16\x03\x01", "x", raw, true, "raw \x16\x03\x01x", nil},
-		{"TLS of the caller, later", "quote", "", "\x16\x03\x01x", raw, true, "raw \x16\x03\x01x", nil},
-		{"no bytes at all", "quote", "", "", raw, true, "raw ", nil},
-		{"clear text", "quote", "GET /", "", raw, false, "raw GET /", nil},
-		{"a program without TLS", "quote", "GET /", "", clear, true, "", frame.ErrRefused},
+		{"HTTP/1", "quote.shop", "GET / HTTP/1.1\r\n", "\r\n", program, true, false, "quote.shop http/1.1 GET / HTTP/1.1\r\n\r\n", nil},
+		{"HTTP/2", "", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "", program, true, false, "localhost h2 PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", nil},
+		{"first bytes that come later", "quote", "", "GET /", program, true, false, "quote http/1.1 GET /", nil},
+		{"TLS of the caller", "quote", "\x16\x03\x01", "x", raw, true, false, "raw \x16\x03\x01x", nil},
+		{"TLS of the caller, later", "quote", "", "\x16\x03\x01x", raw, true, false, "raw \x16\x03\x01x", nil},
+		{"no bytes at all", "quote", "", "", raw, true, false, "raw ", nil},
+		{"clear text", "quote", "GET /", "", raw, false, false, "raw GET /", nil},
+		{"everything, out of TLS", "quote", "GET /", "", program, false, true, "quote http/1.1 GET /", nil},
+		{"a program without TLS", "quote", "GET /", "", clear, true, false, "", frame.ErrRefused},
 	} {
 		port := int32(x.program.Addr().(*net.TCPAddr).Port)
 		table := NewTable(t.Context(), nil, "session", "jane", slog.New(slog.DiscardHandler), func() {})
@@ -105,7 +107,7 @@ func TestLocalTLS(t *testing.T) {
 				Ports: []v1alpha1.InterceptPort{{Protocol: "TCP", LocalHost: "127.0.0.1", LocalPort: port, LocalTLS: x.tls}}}}
 		table.entries[client.ObjectKeyFromObject(i)] = newEntry(i)
 		flow := &joiner{later: x.later}
-		err := table.Handle(t.Context(), &frame.Open{Intercept: "shop/quote", InterceptUID: "i", Port: 80, ServerName: x.server, First: []byte(x.first)}, flow)
+		err := table.Handle(t.Context(), &frame.Open{Intercept: "shop/quote", InterceptUID: "i", Port: 80, ServerName: x.server, TLS: x.taken, First: []byte(x.first)}, flow)
 		if !errors.Is(err, x.err) || flow.got != x.want {
 			t.Errorf("%s: got %q, %v, want %q", x.name, flow.got, err, x.want)
 		}
