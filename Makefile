@@ -21,6 +21,13 @@ TOOLS := curl libcurl4 libbrotli1 librtmp1 libssh2-1 libpsl5 libnghttp2-14 \
          libkrb5-3 libgssapi-krb5-2 libk5crypto3 libkrb5support0 libkeyutils1 libcom-err2 \
          libgnutls30 libp11-kit0 libtasn1-6 libnettle8 libhogweed6 libgmp10 libffi8 \
          libssl3 liblzma5 zlib1g libstdc++6 libgcc-s1
+# Applications and callers that speak HTTP, and the libraries of these.
+TOOLS += nginx apache2-bin libapr1 libaprutil1 libuuid1 libexpat1 libdb5.3 libcrypt1 libpcre2-8-0 libjansson4 \
+         haproxy liblua5.3-0 libopentracing1 libopentracing-c-wrapper0 \
+         python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libbz2-1.0 python3-pkg-resources \
+         python3-gunicorn python3-websockets \
+         nodejs libnode108 libc-ares2 node-acorn node-busboy node-cjs-module-lexer node-undici node-xtend \
+         nghttp2-client nghttp2-server libev4 wrk libluajit-5.1-2
 
 # Builds and images show how far they are and keep what they print in bin/logs;
 # make V=1 shows everything.
@@ -61,6 +68,7 @@ programs:
 	$(call build,quote,.,,./test/quote)
 	$(call build,mesh,.,,./test/mesh)
 	$(call build,health,.,,./test/health)
+	$(call build,site,.,,./test/http/site)
 
 # The whole of Kubernetes.
 CLUSTER_FILES := $(shell find test/cluster -name '*.go' -o -name 'go.*' -o -name '*.yaml' 2>/dev/null)
@@ -84,8 +92,16 @@ images: build ## Make the container images as archives in bin/images/
 	$(call image,test/coredns,dev,-binary bin/coredns -user 0:0)
 
 # Not in bin/images/, which every cluster loads: only one test wants it.
-bin/tools.tar: deps programs test/tools.sh
+bin/tools.tar: deps programs test/tools.sh test/image.sh
 	$(STEP) image-tools env GO="$(GO)" test/tools.sh bin/tools bin/health $@
+bin/apps.tar: deps programs bin/interop/server test/apps.sh test/image.sh $(wildcard test/http/apps/*)
+	$(STEP) image-apps env GO="$(GO)" test/apps.sh bin/tools bin/site bin/interop/server $@
+
+# The client and the server with which implementations of gRPC test one another.
+bin/interop/server: test/interop/go.mod test/interop/go.sum
+	@mkdir -p bin/interop
+	$(call build,interop/server,test/interop,,google.golang.org/grpc/interop/server)
+	$(call build,interop/client,test/interop,,google.golang.org/grpc/interop/client)
 
 # Argo Rollouts, which one test runs: its controller, and the manifests it comes with.
 ARGO := github.com/argoproj/argo-rollouts
@@ -130,7 +146,7 @@ unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
 	$(GO) test $(CLIENT)
 
 .PHONY: e2e
-e2e: deps images bin/tools.tar bin/rollouts/image.tar ## End-to-end tests on the embedded cluster (Linux, root)
+e2e: deps images bin/tools.tar bin/apps.tar bin/rollouts/image.tar ## End-to-end tests on the embedded cluster (Linux, root)
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m $(ROOTFUL)
 	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 2 -timeout 40m ./test/e2e/...

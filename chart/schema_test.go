@@ -30,6 +30,8 @@ func TestSchemaIsStrict(t *testing.T) {
 		{"intercept.environment.excluded=API_KEY", "/intercept/environment/excluded"},
 		{"intercept.expiredNotifications.deadline=10", "/intercept/expiredNotifications/deadline"},
 		{"policy.forbidGlobalIntercepts.namespace={a}", "/policy/forbidGlobalIntercepts"},
+		{"policy.requireMatch.headers=a", "/policy/requireMatch"},
+		{"policy.requireMatch.header=a b", "/policy/requireMatch/header"},
 		{"client.dns.suffixes={a}", "/client/dns"},
 		{"client.routing.alsoProxySubnets={10.0.0.1}", "/client/routing/alsoProxySubnets/0"},
 		{"client.routing.virtualSubnet=10.0.0.1", "/client/routing/virtualSubnet"},
@@ -59,6 +61,8 @@ func TestContradictions(t *testing.T) {
 	for _, tt := range []struct{ set, want string }{
 		{"clientRbac.namespaces={shop}", "name the people in clientRbac.subjects"},
 		{"license.required=true", "license.required needs license.publicKey"},
+		{"policy.requireMatch.enabled=true", "set policy.requireMatch.header or policy.requireMatch.baggage"},
+		{"policy.requireMatch.enabled=true,policy.requireMatch.header=a,policy.requireMatch.baggage=b", "and not both"},
 		{"licenseKey.create=true", "give license.key, or license.secret.name"},
 	} {
 		_, err := render(t, "intercept-system", tt.set)

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
@@ -74,12 +75,21 @@ func prepare(ctx context.Context, log *slog.Logger, o *options) (*shared, error)
 	if err != nil {
 		return nil, fmt.Errorf("find the name server: %w", err)
 	}
-	planner := plan.New(mgr.GetClient(), o.namespace)
+	planner := plan.New(mgr.GetClient(), o.namespace, answers(o.config.Intercept))
 	planner.Protocols = o.config.Agent.AppProtocolStrategy
 	return &shared{options: o, log: log, direct: direct, mgr: mgr, authority: authority, names: names,
 		planner:       planner,
 		agentsName:    fmt.Sprintf("%s.%s.svc", o.service, o.namespace),
 		agentsAddress: net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(server.AgentsPort))}, nil
+}
+
+// answers says what the callers of personal intercepts are told.
+func answers(c config.Intercept) plan.Answers {
+	a := plan.Answers{Mark: c.ResponseHeader}
+	if c.ExpiredNotifications.Enabled {
+		a.Notice = c.ExpiredNotifications.Deadline.Duration
+	}
+	return a
 }
 
 // assemble makes the subsystems and adds them to the manager, which starts them.

@@ -14,9 +14,11 @@ echo "Unpacking Debian packages: $*"
 rm -rf "$folder"
 mkdir -p "$folder/packages"
 cd "$folder/packages"
-apt-get download "$@" >/dev/null 2>&1 || {
+# The versions are those of Debian, whatever the machine has installed.
+download() { apt-get -o Dir::State::status=/dev/null download "$@" >/dev/null; }
+download "$@" 2>/dev/null || {
 	[ "$(id -u)" != 0 ] || apt-get update >/dev/null
-	apt-get download "$@" >/dev/null
+	download "$@"
 }
 for p in *.deb; do
 	dpkg -x "$p" ..

@@ -4,6 +4,7 @@ package http
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 )
@@ -137,35 +138,49 @@ func (h *Head) parseFields(b []byte) {
 		if !whole {
 			return
 		}
-		b = rest
 		if len(line) == 0 {
 			h.Complete = true
 			return
-		}
-		if line[0] == ' ' || line[0] == '\t' {
-			h.fold(line)
-			continue
 		}
 		name, value, ok := bytes.Cut(line, []byte(":"))
 		if !ok || !isToken(name) {
 			h.Flaw = FlawField
 		}
-		h.Fields = append(h.Fields, match.Field{Name: name, Value: trim(value)})
+		f := match.Field{Name: name, Value: trim(value)}
+		if isFolded(rest) {
+			f.Value, rest = h.unfold(f, rest)
+		}
+		h.Fields = append(h.Fields, f)
+		b = rest
 	}
 }
 
-// fold joins an obsolete folded line to the value before it, with a space, as readers of
-// the value do (RFC 9112, section 5.2). It is a flaw where framing depends on it: with a
-// framing field, and where a reader that knows no folding sees one.
-func (h *Head) fold(line []byte) {
-	line = trim(line)
-	name, _, _ := bytes.Cut(line, []byte(":"))
-	if len(h.Fields) == 0 || Framing(h.Fields[len(h.Fields)-1].Name) || Framing(trim(name)) {
+// isFolded says that b begins with a line that goes on with the value before it (RFC 9112,
+// section 5.2).
+func isFolded(b []byte) bool { return len(b) > 0 && (b[0] == ' ' || b[0] == '\t') }
+
+// unfold joins the folded lines at the beginning of b to the value of f, each with a
+// space, as readers of the value do, and returns the rest of b. They are a flaw where
+// framing depends on them: with a framing field, and where a reader that knows no folding
+// sees one.
+func (h *Head) unfold(f match.Field, b []byte) (value, rest []byte) {
+	value = slices.Clone(f.Value)
+	if Framing(f.Name) || len(value) == 0 {
 		h.Flaw = FlawFold
-		return
 	}
-	last := &h.Fields[len(h.Fields)-1]
-	last.Value = bytes.Join([][]byte{last.Value, line}, []byte(" "))
+	for isFolded(b) {
+		line, rest, whole := bytes.Cut(b, []byte("\r\n"))
+		if !whole {
+			break
+		}
+		line = trim(line)
+		if name, _, _ := bytes.Cut(line, []byte(":")); Framing(trim(name)) {
+			h.Flaw = FlawFold
+		}
+		value = append(append(value, ' '), line...)
+		b = rest
+	}
+	return value, b
 }
 
 // Framing says that it depends on the field of this name where a message ends, or what

@@ -11,8 +11,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"time"
 	"sync/atomic"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -170,6 +171,8 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 	defer stop()
 	a := s.status.connect(stream.Context(), pod, first)
 	defer s.status.disconnect(a)
+	var notices atomic.Bool
+	notices.Store(first.Notices)
 	received := make(chan error, 1)
 	go func() {
 		for {
@@ -178,6 +181,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 				received <- err
 				return
 			}
+			notices.Store(r.Notices)
 			s.status.report(a, r)
 		}
 	}()
@@ -208,7 +212,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 			generation, sent = config.Generation, now
 			log.Debug("plan sent", "generation", generation, "ports", now.Len())
 		}
-		if now.Len() > 0 {
+		if now.Len() > 0 || notices.Load() {
 			idle = time.Now()
 		}
 		select {

@@ -105,6 +105,8 @@ const (
 type Intercept struct {
 	Environment          Environment          `json:"environment"`
 	ExpiredNotifications ExpiredNotifications `json:"expiredNotifications"`
+	// ResponseHeader adds the header x-intercept to laptops' answers to single requests.
+	ResponseHeader bool `json:"responseHeader"`
 }
 
 // Environment is about the variables of intercepted containers.
@@ -126,7 +128,7 @@ func Default() *Config {
 			LogLevel: "info", AppProtocolStrategy: HTTP2Probe, Resources: requests("10m", "32Mi"), InitResources: requests("10m", "16Mi")},
 		AgentInjector: AgentInjector{Enabled: true, InjectPolicy: OnDemand},
 		ServiceMesh:   ServiceMesh{Type: NoMesh},
-		Intercept:     Intercept{ExpiredNotifications: ExpiredNotifications{Deadline: metav1.Duration{Duration: time.Hour}}},
+		Intercept:     Intercept{ExpiredNotifications: ExpiredNotifications{Deadline: metav1.Duration{Duration: time.Hour}}, ResponseHeader: true},
 	}
 }
 

@@ -141,7 +141,7 @@ func TestPortHasOneOwner(t *testing.T) {
 				t.Errorf("%s: %s, want %s", user, got.Reason, wanted)
 			}
 		}
-		p, err := plan.New(w, system).Pod(context.Background(), "shop", "quote-1", "p")
+		p, err := plan.New(w, system, plan.Answers{}).Pod(context.Background(), "shop", "quote-1", "p")
 		if ports := p.Ports(); err != nil || len(ports) != 1 || len(ports[0].Routes) != 1 || ports[0].Routes[0].Session != want {
 			t.Errorf("plan is %v, %v", ports, err)
 		}

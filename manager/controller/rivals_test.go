@@ -119,7 +119,7 @@ func TestGlobalBesidePersonal(t *testing.T) {
 			t.Errorf("%s: %s", user, got.Message)
 		}
 	}
-	p, err := plan.New(w, system).Pod(t.Context(), "shop", "quote-1", "p")
+	p, err := plan.New(w, system, plan.Answers{}).Pod(t.Context(), "shop", "quote-1", "p")
 	if err != nil {
 		t.Fatal(err)
 	}

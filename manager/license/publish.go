@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -77,7 +78,10 @@ func (p *Publisher) publish(ctx context.Context) error {
 	if cm.Data == nil {
 		cm.Data = map[string]string{}
 	}
-	cm.Data[api.Key] = string(text)
+	cm.Data[api.Key], cm.Data[api.DecisionKey] = string(text), api.Allowed
+	if err := Admit(r); err != nil {
+		cm.Data[api.DecisionKey] = err.Error()
+	}
 	due := n.key != cm.Annotations[eventAnnotation]
 	if cm.Annotations == nil {
 		cm.Annotations = map[string]string{}
@@ -87,8 +91,8 @@ func (p *Publisher) publish(ctx context.Context) error {
 	} else {
 		cm.Annotations[eventAnnotation] = n.key
 	}
-	if due || old.Data[api.Key] != cm.Data[api.Key] {
-		// The patch changes only these two keys, because the rest belongs to the chart.
+	if due || !maps.Equal(old.Data, cm.Data) {
+		// The patch changes only these keys, because the rest belongs to the chart.
 		err := p.Client.Patch(ctx, &cm, client.MergeFrom(old))
 		if apierrors.IsNotFound(err) {
 			return nil // the product has been uninstalled in the meantime

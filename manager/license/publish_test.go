@@ -143,3 +143,30 @@ func TestPublish(t *testing.T) {
 	}
 	step(api.Valid, 1, "")
 }
+
+// The ConfigMap says whether users may create personal intercepts, for the API server.
+func TestPublishDecision(t *testing.T) {
+	ed, c := newEd25519(t), newCluster(t)
+	m := &mounted{t: t, dir: t.TempDir()}
+	k := NewKeeper(Options{File: m.file(), PublicKey: ed.pem(t), Required: true}, c, slog.New(slog.DiscardHandler))
+	k.now = func() time.Time { return noon }
+	p := &Publisher{Keeper: k, Client: c, Events: events.NewFakeRecorder(10), Namespace: "intercept-system", Name: "traffic-manager"}
+	says := func(want string) {
+		t.Helper()
+		if err := p.publish(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if cm, _ := c.read(t); !strings.HasPrefix(cm.Data[api.DecisionKey], want) {
+			t.Errorf("the decision is %q", cm.Data[api.DecisionKey])
+		}
+	}
+	says("personal intercepts need a license in this cluster, and there is none; an administrator")
+	m.put(ed.sign(t, good()))
+	says(api.Allowed)
+	cm, _ := c.read(t)
+	delete(cm.Data, api.DecisionKey)
+	if err := c.Update(context.Background(), cm); err != nil {
+		t.Fatal(err)
+	}
+	says(api.Allowed)
+}

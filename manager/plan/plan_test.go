@@ -52,7 +52,7 @@ func accepted(user string) *v1alpha1.Intercept {
 
 func plan(t *testing.T, uid string, objects ...client.Object) []*rpc.CapturePort {
 	t.Helper()
-	plan, err := New(cluster(t, objects...), system).Pod(context.Background(), "shop", "quote-1", types.UID(uid))
+	plan, err := New(cluster(t, objects...), system, Answers{Mark: true, Notice: time.Hour}).Pod(context.Background(), "shop", "quote-1", types.UID(uid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestTwoClaimsOfOnePort(t *testing.T) {
 func TestPlansAreSealed(t *testing.T) {
 	pod := quotePod()
 	pod.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.8"}} // or the plan is not remembered
-	p := New(cluster(t, pod, accepted("alice")), system)
+	p := New(cluster(t, pod, accepted("alice")), system, Answers{})
 	first, err := p.Pod(t.Context(), "shop", "quote-1", "p")
 	if err != nil || first.Len() != 1 {
 		t.Fatalf("plan is %v: %v", first.Ports(), err)
@@ -218,7 +218,7 @@ func TestPlansOfManyPods(t *testing.T) {
 			}
 			return c.List(ctx, list, opts...)
 		}})
-	p := New(c, system)
+	p := New(c, system, Answers{})
 	addresses := func(name string, uid types.UID) []string {
 		t.Helper()
 		plan, err := p.Pod(t.Context(), "shop", name, uid)
@@ -249,7 +249,7 @@ func TestPlansOfManyPods(t *testing.T) {
 }
 
 func TestChangesWake(t *testing.T) {
-	p := New(nil, system)
+	p := New(nil, system, Answers{})
 	ch, stop := p.Subscribe()
 	p.Changed()
 	p.Changed()
@@ -288,6 +288,9 @@ func TestOrder(t *testing.T) {
 	var got []string
 	for _, r := range ports[0].Routes {
 		text := strings.TrimPrefix(r.Intercept, "shop/")
+		if personal := r.Match != nil; (r.Mark != "") != personal || (r.NoticeSeconds == 3600) != personal {
+			t.Errorf("callers are told %q, for %d s: %v", r.Mark, r.NoticeSeconds, r)
+		}
 		if r.Match != nil {
 			all, err := r.Match.Read()
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -25,6 +26,7 @@ type Planner struct {
 
 	reader    client.Reader
 	namespace string // the namespace of Session objects
+	answers   Answers
 
 	mu      sync.Mutex
 	version uint64
@@ -33,9 +35,17 @@ type Planner struct {
 	wake    map[chan struct{}]bool
 }
 
+// Answers says what the callers of personal intercepts are told.
+type Answers struct {
+	// Mark adds the Intercept's name to the laptop's answers.
+	Mark bool
+	// Notice is for how long callers are told that an Intercept has ended.
+	Notice time.Duration
+}
+
 // New returns a Planner. The reader is expected to be a cache.
-func New(reader client.Reader, sessionNamespace string) *Planner {
-	return &Planner{reader: reader, namespace: sessionNamespace,
+func New(reader client.Reader, sessionNamespace string, answers Answers) *Planner {
+	return &Planner{reader: reader, namespace: sessionNamespace, answers: answers,
 		plans: map[types.UID]Plan{}, known: map[named]*resolve.Workload{}, wake: map[chan struct{}]bool{}}
 }
 
@@ -127,7 +137,7 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Pl
 	for _, c := range all {
 		for _, r := range c.Status.Ports {
 			if number := resolve.PortIn(pod, r); number != 0 {
-				plan.add(number, protocol(r.Protocol), p.speaks(r), c.Spec.KeepEstablished, c.route())
+				plan.add(number, protocol(r.Protocol), p.speaks(r), c.Spec.KeepEstablished, p.route(c))
 			}
 		}
 	}
@@ -136,11 +146,16 @@ func (p *Planner) make(ctx context.Context, pod *corev1.Pod, version uint64) (Pl
 }
 
 // route is what the Intercept in force wants of each of its ports.
-func (c *candidate) route() *rpc.Route {
-	r := &rpc.Route{Intercept: c.Namespace + "/" + c.Name, InterceptUid: string(c.UID),
+func (p *Planner) route(c candidate) *rpc.Route {
+	r := &rpc.Route{Intercept: c.Namespace + "/" + c.Name, InterceptUid: string(c.UID), User: c.Spec.User,
 		Session: c.Spec.Session, Relays: c.relays, NoFallback: c.Spec.NoFallback}
-	if c.Status.Mode == v1alpha1.ModePersonal {
-		r.Match = rpc.MatchOf(c.Status.Match.Conditions())
+	if c.Status.Mode != v1alpha1.ModePersonal {
+		return r
+	}
+	r.Match = rpc.MatchOf(c.Status.Match.Conditions())
+	r.NoticeSeconds = uint32(p.answers.Notice.Seconds())
+	if p.answers.Mark {
+		r.Mark = c.Name
 	}
 	return r
 }

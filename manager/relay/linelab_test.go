@@ -87,7 +87,7 @@ func newLineLab(t *testing.T) *lineLab {
 	}
 	l := &lineLab{t: t, authority: authority, objects: objects}
 	l.relay, err = New(Config{Log: slog.New(slog.DiscardHandler), Namespace: system, Pod: "traffic-manager-1",
-		Reader: objects, Planner: plan.New(objects, system), OnChange: func(string) {}, Reach: l})
+		Reader: objects, Planner: plan.New(objects, system, plan.Answers{}), OnChange: func(string) {}, Reach: l})
 	if err != nil {
 		t.Fatal(err)
 	}

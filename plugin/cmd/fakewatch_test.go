@@ -91,7 +91,7 @@ func (s *fakeAPI) step() bool {
 }
 
 // apply is one step: "resolve", "attach", "verify", "activate", or
-// "CONDITION=False:REASON:MESSAGE".
+// "CONDITION=False:REASON:MESSAGE", also with True.
 func apply(o *unstructured.Unstructured, step string) {
 	set := func(condition string, status bool, reason, message string) {
 		all, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
@@ -113,9 +113,10 @@ func apply(o *unstructured.Unstructured, step string) {
 		set("Active", true, "Active", "")
 		unstructured.SetNestedField(o.Object, "Active", "status", "state")
 	default:
-		condition, rest, _ := strings.Cut(step, "=False:")
+		condition, rest, _ := strings.Cut(step, "=")
+		status, rest, _ := strings.Cut(rest, ":")
 		reason, message, _ := strings.Cut(rest, ":")
-		set(condition, false, reason, message)
+		set(condition, status == "True", reason, message)
 	}
 }
 

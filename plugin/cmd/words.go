@@ -39,13 +39,13 @@ var verbs = map[string]string{
 
 // flags are answers to flags that are not there, of any command.
 var flags = map[string]string{
-	"http-match":         filtered,
-	"http-header":        filtered,
-	"http-path-equal":    filtered,
-	"http-path-prefix":   filtered,
-	"http-path-regex":    filtered,
-	"http-plaintext":     filtered,
-	"http-meta":          filtered,
+	"http-header":        "it is called --match here",
+	"http-path-equal":    "it is called --match-path here",
+	"http-path-prefix":   "it is called --match-path-prefix here",
+	"http-path-regex":    "it is called --match-path-regex here",
+	"http-filter":        "--match NAME=REGEXP says which requests are taken",
+	"http-plaintext":     "there is nothing to say: programs on this machine get clear text",
+	"http-meta":          notYet,
 	"to-pod":             notYet + "; kubectl intercept connect reaches the pod by its own address",
 	"env-file":           notYet + "; kubectl exec deploy/quote -- env prints the environment of a pod's program",
 	"env-json":           notYet + "; kubectl exec deploy/quote -- env prints the environment of a pod's program",
@@ -78,9 +78,8 @@ var flags = map[string]string{
 }
 
 const (
-	notYet   = "not there yet"
-	filtered = notYet + ": an intercept takes all connections of a port, whatever their requests"
-	byHand   = notYet + ": start the container yourself, with the port on this machine that --port names"
+	notYet = "not there yet"
+	byHand = notYet + ": start the container yourself, with the port on this machine that --port names"
 )
 
 // knownCommand refuses what is not the name of a command, as cobra does for a

@@ -51,6 +51,9 @@ func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha
 		User: s.User, Session: s.Name, Workload: m.workload.Ref, Service: m.Service, Ports: m.Ports,
 		Mode: v1alpha1.ModeGlobal, Inject: m.Inject, KeepEstablished: m.KeepEstablished, NoFallback: m.NoFallback,
 	}
+	if m.Match != nil {
+		now.Spec.Mode, now.Spec.Match = v1alpha1.ModePersonal, m.Match.of(name, before)
+	}
 	if err := clash(visible, now); err != nil {
 		return nil, nil, err
 	}

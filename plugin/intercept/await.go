@@ -44,7 +44,7 @@ func (m *maker) await(ctx, bounded context.Context, i, before *v1alpha1.Intercep
 	var final *finalError
 	switch {
 	case err == nil:
-		m.warnUnserved(last)
+		m.warnOfStatus(last)
 		return last, nil
 	case errors.As(err, &final):
 		return nil, m.undo(ctx, last, before, err)
@@ -97,14 +97,18 @@ func (m *maker) undo(ctx context.Context, now, before *v1alpha1.Intercept, why e
 	if err := m.client.Get(ctx, client.ObjectKeyFromObject(now), &latest); err != nil {
 		return why
 	}
+	kept := "ports"
+	if latest.Spec.Match != nil || before.Spec.Match != nil {
+		kept = "ports and conditions"
+	}
 	latest.Spec = before.Spec
 	if err := m.client.Update(ctx, &latest); err != nil {
 		return why
 	}
 	if m.back != nil {
 		if err := m.back(ctx); err != nil {
-			return fmt.Errorf("%w; the intercept keeps the ports it had, but the background process does not know: %v", why, err)
+			return fmt.Errorf("%w; the intercept keeps the %s it had, but the background process does not know: %v", why, kept, err)
 		}
 	}
-	return fmt.Errorf("%w; the intercept keeps the ports it had", why)
+	return fmt.Errorf("%w; the intercept keeps the %s it had", why, kept)
 }

@@ -16,11 +16,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// The values of --mechanism and --mount that say what is done anyway.
-const (
-	tcp     = "tcp"
-	noMount = "false"
-)
+// noMount is the value of --mount that says what is done anyway.
+const noMount = "false"
 
 // Flags are those of an intercept, as they were typed: what is intercepted, and how.
 type Flags struct {
@@ -34,13 +31,14 @@ type Flags struct {
 	LocalTLS        bool
 	Transport       string
 	Timeout         time.Duration
-	Mechanism       string // as other tools have it
+	Requests        MatchFlags
 	Mount           string // as other tools have it
+	PreviewURL      bool   // as other tools have it
 }
 
 // DefaultFlags are the flags before any was typed.
 func DefaultFlags() Flags {
-	return Flags{Inject: string(v1alpha1.InjectAuto), Mechanism: tcp, Mount: noMount, Transport: "auto", Timeout: time.Minute}
+	return Flags{Inject: string(v1alpha1.InjectAuto), Mount: noMount, Transport: "auto", Timeout: time.Minute}
 }
 
 // AddFlags binds the flags.
@@ -49,14 +47,15 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Service, "service", "", "Which Service to intercept if several select the workload")
 	fs.StringVar(&f.Workload, "workload", "", "`TYPE/NAME` of the workload; the argument is then the intercept's name")
 	fs.StringVar(&f.Name, "name", "", "Name of the intercept (default: the workload's name)")
+	f.Requests.add(fs)
 	fs.StringVar(&f.Inject, "inject", f.Inject, "How the agent enters the pods: ephemeral (at once), sidecar (pods are replaced), or auto: a sidecar that is there, else ephemeral if the namespace admits it, else sidecar")
 	fs.BoolVar(&f.KeepEstablished, "keep-established", false, "Leave connections alone that are open already")
 	fs.BoolVar(&f.NoFallback, "no-fallback", false, "Refuse callers while nothing listens on the local port, instead of letting the application answer")
 	fs.BoolVar(&f.LocalTLS, "local-tls", false, "The local program speaks TLS: requests that the agent took out of TLS go to it in TLS. Without the flag it gets clear text")
-	fs.StringVar(&f.Mechanism, "mechanism", f.Mechanism, "")
 	fs.StringVar(&f.Mount, "mount", f.Mount, "")
 	fs.Lookup("mount").NoOptDefVal = "true"
-	for _, name := range []string{"mechanism", "mount"} { // what people are used to say, where it says nothing here
+	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
+	for _, name := range []string{"mount", "preview-url"} { // what people are used to say, where it says nothing here
 		_ = fs.MarkHidden(name)
 	}
 	fs.StringVar(&f.Transport, "transport", f.Transport, "Way to the traffic-manager: auto, service-proxy or port-forward")
@@ -86,8 +85,11 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams generici
 	if !slices.Contains([]v1alpha1.InjectMode{v1alpha1.InjectAuto, v1alpha1.InjectEphemeral, v1alpha1.InjectSidecar}, o.Inject) {
 		return nil, fmt.Errorf("--inject %q: use auto, ephemeral or sidecar", f.Inject)
 	}
-	if f.Mechanism != tcp {
-		return nil, fmt.Errorf("--mechanism %s: not there yet: an intercept takes all connections of a port, which is called %s", f.Mechanism, tcp)
+	if o.Match, err = f.Requests.ToMatch(); err != nil {
+		return nil, err
+	}
+	if f.PreviewURL {
+		return nil, errors.New("preview URLs are not there yet: use --preview-url=false")
 	}
 	if f.Mount != noMount {
 		return nil, fmt.Errorf("--mount %s: not there yet: the files of a pod are not on this machine; kubectl cp copies some", f.Mount)

@@ -42,6 +42,7 @@ type Request struct {
 	Ref             v1alpha1.WorkloadReference
 	Namespace       string
 	Ports           []v1alpha1.InterceptPort
+	Match           *Match // nil: every connection
 	Service, Name   string
 	Inject          v1alpha1.InjectMode
 	KeepEstablished bool

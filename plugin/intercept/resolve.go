@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
@@ -32,6 +34,9 @@ func (m *maker) resolve(ctx context.Context) error {
 		return advise(err)
 	}
 	for n, p := range m.resolved {
+		if m.Match != nil && p.Protocol == corev1.ProtocolUDP {
+			return fmt.Errorf("port %s of %s is UDP, which has no HTTP requests to match: intercept it without --match, under another --name", resolve.Identifier(p), w)
+		}
 		m.Ports[n].Protocol = p.Protocol
 		if m.Ports[n].Port == "" {
 			m.Ports[n].Port = resolve.Identifier(p)

@@ -56,12 +56,16 @@ func (m *maker) warnOfTakeover(ctx context.Context, before *v1alpha1.Intercept, 
 		"intercept %s of yours went to host %s (session %s) until now; it comes here instead", before.Name, former.Spec.Host, former.Name))
 }
 
-// warnUnserved warns of pods that are intercepted, but to which no Service sends callers.
-func (m *maker) warnUnserved(i *v1alpha1.Intercept) {
-	c := meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionPodsReady)
-	if c == nil || c.Status != metav1.ConditionFalse {
-		return
+// warnOfStatus warns of what an intercept that works does not get: callers of pods to which
+// no Service sends any, and requests that other personal intercepts take as well.
+func (m *maker) warnOfStatus(i *v1alpha1.Intercept) {
+	for _, c := range []*metav1.Condition{
+		meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionPodsReady),
+		meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionOverlap),
+	} {
+		if c != nil && (c.Status == metav1.ConditionTrue) == (c.Type == v1alpha1.ConditionOverlap) {
+			m.progress.Done()
+			render.Warn(m.ErrOut, c.Message)
+		}
 	}
-	m.progress.Done()
-	render.Warn(m.ErrOut, c.Message)
 }

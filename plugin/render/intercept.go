@@ -32,12 +32,12 @@ func Intercept(w io.Writer, i *v1alpha1.Intercept) error {
 		{"Workload kind", i.Spec.Workload.Kind},
 		{"Destination", strings.Join(destinations, ", ")},
 		{"Service Port Identifier", strings.Join(identifiers, ", ")},
-		{"Intercepting", "all " + traffic(i.Spec.Ports)},
+		{"Intercepting", Taken(&i.Spec)},
 	}
 	if i.Status.Injection != "" {
 		rows = append(rows, Row{"Agent", fmt.Sprintf("%s (%s)", i.Status.Injection, i.Status.InjectionReason)})
 	}
-	return Block(w, "    ", rows)
+	return Block(w, "    ", append(rows, Row{"Try it", Curl(i)}))
 }
 
 // State is the state in one word; Waiting before the traffic-manager has

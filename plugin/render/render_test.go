@@ -66,6 +66,55 @@ func TestInterceptBlock(t *testing.T) {
 	}
 }
 
+// What a personal intercept takes stands in the block, a condition a line.
+func TestInterceptBlockWithConditions(t *testing.T) {
+	for _, test := range []struct {
+		match *v1alpha1.Match
+		want  string
+	}{
+		{&v1alpha1.Match{}, `
+    Intercept name         : quote
+    State                  : WAITING
+    Workload kind          : Deployment
+    Destination            : 127.0.0.1:8080
+    Service Port Identifier: http
+    Intercepting           : all HTTP requests
+`},
+		{&v1alpha1.Match{Headers: []v1alpha1.MatchValue{{Name: "blog-demo-id", Regexp: "louise"}}, Paths: []v1alpha1.MatchPath{{Regexp: "/co.*"}}}, `
+    Intercept name         : quote
+    State                  : WAITING
+    Workload kind          : Deployment
+    Destination            : 127.0.0.1:8080
+    Service Port Identifier: http
+    Intercepting           : HTTP requests that match all of:
+      header("blog-demo-id") ~= regexp("louise")
+      path ~= regexp("/co.*")
+`},
+		{&v1alpha1.Match{Cookies: []v1alpha1.MatchValue{{Name: "user", Regexp: "alice"}}}, `
+    Intercept name         : quote
+    State                  : WAITING
+    Workload kind          : Deployment
+    Destination            : 127.0.0.1:8080
+    Service Port Identifier: http
+    Intercepting           : HTTP requests that match all of:
+      cookie("user") ~= regexp("alice")
+    Try it                 : curl -b user=alice http://quote.shop:80/
+`},
+	} {
+		i := &v1alpha1.Intercept{}
+		i.Name, i.Namespace = "quote", "shop"
+		i.Spec.Workload.Kind, i.Spec.Match = "Deployment", test.match
+		i.Status.Ports = []v1alpha1.ResolvedPort{{Service: "quote", ServicePort: 80, ServicePortName: "http", LocalPort: 8080}}
+		var out bytes.Buffer
+		if err := Intercept(&out, i); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.TrimPrefix(test.want, "\n"); out.String() != want {
+			t.Errorf("got\n%swant\n%s", out.String(), want)
+		}
+	}
+}
+
 func TestError(t *testing.T) {
 	status := func(reason metav1.StatusReason, message string) error {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Reason: reason, Message: message}}

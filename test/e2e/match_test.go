@@ -40,7 +40,7 @@ func apply(l *lab.Lab, p *lab.Laptop, session, spec string, args ...string) lab.
 }
 
 // refused wants kubectl apply to be refused with a text.
-func refused(l *lab.Lab, p *lab.Laptop, spec, text string) {
+func refusedSpec(l *lab.Lab, p *lab.Laptop, spec, text string) {
 	l.Helper()
 	if o := apply(l, p, "none", spec, "--dry-run=server"); !o.Failed || !strings.Contains(o.Err, text) {
 		l.Errorf("%s: does not say %q", spec, text)
@@ -79,7 +79,7 @@ func TestMatchIsChecked(t *testing.T) {
 		{`mode: Personal` + "\n" + `match: {method: "GE T"}`, "spec.match.method"},
 		{`mode: Personal` + "\n" + `match: {header: []}`, "unknown field"},
 	} {
-		refused(l, alice, tt.spec, tt.text)
+		refusedSpec(l, alice, tt.spec, tt.text)
 	}
 	admitted(l, alice, "mode: Personal\nmatch: {}")
 	admitted(l, alice, `mode: Personal
@@ -213,20 +213,20 @@ func TestPolicies(t *testing.T) {
 	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true")
 	const global = "(policy.forbidGlobalIntercepts of the traffic-manager in namespace"
 	holds("mode: Global", global)
-	refused(l, alice, all, global)
+	refusedSpec(l, alice, all, global)
 	admitted(l, alice, louise)
 
 	const name, key = "policy.requireMatch.header", "policy.requireMatch.baggage"
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "policy.requireMatch.enabled=true", "--set", name+"=X-User", "--set", `policy.requireMatch.pattern=\{user\}(-.*)?`))
 	const hint = `must match on the header "X-User", with a plain text that the expression "alice(-.*)?" matches: use --match X-User=VALUE (policy.requireMatch of the traffic-manager in namespace`
 	holds(louise, hint)
-	refused(l, alice, "mode: Global", hint)
-	refused(l, alice, all, hint)
+	refusedSpec(l, alice, "mode: Global", hint)
+	refusedSpec(l, alice, all, hint)
 	with := func(value string) string {
 		return "mode: Personal\nmatch: {headers: [{name: x-user, regexp: '" + value + "'}]}"
 	}
 	for _, value := range []string{"alice|bob", "alice-.*", "alicex", "(?i)alice", "alice.laptop", "alice?"} {
-		refused(l, alice, with(value), hint)
+		refusedSpec(l, alice, with(value), hint)
 	}
 	for _, value := range []string{"alice", "alice-laptop", `alice-1\.2`} {
 		admitted(l, alice, with(value))

@@ -35,7 +35,7 @@ func TestCheckObstacles(t *testing.T) {
 	says(carol, "‼ you may not reach the Services and pods of namespace", "you may not create pods/portforward")
 	says(alice, "√ you may reach the Services and pods of namespace")
 
-	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true")
+	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true", "--set", "intercept.environment.excluded={A}")
 	l.Until("the API server heeds the new policy", func() error {
 		out, err := alice.Look("check")
 		if err == nil {
@@ -46,7 +46,7 @@ func TestCheckObstacles(t *testing.T) {
 	says(alice, "× you may not intercept in namespace", "intercepts that take all traffic are forbidden in namespace \""+l.Namespace+"\"",
 		"--set policy.forbidGlobalIntercepts.enabled=false")
 	o := admin.Intercept("upgrade", "--dry-run=server")
-	if !strings.Contains(o.Err, "Warning: policy.forbidGlobalIntercepts forbids every intercept of this version") {
+	if !strings.Contains(o.Err, "Warning: intercept.environment.excluded has no effect in this version") {
 		t.Error("upgrade does not warn about what was set before")
 	}
 }

@@ -32,19 +32,21 @@ func section(t *testing.T, title string) string {
 	return body
 }
 
-// step is a line that a README has people type, and what it says is printed.
-type step struct{ command, printed string }
+// step is a line that a README has people type, and what it says is printed. The user is
+// that of the prompt, "alice$ "; empty if the prompt has none.
+type step struct{ user, command, printed string }
 
-// transcript are the steps of a section: lines with "$ ", and what follows them.
+// transcript are the steps of a section: lines with a prompt, and what follows them.
 func transcript(t *testing.T, title string) []step {
 	t.Helper()
 	var steps []step
+	prompt := regexp.MustCompile(`^([a-z]*)\$ (.*\n)`)
 	for line := range strings.Lines(section(t, title)) {
 		line, indented := strings.CutPrefix(line, "    ")
-		command, typed := strings.CutPrefix(line, "$ ")
+		typed := prompt.FindStringSubmatch(line)
 		switch {
-		case indented && typed:
-			steps = append(steps, step{command: uncomment(command)})
+		case indented && typed != nil:
+			steps = append(steps, step{user: typed[1], command: uncomment(typed[2])})
 		case indented && len(steps) > 0:
 			steps[len(steps)-1].printed += line
 		}
@@ -89,41 +91,79 @@ func here(l *lab.Lab, user string) *lab.Laptop {
 	return p
 }
 
+// image is that of the README's application, and how it is started.
+var image = regexp.MustCompile(`--image=\S*/agnhost:\S+ -- /agnhost netexec --http-port=8080`)
+
+// follow types a step on a laptop, with an image that the cluster has, and compares what
+// is printed.
+func follow(l *lab.Lab, p *lab.Laptop, s step) {
+	l.Helper()
+	pod := regexp.MustCompile(`hello-[a-z0-9]+-[a-z0-9]{5}`)
+	same := func(text string) string {
+		text = strings.ReplaceAll(text, "hello."+l.Namespace+":", "hello.default:")
+		return pod.ReplaceAllString(strings.TrimSpace(text), "POD")
+	}
+	line := image.ReplaceAllString(s.command, "--image=kubectl-intercept.dev/test/quote:dev")
+	o := p.Sh(line)
+	if o.Failed {
+		l.Fatalf("%s fails: %s%s", line, o.Out, o.Err)
+	}
+	if s.printed != "" && same(o.Out) != same(s.printed) {
+		l.Errorf("$ %s\nprints\n%swhere the README has\n%s", line, o.Out, s.printed)
+	}
+}
+
+// files serves the files of a laptop's home at its port 8080.
+func files(l *lab.Lab, p *lab.Laptop) {
+	l.Helper()
+	ln, err := p.Space.Listen("127.0.0.1:8080")
+	l.Must(err)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.FileServer(http.Dir(p.Home))}
+	go server.Serve(ln)
+	l.Cleanup(func() { server.Close() })
+}
+
 // TestReadme types what the README has a newcomer type, and compares what is printed.
 // Two things are others: the image, as the cluster reaches no registry, and the
 // program on the laptop, as there may be no Python.
 func TestReadme(t *testing.T) {
 	l := lab.New(t, clusters)
 	alice := here(l, "alice")
-	image := regexp.MustCompile(`--image=\S*/agnhost:\S+ -- /agnhost netexec --http-port=8080`)
-	pod := regexp.MustCompile(`hello-[a-z0-9]+-[a-z0-9]{5}`)
-	same := func(text string) string { return pod.ReplaceAllString(strings.TrimSpace(text), "POD") }
 	replaced := 0
 	for _, s := range transcript(t, "Try it") {
 		line := s.command
 		if strings.HasPrefix(line, "python3 -m http.server 8080") {
-			ln, err := alice.Space.Listen("127.0.0.1:8080")
-			l.Must(err)
-			server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.FileServer(http.Dir(alice.Home))}
-			go server.Serve(ln)
-			t.Cleanup(func() { server.Close() })
+			files(l, alice)
 			replaced++
 			continue
 		}
 		if image.MatchString(line) {
-			line = image.ReplaceAllString(line, "--image=kubectl-intercept.dev/test/quote:dev")
 			replaced++
 		}
-		o := alice.Sh(line)
-		if o.Failed {
-			t.Fatalf("%s fails: %s%s", line, o.Out, o.Err)
-		}
-		if s.printed != "" && same(o.Out) != same(s.printed) {
-			t.Errorf("$ %s\nprints\n%swhere the README has\n%s", line, o.Out, s.printed)
-		}
+		follow(l, alice, s)
 	}
 	if replaced != 2 {
 		t.Errorf("%d things were replaced, want 2", replaced)
+	}
+}
+
+// TestReadmeTeam types what the README has two developers type in their terminals.
+func TestReadmeTeam(t *testing.T) {
+	l := lab.New(t, clusters)
+	laptops := map[string]*lab.Laptop{"alice": here(l, "alice"), "bob": here(l, "bob")}
+	for _, s := range transcript(t, "Try it")[:3] { // they make the application
+		follow(l, laptops["alice"], s)
+	}
+	for user, p := range laptops {
+		l.Must(os.WriteFile(filepath.Join(p.Home, "hostname"), []byte(user+"'s laptop\n"), 0o600))
+		files(l, p)
+	}
+	for _, s := range transcript(t, "A team on one Service") {
+		p := laptops[s.user]
+		if p == nil {
+			t.Fatalf("nobody is called %q", s.user)
+		}
+		follow(l, p, s)
 	}
 }
 

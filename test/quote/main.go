@@ -1,5 +1,5 @@
 // Quote is the application of demo and tests: an HTTP server that says who it
-// is, and at /hostname where. With -tls it does so by HTTPS, with -echo it also
+// is, and at /hostname where. With -color it has a color, at /color. With -tls it does so by HTTPS, with -echo it also
 // echoes TCP, with -udp datagrams.
 package main
 
@@ -29,6 +29,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("quote", flag.ContinueOnError)
 	listen := flags.String("listen", ":8080", "addresses for HTTP, separated by commas")
 	name := flags.String("name", "the cluster", "who answers")
+	color := flags.String("color", "", "what is answered at /color")
 	echo := flags.String("echo", "", "address for a TCP echo")
 	secure := flags.String("tls", "", "address for HTTPS, with a certificate of nobody's")
 	udp := flags.String("udp", "", "address for a UDP echo that puts the name in front")
@@ -39,6 +40,9 @@ func run(ctx context.Context, args []string) error {
 	host, _ := os.Hostname()
 	handler := http.NewServeMux()
 	handler.HandleFunc("/hostname", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, host) })
+	if *color != "" {
+		handler.HandleFunc("/color", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, *color) })
+	}
 	handler.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "answered by %s (%s)\n", *name, host)
 	})

@@ -46,7 +46,7 @@ func TestReadmeTargetsExist(t *testing.T) {
 // Commands and flags that a README names, on a line or in a sentence, are in the
 // plugin's help.
 func TestReadmeCommandsExist(t *testing.T) {
-	line := regexp.MustCompile("(?m)(?:^ {4}(?:\\$ )?|`)kubectl intercept ([a-z]+)([^`\n]*)")
+	line := regexp.MustCompile("(?m)(?:^ {4}(?:[a-z]*\\$ )?|`)kubectl intercept ([a-z]+)([^`\n]*)")
 	flag := regexp.MustCompile(`(?:^| )(--[a-z-]+)`)
 	found := 0
 	for _, name := range readmes {
@@ -115,6 +115,7 @@ func TestReadmeOrder(t *testing.T) {
 		"\n## Coming from Telepresence or mirrord\n", "\n| Telepresence | mirrord | here |\n",
 		"\n## What is not there yet\n", "Personal intercepts", "`--env-file`", "mirror", "macOS and Windows",
 		"\n## Every day\n",
+		"\n## A team on one Service\n", "\n    alice$ kubectl intercept add hello ", "\n    bob$ kubectl intercept add hello ", "\n| `--match auto` |",
 	} {
 		i := strings.Index(text[at:], next)
 		if i < 0 {

@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"runtime"
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -57,29 +56,6 @@ func TestNoAllocations(t *testing.T) {
 	ask(t, c, request, answer)
 	if n := testing.AllocsPerRun(500, func() { ask(t, c, request, answer) }); n > 0 {
 		t.Errorf("%.1f allocations per request", n)
-	}
-}
-
-// TestIdleConnections: idle connections hold little memory, ends of the test included.
-func TestIdleConnections(t *testing.T) {
-	const connections, most = 200, 20 << 10
-	to := answering(t, answerText)
-	used := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapInuse + m.StackInuse
-	}
-	before := used()
-	for range connections {
-		c := served(t, to)
-		ask(t, c, []byte(askText), make([]byte, len(answerText)))
-	}
-	if each := (used() - before) / connections; each > most {
-		t.Errorf("%d bytes each", each)
-	} else {
-		t.Logf("%d bytes each", each)
 	}
 }
 

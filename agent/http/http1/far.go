@@ -29,6 +29,7 @@ type far struct {
 // run relays responses until the stream ends.
 func (f *far) run() {
 	defer close(f.gone)
+	defer f.in.close()
 	for {
 		err := f.in.wait()
 		x, ok := f.conn.turn(f)

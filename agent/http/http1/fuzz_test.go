@@ -4,12 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"log/slog"
+	"net"
 	nethttp "net/http"
 	"net/http/httputil"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
 
 // FuzzRequest: net/http reads no request differently that is told apart here, and the
@@ -120,6 +125,55 @@ func FuzzChunks(f *testing.F) {
 		}
 		if _, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(b[:n]))); err != nil {
 			t.Errorf("%q: net/http: %v", b[:n], err)
+		}
+	})
+}
+
+// FuzzServe: whatever a caller sends, an application gets it as it is. The application
+// answers nothing, and maybe ends its direction at once.
+func FuzzServe(f *testing.F) {
+	for _, text := range streams {
+		f.Add([]byte(strings.ReplaceAll(text, "|", "\r\n")), 7, true)
+	}
+	for _, tt := range unclear {
+		f.Add([]byte(strings.ReplaceAll(tt.text, "|", "\r\n")), 20, false)
+	}
+	heard := make(chan []byte, 100)
+	var mu sync.Mutex
+	ends := false
+	l := tunneltest.Listen(f, func(c net.Conn) {
+		defer c.Close()
+		mu.Lock()
+		if ends {
+			c.(*net.TCPConn).CloseWrite()
+		}
+		mu.Unlock()
+		b, _ := io.ReadAll(c)
+		heard <- b
+	})
+	f.Fuzz(func(t *testing.T, b []byte, cut int, endsFirst bool) {
+		if text := strings.ToLower(string(b)); strings.Contains(text, "upgrade") || strings.Contains(text, "connect") {
+			endsFirst = true // the connection waits for the answer
+		}
+		mu.Lock()
+		ends = endsFirst
+		mu.Unlock()
+		cut = min(max(cut, 0), len(b))
+		near, far := tunneltest.Pair(t)
+		to := &target{addr: l.Addr().String()}
+		go func() {
+			near.Write(b[cut:])
+			near.CloseWrite()
+			io.Copy(io.Discard, near)
+			near.Close()
+		}()
+		err := Serve(t.Context(), tunnel.NewTCP(far), b[:cut], &paths{application: to}, slog.New(slog.DiscardHandler))
+		var got []byte
+		for range to.opened.Load() {
+			got = append(got, <-heard...)
+		}
+		if err != nil || !bytes.Equal(got, b) {
+			t.Errorf("%q, cut at %d, is heard as %q, %v", b, cut, got, err)
 		}
 	})
 }

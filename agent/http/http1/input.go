@@ -70,6 +70,12 @@ func (in *input) release() {
 	}
 }
 
+// close forgets what has arrived, and gives the memory back.
+func (in *input) close() {
+	in.start, in.end = 0, 0
+	in.release()
+}
+
 // wait waits until something arrives, and holds no memory meanwhile.
 func (in *input) wait() error {
 	if !in.empty() {

@@ -29,7 +29,7 @@ type target struct {
 	missed http.Decision
 	wrap   func(tunnel.Stream) tunnel.Stream // the stream; nil for none
 
-	arrived, misses, in, out atomic.Int64
+	opened, arrived, misses, in, out atomic.Int64
 }
 
 func (t *target) Open(ctx context.Context, first []byte) (tunnel.Stream, error) {
@@ -40,6 +40,7 @@ func (t *target) Open(ctx context.Context, first []byte) (tunnel.Stream, error) 
 	if _, err := c.Write(first); err != nil {
 		return nil, err
 	}
+	t.opened.Add(1)
 	s := tunnel.NewTCP(c.(*net.TCPConn))
 	if t.wrap != nil {
 		s = t.wrap(s)

@@ -100,7 +100,10 @@ func (c *conn) send(to http.Target, x exchange, first []byte, partial bool) (*fa
 		}
 	}
 	stream, err := to.Open(c.ctx, first)
-	if err != nil {
+	switch {
+	case err != nil && c.ctx.Err() != nil: // the caller's connection has ended meanwhile
+		return nil, err
+	case err != nil:
 		return nil, &missedError{err}
 	}
 	f := &far{conn: c, target: to, application: to == c.to.Application(), stream: stream, gone: make(chan struct{})}

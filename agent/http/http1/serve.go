@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	// minSplice is the rest of a body, in bytes, that the kernel moves.
-	minSplice = 64 << 10
+	// minSplice is how much of a body, in bytes, must be left for the kernel to move it: less
+	// is copied faster.
+	minSplice = 1 << 20
 	// linger is how long a peer may take to end its direction, once ours has ended. To
 	// close at once could cost it what we have sent last.
 	linger = 5 * time.Second
@@ -210,6 +211,5 @@ func (c *conn) closeAll() {
 	for _, s := range streams {
 		s.Close()
 	}
-	c.in.skip(len(c.in.bytes()))
-	c.in.release()
+	c.in.close()
 }

@@ -334,13 +334,22 @@ func TestPlays(t *testing.T) {
 	for _, tt := range plays {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPlay(t).start("")
+			var last string
 			for line := range strings.Lines(tt.steps) {
 				if line = strings.TrimLeft(strings.TrimRight(line, "\n"), "\t"); line != "" {
 					p.act(line)
+					last = line
 				}
 			}
-			p.stop()
-			p.over()
+			if last != "caller end" {
+				p.stop()
+			}
+			for _, c := range p.conns {
+				c.Close()
+			}
+			if err := p.over(); err != nil && last == "caller end" {
+				t.Error(err)
+			}
 		})
 	}
 }

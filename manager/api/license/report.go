@@ -14,6 +14,13 @@ import (
 // Key is the key of the report in the ConfigMap's data.
 const Key = "license"
 
+// DecisionKey is the key, beside Key, under which the traffic-manager says whether users
+// may create personal intercepts: Allowed, or why not. The chart's admission policy reads it.
+const DecisionKey = "personalIntercepts"
+
+// Allowed is the decision that users may create personal intercepts.
+const Allowed = "allowed"
+
 // ClusterNamespace is the namespace whose UID is the id of a cluster: no
 // cluster is without it, and it lives as long as the cluster.
 const ClusterNamespace = "kube-system"

@@ -1,5 +1,5 @@
 // Package add is `kubectl intercept add`: it makes an Intercept, or changes
-// one's ports, and waits until traffic of the workload arrives on this
+// one's ports and conditions, and waits until traffic of the workload arrives on this
 // machine.
 package add
 
@@ -23,16 +23,15 @@ import (
 type Flags struct {
 	intercept.Flags
 
-	Wait       bool
-	PreviewURL bool
-	Print      *genericclioptions.PrintFlags
+	Wait  bool
+	Print *genericclioptions.PrintFlags
 }
 
 // NewCommand returns the command.
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions intercept.Sessions) *cobra.Command {
 	flags := &Flags{Flags: intercept.DefaultFlags(), Wait: true, Print: genericclioptions.NewPrintFlags("intercepted")}
 	cmd := &cobra.Command{
-		Use:                   "add (TYPE/NAME | NAME) --port LOCAL[:SVCPORT[/PROTO]]",
+		Use:                   "add (TYPE/NAME | NAME) --port LOCAL[:SVCPORT[/PROTO]] [--match NAME=REGEXP]",
 		Aliases:               []string{"intercept"},
 		DisableFlagsInUseLine: true,
 		Short:                 "Send a workload's traffic to this machine",
@@ -42,7 +41,15 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			Every pod of the workload takes part, those that appear later too. No pod is
 			restarted, except where the agent can enter as a sidecar only: then pods are
 			replaced, one after the other. TYPE is ` + target.Kinds + `; NAME alone means a deployment.
-			Adding the same workload again changes its ports.`),
+			Adding the same workload again changes its ports and conditions.
+
+			With --match, only the HTTP requests that meet all conditions come here. The
+			application answers the others, also those of the same connection. So several
+			developers can intercept one port, each with conditions of their own. A regular
+			expression has the syntax of RE2 and must match the whole value: louise does not
+			match louise2, and louise.* does. OpenTelemetry passes members of baggage and
+			tracestate on from service to service, so they also select requests of a service
+			that is called by others only.`),
 		Example: templates.Examples(`
 			# Send what arrives at the port "http" of deployment quote to 127.0.0.1:8080
 			kubectl intercept add deploy/quote --port 8080:http
@@ -51,7 +58,17 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			kubectl intercept add sts/dns --port 8080:http --port 5353:dns/udp
 
 			# The workload behind a Service
-			kubectl intercept add svc/quote --port 8080`),
+			kubectl intercept add svc/quote --port 8080
+
+			# Only requests that have the header x-user: alice
+			kubectl intercept add quote --port 8080 --match x-user=alice
+
+			# Only those that OpenTelemetry or a browser marks
+			kubectl intercept add quote --port 8080 --match baggage:user=alice
+			kubectl intercept add quote --port 8080 --match cookie:user=alice
+
+			# Only those with a header that is made and shown
+			kubectl intercept add quote --port 8080 --match auto`),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := flags.ToOptions(f, cmd, args, streams)
@@ -71,8 +88,6 @@ func (f *Flags) AddFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	f.Flags.AddFlags(fs)
 	fs.BoolVar(&f.Wait, "wait", f.Wait, "Wait until traffic arrives here")
-	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
-	_ = fs.MarkHidden("preview-url") // only --preview-url=false, as people are used to type
 	cmdutil.AddDryRunFlag(cmd)
 	f.Print.AddFlags(cmd)
 }
@@ -81,9 +96,6 @@ func (f *Flags) AddFlags(cmd *cobra.Command) {
 func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []string, streams genericiooptions.IOStreams) (*Options, error) {
 	if cmd.ArgsLenAtDash() >= 0 {
 		return nil, errors.New("running a command with an intercept is not there yet: start it in another terminal, or use kubectl intercept run")
-	}
-	if f.PreviewURL {
-		return nil, errors.New("preview URLs are not there yet: use --preview-url=false")
 	}
 	checked, err := f.Flags.ToOptions(factory, args, streams)
 	if err != nil {

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -17,10 +18,11 @@ const anyPort = "127.0.0.1:0"
 
 // Flags are the command line as it was typed.
 type Flags struct {
-	Proxy     string
-	Transport string
-	Timeout   time.Duration
-	Routing   routing.Flags
+	Proxy      string
+	Transport  string
+	Timeout    time.Duration
+	Routing    routing.Flags
+	PreviewURL bool // as other tools have it
 }
 
 func (f *Flags) add(fs *pflag.FlagSet) {
@@ -29,12 +31,17 @@ func (f *Flags) add(fs *pflag.FlagSet) {
 	f.Routing.AddFlags(fs)
 	fs.StringVar(&f.Transport, "transport", "auto", "Way to the traffic-manager: auto, service-proxy or port-forward")
 	fs.DurationVar(&f.Timeout, "timeout", f.Timeout, "How long to wait for the connection")
+	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
+	_ = fs.MarkHidden("preview-url") // only --preview-url=false, as people are used to type
 }
 
 // ToOptions checks the flags; it does not speak to the cluster.
 func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions, args []string, dash int) (*Options, error) {
 	if len(args) > 0 && dash != 0 {
 		return nil, fmt.Errorf("unexpected argument %q; a command goes after --", args[0])
+	}
+	if f.PreviewURL {
+		return nil, errors.New("preview URLs are not there yet: use --preview-url=false")
 	}
 	a := Access{Proxy: f.Proxy, Transport: f.Transport}
 	if f.Proxy != "" {

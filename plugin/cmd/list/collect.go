@@ -75,7 +75,7 @@ func (o *Options) collect(ctx context.Context) ([]Workload, error) {
 		i.ManagedFields = nil
 		row := &rows[at]
 		row.Intercepts = append(row.Intercepts, i)
-		row.State, row.Message = Intercepted, owners(row.Intercepts, o.user)
+		row.State, row.Message, row.user = Intercepted, owners(row.Intercepts, o.user), o.user
 	}
 	slices.SortStableFunc(rows, func(a, b Workload) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(resolve.RefString(a.Workload), resolve.RefString(b.Workload)))

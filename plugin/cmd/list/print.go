@@ -2,6 +2,7 @@ package list
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,7 +81,8 @@ func (p printer) each(w io.Writer, rows []Workload) error {
 	return nil
 }
 
-// table is the form kubectl's printer lays out.
+// table is the form kubectl's printer lays out. A workload with personal intercepts has a
+// line for each intercept.
 func table(rows []Workload, now time.Time) *metav1.Table {
 	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{
 		{Name: "Name", Type: "string"},
@@ -88,23 +90,45 @@ func table(rows []Workload, now time.Time) *metav1.Table {
 		{Name: "Owner", Type: "string", Priority: 1},
 		{Name: "Ports", Type: "string", Priority: 1},
 		{Name: "Connections", Type: "string", Priority: 1},
+		{Name: "Requests", Type: "string", Priority: 1},
 		{Name: "Last Request", Type: "string", Priority: 1},
 	}}
-	for _, row := range rows {
-		var owners, ports, connections, last []string
-		for _, i := range row.Intercepts {
+	add := func(w *Workload, message string, intercepts []v1alpha1.Intercept) {
+		var owners, ports, connections, requests, last []string
+		for _, i := range intercepts {
 			owners = append(owners, i.Spec.User)
 			ports = append(ports, mapping(&i))
 			connections = append(connections, soFar(i.Status.Connections))
+			if i.Spec.Match != nil {
+				requests = append(requests, soFar(i.Status.Requests))
+			}
 			last = append(last, lastRequest(&i, now))
 		}
 		t.Rows = append(t.Rows, metav1.TableRow{
-			Cells: []any{resolve.RefString(row.Workload), row.Message, cell(owners), cell(ports), cell(connections), cell(last)},
+			Cells: []any{resolve.RefString(w.Workload), message, cell(owners), cell(ports), cell(connections), cell(requests), cell(last)},
 			Object: runtime.RawExtension{Object: &metav1.PartialObjectMetadata{
-				ObjectMeta: metav1.ObjectMeta{Name: row.Name, Namespace: row.Namespace}}},
+				ObjectMeta: metav1.ObjectMeta{Name: w.Name, Namespace: w.Namespace}}},
 		})
 	}
+	for _, row := range rows {
+		if !slices.ContainsFunc(row.Intercepts, func(i v1alpha1.Intercept) bool { return i.Spec.Match != nil }) {
+			add(&row, row.Message, row.Intercepts)
+			continue
+		}
+		for n := range row.Intercepts {
+			one := row.Intercepts[n : n+1]
+			add(&row, owners(one, row.user)+": "+taken(&one[0].Spec), one)
+		}
+	}
 	return t
+}
+
+// taken says in one line what an intercept takes.
+func taken(spec *v1alpha1.InterceptSpec) string {
+	if spec.Match != nil {
+		return spec.Match.Conditions().String()
+	}
+	return render.Taken(spec)
 }
 
 func cell(values []string) string {

@@ -25,9 +25,12 @@ type Workload struct {
 
 	Workload v1alpha1.WorkloadReference `json:"workload"`
 	State    State                      `json:"state"`
-	// Message is State in words, as the table shows it.
+	// Message is State in words. The table shows it, unless there are personal
+	// intercepts, each of which it shows.
 	Message    string               `json:"message"`
 	Intercepts []v1alpha1.Intercept `json:"intercepts,omitempty"`
+
+	user string // who asks
 }
 
 // WorkloadList is what -o json prints.

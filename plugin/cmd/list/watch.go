@@ -3,7 +3,7 @@ package list
 import (
 	"context"
 	"fmt"
-	"reflect"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -11,6 +11,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -108,5 +109,7 @@ func (o *Options) printChanges(ctx context.Context, changed <-chan struct{}) err
 // sameNumbers says whether a wide row would look the same.
 func sameNumbers(a, b Workload) bool {
 	now := time.Now()
-	return reflect.DeepEqual(table([]Workload{a}, now).Rows[0].Cells, table([]Workload{b}, now).Rows[0].Cells)
+	return slices.EqualFunc(table([]Workload{a}, now).Rows, table([]Workload{b}, now).Rows, func(a, b metav1.TableRow) bool {
+		return slices.Equal(a.Cells, b.Cells)
+	})
 }

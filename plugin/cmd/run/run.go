@@ -33,7 +33,7 @@ type Sessions interface {
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
 	flags := &Flags{Intercept: intercept.DefaultFlags()}
 	cmd := &cobra.Command{
-		Use:                   "run [TYPE/NAME | NAME] [--port LOCAL[:SVCPORT[/PROTO]]] [--publish [LOCAL:]PORT] -- COMMAND...",
+		Use:                   "run [TYPE/NAME | NAME] [--port LOCAL[:SVCPORT[/PROTO]]] [--match NAME=REGEXP] [--publish [LOCAL:]PORT] -- COMMAND...",
 		DisableFlagsInUseLine: true,
 		Short:                 "Run a program in the cluster's network, without root",
 		Long: templates.LongDesc(`
@@ -44,9 +44,10 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			each in its cluster and namespace.
 
 			With a workload, its traffic comes to the program's ports while the program
-			runs, as with kubectl intercept add. The program's localhost is its own: ports
-			on which it listens collide with no others, and are reached from this machine
-			where --publish names them.
+			runs, as with kubectl intercept add. With --match, only the HTTP requests that
+			meet all conditions come. The program's localhost is its own: ports on which it
+			listens collide with no others, and are reached from this machine where
+			--publish names them.
 
 			The exit code is the program's. This works on Linux, where users may make
 			network namespaces; kubectl intercept connect --proxy works anywhere.`),
@@ -56,6 +57,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 
 			# The program gets what arrives at port http of deployment quote
 			kubectl intercept run deploy/quote --port 8080:http -- npm start
+
+			# Only requests that have the header x-user: alice
+			kubectl intercept run quote --port 8080 --match x-user=alice -- npm start
 
 			# A web page to look at from this machine, at http://localhost:3000
 			kubectl intercept run --publish 3000 -- npm run dev`),

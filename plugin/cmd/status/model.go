@@ -45,16 +45,21 @@ type Manager struct {
 
 // Intercept is one that is the user's or in the current namespace.
 type Intercept struct {
-	Namespace   string `json:"namespace"`
-	Name        string `json:"name"`
-	Workload    string `json:"workload,omitempty"`
-	Owner       string `json:"owner"`
-	State       string `json:"state"`
-	Message     string `json:"message,omitempty"`
-	Ports       []Port `json:"ports"`
-	Connections int64  `json:"connections"`
-	Fallbacks   int64  `json:"fallbacks"`
-	NoFallback  bool   `json:"noFallback,omitempty"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Workload  string `json:"workload,omitempty"`
+	Owner     string `json:"owner"`
+	State     string `json:"state"`
+	Message   string `json:"message,omitempty"`
+	Ports     []Port `json:"ports"`
+	Mode      string `json:"mode,omitempty"`
+	// Match are the conditions of a personal intercept, each in words.
+	Match       []string `json:"match,omitempty"`
+	Connections int64    `json:"connections"`
+	// Requests that a personal intercept took.
+	Requests   int64 `json:"requests,omitempty"`
+	Fallbacks  int64 `json:"fallbacks"`
+	NoFallback bool  `json:"noFallback,omitempty"`
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
 	// session.
 	Elsewhere string `json:"elsewhere,omitempty"`
@@ -72,8 +77,8 @@ type Port struct {
 
 func describe(i *v1alpha1.Intercept) Intercept {
 	d := Intercept{Namespace: i.Namespace, Name: i.Name, Workload: resolve.RefString(i.Spec.Workload), Owner: i.Spec.User,
-		State: string(render.State(i)), Message: i.Status.Message, Connections: i.Status.Connections,
-		NoFallback: i.Spec.NoFallback, Ports: []Port{}}
+		State: string(render.State(i)), Message: i.Status.Message, Connections: i.Status.Connections, Requests: i.Status.Requests,
+		NoFallback: i.Spec.NoFallback, Ports: []Port{}, Mode: string(cmp.Or(i.Spec.Mode, v1alpha1.ModeGlobal)), Match: render.Conditions(&i.Spec)}
 	for _, p := range i.Status.Pods {
 		d.Fallbacks += p.Fallbacks
 		d.NotDelivered = addMissed(d.NotDelivered, p)
@@ -127,10 +132,10 @@ func (i *Intercept) locals() string {
 	return strings.Join(all, ", ")
 }
 
-// arrived is "3 connections", and never just nought.
-func (i *Intercept) arrived() string {
-	if i.Connections == 0 {
+// soFar never says a bare nought.
+func soFar(n int64) string {
+	if n == 0 {
 		return "0 so far"
 	}
-	return fmt.Sprint(i.Connections)
+	return fmt.Sprint(n)
 }

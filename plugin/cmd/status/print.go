@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
@@ -99,7 +100,10 @@ func (i *Intercept) rows() []render.Row {
 		}
 		rows = append(rows, render.Row{Label: label, Value: p.Local})
 	}
-	rows = append(rows, render.Row{Label: "Connections", Value: i.arrived()})
+	if i.Mode == string(v1alpha1.ModePersonal) {
+		rows = append(rows, render.Row{Label: "Intercepting", Value: render.Requests(i.Match)}, render.Row{Label: "Requests", Value: soFar(i.Requests)})
+	}
+	rows = append(rows, render.Row{Label: "Connections", Value: soFar(i.Connections)})
 	rows = append(rows, i.missedRows()...)
 	rows = append(rows, i.probeRows()...)
 	return append(rows, render.Row{Label: "Message", Value: i.Message})

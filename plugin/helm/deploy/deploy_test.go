@@ -114,8 +114,6 @@ func TestBefore(t *testing.T) {
 				"everybody can use that one; for two side by side, both need a list of their own: --set namespaces='{…}'"},
 		{name: "no effect", server: "v1.30.1", values: map[string]any{"intercept": map[string]any{"environment": map[string]any{"excluded": []any{"A"}}}},
 			errOut: "Warning: intercept.environment.excluded has no effect in this version: no variables leave a pod yet\n"},
-		{name: "nothing to intercept", server: "v1.30.1", values: map[string]any{"policy": map[string]any{"forbidGlobalIntercepts": map[string]any{"enabled": true}}},
-			errOut: "Warning: policy.forbidGlobalIntercepts forbids every intercept of this version, as all of them take all traffic: nothing can be intercepted where it holds\n"},
 		{name: "no secret", server: "v1.30.1", values: map[string]any{"license": map[string]any{"secret": map[string]any{"name": "mine"}}},
 			errOut: "Warning: there is no secret mine in namespace team-a (license.secret.name): until there is, the traffic-manager has no license\n"},
 		{name: "misspelled", server: "v1.30.1", values: map[string]any{"replica": 2}, wantErr: "invalid values: there is no value replica; did you mean replicas?"},

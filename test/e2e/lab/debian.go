@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,7 +18,21 @@ const ToolsImage = "kubectl-intercept.dev/test/tools:dev"
 // LoadTools brings ToolsImage to the cluster.
 func (l *Lab) LoadTools() {
 	l.Helper()
-	_, err := l.Cluster.Tool(l.Context(), "load", "--name", l.Cluster.Name, l.Bin("tools.tar"))
+	l.load("tools.tar")
+}
+
+// AppsImage has the applications that speak HTTP; see test/apps.sh.
+const AppsImage = "kubectl-intercept.dev/test/apps:dev"
+
+// LoadApps brings AppsImage to the cluster.
+func (l *Lab) LoadApps() {
+	l.Helper()
+	l.load("apps.tar")
+}
+
+func (l *Lab) load(archive string) {
+	l.Helper()
+	_, err := l.Cluster.Tool(l.Context(), "load", "--name", l.Cluster.Name, l.Bin(archive))
 	l.Must(err)
 }
 
@@ -52,16 +67,32 @@ func (p *Laptop) sh(line string) Output {
 
 // ShCommand returns the command that Sh runs for a line of shell.
 func (p *Laptop) ShCommand(ctx context.Context, line string) *exec.Cmd {
-	root := p.lab.Bin("tools")
+	cmd := p.Command(ctx, "sh", "-c", line)
+	cmd.Env = append(cmd.Env, p.lab.environment()...)
+	return cmd
+}
+
+// environment has commands find the programs and libraries of bin/tools.
+func (t *Tools) environment() []string {
+	root := t.Bin("tools")
 	glob := func(pattern string) string {
 		dirs, _ := filepath.Glob(filepath.Join(root, pattern))
 		return strings.Join(dirs, ":")
 	}
-	cmd := p.Command(ctx, "sh", "-c", line)
-	cmd.Env = append(cmd.Env,
-		"PATH="+strings.Join([]string{root + "/usr/bin", root + "/bin", glob("usr/lib/postgresql/*/bin"), p.lab.Bin(""), os.Getenv("PATH")}, ":"),
-		"LD_LIBRARY_PATH="+glob("usr/lib/*-linux-gnu")+":"+glob("lib/*-linux-gnu"))
-	return cmd
+	return []string{
+		"PATH=" + strings.Join([]string{root + "/usr/bin", root + "/bin", glob("usr/lib/postgresql/*/bin"), t.Bin(""), os.Getenv("PATH")}, ":"),
+		"LD_LIBRARY_PATH=" + glob("usr/lib/*-linux-gnu") + ":" + glob("lib/*-linux-gnu"),
+	}
+}
+
+// ShOn runs a line of shell like Sh, on a node. Variables have the form NAME=VALUE.
+func (l *Lab) ShOn(node *Space, line string, variables ...string) Output {
+	ctx, cancel := context.WithTimeout(l.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "nsenter", "--net="+node.path, "sh", "-c", line)
+	cmd.Env = slices.Concat(os.Environ(), l.environment(), variables)
+	cmd.Dir = l.root
+	return collect(cmd)
 }
 
 // Within returns a network namespace that ip netns has made on the laptop.

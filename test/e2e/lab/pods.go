@@ -70,6 +70,17 @@ func (l *Lab) Inside(p *corev1.Pod) *Space {
 	return s
 }
 
+// Files returns a command line that runs another one with the files of a container in
+// place of the machine's own. The container is that whose command line contains text.
+func (l *Lab) Files(p *corev1.Pod, text string) string {
+	l.Helper()
+	pids := podProcesses(p, text)
+	if len(pids) == 0 {
+		l.Fatalf("pod %s runs no %s", p.Name, text)
+	}
+	return fmt.Sprintf("nsenter --target=%d --mount --root", pids[0])
+}
+
 var elsewhere = regexp.MustCompile(`\b(redirect|dnat|tproxy) to\b`)
 
 // Redirects returns the nftables rules of a pod that redirect traffic. Without any,

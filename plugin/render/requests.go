@@ -1,0 +1,32 @@
+package render
+
+import (
+	"strings"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// Taken says what an intercept takes. Its conditions have a line each.
+func Taken(spec *v1alpha1.InterceptSpec) string {
+	if spec.Match == nil {
+		return "all " + traffic(spec.Ports)
+	}
+	return Requests(Conditions(spec))
+}
+
+// Requests says which requests meet conditions in words. They have a line each.
+func Requests(conditions []string) string {
+	if len(conditions) == 0 {
+		return "all HTTP requests"
+	}
+	return "HTTP requests that match all of:\n" + strings.Join(conditions, "\n")
+}
+
+// Conditions are those of a personal intercept, each in words.
+func Conditions(spec *v1alpha1.InterceptSpec) []string {
+	var all []string
+	for _, c := range spec.Match.Conditions() {
+		all = append(all, c.String())
+	}
+	return all
+}

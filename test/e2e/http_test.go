@@ -1,0 +1,97 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
+)
+
+// TestHTTP: applications answer the same, byte for byte, whether callers reach them
+// directly or through an agent whose intercept matches no request, and they receive the
+// same. What differs is in testdata/http-differences.txt, with a reason.
+func TestHTTP(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.LoadApps()
+	f := newField(l)
+	var manifest strings.Builder
+	for _, a := range f.apps {
+		manifest.WriteString(a.manifest())
+	}
+	l.ApplyText(manifest.String())
+	f.serving()
+
+	f.learn()
+	alice := l.Laptop("alice")
+	f.intercept(alice)
+	f.compare()
+	alice.End()
+	for _, a := range f.apps {
+		l.Until("no traffic of "+a.name+" is redirected", func() error { return f.undisturbed(a) })
+	}
+	f.confirm()
+	f.check(true)
+}
+
+// intercept makes an intercept of every port, which no request of this test matches.
+func (f *field) intercept(alice *lab.Laptop) {
+	f.l.Helper()
+	help, err := alice.Look("add", "--help")
+	f.l.Must(err)
+	if !strings.Contains(help, "--match ") {
+		f.l.T.Log("intercepts cannot match yet: the second run is direct like the first")
+		return
+	}
+	program := alice.Serve("alice")
+	for _, a := range f.apps {
+		args := []string{"add", a.name, "--match", "x-nobody=nobody"}
+		for _, port := range a.intercepted() {
+			args = append(args, "--port", program.To(fmt.Sprintf("p%d", port)))
+		}
+		alice.Intercept(args...)
+	}
+}
+
+// undisturbed returns an error while the pod of an application redirects traffic.
+func (f *field) undisturbed(a *app) error {
+	for _, p := range f.l.Pods() {
+		if p.Labels["app"] != a.name {
+			continue
+		}
+		if rules := f.l.Redirects(&p); len(rules) > 0 {
+			return fmt.Errorf("%s", strings.Join(rules, "\n"))
+		}
+	}
+	return nil
+}
+
+// TestHTTPIsSteady: without an agent no comparison of TestHTTP finds a difference, not
+// even after many times. HTTP_STEADY says how many; without it the test is skipped, since
+// it tests TestHTTP.
+func TestHTTPIsSteady(t *testing.T) {
+	times, _ := strconv.Atoi(os.Getenv("HTTP_STEADY"))
+	if times == 0 {
+		t.Skip("HTTP_STEADY is no number")
+	}
+	l := lab.New(t, clusters)
+	l.LoadApps()
+	f := newField(l)
+	for _, a := range f.apps {
+		l.CreateText(a.manifest())
+	}
+	l.Ready()
+	f.serving()
+	f.learn()
+	for n := range times {
+		f.compare()
+		first := len(f.differences())
+		f.confirm()
+		t.Logf("time %d: %d differences, %d of them confirmed", n+1, first, len(f.differences()))
+		f.check(false)
+	}
+}

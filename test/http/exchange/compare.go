@@ -1,0 +1,117 @@
+//go:build linux
+
+package exchange
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/http/corpus"
+)
+
+// Dial opens a connection to a server.
+type Dial func(context.Context) (*net.TCPConn, error)
+
+// Known are the outcomes that a server has had, by the name of the stream.
+type Known map[string][]Outcome
+
+// Difference is an outcome that is none of those known.
+type Difference struct {
+	Stream corpus.Stream
+	Known  []Outcome
+	Got    Outcome
+}
+
+// String tells a difference in two lines.
+func (d Difference) String() string {
+	return fmt.Sprintf("%s: %s, and known is %s\n\t%s", d.Stream.Name, d.Got, d.Known[0], Diff(d.Got, d.Known[0]))
+}
+
+// atOnce is how many connections are open at once.
+const atOnce = 24
+
+// Learn returns the outcome of each stream.
+func (k Caller) Learn(ctx context.Context, dial Dial, streams []corpus.Stream) (Known, error) {
+	var mu sync.Mutex
+	known := Known{}
+	return known, forEach(streams, func(s corpus.Stream) error {
+		c, err := dial(ctx)
+		if err != nil {
+			return err
+		}
+		o := k.Talk(ctx, c, s, nil)
+		mu.Lock()
+		defer mu.Unlock()
+		known[s.Name] = append(known[s.Name], o)
+		return nil
+	})
+}
+
+// Compare returns the streams whose outcome is none of those known.
+func (k Caller) Compare(ctx context.Context, dial Dial, streams []corpus.Stream, known Known) ([]Difference, error) {
+	var mu sync.Mutex
+	var differences []Difference
+	err := forEach(streams, func(s corpus.Stream) error {
+		c, err := dial(ctx)
+		if err != nil {
+			return err
+		}
+		outcomes := known[s.Name]
+		got := k.Talk(ctx, c, s, &outcomes[0])
+		if slices.ContainsFunc(outcomes, got.Same) {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		differences = append(differences, Difference{s, outcomes, got})
+		return nil
+	})
+	return differences, err
+}
+
+// Confirm returns those differences that are none of the server's own. A server may
+// answer differently from one time to the next: Confirm asks it several times more, and
+// waits longer each time.
+func (k Caller) Confirm(ctx context.Context, direct Dial, differences []Difference) ([]Difference, error) {
+	for range 3 {
+		var streams []corpus.Stream
+		for _, d := range differences {
+			streams = append(streams, d.Stream)
+		}
+		k.Quiet *= 2
+		more, err := k.Learn(ctx, direct, streams)
+		if err != nil {
+			return nil, err
+		}
+		differences = slices.DeleteFunc(differences, func(d Difference) bool { return slices.ContainsFunc(more[d.Stream.Name], d.Got.Same) })
+	}
+	slices.SortFunc(differences, func(a, b Difference) int { return cmp.Compare(a.Stream.Name, b.Stream.Name) })
+	return differences, nil
+}
+
+// forEach calls f with every stream, several at once, and returns the first error.
+func forEach(streams []corpus.Stream, f func(corpus.Stream) error) error {
+	var all sync.WaitGroup
+	var once sync.Once
+	var failed error
+	next := make(chan corpus.Stream)
+	for range atOnce {
+		all.Go(func() {
+			for s := range next {
+				if err := f(s); err != nil {
+					once.Do(func() { failed = fmt.Errorf("%s: %w", s.Name, err) })
+				}
+			}
+		})
+	}
+	for _, s := range streams {
+		next <- s
+	}
+	close(next)
+	all.Wait()
+	return failed
+}
