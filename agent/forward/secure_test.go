@@ -17,6 +17,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+
 	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/tcp"
@@ -158,6 +163,30 @@ func TestRequestsInTLS(t *testing.T) {
 		}
 		keyless := securely(t, site.Listener.Addr().String(), t.TempDir(), laptop, personal)
 		answers(t, secureClient(t, site, version == 2), keyless, "alice", "app", version)
+	}
+}
+
+// Calls of gRPC in TLS are told apart by their metadata.
+func TestGRPCInTLS(t *testing.T) {
+	site, _ := secureSite(t)
+	certificate := site.TLS.Certificates[0]
+	application := healthServer(t, grpc_health_v1.HealthCheckResponse_SERVING, grpc.Creds(credentials.NewServerTLSFromCert(&certificate)))
+	alice := healthServer(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	l := securely(t, application, secret(t, certificate), laptops{"alice": laptop(alice)},
+		&rpc.CapturePort{Port: 443, Speaks: rpc.Speaks_SPEAKS_HTTPS, Routes: []*rpc.Route{personal("alice")}})
+	conn, err := grpc.NewClient(address(l), grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true, ServerName: "example.com"})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for range 3 {
+		for user, want := range map[string]grpc_health_v1.HealthCheckResponse_ServingStatus{
+			"alice": grpc_health_v1.HealthCheckResponse_NOT_SERVING, "bob": grpc_health_v1.HealthCheckResponse_SERVING} {
+			got, err := grpc_health_v1.NewHealthClient(conn).Check(metadata.AppendToOutgoingContext(t.Context(), "x-user", user), &grpc_health_v1.HealthCheckRequest{})
+			if err != nil || got.Status != want {
+				t.Errorf("%s is answered %v, %v", user, got, err)
+			}
+		}
 	}
 }
 

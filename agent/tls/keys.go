@@ -52,6 +52,10 @@ func (e *UnservedError) Error() string { return "TLS is not terminated: " + e.Re
 // Terminate takes the application's place in a connection on which the caller has begun
 // with first. The error is an UnservedError, or the caller's handshake has failed.
 func (k *Keys) Terminate(ctx context.Context, caller *net.TCPConn, first []byte, dial Dial) (*Session, error) {
+	mine := k.terminating.current()
+	if mine == nil {
+		return nil, &UnservedError{"the terminating Secret has no key", first}
+	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
@@ -61,7 +65,7 @@ func (k *Keys) Terminate(ctx context.Context, caller *net.TCPConn, first []byte,
 	if err != nil {
 		return nil, &UnservedError{fmt.Sprintf("the beginning is no ClientHello: %v", err), read}
 	}
-	s, server, err := k.prepare(ctx, hello, dial)
+	s, server, err := k.prepare(ctx, mine, hello, dial)
 	if err != nil {
 		return nil, &UnservedError{err.Error(), read}
 	}
@@ -77,11 +81,7 @@ func (k *Keys) Terminate(ctx context.Context, caller *net.TCPConn, first []byte,
 
 // prepare makes the connection to the application, and the configuration with which the
 // caller is to be answered. The error says why there is none.
-func (k *Keys) prepare(ctx context.Context, hello *tls.ClientHelloInfo, dial Dial) (*Session, *tls.Config, error) {
-	mine := k.terminating.current()
-	if mine == nil {
-		return nil, nil, errors.New("the terminating Secret has no key")
-	}
+func (k *Keys) prepare(ctx context.Context, mine *identity, hello *tls.ClientHelloInfo, dial Dial) (*Session, *tls.Config, error) {
 	if slices.Contains(hello.Extensions, earlyData) {
 		return nil, nil, errors.New("the caller sends early data")
 	}
