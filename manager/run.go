@@ -76,8 +76,10 @@ func prepare(ctx context.Context, log *slog.Logger, o *options) (*shared, error)
 	if err != nil {
 		return nil, fmt.Errorf("find the name server: %w", err)
 	}
+	planner := plan.New(mgr.GetClient(), o.namespace, answers(o.config.Intercept))
+	planner.Protocols = o.config.Agent.AppProtocolStrategy
 	return &shared{options: o, log: log, direct: direct, mgr: mgr, authority: authority, names: names,
-		planner:       plan.New(mgr.GetClient(), o.namespace, answers(o.config.Intercept)),
+		planner:       planner,
 		agentsName:    fmt.Sprintf("%s.%s.svc", o.service, o.namespace),
 		agentsAddress: net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(server.AgentsPort))}, nil
 }

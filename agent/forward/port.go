@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/tls"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
@@ -33,6 +34,7 @@ type Port struct {
 	number uint16
 	opener Opener
 	dial   Dial
+	keys   *tls.Keys
 	log    *slog.Logger
 	firsts sync.Pool // of *[maxFirst]byte
 	table  atomic.Pointer[table]
@@ -41,6 +43,7 @@ type Port struct {
 // NewPort returns the Port of a number of the application. Dial is for TCP alone.
 func NewPort(ctx context.Context, number uint16, opener Opener, dial Dial, log *slog.Logger) *Port {
 	p := &Port{ctx: ctx, number: number, opener: opener, dial: dial, log: log.With("port", number)}
+	p.keys = tls.NewKeys(rpc.TerminatingFolder, rpc.OriginatingFolder, p.log)
 	p.firsts.New = func() any { return new([maxFirst]byte) }
 	p.table.Store(&table{})
 	return p

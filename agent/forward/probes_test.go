@@ -24,7 +24,7 @@ import (
 )
 
 // healthServer is a gRPC server that is well, or not.
-func healthServer(t *testing.T, status grpc_health_v1.HealthCheckResponse_ServingStatus) string {
+func healthServer(t *testing.T, status grpc_health_v1.HealthCheckResponse_ServingStatus, opts ...grpc.ServerOption) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -32,7 +32,7 @@ func healthServer(t *testing.T, status grpc_health_v1.HealthCheckResponse_Servin
 	}
 	h := health.NewServer()
 	h.SetServingStatus("", status)
-	s := grpc.NewServer()
+	s := grpc.NewServer(opts...)
 	grpc_health_v1.RegisterHealthServer(s, h)
 	go s.Serve(ln)
 	t.Cleanup(s.Stop)

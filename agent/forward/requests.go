@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http/http1"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http/http2"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/tls"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -25,6 +26,7 @@ type requests struct {
 	ctx            context.Context // ends when the connection has to
 	cancel         context.CancelFunc
 	app            application
+	secure         *tls.Session // if the caller speaks TLS, which ends here; else nil
 
 	mu      sync.Mutex
 	waiting *far   // was opened for a caller that was silent at first, and is not used yet
@@ -48,6 +50,9 @@ func (p *Port) newRequests(c *net.TCPConn, source, dialed netip.AddrPort) *reque
 func (q *requests) Serve() error {
 	defer q.end()
 	b, err := q.begin()
+	if err == nil && b.protocol == http.Other && !b.probe {
+		b, err = q.terminate(b)
+	}
 	if err != nil {
 		q.caller.Reset()
 		return err
@@ -85,7 +90,14 @@ func (q *requests) pass(b beginning) error {
 // whole connects what is not told apart, after the first bytes.
 func (q *requests) whole(b beginning) *whole {
 	var f Flow
-	if waiting := q.take(); waiting != nil {
+	waiting := q.take()
+	if waiting == nil && q.secure != nil {
+		var err error
+		if waiting, err = q.open(); err != nil {
+			return nil
+		}
+	}
+	if waiting != nil {
 		w := &whole{port: q.port, caller: q.caller, far: waiting.Stream}
 		w.route = q.port.table.Load().during(waiting.tenure)
 		if _, err := w.far.Write(b.first); err != nil {
@@ -109,7 +121,7 @@ func (q *requests) whole(b beginning) *whole {
 // Reset implements Flow.
 func (q *requests) Reset() {
 	q.cancel()
-	q.caller.Reset()
+	tunnel.NewTCP(q.conn).Reset()
 }
 
 // Stale implements Flow. Each request is decided by the routes that there are then.
@@ -127,6 +139,9 @@ func (q *requests) end() {
 	q.cancel()
 	if unused := q.take(); unused != nil {
 		unused.Close()
+	}
+	if q.secure != nil {
+		q.secure.Close()
 	}
 }
 
@@ -200,8 +215,8 @@ func (q *requests) begin() (beginning, error) {
 	if err != nil {
 		return beginning{}, err
 	}
-	if len(first) == 0 && !over {
-		answer, err := q.silent()
+	if len(first) == 0 && !over && !q.port.table.Load().callerFirst {
+		answer, err := q.silent(q.peek)
 		if err != nil || len(answer) > 0 {
 			return beginning{answer: answer}, err
 		}

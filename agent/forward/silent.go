@@ -7,17 +7,17 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // maxAnswer bounds what is read of a far end that speaks first.
 const maxAnswer = 512
 
-// silent waits while the caller is silent. It connects with the far end that has
+// silent waits while the caller is silent, by a function which a deadline of the caller's
+// connection ends. It connects with the far end that has
 // everything no request is taken out of, since in some protocols the server speaks first.
 // It returns what that far end has sent; none means that the caller has spoken, or has
 // ended. The connection is kept for what follows.
-func (q *requests) silent() (answer []byte, err error) {
+func (q *requests) silent(wait func() error) (answer []byte, err error) {
 	f, err := q.open()
 	if err != nil {
 		return nil, err
@@ -35,10 +35,7 @@ func (q *requests) silent() (answer []byte, err error) {
 		}
 		hears <- heard{buf[:n], err}
 	}()
-	peeker, err := socket.NewPeeker(q.conn)
-	if err == nil {
-		_, err = peeker.First()
-	}
+	err = wait()
 	f.SetReadDeadline(time.Unix(1, 0))
 	far := <-hears
 	f.SetReadDeadline(time.Time{})
@@ -65,11 +62,20 @@ func (q *requests) silent() (answer []byte, err error) {
 	return far.bytes, nil
 }
 
+// peek waits until the caller sends something, and reads nothing.
+func (q *requests) peek() error {
+	peeker, err := socket.NewPeeker(q.conn)
+	if err == nil {
+		_, err = peeker.First()
+	}
+	return err
+}
+
 // open connects with the far end of everything that no request is taken out of.
 func (q *requests) open() (*far, error) {
 	if r := q.port.Pick(); r != nil {
 		r.Arrived()
-		s, err := q.port.Open(q.ctx, r, &frame.Open{Protocol: frame.TCP, Source: q.source})
+		s, err := q.port.Open(q.ctx, r, q.frame(nil))
 		if err == nil {
 			return &far{s, r.tenure}, nil
 		}
@@ -77,6 +83,6 @@ func (q *requests) open() (*far, error) {
 			return nil, err
 		}
 	}
-	s, err := q.port.openApplication(q.dialed, nil)
+	s, err := q.openApplication(nil)
 	return &far{Stream: s}, err
 }

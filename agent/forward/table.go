@@ -15,6 +15,7 @@ type table struct {
 	routes          []*Route   // in the order in which they are asked
 	probes          *probe.Set // the kubelet's calls, which stay with the application
 	keepEstablished bool
+	callerFirst     bool // in what the port speaks, the server is never the first to speak
 
 	requests []*Route     // those of the routes that take single HTTP requests
 	ended    []*ended     // routes of that kind which are gone, asked after the others
@@ -23,9 +24,14 @@ type table struct {
 
 // newTable makes a table of what the traffic-manager sent, which follows another one.
 func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
-	t := &table{probes: probe.Of(c), keepEstablished: c.KeepEstablished}
+	t := &table{probes: probe.Of(c), keepEstablished: c.KeepEstablished,
+		callerFirst: c.Speaks == rpc.Speaks_SPEAKS_HTTP || c.Speaks == rpc.Speaks_SPEAKS_HTTPS}
 	for _, sent := range c.Routes {
-		t.routes = append(t.routes, p.newRoute(sent, before))
+		r := p.newRoute(sent, before)
+		if c.Speaks == rpc.Speaks_SPEAKS_OTHER && r.requests != nil {
+			r.unknown = "the port has no HTTP requests, by the appProtocol of its Service"
+		}
+		t.routes = append(t.routes, r)
 	}
 	now := time.Now()
 	t.ended = successors(before.ended, t.routes, now)

@@ -7,7 +7,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // application is the http.Target of requests that the application has.
@@ -18,7 +17,7 @@ func (a *application) Open(_ context.Context, first []byte) (tunnel.Stream, erro
 	if s := a.requests.takeFor(nil, first); s != nil {
 		return s, nil
 	}
-	return a.requests.port.openApplication(a.requests.dialed, first)
+	return a.requests.openApplication(first)
 }
 
 // Arrived implements http.Target.
@@ -53,7 +52,7 @@ func (l laptop) Open(ctx context.Context, first []byte) (tunnel.Stream, error) {
 	if s := q.takeFor(l.tenure, first); s != nil {
 		return s, nil
 	}
-	return q.port.Open(ctx, r, &frame.Open{Protocol: frame.TCP, Source: q.source, First: first})
+	return q.port.Open(ctx, r, q.frame(first))
 }
 
 // Missed implements http.Target.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	agenttls "github.com/kubectl-intercept/kubectl-intercept/agent/tls"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
@@ -151,7 +152,7 @@ func FuzzClassify(f *testing.F) {
 		if kind == Greet {
 			FirstRequest(b)
 		}
-		if _, err := parseHello(b); err == nil && len(b) == 0 {
+		if _, err := agenttls.ParseHello(b); err == nil && len(b) == 0 {
 			t.Error(errors.New("nothing is a ClientHello"))
 		}
 	})

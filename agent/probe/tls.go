@@ -1,14 +1,11 @@
 package probe
 
 import (
-	"bytes"
-	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"slices"
-	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/tls"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
@@ -32,9 +29,9 @@ func matchTLS(b []byte, declared []*rpc.Probe) Kind {
 	if len(b) > 0 && b[0] != handshake {
 		return Other
 	}
-	hello, err := parseHello(b)
+	hello, err := tls.ParseHello(b)
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF):
 		return Unknown
 	case hello == nil:
 		return Other
@@ -51,45 +48,3 @@ func matchTLS(b []byte, declared []*rpc.Probe) Kind {
 // isGrease says that an extension is a reserved one without a meaning (RFC 8701),
 // as browsers send.
 func isGrease(e uint16) bool { return e&0x0f0f == 0x0a0a && e>>8 == e&0xff }
-
-// errParsed ends the handshake that reads a ClientHello.
-var errParsed = errors.New("the ClientHello is read")
-
-// parseHello reads the ClientHello at the beginning of b; the error is of the
-// kind of io.EOF if it is longer than that.
-func parseHello(b []byte) (hello *tls.ClientHelloInfo, err error) {
-	from := &replay{r: bytes.NewReader(b)}
-	err = tls.Server(from, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-		hello = h
-		return nil, errParsed
-	}}).Handshake()
-	if hello != nil {
-		return hello, nil
-	}
-	if from.over {
-		return nil, io.EOF
-	}
-	return nil, err
-}
-
-// replay is a connection on which bytes have come and nothing is sent.
-type replay struct {
-	r    *bytes.Reader
-	over bool // more was wanted than there is
-}
-
-var _ net.Conn = (*replay)(nil)
-
-func (r *replay) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	r.over = r.over || err != nil
-	return n, err
-}
-
-func (r *replay) Write(p []byte) (int, error)      { return len(p), nil }
-func (r *replay) Close() error                     { return nil }
-func (r *replay) LocalAddr() net.Addr              { return nil }
-func (r *replay) RemoteAddr() net.Addr             { return nil }
-func (r *replay) SetDeadline(time.Time) error      { return nil }
-func (r *replay) SetReadDeadline(time.Time) error  { return nil }
-func (r *replay) SetWriteDeadline(time.Time) error { return nil }

@@ -47,6 +47,14 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, d *deci
 		return 0, nil
 	}
 	d.injection = choose(ic.Spec.Inject, before, d.ports, a.pods)
+	if missing := missingKey(ic, d.ports, a.pods); missing != "" && d.injection.mode == v1alpha1.InjectEphemeral {
+		if ic.Spec.Inject == v1alpha1.InjectEphemeral {
+			d.progress.problem = problem.New(v1alpha1.ReasonNotSupported, "an ephemeral agent cannot have the Secret %s, which an annotation of %s names: "+
+				"use --inject sidecar, or mount the Secret into a container of the pod template", missing, w)
+			return 0, nil
+		}
+		d.injection = injection{v1alpha1.InjectSidecar, "the pods have no volume of the Secret " + missing + ", which an annotation names"}
+	}
 	if a.abandoned = r.Replacer.AbandonedReason(ic); a.abandoned != nil {
 		d.injection = injection{}
 	}

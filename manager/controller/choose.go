@@ -8,6 +8,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
 )
 
@@ -33,6 +34,24 @@ func choose(asked v1alpha1.InjectMode, before injection, ports []v1alpha1.Resolv
 		return injection{v1alpha1.InjectSidecar, "the pods have one already"}
 	}
 	return injection{v1alpha1.InjectEphemeral, "the namespace admits it, and no pod has to be replaced"}
+}
+
+// missingKey is a Secret for TLS that the intercept needs and that an ephemeral agent could
+// not have in one of the pods; empty if there is none.
+func missingKey(ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort, pods []corev1.Pod) string {
+	inTLS := func(p v1alpha1.ResolvedPort) bool {
+		s := resolve.AppProtocol(p.AppProtocol)
+		return s == resolve.HTTPS || s == resolve.Undeclared
+	}
+	if ic.Spec.Match == nil || !slices.ContainsFunc(ports, inTLS) {
+		return ""
+	}
+	for i := range pods {
+		if secret := inject.MissingKey(&pods[i]); secret != "" && !replacement.Covered(ports, &pods[i]) {
+			return secret
+		}
+	}
+	return ""
 }
 
 // bypassed says that a pod has a sidecar for one of the ports, and callers do not come

@@ -17,11 +17,6 @@ const (
 	tokenFolder = "/var/run/secrets/kubectl-intercept.dev/token"
 	tokenFile   = "token"
 	tokenLife   = 3600 // seconds; the kubelet renews it in time
-
-	terminatingVolume = "traffic-agent-terminating-tls"
-	originatingVolume = "traffic-agent-originating-tls"
-	terminatingFolder = "/tls/terminating"
-	originatingFolder = "/tls/originating"
 )
 
 // agentContainer is the sidecar. It needs no privilege and writes no file.
@@ -58,10 +53,10 @@ func agentContainer(s *rpc.Sidecar, w resolve.Wishes, cfg Config) corev1.Contain
 		c.Ports = append(c.Ports, port)
 	}
 	if w.TerminatingTLS != "" {
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: terminatingVolume, MountPath: terminatingFolder, ReadOnly: true})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: terminatingVolume, MountPath: rpc.TerminatingFolder, ReadOnly: true})
 	}
 	if w.OriginatingTLS != "" {
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: originatingVolume, MountPath: originatingFolder, ReadOnly: true})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: originatingVolume, MountPath: rpc.OriginatingFolder, ReadOnly: true})
 	}
 	return c
 }

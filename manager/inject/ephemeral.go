@@ -177,5 +177,6 @@ func Ephemeral(p *corev1.Pod, cfg Config, name, token string) corev1.EphemeralCo
 		Name: name, Image: cfg.Image, ImagePullPolicy: cfg.PullPolicy, Env: env,
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		SecurityContext:          &security,
+		VolumeMounts:             keyMounts(p),
 	}}
 }

@@ -71,21 +71,23 @@ func routes(port *rpc.CapturePort, c Claim) bool {
 	})
 }
 
-// add appends a route to the routes of its port. An Intercept gets one route for each
-// port, even if two of its ports have the same number in this pod.
-func (p *Plan) add(number int32, protocol rpc.Protocol, keepEstablished bool, r *rpc.Route) {
+// add appends a route to the routes of its port, which has this number in the pod. An
+// Intercept gets one route for each port, even if two of its ports have the same number in
+// this pod.
+func (p *Plan) add(number int32, protocol rpc.Protocol, speaks rpc.Speaks, keepEstablished bool, r *rpc.Route) {
 	k := slices.IndexFunc(p.ports, func(c *rpc.CapturePort) bool {
 		return c.Port == uint32(number) && c.Protocol == protocol
 	})
 	if k < 0 {
 		p.ports = append(p.ports, &rpc.CapturePort{
-			Port: uint32(number), Protocol: protocol, KeepEstablished: keepEstablished, Routes: []*rpc.Route{r}})
+			Port: uint32(number), Protocol: protocol, Speaks: speaks, KeepEstablished: keepEstablished, Routes: []*rpc.Route{r}})
 		return
 	}
 	c := p.ports[k]
 	if slices.ContainsFunc(c.Routes, func(o *rpc.Route) bool { return o.InterceptUid == r.InterceptUid }) {
 		return
 	}
+	c.Speaks = cmp.Or(c.Speaks, speaks) // a Service declares it, and a container's port does not
 	// Established connections are kept only if every Intercept of the port wants that.
 	c.KeepEstablished = c.KeepEstablished && keepEstablished
 	c.Routes = append(c.Routes, r)

@@ -13,12 +13,17 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
 // Planner computes plans from cached objects and keeps them until Changed is
 // called. It is safe for concurrent use.
 type Planner struct {
+	// Protocols says what a port without appProtocol speaks. It is set before the first
+	// use.
+	Protocols config.ProtocolStrategy
+
 	reader    client.Reader
 	namespace string // the namespace of Session objects
 	answers   Answers
@@ -133,7 +138,7 @@ func (p *Planner) newPlan(ctx context.Context, pod *corev1.Pod, version uint64) 
 	for _, c := range all {
 		for _, r := range c.Status.Ports {
 			if number := resolve.PortIn(pod, r); number != 0 {
-				plan.add(number, protocol(r.Protocol), c.Spec.KeepEstablished, p.route(c))
+				plan.add(number, protocol(r.Protocol), p.speaks(r), c.Spec.KeepEstablished, p.route(c))
 			}
 		}
 	}
@@ -215,6 +220,19 @@ func Accepted(ic *v1alpha1.Intercept) bool {
 // resolved the new one.
 func inForce(ic *v1alpha1.Intercept) bool {
 	return ic.DeletionTimestamp == nil && meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionResolved)
+}
+
+// speaks says what a port speaks.
+func (p *Planner) speaks(r v1alpha1.ResolvedPort) rpc.Speaks {
+	s := resolve.AppProtocol(r.AppProtocol)
+	switch {
+	case s != resolve.Undeclared:
+	case p.Protocols == config.PortName:
+		s = resolve.ByName(r)
+	case p.Protocols == config.HTTP, p.Protocols == config.HTTP2:
+		s = resolve.HTTP
+	}
+	return map[resolve.Speaks]rpc.Speaks{resolve.HTTP: rpc.Speaks_SPEAKS_HTTP, resolve.HTTPS: rpc.Speaks_SPEAKS_HTTPS, resolve.Other: rpc.Speaks_SPEAKS_OTHER}[s]
 }
 
 func protocol(p corev1.Protocol) rpc.Protocol {

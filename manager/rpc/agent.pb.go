@@ -67,6 +67,63 @@ func (Protocol) EnumDescriptor() ([]byte, []int) {
 	return file_agent_proto_rawDescGZIP(), []int{0}
 }
 
+// Speaks is what the callers of a port speak.
+type Speaks int32
+
+const (
+	// SPEAKS_UNDECLARED: the first bytes of each connection tell.
+	Speaks_SPEAKS_UNDECLARED Speaks = 0
+	// SPEAKS_HTTP: HTTP, so callers speak first.
+	Speaks_SPEAKS_HTTP Speaks = 1
+	// SPEAKS_HTTPS: HTTP in TLS, so callers speak first.
+	Speaks_SPEAKS_HTTPS Speaks = 2
+	// SPEAKS_OTHER: never HTTP. Connections pass as they are.
+	Speaks_SPEAKS_OTHER Speaks = 3
+)
+
+// Enum value maps for Speaks.
+var (
+	Speaks_name = map[int32]string{
+		0: "SPEAKS_UNDECLARED",
+		1: "SPEAKS_HTTP",
+		2: "SPEAKS_HTTPS",
+		3: "SPEAKS_OTHER",
+	}
+	Speaks_value = map[string]int32{
+		"SPEAKS_UNDECLARED": 0,
+		"SPEAKS_HTTP":       1,
+		"SPEAKS_HTTPS":      2,
+		"SPEAKS_OTHER":      3,
+	}
+)
+
+func (x Speaks) Enum() *Speaks {
+	p := new(Speaks)
+	*p = x
+	return p
+}
+
+func (x Speaks) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Speaks) Descriptor() protoreflect.EnumDescriptor {
+	return file_agent_proto_enumTypes[1].Descriptor()
+}
+
+func (Speaks) Type() protoreflect.EnumType {
+	return &file_agent_proto_enumTypes[1]
+}
+
+func (x Speaks) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Speaks.Descriptor instead.
+func (Speaks) EnumDescriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{1}
+}
+
 type PortState int32
 
 const (
@@ -106,11 +163,11 @@ func (x PortState) String() string {
 }
 
 func (PortState) Descriptor() protoreflect.EnumDescriptor {
-	return file_agent_proto_enumTypes[1].Descriptor()
+	return file_agent_proto_enumTypes[2].Descriptor()
 }
 
 func (PortState) Type() protoreflect.EnumType {
-	return &file_agent_proto_enumTypes[1]
+	return &file_agent_proto_enumTypes[2]
 }
 
 func (x PortState) Number() protoreflect.EnumNumber {
@@ -119,7 +176,7 @@ func (x PortState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PortState.Descriptor instead.
 func (PortState) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{1}
+	return file_agent_proto_rawDescGZIP(), []int{2}
 }
 
 type Reason int32
@@ -173,11 +230,11 @@ func (x Reason) String() string {
 }
 
 func (Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_agent_proto_enumTypes[2].Descriptor()
+	return file_agent_proto_enumTypes[3].Descriptor()
 }
 
 func (Reason) Type() protoreflect.EnumType {
-	return &file_agent_proto_enumTypes[2]
+	return &file_agent_proto_enumTypes[3]
 }
 
 func (x Reason) Number() protoreflect.EnumNumber {
@@ -186,7 +243,7 @@ func (x Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reason.Descriptor instead.
 func (Reason) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{2}
+	return file_agent_proto_rawDescGZIP(), []int{3}
 }
 
 type Probe_Kind int32
@@ -225,11 +282,11 @@ func (x Probe_Kind) String() string {
 }
 
 func (Probe_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_agent_proto_enumTypes[3].Descriptor()
+	return file_agent_proto_enumTypes[4].Descriptor()
 }
 
 func (Probe_Kind) Type() protoreflect.EnumType {
-	return &file_agent_proto_enumTypes[3]
+	return &file_agent_proto_enumTypes[4]
 }
 
 func (x Probe_Kind) Number() protoreflect.EnumNumber {
@@ -269,11 +326,11 @@ func (x Route_Mode) String() string {
 }
 
 func (Route_Mode) Descriptor() protoreflect.EnumDescriptor {
-	return file_agent_proto_enumTypes[4].Descriptor()
+	return file_agent_proto_enumTypes[5].Descriptor()
 }
 
 func (Route_Mode) Type() protoreflect.EnumType {
-	return &file_agent_proto_enumTypes[4]
+	return &file_agent_proto_enumTypes[5]
 }
 
 func (x Route_Mode) Number() protoreflect.EnumNumber {
@@ -333,11 +390,11 @@ func (x Condition_Part) String() string {
 }
 
 func (Condition_Part) Descriptor() protoreflect.EnumDescriptor {
-	return file_agent_proto_enumTypes[5].Descriptor()
+	return file_agent_proto_enumTypes[6].Descriptor()
 }
 
 func (Condition_Part) Type() protoreflect.EnumType {
-	return &file_agent_proto_enumTypes[5]
+	return &file_agent_proto_enumTypes[6]
 }
 
 func (x Condition_Part) Number() protoreflect.EnumNumber {
@@ -385,11 +442,11 @@ func (x Condition_Op) String() string {
 }
 
 func (Condition_Op) Descriptor() protoreflect.EnumDescriptor {
-	return file_agent_proto_enumTypes[6].Descriptor()
+	return file_agent_proto_enumTypes[7].Descriptor()
 }
 
 func (Condition_Op) Type() protoreflect.EnumType {
-	return &file_agent_proto_enumTypes[6]
+	return &file_agent_proto_enumTypes[7]
 }
 
 func (x Condition_Op) Number() protoreflect.EnumNumber {
@@ -625,6 +682,8 @@ type CapturePort struct {
 	// node_addresses are those that the kubelet's calls may come from, as far as
 	// the API tells. Other callers may have the same addresses.
 	NodeAddresses []string `protobuf:"bytes,6,rep,name=node_addresses,json=nodeAddresses,proto3" json:"node_addresses,omitempty"`
+	// speaks is what the port's callers speak, as far as it is declared.
+	Speaks        Speaks `protobuf:"varint,7,opt,name=speaks,proto3,enum=kubectlintercept.agent.v1.Speaks" json:"speaks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -699,6 +758,13 @@ func (x *CapturePort) GetNodeAddresses() []string {
 		return x.NodeAddresses
 	}
 	return nil
+}
+
+func (x *CapturePort) GetSpeaks() Speaks {
+	if x != nil {
+		return x.Speaks
+	}
+	return Speaks_SPEAKS_UNDECLARED
 }
 
 // Probe is a probe or a lifecycle hook by which the kubelet calls a port.
@@ -1373,14 +1439,15 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x12<\n" +
 	"\x05ports\x18\x02 \x03(\v2&.kubectlintercept.agent.v1.CapturePortR\x05ports\x12\x1b\n" +
 	"\tca_bundle\x18\x03 \x01(\fR\bcaBundle\x12\x12\n" +
-	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xa8\x02\n" +
+	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xe3\x02\n" +
 	"\vCapturePort\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12)\n" +
 	"\x10keep_established\x18\x03 \x01(\bR\x0fkeepEstablished\x128\n" +
 	"\x06routes\x18\x04 \x03(\v2 .kubectlintercept.agent.v1.RouteR\x06routes\x128\n" +
 	"\x06probes\x18\x05 \x03(\v2 .kubectlintercept.agent.v1.ProbeR\x06probes\x12%\n" +
-	"\x0enode_addresses\x18\x06 \x03(\tR\rnodeAddresses\"\xef\x01\n" +
+	"\x0enode_addresses\x18\x06 \x03(\tR\rnodeAddresses\x129\n" +
+	"\x06speaks\x18\a \x01(\x0e2!.kubectlintercept.agent.v1.SpeaksR\x06speaks\"\xef\x01\n" +
 	"\x05Probe\x129\n" +
 	"\x04kind\x18\x01 \x01(\x0e2%.kubectlintercept.agent.v1.Probe.KindR\x04kind\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x12\n" +
@@ -1467,7 +1534,12 @@ const file_agent_proto_rawDesc = "" +
 	"\vconnections\x18\x02 \x01(\x04R\vconnections*\x1c\n" +
 	"\bProtocol\x12\a\n" +
 	"\x03TCP\x10\x00\x12\a\n" +
-	"\x03UDP\x10\x01*B\n" +
+	"\x03UDP\x10\x01*T\n" +
+	"\x06Speaks\x12\x15\n" +
+	"\x11SPEAKS_UNDECLARED\x10\x00\x12\x0f\n" +
+	"\vSPEAKS_HTTP\x10\x01\x12\x10\n" +
+	"\fSPEAKS_HTTPS\x10\x02\x12\x10\n" +
+	"\fSPEAKS_OTHER\x10\x03*B\n" +
 	"\tPortState\x12\v\n" +
 	"\aPENDING\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -1499,55 +1571,57 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
 var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_agent_proto_goTypes = []any{
 	(Protocol)(0),          // 0: kubectlintercept.agent.v1.Protocol
-	(PortState)(0),         // 1: kubectlintercept.agent.v1.PortState
-	(Reason)(0),            // 2: kubectlintercept.agent.v1.Reason
-	(Probe_Kind)(0),        // 3: kubectlintercept.agent.v1.Probe.Kind
-	(Route_Mode)(0),        // 4: kubectlintercept.agent.v1.Route.Mode
-	(Condition_Part)(0),    // 5: kubectlintercept.agent.v1.Condition.Part
-	(Condition_Op)(0),      // 6: kubectlintercept.agent.v1.Condition.Op
-	(*EnrollRequest)(nil),  // 7: kubectlintercept.agent.v1.EnrollRequest
-	(*EnrollResponse)(nil), // 8: kubectlintercept.agent.v1.EnrollResponse
-	(*AgentConfig)(nil),    // 9: kubectlintercept.agent.v1.AgentConfig
-	(*CapturePort)(nil),    // 10: kubectlintercept.agent.v1.CapturePort
-	(*Probe)(nil),          // 11: kubectlintercept.agent.v1.Probe
-	(*Header)(nil),         // 12: kubectlintercept.agent.v1.Header
-	(*Route)(nil),          // 13: kubectlintercept.agent.v1.Route
-	(*Match)(nil),          // 14: kubectlintercept.agent.v1.Match
-	(*Condition)(nil),      // 15: kubectlintercept.agent.v1.Condition
-	(*AgentReport)(nil),    // 16: kubectlintercept.agent.v1.AgentReport
-	(*RouteReport)(nil),    // 17: kubectlintercept.agent.v1.RouteReport
-	(*Missed)(nil),         // 18: kubectlintercept.agent.v1.Missed
+	(Speaks)(0),            // 1: kubectlintercept.agent.v1.Speaks
+	(PortState)(0),         // 2: kubectlintercept.agent.v1.PortState
+	(Reason)(0),            // 3: kubectlintercept.agent.v1.Reason
+	(Probe_Kind)(0),        // 4: kubectlintercept.agent.v1.Probe.Kind
+	(Route_Mode)(0),        // 5: kubectlintercept.agent.v1.Route.Mode
+	(Condition_Part)(0),    // 6: kubectlintercept.agent.v1.Condition.Part
+	(Condition_Op)(0),      // 7: kubectlintercept.agent.v1.Condition.Op
+	(*EnrollRequest)(nil),  // 8: kubectlintercept.agent.v1.EnrollRequest
+	(*EnrollResponse)(nil), // 9: kubectlintercept.agent.v1.EnrollResponse
+	(*AgentConfig)(nil),    // 10: kubectlintercept.agent.v1.AgentConfig
+	(*CapturePort)(nil),    // 11: kubectlintercept.agent.v1.CapturePort
+	(*Probe)(nil),          // 12: kubectlintercept.agent.v1.Probe
+	(*Header)(nil),         // 13: kubectlintercept.agent.v1.Header
+	(*Route)(nil),          // 14: kubectlintercept.agent.v1.Route
+	(*Match)(nil),          // 15: kubectlintercept.agent.v1.Match
+	(*Condition)(nil),      // 16: kubectlintercept.agent.v1.Condition
+	(*AgentReport)(nil),    // 17: kubectlintercept.agent.v1.AgentReport
+	(*RouteReport)(nil),    // 18: kubectlintercept.agent.v1.RouteReport
+	(*Missed)(nil),         // 19: kubectlintercept.agent.v1.Missed
 }
 var file_agent_proto_depIdxs = []int32{
-	10, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
+	11, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
 	0,  // 1: kubectlintercept.agent.v1.CapturePort.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	13, // 2: kubectlintercept.agent.v1.CapturePort.routes:type_name -> kubectlintercept.agent.v1.Route
-	11, // 3: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
-	3,  // 4: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
-	12, // 5: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
-	4,  // 6: kubectlintercept.agent.v1.Route.mode:type_name -> kubectlintercept.agent.v1.Route.Mode
-	14, // 7: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
-	15, // 8: kubectlintercept.agent.v1.Match.conditions:type_name -> kubectlintercept.agent.v1.Condition
-	5,  // 9: kubectlintercept.agent.v1.Condition.part:type_name -> kubectlintercept.agent.v1.Condition.Part
-	6,  // 10: kubectlintercept.agent.v1.Condition.op:type_name -> kubectlintercept.agent.v1.Condition.Op
-	17, // 11: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
-	0,  // 12: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	1,  // 13: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
-	18, // 14: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
-	2,  // 15: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
-	7,  // 16: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
-	16, // 17: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
-	8,  // 18: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
-	9,  // 19: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
-	18, // [18:20] is the sub-list for method output_type
-	16, // [16:18] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	14, // 2: kubectlintercept.agent.v1.CapturePort.routes:type_name -> kubectlintercept.agent.v1.Route
+	12, // 3: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
+	1,  // 4: kubectlintercept.agent.v1.CapturePort.speaks:type_name -> kubectlintercept.agent.v1.Speaks
+	4,  // 5: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
+	13, // 6: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
+	5,  // 7: kubectlintercept.agent.v1.Route.mode:type_name -> kubectlintercept.agent.v1.Route.Mode
+	15, // 8: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
+	16, // 9: kubectlintercept.agent.v1.Match.conditions:type_name -> kubectlintercept.agent.v1.Condition
+	6,  // 10: kubectlintercept.agent.v1.Condition.part:type_name -> kubectlintercept.agent.v1.Condition.Part
+	7,  // 11: kubectlintercept.agent.v1.Condition.op:type_name -> kubectlintercept.agent.v1.Condition.Op
+	18, // 12: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
+	0,  // 13: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	2,  // 14: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
+	19, // 15: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
+	3,  // 16: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
+	8,  // 17: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
+	17, // 18: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
+	9,  // 19: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
+	10, // 20: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
+	19, // [19:21] is the sub-list for method output_type
+	17, // [17:19] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1560,7 +1634,7 @@ func file_agent_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
-			NumEnums:      7,
+			NumEnums:      8,
 			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,

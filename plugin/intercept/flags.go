@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 
@@ -27,6 +28,7 @@ type Flags struct {
 	Inject          string
 	KeepEstablished bool
 	NoFallback      bool
+	LocalTLS        bool
 	Transport       string
 	Timeout         time.Duration
 	Requests        MatchFlags
@@ -49,6 +51,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Inject, "inject", f.Inject, "How the agent enters the pods: ephemeral (at once), sidecar (pods are replaced), or auto: a sidecar that is there, else ephemeral if the namespace admits it, else sidecar")
 	fs.BoolVar(&f.KeepEstablished, "keep-established", false, "Leave connections alone that are open already")
 	fs.BoolVar(&f.NoFallback, "no-fallback", false, "Refuse callers while nothing listens on the local port, instead of letting the application answer")
+	fs.BoolVar(&f.LocalTLS, "local-tls", false, "The local program speaks TLS: requests that the agent took out of TLS go to it in TLS. Without the flag it gets clear text")
 	fs.StringVar(&f.Mount, "mount", f.Mount, "")
 	fs.Lookup("mount").NoOptDefVal = "true"
 	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
@@ -75,6 +78,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams generici
 	}
 	if o.Ports, err = parsePorts(f.Ports); err != nil {
 		return nil, err
+	}
+	for n := range o.Ports {
+		o.Ports[n].LocalTLS = f.LocalTLS && o.Ports[n].Protocol != corev1.ProtocolUDP
 	}
 	if !slices.Contains([]v1alpha1.InjectMode{v1alpha1.InjectAuto, v1alpha1.InjectEphemeral, v1alpha1.InjectSidecar}, o.Inject) {
 		return nil, fmt.Errorf("--inject %q: use auto, ephemeral or sidecar", f.Inject)

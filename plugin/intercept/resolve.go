@@ -33,6 +33,11 @@ func (m *maker) resolve(ctx context.Context) error {
 	if m.resolved, err = resolve.Ports(w, services, m.Service, m.Ports); err != nil {
 		return advise(err)
 	}
+	if m.Match != nil {
+		if err := resolve.CannotTellApart(w, m.resolved); err != nil {
+			return err
+		}
+	}
 	for n, p := range m.resolved {
 		if m.Match != nil && p.Protocol == corev1.ProtocolUDP {
 			return fmt.Errorf("port %s of %s is UDP, which has no HTTP requests to match: intercept it without --match, under another --name", resolve.Identifier(p), w)

@@ -22,6 +22,9 @@ const (
 	WishDisabled             // no agent, neither sidecar nor ephemeral container
 )
 
+// TerminatingTLSKey is the annotation that names a Secret for the callers' TLS.
+const TerminatingTLSKey = "kubectl-intercept.dev/terminating-tls-secret"
+
 // Wishes are the annotations of a pod template that speak of the agent.
 type Wishes struct {
 	Inject Wish

@@ -163,6 +163,12 @@ type InterceptPort struct {
 	// +kubebuilder:default="127.0.0.1"
 	// +kubebuilder:validation:MaxLength=253
 	LocalHost string `json:"localHost,omitempty"`
+	// LocalTLS says that the program on the laptop speaks TLS on this port. Then what the
+	// agent took out of TLS reaches the program in TLS again. Without it, the program gets
+	// clear text. A connection that nobody took out of TLS reaches it as it is.
+	//
+	// +optional
+	LocalTLS bool `json:"localTLS,omitempty"`
 }
 
 // InterceptMode says what happens to captured traffic.

@@ -75,6 +75,10 @@ type Open struct {
 	// Target is the destination of a dialed flow: "address:port", the address alone
 	// for ICMP, or TargetDNS.
 	Target string
+	// TLS says that the agent took the flow out of TLS, in which the caller named the
+	// server ServerName; empty if it named none.
+	TLS        bool
+	ServerName string
 	// Flow is the ID of the flow on its carrier. Lines do not use it.
 	Flow uint32
 	// First is the first payload of the caller: bytes of TCP, a datagram of UDP, or
@@ -102,6 +106,8 @@ const (
 	openInterceptUID
 	openSession
 	openTarget
+	openServerName
+	openTLS // 1; 0 if there is no such field
 )
 
 // maxName is the longest string in an Open frame, in bytes.
@@ -126,11 +132,14 @@ func AppendOpen(b []byte, o *Open) ([]byte, error) {
 		}
 		b = AppendField(b, openSource, source)
 	}
-	for i, s := range [...]string{o.Intercept, o.InterceptUID, o.Session, o.Target} {
+	for i, s := range [...]string{o.Intercept, o.InterceptUID, o.Session, o.Target, o.ServerName} {
 		if len(s) > maxName {
 			return nil, fmt.Errorf("name of %d bytes exceeds %d", len(s), maxName)
 		}
 		b = AppendField(b, openIntercept+byte(i), s)
+	}
+	if o.TLS {
+		b = AppendNumber(b, openTLS, 1)
 	}
 	return append(append(b, openFirst), o.First...), nil
 }
@@ -188,6 +197,11 @@ func (o *Open) set(tag byte, value []byte) error {
 		o.Session, err = name(value)
 	case openTarget:
 		o.Target, err = name(value)
+	case openServerName:
+		o.ServerName, err = name(value)
+	case openTLS:
+		n, err = Number(value, 1)
+		o.TLS = n == 1
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func someOpen() *Open {
-	return &Open{Kind: Dialed, Target: "dns", Intercept: "shop/quote", InterceptUID: "7d1c", Session: "alice-laptop", Protocol: UDP, Port: 8080,
+	return &Open{Kind: Dialed, Target: "dns", Intercept: "shop/quote", InterceptUID: "7d1c", Session: "alice-laptop", TLS: true, ServerName: "quote.shop", Protocol: UDP, Port: 8080,
 		Source: netip.MustParseAddrPort("[2001:db8::7%eth0]:4711"), Flow: 42, First: []byte("GET / HTTP/1.1\r\n")}
 }
 

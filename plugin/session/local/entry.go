@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -127,6 +128,18 @@ func (e *entry) where(o *frame.Open) (endpoint, bool) {
 		return ports[0], true
 	}
 	return endpoint{}, false
+}
+
+// speaksTLS says that the program at an endpoint wants a flow in TLS: its user has said
+// so; or the Intercept takes whole connections, of which the agent took this one out of
+// TLS for the sake of other Intercepts.
+func (e *entry) speaksTLS(p endpoint, o *frame.Open) bool {
+	if o.TLS && e.object().Spec.Match == nil {
+		return true
+	}
+	return slices.ContainsFunc(e.object().Spec.Ports, func(o v1alpha1.InterceptPort) bool {
+		return o.LocalTLS && (endpoint{o.LocalHost, o.LocalPort, protocol(o.Protocol)}) == p
+	})
 }
 
 func protocol(p corev1.Protocol) frame.Protocol {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -35,6 +36,9 @@ func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) e
 	if err == nil && p.protocol == frame.UDP {
 		conn, stream, err = ask(ctx, conn, stream, e.program(), p, o.First)
 	}
+	if err == nil && e.speaksTLS(p, o) {
+		stream, err = secure(ctx, conn, o)
+	}
 	if err != nil {
 		c.refused.Add(1)
 		t.log.Debug("local port does not answer", "intercept", o.Intercept, "local", p.String(), "error", err)
@@ -49,7 +53,7 @@ func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) e
 	}
 	c.connections.Add(1)
 	if p.protocol != frame.UDP {
-		if err := write(conn, o.First); err != nil {
+		if err := write(stream, o.First); err != nil {
 			stream.Reset()
 			return fmt.Errorf("write to %s: %w", p, err)
 		}
@@ -62,11 +66,11 @@ func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) e
 }
 
 // write sends the first bytes, which came with the flow's Open, if there are any.
-func write(conn net.Conn, first []byte) error {
+func write(to io.Writer, first []byte) error {
 	if len(first) == 0 {
 		return nil
 	}
-	_, err := conn.Write(first)
+	_, err := to.Write(first)
 	return err
 }
 
