@@ -51,8 +51,8 @@ func (sessions) Connect(ctx context.Context, f *kube.Factory, a *connect.Access,
 }
 
 // OpenProxy opens a proxy at a free port, or shares one.
-func (s sessions) OpenProxy(ctx context.Context, f *kube.Factory, transport, namespace, by string, progress func(string)) (string, error) {
-	n, err := s.Connect(ctx, f, &connect.Access{Transport: transport, Proxy: "127.0.0.1:0", Device: state.Device{Namespace: namespace}, By: by}, progress)
+func (s sessions) OpenProxy(ctx context.Context, f *kube.Factory, transport, namespace, holder string, progress func(string)) (string, error) {
+	n, err := s.Connect(ctx, f, &connect.Access{Transport: transport, Proxy: "127.0.0.1:0", Device: state.Device{Namespace: namespace}, Holder: holder}, progress)
 	if err != nil {
 		return "", err
 	}

@@ -128,7 +128,7 @@ func rotate(l *lab.Lab, ca *lab.Authority, addr string, ip net.IP) {
 		if err != nil {
 			return err
 		}
-		defer c.Close()
+		defer c.conn.Close()
 		in := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 		if err := in.HandshakeContext(l.Context()); err != nil {
 			return err
@@ -168,9 +168,11 @@ func TestLocalTLS(t *testing.T) {
 		c.Close()
 	})
 	alice.Intercept("add", "quote", "--port", program.To(""), "--match", "x-user=alice", "--local-tls")
-	c := keep(l.Nodes[0], quote)
+	c, err := keep(l, l.Nodes[0], quote)
+	l.Must(err)
+	defer c.conn.Close()
 	for _, x := range []struct{ user, name string }{{"alice", "alice"}, {"bob", lab.Application}} {
-		if got, err := c.as(l, person{x.name, "", header("X-User", x.user)}); err != nil || got != x.name {
+		if got, err := c.as(person{x.name, "", header("X-User", x.user)}); err != nil || got != x.name {
 			t.Errorf("%s is answered by %q, %v", x.user, got, err)
 		}
 	}
