@@ -128,7 +128,7 @@ func rotate(l *lab.Lab, ca *lab.Authority, addr string, ip net.IP) {
 		if err != nil {
 			return err
 		}
-		defer c.conn.Close()
+		defer c.Close()
 		in := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 		if err := in.HandshakeContext(l.Context()); err != nil {
 			return err
