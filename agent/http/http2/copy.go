@@ -32,7 +32,10 @@ func (x *exchange) copyTo(t http.Target) {
 	y := &exchange{fields: slices.Clone(x.fields), kind: x.kind, copy: true}
 	y.caller = end{x: y, leg: s.caller, closed: true}
 	y.target = end{x: y}
-	y.target.over = x.target.over
+	e := &y.target
+	e.trailers, e.over = x.target.trailers, x.target.over
+	e.queue.push(x.target.queue.b[x.target.queue.head:])
+	e.drained(-e.queue.len())
 	x.copies = append(x.copies, y)
 	l.begin(y)
 }

@@ -65,11 +65,10 @@ func Serve(ctx context.Context, caller tunnel.Stream, first []byte, sw http.Swit
 	defer cancel()
 	defer context.AfterFunc(ctx, s.reset)()
 
-	if err := in.need(len(framing.ClientPreface)); err != nil {
-		return fmt.Errorf("read the preface: %w", err)
-	}
-	if string(in.b[:len(framing.ClientPreface)]) != framing.ClientPreface {
-		return s.opaque(in.b)
+	for k := range len(framing.ClientPreface) {
+		if in.need(k+1) != nil || in.b[k] != framing.ClientPreface[k] {
+			return s.opaque(in.b)
+		}
 	}
 	in.b = in.b[len(framing.ClientPreface):]
 	s.mu.Lock()
