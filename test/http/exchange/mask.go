@@ -54,7 +54,11 @@ func (o Outcome) String() string {
 			codes = append(codes, m[1])
 		}
 	}
-	return fmt.Sprintf("[%s] %d bytes, %s", strings.Join(codes, " "), len(o.Answer), o.End)
+	end := o.End
+	if o.reset {
+		end += " with a reset"
+	}
+	return fmt.Sprintf("[%s] %d bytes, %s", strings.Join(codes, " "), len(o.Answer), end)
 }
 
 // Diff tells where two outcomes begin to differ.
