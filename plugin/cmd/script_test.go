@@ -267,7 +267,7 @@ func (fakeSessions) EnsureIsolated(context.Context, *kube.Factory, string, strin
 
 // OpenProxy opens nothing.
 func (f fakeSessions) OpenProxy(ctx context.Context, factory *kube.Factory, transport, namespace, by string, progress func(string)) (string, error) {
-	n, err := f.Connect(ctx, factory, &connect.Access{Transport: transport, Proxy: "127.0.0.1:0", Device: state.Device{Namespace: namespace}, By: by}, progress)
+	n, err := f.Connect(ctx, factory, &connect.Access{Transport: transport, Proxy: "127.0.0.1:0", Device: state.Device{Namespace: namespace}, Holder: by}, progress)
 	if err != nil {
 		return "", err
 	}

@@ -52,7 +52,7 @@ func (sessions) Connect(ctx context.Context, f *kube.Factory, a *connect.Access,
 
 // OpenProxy opens a proxy at a free port, or shares one.
 func (s sessions) OpenProxy(ctx context.Context, f *kube.Factory, transport, namespace, by string, progress func(string)) (string, error) {
-	n, err := s.Connect(ctx, f, &connect.Access{Transport: transport, Proxy: "127.0.0.1:0", Device: state.Device{Namespace: namespace}, By: by}, progress)
+	n, err := s.Connect(ctx, f, &connect.Access{Transport: transport, Proxy: "127.0.0.1:0", Device: state.Device{Namespace: namespace}, Holder: by}, progress)
 	if err != nil {
 		return "", err
 	}
