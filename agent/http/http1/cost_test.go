@@ -6,6 +6,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
@@ -49,13 +50,22 @@ func served(t testing.TB, to *target) net.Conn {
 	return near
 }
 
-// TestNoAllocations: a request of a connection that is kept costs no memory.
+// TestNoAllocations: a request of a connection that is kept costs no memory, with a mark or
+// without.
 func TestNoAllocations(t *testing.T) {
-	c := served(t, answering(t, answerText))
-	request, answer := []byte(askText), make([]byte, len(answerText))
-	ask(t, c, request, answer)
-	if n := testing.AllocsPerRun(500, func() { ask(t, c, request, answer) }); n > 0 {
-		t.Errorf("%.1f allocations per request", n)
+	for _, mark := range []http.Field{{}, {Name: "x-intercept", Value: "blue"}} {
+		to := answering(t, answerText)
+		to.mark = mark
+		more := 0
+		if mark.Name != "" {
+			more = len("x-intercept: blue\r\n")
+		}
+		c := served(t, to)
+		request, answer := []byte(askText), make([]byte, len(answerText)+more)
+		ask(t, c, request, answer)
+		if n := testing.AllocsPerRun(500, func() { ask(t, c, request, answer) }); n > 0 {
+			t.Errorf("%.1f allocations per request", n)
+		}
 	}
 }
 

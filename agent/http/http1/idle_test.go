@@ -9,7 +9,7 @@ import (
 
 // TestIdleConnections: idle connections hold little memory, ends of the test included.
 func TestIdleConnections(t *testing.T) {
-	const connections, most = 200, 20 << 10
+	const connections, most = 200, 24 << 10
 	to := answering(t, answerText)
 	used := func() uint64 {
 		runtime.GC()

@@ -46,7 +46,10 @@ func TestLargeBodies(t *testing.T) {
 			if !kernel {
 				caller = struct{ tunnel.Stream }{caller}
 			}
-			go Serve(t.Context(), caller, nil, &paths{application: to}, slog.New(slog.DiscardHandler))
+			served := make(chan error, 1)
+			go func() {
+				served <- Serve(t.Context(), caller, nil, &paths{application: to}, slog.New(slog.DiscardHandler))
+			}()
 			near.SetDeadline(time.Now().Add(2 * patience))
 			for range 2 {
 				go near.Write(request)
@@ -61,6 +64,10 @@ func TestLargeBodies(t *testing.T) {
 			near.CloseWrite()
 			if n, err := io.Copy(io.Discard, near); n != 0 || err != nil {
 				t.Errorf("%d bytes more, %v", n, err)
+			}
+			near.Close()
+			if err := <-served; err != nil {
+				t.Error(err)
 			}
 			if in, out := to.in.Load(), to.out.Load(); in != int64(2*len(request)) || out != int64(2*len(response)) {
 				t.Errorf("%d and %d bytes are counted, not %d and %d", in, out, 2*len(request), 2*len(response))

@@ -104,7 +104,9 @@ func TestGone(t *testing.T) {
 		p := newPlay(t).start("")
 		p.act("caller says GET /l HTTP/1.1||", "laptop hears GET /l HTTP/1.1||")
 		if !waits {
-			p.act("laptop says HTTP/1.1 204 OK||", "caller hears HTTP/1.1 204 OK|x-intercept: blue||")
+			p.act("laptop says HTTP/1.1 204 OK||", "caller hears HTTP/1.1 204 OK|x-intercept: blue||",
+				// The next response comes once that one is complete.
+				"caller says GET / HTTP/1.1||", "app hears GET / HTTP/1.1||", "app says HTTP/1.1 204 OK||", "caller hears HTTP/1.1 204 OK||")
 			close(p.laptop.gone)
 			p.act("laptop end")
 			p.to.mu.Lock()
