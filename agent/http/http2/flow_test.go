@@ -28,7 +28,7 @@ func TestStalledStreams(t *testing.T) {
 		}
 	}
 	// Their connections' windows are not used up by the streams that stand still.
-	server := &framing.Server{MaxUploadBufferPerConnection: 64 << 20, MaxUploadBufferPerStream: 1 << 20}
+	server := nethttp.HTTP2Config{MaxReceiveBufferPerConnection: 64 << 20, MaxReceiveBufferPerStream: 1 << 20}
 	l := newLab(t, &farEnd{address: serveWith(t, server, handler("app"))})
 	l.set("laptop", http.Decision{To: &farEnd{address: serveWith(t, server, handler("laptop"))}})
 	c := l.client()

@@ -119,54 +119,38 @@ func (l *lab) connect() *net.TCPConn {
 
 // client returns an HTTP client with one connection through Serve.
 func (l *lab) client() *nethttp.Client {
-	return clientOf(l.t, l.connect())
+	return clientOf(l.t, func() (net.Conn, error) { return l.connect(), nil })
 }
 
-// clientOf returns an HTTP client that uses one connection.
-func clientOf(t testing.TB, conn net.Conn) *nethttp.Client {
-	tr := &framing.Transport{AllowHTTP: true}
-	cc, err := tr.NewClientConn(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &nethttp.Client{Transport: cc}
+// clientOf returns an HTTP/2 client that connects as dial does.
+func clientOf(t testing.TB, dial func() (net.Conn, error)) *nethttp.Client {
+	tr := &nethttp.Transport{Protocols: clear2(), DialContext: func(context.Context, string, string) (net.Conn, error) { return dial() }}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &nethttp.Client{Transport: tr}
+}
+
+// clear2 is HTTP/2 in clear text, and nothing else.
+func clear2() *nethttp.Protocols {
+	p := &nethttp.Protocols{}
+	p.SetUnencryptedHTTP2(true)
+	return p
 }
 
 // serve returns the address of an HTTP/2 server.
 func serve(t testing.TB, h nethttp.Handler) string {
-	return serveWith(t, &framing.Server{}, h)
+	return serveWith(t, nethttp.HTTP2Config{}, h)
 }
 
-func serveWith(t testing.TB, server *framing.Server, h nethttp.Handler) string {
+func serveWith(t testing.TB, config nethttp.HTTP2Config, h nethttp.Handler) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &nethttp.Server{Handler: h, Protocols: clear2(), HTTP2: &config, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	conns := map[net.Conn]struct{}{}
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			conns[c] = struct{}{}
-			mu.Unlock()
-			wg.Go(func() {
-				defer c.Close()
-				server.ServeConn(c, &framing.ServeConnOpts{Handler: h, BaseConfig: &nethttp.Server{ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}})
-			})
-		}
-	})
+	wg.Go(func() { s.Serve(l) })
 	t.Cleanup(func() {
-		l.Close()
-		mu.Lock()
-		for c := range conns {
-			c.Close()
-		}
-		mu.Unlock()
+		s.Close()
 		wg.Wait()
 	})
 	return l.Addr().String()
