@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/http/corpus"
@@ -29,6 +30,11 @@ type Difference struct {
 // String tells a difference in two lines.
 func (d Difference) String() string {
 	return fmt.Sprintf("%s: %s, and known is %s\n\t%s", d.Stream.Name, d.Got, d.Known[0], Diff(d.Got, d.Known[0]))
+}
+
+// Lost says that the difference is only what a reset of the server may take from an answer.
+func (d Difference) Lost() bool {
+	return d.Got.reset && slices.ContainsFunc(d.Known, func(o Outcome) bool { return strings.HasPrefix(o.Answer, d.Got.Answer) })
 }
 
 // atOnce is how many connections are open at once.
@@ -77,6 +83,7 @@ func (k Caller) Compare(ctx context.Context, dial Dial, streams []corpus.Stream,
 // answer differently from one time to the next, and when bytes arrive in other pieces:
 // Confirm asks it several times more, waits longer each time, and sends heads apart.
 func (k Caller) Confirm(ctx context.Context, direct Dial, differences []Difference) ([]Difference, error) {
+	k.Pause = 10 * settled // on a busy machine, too
 	for n := range 4 {
 		var streams []corpus.Stream
 		for _, d := range differences {

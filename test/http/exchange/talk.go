@@ -52,6 +52,8 @@ type Caller struct {
 	Quiet time.Duration
 	// Limit is how long the caller waits for what it knows must come.
 	Limit time.Duration
+	// Pause is how long a server has at least to look at a piece before the next one.
+	Pause time.Duration
 }
 
 // settled is how long a caller looks for bytes that follow those it expects, and how long
@@ -73,7 +75,8 @@ func (k Caller) Talk(ctx context.Context, c *net.TCPConn, s corpus.Stream, want 
 		case step.Send != "":
 			if _, err := c.Write([]byte(step.Send)); err == nil {
 				arrived(ctx, k.Quiet, c, in)
-				in.wait(ctx, settled, settled, never)
+				pause := max(k.Pause, settled)
+				in.wait(ctx, pause, pause, never)
 			}
 		case step.Await != "":
 			in.wait(ctx, k.Limit, k.Limit, func(all []byte) bool {
