@@ -14,6 +14,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -95,6 +96,14 @@ func newCluster(t *testing.T, objects ...client.Object) client.WithWatch {
 				return nil
 			}
 			return c.Create(ctx, o, opts...)
+		},
+		// A real watch ends with its context.
+		Watch: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) (watch.Interface, error) {
+			w, err := c.Watch(ctx, list, opts...)
+			if err == nil {
+				context.AfterFunc(ctx, w.Stop)
+			}
+			return w, err
 		}}).Build()
 }
 

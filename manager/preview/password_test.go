@@ -1,0 +1,150 @@
+package preview
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+)
+
+// locked is ada's preview with the password "secret".
+func locked(t *testing.T) (*Server, *v1alpha1.Intercept) {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ic := intercept(func(ic *v1alpha1.Intercept) { ic.Spec.Preview.PasswordHash = string(hash) })
+	s, _ := newServer(t, ic)
+	return s, ic
+}
+
+func typed(password string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Method = http.MethodPost
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Accept", "text/html")
+		r.Body = io.NopCloser(strings.NewReader(passwordField + "=" + password))
+	}
+}
+
+func TestForm(t *testing.T) {
+	s, _ := locked(t)
+	w := visit(s, host, "/a?b=c", func(r *http.Request) { r.Header.Set("Accept", "text/html,*/*") })
+	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), passwordField) || w.Header().Get("WWW-Authenticate") != "" {
+		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w := visit(s, host, "/", typed("wrong")); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "not the password") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	w = visit(s, host, "//a?b=c", typed("secret"))
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "https://"+host+"//a?b=c" || len(w.Result().Cookies()) != 1 {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	cookie := w.Result().Cookies()[0]
+	if !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Domain != "" || cookie.Path != "/" {
+		t.Errorf("%v", cookie)
+	}
+	w = visit(s, host, "/", func(r *http.Request) {
+		r.AddCookie(cookie)
+		r.Header.Add("Cookie", "basket=3")
+		r.SetBasicAuth("ada", "for the application")
+	})
+	if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Seen"), "7f:quote basket=3; x-intercept-id=7f:quote Basic ") {
+		t.Errorf("with the cookie: %d %v", w.Code, w.Header())
+	}
+}
+
+// A cookie is good for one preview, one password and a while.
+func TestCookie(t *testing.T) {
+	s, ic := locked(t)
+	now := time.Unix(1_800_000_000, 0)
+	good := s.cookie(ic, now.Add(time.Hour))
+	other, changed := ic.DeepCopy(), ic.DeepCopy()
+	other.UID = "uid-2"
+	changed.Spec.Preview.PasswordHash += "x"
+	for name, c := range map[string]struct {
+		ic    *v1alpha1.Intercept
+		value string
+		at    time.Time
+		want  bool
+	}{
+		"good": {ic, good, now, true}, "late": {ic, good, now.Add(2 * time.Hour), false}, "another's": {other, good, now, false},
+		"another password": {changed, good, now, false}, "empty": {ic, "", now, false}, "longer": {ic, s.cookie(ic, now.Add(2*time.Hour))[:11] + good[11:], now, false},
+	} {
+		if got := s.checkCookie(c.ic, c.value, c.at); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// FuzzCookie: no other value than a cookie of the preview admits.
+func FuzzCookie(f *testing.F) {
+	s := New(Config{Key: []byte("key")})
+	ic := intercept(nil)
+	until := time.Unix(1_900_000_000, 0)
+	good := s.cookie(ic, until)
+	for _, seed := range []string{"", good, good[1:], "AAAA"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if s.checkCookie(ic, value, time.Unix(0, 0)) && value != good {
+			t.Errorf("%q is admitted", value)
+		}
+	})
+}
+
+// Programs use HTTP's Basic authentication, which the application does not see.
+func TestBasic(t *testing.T) {
+	s, _ := locked(t)
+	w := visit(s, host, "/", nil)
+	if w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Basic ") {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	for range 2 * maxAttempts {
+		w := visit(s, host, "/", func(r *http.Request) { r.SetBasicAuth("anybody", "secret") })
+		if w.Code != http.StatusOK || strings.Contains(w.Header().Get("Seen"), "Basic") {
+			t.Fatalf("%d %v", w.Code, w.Header())
+		}
+	}
+}
+
+// After some wrong passwords the right one does not count either, for a while. Who has the
+// cookie passes.
+func TestGuessing(t *testing.T) {
+	s, ic := locked(t)
+	now := time.Unix(1_800_000_000, 0)
+	s.now = func() time.Time { return now }
+	guess := func(password string) int {
+		return visit(s, host, "/", func(r *http.Request) { r.SetBasicAuth("", password) }).Code
+	}
+	if code := guess("secret"); code != http.StatusOK {
+		t.Fatal(code)
+	}
+	for range maxAttempts {
+		if code := guess("wrong"); code != http.StatusUnauthorized {
+			t.Fatal(code)
+		}
+	}
+	for _, password := range []string{"wrong", "secret"} {
+		if code := guess(password); code != http.StatusTooManyRequests {
+			t.Errorf("%s: %d", password, code)
+		}
+	}
+	if w := visit(s, host, "/", typed("secret")); w.Code != http.StatusTooManyRequests {
+		t.Errorf("by the form: %d", w.Code)
+	}
+	cookie := &http.Cookie{Name: cookieName, Value: s.cookie(ic, now.Add(time.Hour))}
+	if w := visit(s, host, "/", func(r *http.Request) { r.AddCookie(cookie) }); w.Code != http.StatusOK {
+		t.Errorf("with the cookie: %d", w.Code)
+	}
+	now = now.Add(attemptWindow)
+	if code := guess("secret"); code != http.StatusOK {
+		t.Errorf("a minute later: %d", code)
+	}
+}
