@@ -50,7 +50,7 @@ func (p *Port) newRequests(c *net.TCPConn, source, dialed netip.AddrPort) *reque
 func (q *requests) Serve() error {
 	defer q.end()
 	b, err := q.begin()
-	if err == nil && b.protocol == http.Other && !b.probe {
+	if err == nil && b.protocol == http.Other {
 		b, err = q.terminate(b)
 	}
 	if err != nil {

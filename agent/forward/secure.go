@@ -14,7 +14,8 @@ import (
 )
 
 // terminate takes the application's place in the caller's TLS, and returns how what is
-// inside begins. A connection that the agent stays out of begins as before.
+// inside begins. A connection that the agent stays out of begins as before. What may be a
+// probe of the kubelet, by its ClientHello, is known for sure by its request.
 func (q *requests) terminate(b beginning) (beginning, error) {
 	if !tls.Speaks(b.first) {
 		return b, nil

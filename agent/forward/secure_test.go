@@ -166,6 +166,54 @@ func TestRequestsInTLS(t *testing.T) {
 	}
 }
 
+// The kubelet's HTTPS probes stay with the application. A caller on the node whose
+// ClientHello looks like the kubelet's is told from it by the request if the agent has the
+// key, and else taken for it.
+func TestProbesInTLS(t *testing.T) {
+	site, _ := secureSite(t)
+	everyRequest := route("alice", "alice")
+	everyRequest.Match = &rpc.Match{}
+	c := &rpc.CapturePort{Port: 443, Routes: []*rpc.Route{everyRequest}, NodeAddresses: []string{"127.0.0.1"},
+		Probes: []*rpc.Probe{{Kind: rpc.Probe_HTTPS, Target: "/x"}}}
+	laptop := laptops{"alice": laptop(website(t, "alice"))}
+	ask := func(l *tcp.Listener, agent string, version int) string {
+		t.Helper()
+		client := secureClient(t, site, version == 2)
+		config := client.Transport.(*http.Transport).TLSClientConfig
+		config.InsecureSkipVerify, config.ServerName = true, "" // as the kubelet, which calls an address
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+address(l)+"/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("User-Agent", agent)
+		got, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer got.Body.Close()
+		body, err := io.ReadAll(got.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	with := securely(t, site.Listener.Addr().String(), secret(t, site.TLS.Certificates[0]), laptop, c)
+	without := securely(t, site.Listener.Addr().String(), t.TempDir(), laptop, c)
+	for _, version := range []int{1, 2} {
+		for _, x := range []struct {
+			l           *tcp.Listener
+			agent, want string
+		}{
+			{with, "kube-probe/1.36", "app /x"}, {with, "curl/8", "alice /x"},
+			{without, "kube-probe/1.36", "app /x"}, {without, "curl/8", "app /x"},
+		} {
+			if got := ask(x.l, x.agent, version); got != x.want {
+				t.Errorf("%s, HTTP/%d: answered %q, want %q", x.agent, version, got, x.want)
+			}
+		}
+	}
+}
+
 // Calls of gRPC in TLS are told apart by their metadata.
 func TestGRPCInTLS(t *testing.T) {
 	site, _ := secureSite(t)
