@@ -28,7 +28,6 @@ type whole struct {
 	caller   tunnel.Stream
 	far      tunnel.Stream
 	route    *Route // nil: the application has it
-	unasked  bool   // no route was asked that could have taken it
 	requests bool   // single requests could be told apart when it began, and it has none
 }
 

@@ -2,7 +2,6 @@ package forward_test
 
 import (
 	"bufio"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -11,9 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/tcp"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
@@ -24,9 +20,13 @@ import (
 // the path. It speaks HTTP/1 and, with prior knowledge, HTTP/2.
 func website(t *testing.T, name string) string {
 	t.Helper()
-	s := httptest.NewServer(h2c.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, name, " ", r.URL.Path)
-	}), &http2.Server{}))
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
 }
@@ -49,11 +49,17 @@ func team(t *testing.T, more ...*rpc.Route) *tcp.Listener {
 
 // clients keep one connection each, for HTTP/1 and HTTP/2.
 func clients(t *testing.T) map[string]*http.Client {
-	one := &http.Transport{MaxConnsPerHost: 1}
-	two := &http2.Transport{AllowHTTP: true, DialTLS: func(network, addr string, _ *tls.Config) (net.Conn, error) { return net.Dial(network, addr) }}
-	t.Cleanup(one.CloseIdleConnections)
-	t.Cleanup(two.CloseIdleConnections)
-	return map[string]*http.Client{"HTTP/1": {Transport: one}, "HTTP/2": {Transport: two}}
+	all := map[string]*http.Client{}
+	for name, set := range map[string]func(*http.Protocols){
+		"HTTP/1": func(p *http.Protocols) { p.SetHTTP1(true) },
+		"HTTP/2": func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) },
+	} {
+		transport := &http.Transport{MaxConnsPerHost: 1, Protocols: new(http.Protocols)}
+		set(transport.Protocols)
+		t.Cleanup(transport.CloseIdleConnections)
+		all[name] = &http.Client{Transport: transport}
+	}
+	return all
 }
 
 // ask sends a request of a user, and wants this website to answer.

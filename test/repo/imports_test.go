@@ -11,7 +11,7 @@ import (
 var allowed = map[string][]string{
 	"plugin":  {"manager/api", "manager/gateway", "manager/match", "manager/rpc", "manager/tunnel", "manager/version", "netd/stack", "netd/handover", "netd/tun", "netd/route", "chart"},
 	"manager": {},
-	"agent":   {"manager/rpc", "manager/match", "manager/tunnel", "manager/version"},
+	"agent":   {"manager/rpc", "manager/match", "manager/socket", "manager/tunnel", "manager/version"},
 	"netd":    {},
 	"chart":   {},
 	"krew":    {"manager/version"},
