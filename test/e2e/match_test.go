@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -165,7 +166,13 @@ func TestRivals(t *testing.T) {
 		}
 	}
 	applied(alice, hers, "headers: [{name: x-user, regexp: louise}]")
-	decided(l, alice, "")
+	older := decided(l, alice, "").CreationTimestamp
+	l.Until("the next second: that is how exactly the API server notes ages", func() error {
+		if now := time.Now(); now.Unix() <= older.Unix() {
+			return fmt.Errorf("it is %v", now)
+		}
+		return nil
+	})
 	const taken = `requests to port http of deployment/quote that match header("x-user") ~= regexp("louise") are intercepted by alice since `
 	for condition, refusal := range map[string]string{
 		"headers: [{name: X-User, regexp: ^louise$}]":                        taken,

@@ -164,14 +164,14 @@ func TestLocalTLS(t *testing.T) {
 		if _, err := c.Read(buf); err != nil {
 			return
 		}
-		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 30\r\n\r\nanswered by alice (localhost)\n\n")
+		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 30\r\n\r\nanswered by alice (localhost)\n")
 		c.Close()
 	})
 	alice.Intercept("add", "quote", "--port", program.To(""), "--match", "x-user=alice", "--local-tls")
-	c, err := keep(l, l.Nodes[0], quote)
-	l.Must(err)
-	defer c.conn.Close()
 	for _, x := range []struct{ user, name string }{{"alice", "alice"}, {"bob", lab.Application}} {
+		c, err := keep(l, l.Nodes[0], quote)
+		l.Must(err)
+		defer c.conn.Close()
 		if got, err := c.as(person{x.name, "", header("X-User", x.user)}); err != nil || got != x.name {
 			t.Errorf("%s is answered by %q, %v", x.user, got, err)
 		}
