@@ -27,6 +27,7 @@ func TestHTTP(t *testing.T) {
 	f.serving()
 
 	f.learn()
+	f.steady()
 	alice := l.Laptop("alice")
 	f.intercept(alice)
 	f.compare()
@@ -63,28 +64,16 @@ func (f *field) undisturbed(a *app) error {
 	return nil
 }
 
-// TestHTTPIsSteady: without an agent no comparison of TestHTTP finds a difference, not
-// even after many times. HTTP_STEADY says how many; without it the test is skipped, since
-// it tests TestHTTP.
-func TestHTTPIsSteady(t *testing.T) {
+// steady compares direct calls with direct calls as often as HTTP_STEADY says, to show that
+// the comparison itself finds no difference.
+func (f *field) steady() {
+	f.l.Helper()
 	times, _ := strconv.Atoi(os.Getenv("HTTP_STEADY"))
-	if times == 0 {
-		t.Skip("HTTP_STEADY is no number")
-	}
-	l := lab.New(t, clusters)
-	l.LoadApps()
-	f := newField(l)
-	for _, a := range f.apps {
-		l.CreateText(a.manifest())
-	}
-	l.Ready()
-	f.serving()
-	f.learn()
 	for n := range times {
 		f.compare()
 		first := len(f.differences())
 		f.confirm()
-		t.Logf("time %d: %d differences, %d of them confirmed", n+1, first, len(f.differences()))
+		f.l.Logf("time %d: %d differences, %d of them confirmed", n+1, first, len(f.differences()))
 		f.check(false)
 	}
 }
