@@ -48,7 +48,7 @@ func FuzzPattern(f *testing.F) {
 	f.Fuzz(func(t *testing.T, expression, value string) {
 		p, err := compile(Condition{Op: Regexp, Value: expression})
 		if err != nil {
-			t.Skip()
+			return
 		}
 		re := regexp.MustCompile(expression)
 		re.Longest() // of the matches at the beginning
