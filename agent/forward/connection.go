@@ -47,11 +47,8 @@ func (w *whole) Reset() {
 
 // Stale implements Flow.
 func (w *whole) Stale() bool {
-	if w.route == nil {
-		return false
-	}
 	now := w.port.table.Load()
-	return w.route.Left() || now.matches != nil && !w.requests && !now.keepEstablished
+	return w.route != nil && w.route.Left() || now.matches != nil && !w.requests && !now.keepEstablished
 }
 
 // Routed implements Flow.

@@ -3,6 +3,7 @@ package forward
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	agenthttp "github.com/kubectl-intercept/kubectl-intercept/agent/http"
@@ -18,9 +19,10 @@ type ended struct {
 	answer         *agenthttp.Answer
 }
 
-// end makes an ended of a route that has left. It is nil if nobody is told.
+// end makes an ended of a route that has left. It is nil if nobody is told, since the
+// agent has never followed the route, or nobody shall be.
 func (r *Route) end(now time.Time) *ended {
-	if r.requests == nil || r.notice == 0 {
+	if r.requests == nil || r.unknown != "" || r.notice == 0 {
 		return nil
 	}
 	return &ended{uid: r.UID, intercept: r.Intercept, requests: *r.requests, until: now.Add(r.notice),
@@ -32,18 +34,16 @@ func (r *Route) end(now time.Time) *ended {
 		}}
 }
 
-// successors are those of the ended routes that are told of still, once a table has these
-// routes.
-func successors(before []*ended, routes []*Route, now time.Time) []*ended {
-	var list []*ended
-	for _, e := range before {
-		back := false
-		for _, r := range routes {
-			back = back || r.UID == e.uid
-		}
-		if !back && now.Before(e.until) {
-			list = append(list, e)
+// endedAfter are the ended routes of a table with these routes, which follows another
+// table. An intercept that has a route, maybe of another session, has not ended.
+func endedAfter(before *table, routes []*Route, now time.Time) []*ended {
+	all := slices.Clone(before.ended)
+	for _, r := range before.routes {
+		if e := r.end(now); e != nil {
+			all = append(all, e)
 		}
 	}
-	return list
+	return slices.DeleteFunc(all, func(e *ended) bool {
+		return !now.Before(e.until) || slices.ContainsFunc(routes, func(r *Route) bool { return r.UID == e.uid })
+	})
 }

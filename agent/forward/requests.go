@@ -234,7 +234,7 @@ func (q *requests) begin() (beginning, error) {
 		}
 	}
 	b := beginning{protocol: protocol, first: bytes.Clone(first)}
-	if t := q.port.table.Load(); t.probes != nil && protocol == http.Other {
+	if t := q.port.table.Load(); t.probes != nil && protocol != http.HTTP1 && protocol != http.HTTP2 {
 		o := classify(q.conn, t.probes.From(q.source.Addr()), buf[:], first, over)
 		b.first, b.probe = bytes.Clone(o.first), o.probe
 	}

@@ -147,6 +147,15 @@ func TestPersonalInterceptComesLater(t *testing.T) {
 	c.answers(t, "all")
 	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice"), route("all", "all")}})
 	c.isReset(t)
+
+	away := route("all", "all")
+	away.Relays = nil
+	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{away}})
+	fallback := call(t, l)
+	fallback.answers(t, "app")
+	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice"), route("all", "all")}})
+	fallback.isReset(t)
+
 	again := call(t, l)
 	again.answers(t, "all")
 	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice"), route("all", "all")}})
@@ -293,5 +302,31 @@ func TestEndedIntercept(t *testing.T) {
 			l.Leave()
 			ask(t, client, l, "alice", "/", "app")
 		})
+	}
+}
+
+// Nobody is told of a route that the agent has not followed, and of an intercept that is
+// back under another session.
+func TestEndedForNobody(t *testing.T) {
+	client := clients(t)["HTTP/1"]
+	unknown, copies, first := personal("alice"), personal("alice"), personal("alice")
+	unknown.Match.Conditions[0].Op = 100
+	copies.Mode = 100
+	for _, r := range []*rpc.Route{unknown, copies, first} {
+		r.NoticeSeconds = 3600
+	}
+	second := personal("alice")
+	second.Session, second.Match.Conditions[0].Value = "another", "ann"
+	for what, routes := range map[string][2][]*rpc.Route{
+		"an operation that is not known": {{unknown}, nil},
+		"a mode that is not known":       {{copies}, nil},
+		"another session":                {{first}, {second}},
+	} {
+		l := team(t)
+		l.Route(&rpc.CapturePort{Port: 80, Routes: routes[0]})
+		if until := l.Route(&rpc.CapturePort{Port: 80, Routes: routes[1]}); !until.IsZero() {
+			t.Errorf("%s: told until %v", what, until)
+		}
+		ask(t, client, l, "alice", "/", "app")
 	}
 }

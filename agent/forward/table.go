@@ -33,16 +33,7 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 		}
 		t.routes = append(t.routes, r)
 	}
-	now := time.Now()
-	t.ended = successors(before.ended, t.routes, now)
-	for _, old := range before.routes {
-		if t.of(&old.Owner) != nil {
-			continue
-		}
-		if e := old.end(now); e != nil {
-			t.ended = append(t.ended, e)
-		}
-	}
+	t.ended = endedAfter(before, t.routes, time.Now())
 	var conditions []match.Conditions
 	for _, r := range t.routes {
 		if r.requests != nil && r.unknown == "" {
