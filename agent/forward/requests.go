@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http/http1"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http/http2"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/tls"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
@@ -68,7 +70,7 @@ func (q *requests) Serve() error {
 
 // pass gives the connection to one far end as a whole.
 func (q *requests) pass(b beginning) error {
-	w := q.whole(b)
+	w := q.whole(&b)
 	if w == nil {
 		q.caller.Reset()
 		return nil
@@ -88,14 +90,18 @@ func (q *requests) pass(b beginning) error {
 }
 
 // whole connects what is not told apart, after the first bytes.
-func (q *requests) whole(b beginning) *whole {
+func (q *requests) whole(b *beginning) *whole {
 	var f Flow
 	waiting := q.take()
 	if waiting == nil && q.secure != nil {
 		var err error
-		if waiting, err = q.open(); err != nil {
+		if waiting, err = q.open(q.ctx); err != nil {
 			return nil
 		}
+	}
+	if waiting != nil && waiting.tenure != nil && (b.probe || waiting.tenure.Left()) {
+		waiting.Reset() // it leads to a laptop
+		waiting, b.answer = nil, nil
 	}
 	if waiting != nil {
 		w := &whole{port: q.port, caller: q.caller, far: waiting.Stream}
@@ -165,8 +171,14 @@ func (q *requests) takeFor(t *tenure, first []byte) tunnel.Stream {
 	}
 	q.waiting = nil
 	q.mu.Unlock()
+	if c := tunnel.TCP(f.Stream); c != nil {
+		if quiet, err := socket.Quiet(c); err != nil || !quiet {
+			f.Reset() // the application has closed it, unused
+			return nil
+		}
+	}
 	if _, err := f.Write(first); err != nil {
-		f.Reset() // the far end closed it, unused
+		f.Reset()
 		return nil
 	}
 	return f.Stream
@@ -207,36 +219,54 @@ type beginning struct {
 	probe    bool
 }
 
+// sniffWait is for how long the beginning of a line may be followed by nothing, until it is
+// taken for something else than a request.
+const sniffWait = time.Second
+
 // begin finds out what a connection carries.
 func (q *requests) begin() (beginning, error) {
+	b, silent, err := q.read()
+	if err != nil || !silent {
+		return b, err
+	}
+	first, answer, err := q.silent(q.peek)
+	if err != nil || first {
+		return beginning{answer: answer}, err
+	}
+	b, _, err = q.read()
+	return b, err
+}
+
+// read reads how a connection begins. Silent says that the caller has sent nothing yet,
+// and that the server may be the first to speak.
+func (q *requests) read() (b beginning, silent bool, err error) {
 	buf := q.port.firsts.Get().(*[maxFirst]byte)
-	defer q.port.firsts.Put(buf)
+	defer q.port.firsts.Put(buf) // not held while the caller is silent
 	first, over, err := firstBytes(q.conn, buf[:])
 	if err != nil {
-		return beginning{}, err
+		return beginning{}, false, err
 	}
-	if len(first) == 0 && !over && !q.port.table.Load().callerFirst {
-		answer, err := q.silent(q.peek)
-		if err != nil || len(answer) > 0 {
-			return beginning{answer: answer}, err
-		}
-		if first, err = readNow(q.conn, buf[:]); err != nil {
-			return beginning{}, err
-		}
+	t := q.port.table.Load()
+	if len(first) == 0 && !over && !t.callerFirst {
+		return beginning{}, true, nil
 	}
 	protocol := http.Sniff(first)
 	for protocol == http.Unknown && !over && len(first) < len(buf) {
+		if len(first) > 0 {
+			q.conn.SetReadDeadline(time.Now().Add(sniffWait))
+		}
 		n, err := q.conn.Read(buf[len(first):])
 		first = buf[:len(first)+n]
 		protocol = http.Sniff(first)
 		if err != nil {
-			break
+			break // it comes again
 		}
 	}
-	b := beginning{protocol: protocol, first: bytes.Clone(first)}
-	if t := q.port.table.Load(); t.probes != nil && protocol != http.HTTP1 && protocol != http.HTTP2 {
+	q.conn.SetReadDeadline(time.Time{})
+	b = beginning{protocol: protocol, first: bytes.Clone(first)}
+	if t.probes != nil && protocol != http.HTTP1 && protocol != http.HTTP2 {
 		o := classify(q.conn, t.probes.From(q.source.Addr()), buf[:], first, over)
 		b.first, b.probe = bytes.Clone(o.first), o.probe
 	}
-	return b, nil
+	return b, false, nil
 }

@@ -1,7 +1,6 @@
 package forward_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -217,35 +216,6 @@ func capturingLines(t *testing.T) *tcp.Listener {
 	l := capturing(t, named(t, "app"), laptops{"alice": laptop(named(t, "alice"))})
 	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice")}})
 	return l
-}
-
-// A client may connect long before it sends its first request.
-func TestSilentClient(t *testing.T) {
-	accepted := make(chan struct{}, 1)
-	app := tunneltest.Listen(t, func(c net.Conn) {
-		defer c.Close()
-		accepted <- struct{}{}
-		r, err := http.ReadRequest(bufio.NewReader(c))
-		if err == nil {
-			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\napp")
-			r.Body.Close()
-		}
-	})
-	l := capturing(t, app.Addr().String(), laptops{"alice": laptop(website(t, "alice"))})
-	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice")}})
-	for user, want := range map[string]string{"alice": "alice /", "bob": "app"} {
-		c := call(t, l)
-		<-accepted // the application was asked whether it speaks first
-		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: shop\r\nX-User: %s\r\n\r\n", user)
-		got, err := http.ReadResponse(c.in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if body, _ := io.ReadAll(got.Body); string(body) != want {
-			t.Errorf("%s is answered %q", user, body)
-		}
-		c.Close()
-	}
 }
 
 // The kubelet's probes are the application's, whatever their headers are.

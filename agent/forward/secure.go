@@ -54,22 +54,23 @@ func (q *requests) inside() (beginning, error) {
 		n += m
 		return err
 	}
+	var first bool
 	var answer []byte
 	var err error
 	if q.port.table.Load().callerFirst {
 		err = read()
 	} else {
-		answer, err = q.silent(read)
+		first, answer, err = q.silent(read)
 	}
 	protocol := http.Sniff(buf[:n])
-	for err == nil && protocol == http.Unknown && len(answer) == 0 && 0 < n && n < len(buf) {
+	for err == nil && protocol == http.Unknown && !first && 0 < n && n < len(buf) {
 		err = read()
 		protocol = http.Sniff(buf[:n])
 	}
-	if n == 0 && len(answer) == 0 && err != nil {
+	if n == 0 && !first && err != nil {
 		return beginning{}, fmt.Errorf("read first bytes in TLS: %w", err)
 	}
-	if len(answer) > 0 {
+	if first {
 		protocol = http.Other
 	}
 	return beginning{protocol: protocol, first: bytes.Clone(buf[:n]), answer: answer}, nil

@@ -1,9 +1,11 @@
 package forward
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
@@ -12,54 +14,98 @@ import (
 // maxAnswer bounds what is read of a far end that speaks first.
 const maxAnswer = 512
 
-// silent waits while the caller is silent, by a function which a deadline of the caller's
-// connection ends. It connects with the far end that has
-// everything no request is taken out of, since in some protocols the server speaks first.
-// It returns what that far end has sent; none means that the caller has spoken, or has
-// ended. The connection is kept for what follows.
-func (q *requests) silent(wait func() error) (answer []byte, err error) {
-	f, err := q.open()
-	if err != nil {
-		return nil, err
-	}
-	type heard struct {
-		bytes []byte
-		err   error
-	}
-	hears := make(chan heard, 1)
+// ahead is a connection that is made for a caller that is silent, to the far end that has
+// what no route takes single requests of. In some protocols the server speaks first.
+type ahead struct {
+	ctx    context.Context // ends when the connection is not waited for any more
+	cancel context.CancelFunc
+	heard  chan struct{} // closed when nothing below changes any more
+
+	mu      sync.Mutex
+	stopped bool // what the far end says is not waited for any more
+
+	far    *far // nil: it could not be reached
+	answer []byte
+	err    error // of reading
+}
+
+// silent waits until the caller or the far end of everything else speaks, or one of them
+// ends. Wait waits for the caller until a deadline of its connection.
+//
+//	who is first            first    answer
+//	the far end speaks      true     what it said
+//	the far end ends        true     none
+//	the caller              false    none
+//
+// A far end that cannot be reached is never first: a laptop may take what the caller
+// sends. The connection to the far end is kept for what follows.
+func (q *requests) silent(wait func() error) (first bool, answer []byte, err error) {
+	a := &ahead{heard: make(chan struct{})}
+	a.ctx, a.cancel = context.WithCancel(q.ctx)
+	defer a.cancel()
 	go func() {
-		buf := make([]byte, maxAnswer)
-		n, err := f.Read(buf)
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		defer close(a.heard)
+		if a.listen(q) {
 			q.conn.SetReadDeadline(time.Unix(1, 0)) // the caller is not waited for any more
 		}
-		hears <- heard{buf[:n], err}
 	}()
 	err = wait()
-	f.SetReadDeadline(time.Unix(1, 0))
-	far := <-hears
-	f.SetReadDeadline(time.Time{})
+	a.stop()
+	<-a.heard
 	q.conn.SetReadDeadline(time.Time{})
+	if errors.Is(err, io.EOF) {
+		err = nil // it is read once more later
+	}
+	if a.far == nil {
+		return false, nil, err
+	}
+	a.far.SetReadDeadline(time.Time{})
 	switch {
-	case len(far.bytes) > 0 || far.err == nil:
-		err = nil
-	case errors.Is(far.err, os.ErrDeadlineExceeded):
-		if errors.Is(err, io.EOF) {
-			err = nil // the caller's end is read once more later
-		}
-	case errors.Is(far.err, io.EOF):
-		err = nil // so is the far end's
-	default:
-		err = far.err
+	case len(a.answer) > 0 || a.err == nil || errors.Is(a.err, io.EOF):
+		first, err = true, nil
+	case !errors.Is(a.err, os.ErrDeadlineExceeded):
+		err = a.err
 	}
 	if err != nil {
-		f.Reset()
-		return nil, err
+		a.far.Reset()
+		return false, nil, err
 	}
 	q.mu.Lock()
-	q.waiting = f
+	q.waiting = a.far
 	q.mu.Unlock()
-	return far.bytes, nil
+	return first, a.answer, nil
+}
+
+// listen connects with the far end and waits until it speaks or ends. It is false if it
+// was stopped, or if there is no far end.
+func (a *ahead) listen(q *requests) bool {
+	f, err := q.open(a.ctx)
+	if err != nil {
+		return false
+	}
+	a.mu.Lock()
+	a.far = f
+	stopped := a.stopped
+	a.mu.Unlock()
+	if stopped {
+		a.err = os.ErrDeadlineExceeded
+		return false
+	}
+	buf := make([]byte, maxAnswer)
+	n, err := f.Read(buf)
+	a.answer, a.err = buf[:n], err
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// stop ends listen.
+func (a *ahead) stop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stopped = true
+	if a.far != nil {
+		a.far.SetReadDeadline(time.Unix(1, 0))
+	}
+	a.cancel()
 }
 
 // peek waits until the caller sends something, and reads nothing.
@@ -72,17 +118,20 @@ func (q *requests) peek() error {
 }
 
 // open connects with the far end of everything that no request is taken out of.
-func (q *requests) open() (*far, error) {
+func (q *requests) open(ctx context.Context) (*far, error) {
 	if r := q.port.Pick(); r != nil {
 		r.Arrived()
-		s, err := q.port.Open(q.ctx, r, q.frame(nil))
+		s, err := q.port.Open(ctx, r, q.frame(nil))
 		if err == nil {
 			return &far{s, r.tenure}, nil
 		}
-		if !q.port.FallsBack(r, err) {
+		if ctx.Err() != nil || !q.port.FallsBack(r, err) {
 			return nil, err
 		}
 	}
 	s, err := q.openApplication(nil)
-	return &far{Stream: s}, err
+	if err != nil {
+		return nil, err
+	}
+	return &far{Stream: s}, nil
 }
