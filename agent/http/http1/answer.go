@@ -20,7 +20,7 @@ func (c *conn) answer(a *agenthttp.Answer, x *exchange, m *message, read int, fl
 	last := x.last || flaw != "" || !m.body.done() && (m.expects || m.body.kind != sized || m.body.left > maxDrop)
 	c.in.skip(read)
 	if _, ok := c.turn(nil); !ok {
-		return false, c.err
+		return false, c.passRest() // closing at once could cost the caller what it was sent last
 	}
 	if _, err := c.caller.Write(render(a, x.head, last)); err != nil {
 		return false, err

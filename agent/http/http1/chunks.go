@@ -121,14 +121,15 @@ func (c *chunks) digit(b byte) string {
 	return ""
 }
 
-// extension takes a byte of the extensions. A line that ends within quotes is a flaw: a
-// reader of quoted strings would read on.
+// extension takes a byte of the extensions. A line that ends within quotes is a flaw, since
+// a reader of quoted strings would read on. A backslash in quotes is a flaw, since not every
+// reader takes the quote behind it for text.
 func (c *chunks) extension(b byte) string {
 	c.count++
 	switch {
 	case b == '\r' && !c.quotes:
 		c.state = chunkSizeEnd
-	case !isText(b), c.count > maxExtension:
+	case !isText(b), c.count > maxExtension, b == '\\' && c.quotes:
 		return flawChunkSize
 	case b == '"':
 		c.quotes = !c.quotes

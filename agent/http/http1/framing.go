@@ -12,6 +12,7 @@ const (
 	flawCoding  = "a Transfer-Encoding that is not plainly chunked"
 	flawBoth    = "both Content-Length and Transfer-Encoding"
 	flawNoBody  = "a body where there must not be one"
+	flawUnasked = "101 to a request without Upgrade"
 	flawConnect = "CONNECT with a body"
 )
 
@@ -22,6 +23,8 @@ type message struct {
 	last bool
 	// switches says that the connection may be no HTTP after it.
 	switches bool
+	// upgrade says that a request asks for another protocol.
+	upgrade bool
 	// expects says that the caller may wait for the response before it sends the body.
 	expects bool
 }
@@ -44,7 +47,7 @@ func request(h *http.Head) (m message, flaw string) {
 		m.body = body{kind: sized, left: f.length}
 	}
 	m.last = f.close || h.Old && !f.keepAlive
-	m.switches = connect || f.upgrade
+	m.switches, m.upgrade = connect || f.upgrade, f.upgrade
 	m.expects = f.expect
 	return m, ""
 }
@@ -59,6 +62,8 @@ func response(h *http.Head, x *exchange) (m message, flaw string) {
 	switch {
 	case f.flaw != "":
 		return m, f.flaw
+	case h.Status == 101 && !x.upgrade:
+		return m, flawUnasked
 	case h.Status == 101, x.connect && h.Status >= 200 && h.Status < 300:
 		m.switches = true
 		m.body.kind = toEnd

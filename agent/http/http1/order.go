@@ -16,8 +16,9 @@ const maxOpen = 1024
 type exchange struct {
 	// far has the request. It is nil if the agent answers.
 	far *far
-	// head and connect say that the method is HEAD or CONNECT.
-	head, connect bool
+	// head and connect say that the method is HEAD or CONNECT, and upgrade that the request
+	// asks for another protocol.
+	head, connect, upgrade bool
 	// last says that no other request follows.
 	last bool
 	// raw says that everything from here on is passed on unread.
@@ -242,7 +243,7 @@ func (o *order) speaks(f *far, ended, busy bool) bool {
 		return false
 	}
 	if f.sending || f.application && o.latest == f && o.first == len(o.open) && !(ended && busy) {
-		o.rest, o.tunnel = f, !ended
+		o.rest, o.tunnel = f, !ended && f.application
 		o.changed.Broadcast()
 		return true
 	}

@@ -30,7 +30,7 @@ func (c *conn) serve() (more bool, err error) {
 		return false, c.serveOpaque(flaw)
 	}
 	c.head.Describe(&c.request)
-	x := exchange{head: string(c.head.Method) == "HEAD", connect: string(c.head.Method) == "CONNECT", last: m.last}
+	x := exchange{head: string(c.head.Method) == "HEAD", connect: string(c.head.Method) == "CONNECT", upgrade: m.upgrade, last: m.last}
 	c.careful = m.switches
 	d := c.to.Decide(&c.request)
 	c.head.Reset()

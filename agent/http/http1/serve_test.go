@@ -164,6 +164,27 @@ var plays = []struct{ name, steps string }{
 		caller end
 		caller says more
 		laptop hears more`},
+	{"a 101 that nobody asked for", `
+		caller says GET /l HTTP/1.1||
+		laptop hears GET /l HTTP/1.1||
+		laptop says HTTP/1.1 101 Switching Protocols||frame
+		caller hears HTTP/1.1 101 Switching Protocols||frame
+		caller says GET / HTTP/1.1||
+		laptop ends
+		caller end
+		caller ends
+		laptop end`},
+	{"a laptop that says more than its early answer", `
+		caller says POST /l HTTP/1.1|Content-Length: 4||ab
+		laptop hears POST /l HTTP/1.1|Content-Length: 4||ab
+		laptop says HTTP/1.1 200 OK|Content-Length: 0||x
+		caller hears HTTP/1.1 200 OK|Content-Length: 0|x-intercept: blue||x
+		caller says cdGET / HTTP/1.1||
+		laptop hears cd
+		laptop ends
+		caller end
+		caller ends
+		laptop end`},
 	{"an upgrade that is refused", `
 		caller says GET /l HTTP/1.1|Connection: Upgrade|Upgrade: h2c||GET / HTTP/1.1||
 		laptop hears GET /l HTTP/1.1|Connection: Upgrade|Upgrade: h2c||

@@ -61,6 +61,7 @@ var unclear = []struct{ name, text, reason string }{
 	{"no chunk size", "POST / HTTP/1.1|Transfer-Encoding: chunked|||GET /l HTTP/1.1||", flawChunkSize},
 	{"LF behind a chunk size", "POST / HTTP/1.1|Transfer-Encoding: chunked||0\n\nGET /l HTTP/1.1||", flawChunkSize},
 	{"LF in an extension", "POST / HTTP/1.1|Transfer-Encoding: chunked||2;\nxx|4c|0||GET /l HTTP/1.1||", flawChunkSize},
+	{"a backslash in quotes", "POST / HTTP/1.1|Transfer-Encoding: chunked||0;x=\"y\\\"||GET /l HTTP/1.1||", flawChunkSize},
 	{"CR in an extension", "POST / HTTP/1.1|Transfer-Encoding: chunked||0;\rx||GET /l HTTP/1.1||", flawChunkSize},
 	{"a line end in quotes", "POST / HTTP/1.1|Transfer-Encoding: chunked||0;x=\"||GET /l HTTP/1.1||\"||", flawChunkSize},
 	{"too long a chunk", "POST / HTTP/1.1|Transfer-Encoding: chunked||1|aa|0||GET /l HTTP/1.1||", flawChunkEnd},

@@ -165,8 +165,11 @@ func (e *end) part() {
 
 // release forgets an exchange that has ended, and keeps its memory for the next.
 func (s *session) release(x *exchange) {
+	if x.held { // it is being decided about, without the lock: place releases it
+		return
+	}
 	x.drop()
-	if x.held || x.copy { // others still refer to it
+	if x.copy { // others still refer to it
 		return
 	}
 	if n := len(s.caller.streams); n == 0 {
@@ -197,7 +200,9 @@ func (s *session) place(x *exchange, d http.Decision) {
 		}
 	}
 	switch {
-	case x.caller.closed: // the caller has given up meanwhile
+	case x.caller.closed && x.target.closed: // the caller has given up meanwhile
+		s.release(x)
+	case x.caller.closed:
 		x.target.part()
 	case d.Answer != nil:
 		x.answer(d.Answer)

@@ -98,6 +98,7 @@ func (l *leg) serve(first []byte) {
 	l.conn = conn
 	if l.closed || s.ended || s.cut {
 		conn.Reset()
+		l.loseAll("the intercept has ended")
 	}
 	l.in = newReader(conn, nil)
 	l.touch()
@@ -152,8 +153,8 @@ func (l *leg) leave(why string) {
 	dialing := l.conn == nil
 	l.close()
 	all := l.orphans(func(x *exchange) bool { return x.target.id == 0 || dialing && x.target.id > 1 })
-	for _, e := range l.streams {
-		e.x.lose(why)
+	if !dialing { // else Open says whether the target has got the first request
+		l.loseAll(why)
 	}
 	if l.target == s.sw.Application() {
 		s.retire()
@@ -166,6 +167,13 @@ func (l *leg) leave(why string) {
 		s.place(x, d)
 		s.kick()
 		s.mu.Unlock()
+	}
+}
+
+// loseAll gives up the requests that the target has got.
+func (l *leg) loseAll(why string) {
+	for _, e := range l.streams {
+		e.x.lose(why)
 	}
 }
 
