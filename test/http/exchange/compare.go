@@ -79,6 +79,25 @@ func (k Caller) Compare(ctx context.Context, dial Dial, streams []corpus.Stream,
 	return differences, err
 }
 
+// Again returns those differences that are there each time. Where bytes arrive in other
+// pieces once, since the machine is busy, the way makes no difference.
+func (k Caller) Again(ctx context.Context, dial Dial, differences []Difference, known Known) ([]Difference, error) {
+	for range moreTimes {
+		var streams []corpus.Stream
+		for _, d := range differences {
+			streams = append(streams, d.Stream)
+		}
+		var err error
+		if differences, err = k.Compare(ctx, dial, streams, known); err != nil {
+			return nil, err
+		}
+	}
+	return differences, nil
+}
+
+// moreTimes is how often Again asks.
+const moreTimes = 3
+
 // Confirm returns those differences that are none of the server's own. A server may
 // answer differently from one time to the next, and when bytes arrive in other pieces:
 // Confirm asks it several times more, waits longer each time, and sends heads apart.
