@@ -303,7 +303,7 @@ func TestSilentCallerOfHTTP(t *testing.T) {
 	silent := call(t, l)
 	answers(t, secureClient(t, site, false), l, "", "app", 1)
 	<-accepted
-	silent.Close()
+	defer silent.Close()
 	select {
 	case <-accepted:
 		t.Error("the application is asked for a caller that says nothing")
