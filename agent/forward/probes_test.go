@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/forward"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/tcp"
+	agenttls "github.com/kubectl-intercept/kubectl-intercept/agent/tls"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
@@ -63,11 +64,24 @@ func (l laptop) Open(ctx context.Context, _ *relay.Owner, open *frame.Open) (tun
 	return tunnel.NewTCP(c), nil
 }
 
+func debugLog(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // capturing is a listener in front of an application, with routes of its port.
 func capturing(t *testing.T, application string, o forward.Opener) *tcp.Listener {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return capturingWith(t, application, o, nil)
+}
+
+// capturingWith is capturing of an application that speaks TLS with the key in a folder.
+func capturingWith(t *testing.T, application string, o forward.Opener, keys *agenttls.Keys) *tcp.Listener {
+	t.Helper()
+	log := debugLog(t)
 	port := forward.NewPort(t.Context(), 80, o, func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) { return dial(ctx, to.String()) }, log)
+	if keys != nil {
+		port.SetKeys(keys)
+	}
 	l, err := tcp.Listen(t.Context(), tcp.Config{
 		Dialed: func(*net.TCPConn) (netip.AddrPort, bool) { return netip.MustParseAddrPort(application), true },
 	}, port, log)

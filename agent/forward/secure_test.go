@@ -8,11 +8,9 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -80,20 +78,7 @@ func secret(t *testing.T, c tls.Certificate) string {
 // securely is a listener in front of an application that speaks TLS.
 func securely(t *testing.T, application, secret string, o forward.Opener, c *rpc.CapturePort) *tcp.Listener {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	port := forward.NewPort(t.Context(), 443, o, func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) { return dial(ctx, to.String()) }, log)
-	port.SetKeys(agenttls.NewKeys(secret, "", log))
-	l, err := tcp.Listen(t.Context(), tcp.Config{
-		Dialed: func(*net.TCPConn) (netip.AddrPort, bool) { return netip.MustParseAddrPort(application), true },
-	}, port, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		over, cancel := context.WithCancel(context.Background())
-		cancel()
-		l.Close(over)
-	})
+	l := capturingWith(t, application, o, agenttls.NewKeys(secret, "", debugLog(t)))
 	l.Route(c)
 	return l
 }
@@ -303,7 +288,7 @@ func TestSilentCallerOfHTTP(t *testing.T) {
 	silent := call(t, l)
 	answers(t, secureClient(t, site, false), l, "", "app", 1)
 	<-accepted
-	silent.Close()
+	defer silent.Close()
 	select {
 	case <-accepted:
 		t.Error("the application is asked for a caller that says nothing")

@@ -128,7 +128,7 @@ func TestGlobalBesidePersonal(t *testing.T) {
 	}
 }
 
-// TestOverlapIsTold: both owners learn who has the requests that both would take, in the
+// TestOverlapIsTold: both owners learn which of them has the requests that both would take, in the
 // status and by one Event each; and that it is over.
 func TestOverlapIsTold(t *testing.T) {
 	then := time.Now().Add(-time.Hour)

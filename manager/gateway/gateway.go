@@ -90,7 +90,7 @@ func New(cfg Config) *Gateway {
 		IdleConnTimeout:     idleTimeout,
 		MaxIdleConnsPerHost: maxIdle,
 		DisableCompression:  true, // the visitor decides, and decompresses
-		TLSClientConfig:     &tls.Config{ServerName: hostname(cfg.Ingress.L5Host), InsecureSkipVerify: true},
+		TLSClientConfig:     &tls.Config{ServerName: Hostname(cfg.Ingress.L5Host), InsecureSkipVerify: true},
 	}
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite:        g.request,
@@ -155,5 +155,5 @@ func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 	g.cfg.Failed(w, r, err)
 }
 
-// hostname is a host without its port.
-func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
+// Hostname returns a host without its port.
+func Hostname(host string) string { return (&url.URL{Host: host}).Hostname() }

@@ -20,7 +20,7 @@ func (g *Gateway) response(resp *http.Response) error {
 	seen, _ := resp.Request.Context().Value(visitor{}).(string)
 	to := &url.URL{Scheme: scheme(g.cfg.TLS), Host: seen}
 	// A redirect from port 80 to port 443 of the L5 host stays in the preview, too.
-	l5 := func(host string) bool { return strings.EqualFold(hostname(host), hostname(g.cfg.Ingress.L5Host)) }
+	l5 := func(host string) bool { return strings.EqualFold(Hostname(host), Hostname(g.cfg.Ingress.L5Host)) }
 	for _, name := range []string{"Location", "Content-Location", "Access-Control-Allow-Origin"} {
 		replaceHost(resp.Header, name, l5, to)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/gateway"
 )
 
-// page is what a visitor sees who does not come to the application. It names nothing of
+// page is what the visitor sees in place of the application. It names nothing of
 // the cluster.
 type page struct {
 	title, text string

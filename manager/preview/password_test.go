@@ -114,8 +114,8 @@ func TestBasic(t *testing.T) {
 	}
 }
 
-// After some wrong passwords the right one does not count either, for a while. Who has the
-// cookie passes.
+// After some wrong passwords the right one does not count either, for a while. A
+// visitor with the cookie passes.
 func TestGuessing(t *testing.T) {
 	s, ic := locked(t)
 	now := time.Unix(1_800_000_000, 0)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/gateway"
 )
 
 // RefusedError says in one sentence why a preview leads nowhere. The owner of the intercept
@@ -52,7 +53,7 @@ type Policy struct {
 // or a RefusedError.
 func (p *Policy) Ingress(ctx context.Context, ic *v1alpha1.Intercept) (netip.AddrPort, error) {
 	want := ic.Spec.Preview
-	if l5 := strings.ToLower(want.L5Host); within(hostname(l5), p.Domain) {
+	if l5 := strings.ToLower(want.L5Host); within(gateway.Hostname(l5), p.Domain) {
 		return netip.AddrPort{}, refused("the L5 host %s is a preview's own: name the host of the application", want.L5Host)
 	}
 	key, err := p.service(want.Host, ic.Namespace)

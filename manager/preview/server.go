@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -141,7 +140,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // at returns the preview at a host; nil if there is none.
 func (s *Server) at(ctx context.Context, host string) (*opened, error) {
-	name, domain, _ := strings.Cut(strings.ToLower(hostname(host)), ".")
+	name, domain, _ := strings.Cut(strings.ToLower(gateway.Hostname(host)), ".")
 	if domain != s.Policy.Domain {
 		return nil, nil
 	}
@@ -212,6 +211,3 @@ func (s *Server) Forget(before, now *v1alpha1.Intercept) {
 		delete(s.open, before.UID)
 	}
 }
-
-// hostname is a host without its port.
-func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }

@@ -195,7 +195,7 @@ func (f *far) copyRest() error {
 // unasked is for a stream that has ended, or on which something came, without a request.
 func (f *far) unasked(err error) {
 	c := f.conn
-	if c.speaks(f, err != nil, c.busy.Load()) {
+	if c.speaks(f, err != nil) {
 		f.relayRest(false, err)
 		return
 	}

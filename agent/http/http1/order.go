@@ -32,6 +32,8 @@ type order struct {
 	mu      sync.Mutex
 	changed sync.Cond // something below has changed
 
+	reading bool // a request is being read, and is no exchange yet
+
 	open   []exchange // that are not complete, from first on
 	first  int
 	fars   []*far // those that live
@@ -90,12 +92,20 @@ func (o *order) add(x exchange, sending bool) error {
 		o.first = 0
 	}
 	o.open = append(o.open, x)
+	o.reading = false
 	if x.far != nil {
 		x.far.open++
 		x.far.sending = sending
 		o.latest = x.far
 	}
 	return nil
+}
+
+// reads says whether a request is being read. Add ends that, too.
+func (o *order) reads(reading bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reading = reading
 }
 
 // sent says that f has got all of the request.
@@ -236,13 +246,13 @@ func (o *order) boundWrites(until time.Time) {
 // speaks says what becomes of a far end whose stream ended, or which sent something, when
 // it had no exchange: whether it has the rest of the connection. That is what the caller
 // sees without the agent if the application had the last request.
-func (o *order) speaks(f *far, ended, busy bool) bool {
+func (o *order) speaks(f *far, ended bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.over || f.dead || o.rest != nil {
 		return false
 	}
-	if f.sending || f.application && o.latest == f && o.first == len(o.open) && !(ended && busy) {
+	if f.sending || f.application && o.latest == f && o.first == len(o.open) && !(ended && o.reading) {
 		o.rest, o.tunnel = f, !ended && f.application
 		o.changed.Broadcast()
 		return true

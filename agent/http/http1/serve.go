@@ -28,7 +28,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
@@ -63,7 +62,6 @@ type conn struct {
 	mirrors []*mirror // all of the connection
 	copies  []*mirror // those of the request that is being sent
 
-	busy  atomic.Bool // a request is being read
 	lives sync.WaitGroup
 }
 
@@ -93,11 +91,10 @@ func Serve(ctx context.Context, caller tunnel.Stream, first []byte, s http.Switc
 // requests reads the requests until the caller sends no more.
 func (c *conn) requests() error {
 	for {
-		c.busy.Store(false)
 		if err := c.in.wait(); err != nil {
 			return c.callerEnded(err)
 		}
-		c.busy.Store(true)
+		c.reads(true)
 		if c.careful {
 			c.settle()
 			c.careful = false
@@ -119,7 +116,7 @@ func (c *conn) opaque(reason string) {
 
 // callerEnded is for the end of what the caller sends.
 func (c *conn) callerEnded(err error) error {
-	c.busy.Store(false)
+	c.reads(false)
 	streams, ended := c.streams()
 	switch {
 	case ended:

@@ -111,7 +111,7 @@ const (
 	// nothing to those that are not, intercepted or not.
 	ConditionPodsReady = "PodsReady"
 	// ConditionOverlap: some requests may match other personal intercepts of the port as
-	// well. The message says whose, and who has these requests.
+	// well. The message says whose, and which of the two has these requests.
 	ConditionOverlap = "Overlap"
 )
 

@@ -30,7 +30,7 @@ type Workload struct {
 	Message    string               `json:"message"`
 	Intercepts []v1alpha1.Intercept `json:"intercepts,omitempty"`
 
-	user string // who asks
+	user string // whoever asks for the list
 }
 
 // WorkloadList is what -o json prints.

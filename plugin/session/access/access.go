@@ -80,7 +80,7 @@ type Access struct {
 	devices  map[string]*attached // by socket
 	main     string               // socket of the laptop's own device
 	missing  error                // why that one is wanted and not there
-	changing holder               // who has changeSem
+	changing holder               // the goroutine that has changeSem
 }
 
 // New returns an Access without proxies and TUNs: Resume brings back those of the Record.

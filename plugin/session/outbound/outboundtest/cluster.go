@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/datagram"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
 
 // Cluster has one Service. Port 80 of its address leads to a server on this
@@ -84,21 +85,7 @@ func Carrier(t *testing.T, handle tunnel.Handler) (group *mux.Group, hangUp func
 // Listen serves connections until the test ends, and returns its address.
 func Listen(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go serve(c)
-		}
-	}()
-	return l.Addr().String()
+	return tunneltest.Listen(t, serve).Addr().String()
 }
 
 // Hello answers one HTTP request with its first line and host.
