@@ -40,12 +40,16 @@ func (c *conn) serve() (more bool, err error) {
 	if len(d.Copies) > 0 && !m.switches { // what follows a switch is no request
 		c.copies = c.mirrorsOf(d.Copies)
 	}
+	first := c.in.bytes()[:size+n]
+	if d.Answer == nil {
+		first = c.throughFlaw(size+n, flaw)
+	}
 	for d.Answer == nil {
 		if d.To == nil {
 			return false, errors.New("the request has no target")
 		}
 		d.To.Arrived()
-		f, err := c.send(d.To, x, c.in.bytes()[:size+n], !m.body.done())
+		f, err := c.send(d.To, x, first, !m.body.done())
 		switch missed := asMissed(err); {
 		case missed != nil:
 			d = d.To.Missed(missed.err)
@@ -60,10 +64,20 @@ func (c *conn) serve() (more bool, err error) {
 		for _, copied := range c.copies {
 			copied.add(c.in.bytes()[:size+n], true)
 		}
-		c.in.skip(size + n)
+		c.in.skip(len(first))
 		return c.sendBody(f, &m, flaw)
 	}
 	return c.answer(d.Answer, &x, &m, size+n, flaw)
+}
+
+// throughFlaw returns the next n bytes of the input, or all if a flaw follows them: a server
+// that refuses it would reset the connection if the rest came after its refusal.
+func (c *conn) throughFlaw(n int, flaw string) []byte {
+	if flaw == "" {
+		return c.in.bytes()[:n]
+	}
+	c.opaque(flaw)
+	return c.in.bytes()
 }
 
 // passRest leaves the rest to the far end that has it.
@@ -157,21 +171,20 @@ func (c *conn) sendBody(f *far, m *message, flaw string) (more bool, err error) 
 		}
 		var n int
 		n, flaw = m.body.feed(c.in.bytes())
-		if n > 0 {
-			if err := f.send(c.in.bytes()[:n]); err != nil {
+		if b := c.throughFlaw(n, flaw); len(b) > 0 {
+			if err := f.send(b); err != nil {
 				return false, c.drop()
 			}
 			for _, copied := range c.copies {
-				copied.add(c.in.bytes()[:n], false)
+				copied.add(b[:n], false)
 			}
+			c.in.skip(len(b))
 		}
-		c.in.skip(n)
 	}
 	if flaw != "" {
 		for _, copied := range c.copies {
 			copied.drop(errors.New(flaw))
 		}
-		c.opaque(flaw)
 		if err := c.add(exchange{far: f, raw: true}, true); err != nil {
 			return false, c.passRest()
 		}
