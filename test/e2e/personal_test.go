@@ -3,15 +3,11 @@
 package e2e
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/utils/ptr"
@@ -40,77 +36,6 @@ var (
 	}
 	nobody = person{lab.Application, "", header("X-User", "alice2")}
 )
-
-// kept is a connection over which a caller sends requests.
-type kept struct {
-	conn   net.Conn
-	reader *bufio.Reader
-	host   string
-}
-
-func keep(l *lab.Lab, s *lab.Space, addr string) (*kept, error) {
-	conn, err := s.Dial(l.Context(), "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	return &kept{conn, bufio.NewReader(conn), addr}, conn.SetDeadline(time.Now().Add(lab.Patience))
-}
-
-// as asks with the mark of a person, and returns the name in the answer.
-func (c *kept) as(p person) (string, error) {
-	req, err := http.NewRequest(http.MethodGet, "http://"+c.host+"/", nil)
-	if err != nil {
-		return "", err
-	}
-	p.mark(req.Header)
-	if err := req.Write(c.conn); err != nil {
-		return "", err
-	}
-	resp, err := http.ReadResponse(c.reader, req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	name, _, _ := strings.Cut(strings.TrimPrefix(string(body), "answered by "), " (")
-	return name, err
-}
-
-// noneAstray sends requests of all people in turn over each of many connections at once,
-// and wants those answered by the person whose mark they have.
-func noneAstray(l *lab.Lab, addrs []string, all ...person) {
-	l.Helper()
-	const rounds = 25
-	var wg sync.WaitGroup
-	errs := make(chan error, len(addrs)*len(l.Nodes))
-	for _, addr := range addrs {
-		for _, node := range l.Nodes {
-			wg.Go(func() {
-				c, err := keep(l, node, addr)
-				if err != nil {
-					errs <- err
-					return
-				}
-				defer c.conn.Close()
-				for n := range rounds * len(all) {
-					p := all[n%len(all)]
-					if got, err := c.as(p); err != nil || got != p.name {
-						errs <- fmt.Errorf("%s, request %d: %q answers what is for %q (%v)", addr, n, got, p.name, err)
-						return
-					}
-				}
-			})
-		}
-	}
-	wg.Wait()
-	close(errs)
-	for err := range errs {
-		l.Error(err)
-	}
-	if l.Failed() {
-		l.FailNow()
-	}
-}
 
 // endpoints are the addresses to which a Service leads.
 func endpoints(l *lab.Lab, service string) []string {
@@ -153,7 +78,7 @@ func TestPersonal(t *testing.T) {
 			}
 			everybody := append([]person{nobody}, people...)
 			addrs := append(endpoints(l, "quote"), quote, quote, quote)
-			noneAstray(l, addrs, everybody...)
+			crowd(l, 2000, l.Nodes, addrs, everybody...)
 
 			// Everybody sees whose requests go where, and may not take others'.
 			for _, args := range [][]string{{"list"}, {"list", "-o", "wide"}, {"status"}} {

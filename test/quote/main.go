@@ -1,6 +1,6 @@
 // Quote is the application of demo and tests: an HTTP server that says who it
 // is, and at /hostname where. With -color it has a color, at /color. With -tls it does so by HTTPS, with -echo it also
-// echoes TCP, with -udp datagrams.
+// echoes TCP, with -udp datagrams. It speaks HTTP/1 and, with prior knowledge, HTTP/2.
 package main
 
 import (
@@ -46,12 +46,16 @@ func run(ctx context.Context, args []string) error {
 	handler.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "answered by %s (%s)\n", *name, host)
 	})
+	both := &http.Protocols{}
+	both.SetHTTP1(true)
+	both.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: handler, Protocols: both}
 	for addr := range strings.SplitSeq(*listen, ",") {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			return err
 		}
-		go func() { failed <- http.Serve(l, handler) }()
+		go func() { failed <- server.Serve(l) }()
 	}
 	if *secure != "" {
 		l, err := listenTLS(*secure)

@@ -64,6 +64,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			# Only requests that have the header x-user: alice
 			kubectl intercept add quote --port 8080 --match x-user=alice
 
+			# Such requests to every workload behind a Service, also to one that comes later
+			kubectl intercept add svc/quote --port 8080 --match x-user=alice
+
 			# Only those that OpenTelemetry or a browser marks
 			kubectl intercept add quote --port 8080 --match baggage:user=alice
 			kubectl intercept add quote --port 8080 --match cookie:user=alice

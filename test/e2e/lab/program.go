@@ -55,7 +55,10 @@ func (p *Laptop) ServeAt(name string, port int) *Program {
 	p.lab.Helper()
 	ln, err := p.Space.Listen(fmt.Sprintf("127.0.0.1:%d", port))
 	p.lab.Must(err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	both := &http.Protocols{}
+	both.SetHTTP1(true)
+	both.SetUnencryptedHTTP2(true)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Protocols: both, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "answered by %s (laptop)\n", name)
 	})}
 	go server.Serve(ln)
