@@ -28,6 +28,16 @@ TOOLS += nginx apache2-bin libapr1 libaprutil1 libuuid1 libexpat1 libdb5.3 libcr
          python3-gunicorn python3-websockets \
          nodejs libnode108 libc-ares2 node-acorn node-busboy node-cjs-module-lexer node-undici node-xtend \
          nghttp2-client nghttp2-server libev4 wrk libluajit-5.1-2
+# A browser, the libraries that it names, and a font.
+BROWSER := chromium-headless-shell chromium-common fonts-dejavu-core \
+           libasound2 libasyncns0 libatk1.0-0 libatspi2.0-0 libblkid1 libbrotli1 libbsd0 libcap2 libdav1d6 libdbus-1-3 \
+           libdouble-conversion3 libdrm2 libexpat1 libffi8 libflac12 libfontconfig1 libfreetype6 libgbm1 libgcc-s1 \
+           libgcrypt20 libglib2.0-0 libgpg-error0 libgraphite2-3 libharfbuzz-subset0 libharfbuzz0b libjpeg62-turbo \
+           liblcms2-2 liblz4-1 liblzma5 libmd0 libminizip1 libmount1 libmp3lame0 libmpg123-0 libnspr4 libnss3 libogg0 \
+           libopenh264-7 libopenjp2-7 libopus0 libpcre2-8-0 libpng16-16 libpulse0 libselinux1 libsndfile1 libstdc++6 \
+           libsystemd0 libudev1 libuuid1 libvorbis0a libvorbisenc2 libwayland-server0 libx11-6 libx11-xcb1 libxau6 \
+           libxcb1 libxcomposite1 libxdamage1 libxdmcp6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxnvctrl0 libxrandr2 \
+           libxrender1 libzstd1 zlib1g
 
 # Builds and images show how far they are and keep what they print in bin/logs;
 # make V=1 shows everything.
@@ -55,6 +65,7 @@ deps: ## Install the Debian packages that demo and test need
 	@GO="$(GO)" test/deps.sh $(DEPS)
 	@test/unpack.sh bin/debian $(UNPACKED)
 	@test/unpack.sh bin/tools $(TOOLS)
+	@test/unpack.sh bin/browser $(BROWSER)
 
 .PHONY: build
 build: bin/cluster bin/coredns bin/pause programs ## Build every binary into bin/

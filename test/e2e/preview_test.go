@@ -45,7 +45,7 @@ spec:
 apiVersion: v1
 kind: Service
 metadata: {name: ingress}
-spec: {selector: {app: front}, ports: [{name: http, port: 80, targetPort: 8000}]}
+spec: {selector: {app: front}, ports: [{name: http, port: 80, targetPort: 8000}, {name: https, port: 443, targetPort: 8443}]}
 ---
 apiVersion: v1
 kind: Service
@@ -66,7 +66,7 @@ type seen struct {
 }
 
 // application answers /seen with the request, and others as an application would.
-func application() http.Handler {
+func application() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/seen", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Set-Cookie", "basket=3; Domain="+shopHost)
@@ -84,8 +84,9 @@ func application() http.Handler {
 	return mux
 }
 
-// serveFront makes the ingress and the application.
-func serveFront(l *lab.Lab) {
+// serveFront makes the ingress and serves the application. It returns the namespace of
+// their pod. Nothing listens at the ingress's port for TLS.
+func serveFront(l *lab.Lab, app http.Handler) *lab.Space {
 	l.Helper()
 	l.ApplyText(front)
 	var pod corev1.Pod
@@ -102,13 +103,14 @@ func serveFront(l *lab.Lab) {
 		}
 		proxy.ServeHTTP(w, r)
 	})
-	for at, h := range map[string]http.Handler{":8000": ingress, ":8080": application()} {
+	for at, h := range map[string]http.Handler{":8000": ingress, ":8080": app} {
 		ln, err := inside.Listen(at)
 		l.Must(err)
 		s := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 		go s.Serve(ln)
 		l.Cleanup(func() { s.Close() })
 	}
+	return inside
 }
 
 // personal makes an intercept that matches a header, as its owner.
@@ -197,7 +199,7 @@ func checkSocket(l *lab.Lab, p *lab.Space, address, host string) {
 func TestPreviewOnLocalhost(t *testing.T) {
 	l := lab.New(t, clusters)
 	l.Apply("quote.yaml")
-	serveFront(l)
+	serveFront(l, application())
 	alice := l.Laptop("alice")
 	personal(l, alice, nil)
 
@@ -265,7 +267,7 @@ func TestPreviewURL(t *testing.T) {
 	l := lab.New(t, clusters)
 	upgrade(l, "--set", "preview.enabled=true,preview.domain=preview.example.com,preview.ingress.className=none")
 	l.Apply("quote.yaml")
-	serveFront(l)
+	serveFront(l, application())
 	alice := l.Laptop("alice")
 	personal(l, alice, &v1alpha1.Preview{Host: "ingress." + l.Namespace, Port: 80, L5Host: shopHost})
 	host := previewHost(l)

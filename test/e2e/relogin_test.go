@@ -157,25 +157,26 @@ func TestRelogin(t *testing.T) {
 	p.Intercept("leave", "quote")
 }
 
-// terminal is a terminal on which nobody types anything.
-func terminal(l *lab.Lab) (*os.File, error) {
-	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+// terminal is a terminal for programs, and its user's side: what programs print can be read
+// there, and what is written there they read as typed.
+func terminal(l *lab.Lab) (tty, user *os.File, err error) {
+	user, err = os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	l.Cleanup(func() { ptmx.Close() })
-	n, err := unix.IoctlGetInt(int(ptmx.Fd()), unix.TIOCGPTN)
+	l.Cleanup(func() { user.Close() })
+	n, err := unix.IoctlGetInt(int(user.Fd()), unix.TIOCGPTN)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := unix.IoctlSetPointerInt(int(ptmx.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		return nil, err
+	if err := unix.IoctlSetPointerInt(int(user.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return nil, nil, err
 	}
-	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err == nil {
 		l.Cleanup(func() { tty.Close() })
 	}
-	return tty, err
+	return tty, user, err
 }
 
 // TestWaysToLogIn: a session has whatever credentials the command has that
@@ -208,7 +209,7 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","s
 		t.Run("plugin "+string(mode), func(t *testing.T) {
 			login(l, p, &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{APIVersion: "client.authentication.k8s.io/v1", Command: "./plugin",
 				Args: []string{"token"}, Env: []clientcmdapi.ExecEnvVar{{Name: "GREETED", Value: "dev"}}, InteractiveMode: mode}})
-			tty, err := terminal(l)
+			tty, _, err := terminal(l)
 			l.Must(err)
 			o := p.TryOn(tty, "kubectl-intercept", add...)
 			if !strings.Contains(o.Err, "Welcome, dev.") {
