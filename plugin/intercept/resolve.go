@@ -15,7 +15,11 @@ import (
 // resolve finds the workload and the ports. A mistake is reported at once, and the object
 // that is written is unambiguous.
 func (m *maker) resolve(ctx context.Context) error {
-	w, service, err := m.find(ctx)
+	find := target.Find
+	if m.Match != nil {
+		find = target.FindAll
+	}
+	w, service, err := find(ctx, m.client, m.Namespace, m.Ref)
 	if err != nil {
 		return err
 	}
@@ -50,17 +54,6 @@ func (m *maker) resolve(ctx context.Context) error {
 	m.workload = w
 	m.warnOfDoubts(ctx, all)
 	return twice(m.Ports)
-}
-
-// find reads the workload. A Service stands for the one workload behind it. With
-// conditions it stands for all, also for one that comes later.
-func (m *maker) find(ctx context.Context) (w *resolve.Workload, service string, err error) {
-	if m.Match != nil && m.Ref.Kind == "Service" {
-		if w, err := resolve.Get(ctx, m.client, m.Namespace, m.Ref); err == nil && w.NoPods() == nil {
-			return w, "", nil
-		}
-	}
-	return target.Find(ctx, m.client, m.Namespace, m.Ref)
 }
 
 // warnOfUnseen warns if the user may not list every kind of workload: then the Service

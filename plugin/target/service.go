@@ -41,6 +41,17 @@ func Find(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.W
 	return w, service, nil
 }
 
+// FindAll is Find for a caller who wants every workload of a Service, also one that comes
+// later: a Service that has pods stays what it is.
+func FindAll(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.WorkloadReference) (*resolve.Workload, string, error) {
+	if ref.Kind == "Service" {
+		if w, err := resolve.Get(ctx, r, namespace, ref); err == nil && w.NoPods() == nil {
+			return w, "", nil
+		}
+	}
+	return Find(ctx, r, namespace, ref)
+}
+
 // behind is the only workload that all pods of a Service belong to, or nil.
 func behind(ctx context.Context, r client.Reader, namespace, name string) (*resolve.Workload, error) {
 	var svc corev1.Service

@@ -123,6 +123,34 @@ func TestFindBehindService(t *testing.T) {
 	}
 }
 
+// TestFindAll: a Service with pods stays one, also if they are those of one workload.
+func TestFindAll(t *testing.T) {
+	scheme, err := kube.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	awake := []client.Object{service("web", "a"), deployment("quote", "a"), replicaSet("quote-0", "a", "Deployment", "quote"), pod("quote-1", "a", "quote-0")}
+	for name, test := range map[string]struct {
+		objects   []client.Object
+		arg, want string
+	}{
+		"awake":      {awake, "svc/web", "service/web "},
+		"asleep":     {awake[:2], "svc/web", "deployment/quote web"},
+		"a workload": {awake, "deploy/quote", "deployment/quote "},
+	} {
+		ref, err := Parse(test.arg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, svc, err := FindAll(t.Context(), fake.NewClientBuilder().WithScheme(scheme).WithObjects(test.objects...).Build(), "default", ref)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := w.String() + " " + svc; got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
 // TestWorkloads: what another nameable object controls is left out, and what an
 // unknown one does stands for itself; Jobs that are over are no workloads.
 func TestWorkloads(t *testing.T) {
