@@ -5,7 +5,6 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
@@ -84,19 +81,22 @@ func over1(l *lab.Lab, from *lab.Space, addr string, rounds int, all []person) e
 
 // over2 sends the requests over one HTTP/2 connection, by several streams at once.
 func over2(l *lab.Lab, from *lab.Space, addr string, streams, rounds int, all []person) error {
-	transport := &http2.Transport{AllowHTTP: true, StrictMaxConcurrentStreams: true,
-		DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-			return from.Dial(ctx, network, addr)
-		}}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: lab.Patience}
+	transport := &http.Transport{Protocols: &http.Protocols{}, DialContext: from.Dial}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	c, err := transport.NewClientConn(l.Context(), "http", addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
 	as := func(p person) (string, error) {
-		req, err := http.NewRequestWithContext(l.Context(), http.MethodGet, "http://"+addr+"/", nil)
+		ctx, cancel := context.WithTimeout(l.Context(), lab.Patience)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
 		if err != nil {
 			return "", err
 		}
 		p.mark(req.Header)
-		resp, err := client.Do(req)
+		resp, err := c.RoundTrip(req)
 		if err != nil {
 			return "", err
 		}
