@@ -29,7 +29,7 @@
 //	go test -count=1 -tags e2e -parallel 2 -timeout 40m ./test/e2e/...
 //
 // `make deps bin/tools.tar` gets the programs that laptops run (curl, dig, psql,
-// ping, iperf3, systemd-resolved) and pods serve with, and
+// ping, iperf3, systemd-resolved), pods serve with and visitors browse with, and
 // `make bin/rollouts/image.tar` Argo Rollouts.
 //
 // A cluster that is up already is used. E2E_KEEP=1 leaves them up for the next
