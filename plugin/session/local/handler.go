@@ -32,13 +32,8 @@ func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) e
 		return err
 	}
 	c := e.count(p)
-	conn, stream, err := dial(ctx, e.program(), p)
-	if err == nil && p.protocol == frame.UDP {
-		conn, stream, err = ask(ctx, conn, stream, e.program(), p, o.First)
-	}
-	if err == nil && e.speaksTLS(p, o) {
-		stream, err = secure(ctx, conn, o)
-	}
+	stream, left, err := (&way{e, p, o, t.log}).open(ctx)
+	defer left()
 	if err != nil {
 		c.refused.Add(1)
 		t.log.Debug("local port does not answer", "intercept", o.Intercept, "local", p.String(), "error", err)
@@ -48,7 +43,7 @@ func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) e
 		return frame.ErrRefused
 	}
 	if err := in.Accept(); err != nil {
-		conn.Close()
+		stream.Close()
 		return err
 	}
 	c.connections.Add(1)
