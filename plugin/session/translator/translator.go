@@ -56,7 +56,7 @@ func New(p Program, log *slog.Logger) tunnel.Stream {
 	transport.Protocols.SetHTTP1(true)
 	logger := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	t.proxy = &httputil.ReverseProxy{Transport: transport, Rewrite: t.rewrite, ErrorHandler: t.failed, FlushInterval: -1, ErrorLog: logger}
-	server := &http.Server{Handler: t, ErrorLog: logger, Protocols: new(http.Protocols)}
+	server := &http.Server{Handler: t, ErrorLog: logger, Protocols: new(http.Protocols), DisableGeneralOptionsHandler: true}
 	server.Protocols.SetUnencryptedHTTP2(true)
 
 	outside, inside := net.Pipe()

@@ -49,7 +49,9 @@ func newLab(t *testing.T, address string) *lab {
 
 // serving starts a program.
 func serving(t *testing.T, h http.HandlerFunc) *lab {
-	s := httptest.NewServer(h)
+	s := httptest.NewUnstartedServer(h)
+	s.Config.DisableGeneralOptionsHandler = true
+	s.Start()
 	l := newLab(t, s.Listener.Addr().String())
 	t.Cleanup(s.Close)
 	return l
