@@ -89,6 +89,8 @@ func (t *Table) find(ctx context.Context, o *frame.Open) (*entry, endpoint, erro
 	return nil, endpoint{}, fmt.Errorf("intercept %s has no port %d/%s: %w", o.Intercept, o.Port, o.Protocol, frame.ErrRefused)
 }
 
+var errNotTCP = errors.New("not a TCP connection")
+
 // dial connects to the program, here or in its own network.
 func dial(ctx context.Context, in *isolated, p endpoint) (conn net.Conn, stream tunnel.Stream, err error) {
 	switch {
@@ -108,7 +110,7 @@ func dial(ctx context.Context, in *isolated, p endpoint) (conn net.Conn, stream 
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		conn.Close()
-		return nil, nil, errors.New("not a TCP connection")
+		return nil, nil, errNotTCP
 	}
 	return tcp, tunnel.NewTCP(tcp), nil
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -22,7 +21,7 @@ import (
 func secure(ctx context.Context, conn net.Conn, o *frame.Open) (tunnel.Stream, error) {
 	below, ok := conn.(*net.TCPConn)
 	if !ok {
-		return nil, errors.New("not a TCP connection")
+		return nil, errNotTCP
 	}
 	if len(o.First) == 0 {
 		return await(below, func(first []byte) (tunnel.Stream, error) {

@@ -35,10 +35,29 @@ func (w *way) open(ctx context.Context) (s tunnel.Stream, left func(), err error
 		_, s, err = ask(ctx, conn, s, in, w.at, w.flow.First)
 	case translate:
 		s, err = w.translated(ctx, conn)
+	case len(w.flow.First) == 0 && w.entry.localProtocol(w.at) == v1alpha1.LocalHTTP1:
+		s, err = w.later(conn)
 	case w.entry.speaksTLS(w.at, w.flow):
 		s, err = secure(ctx, conn, w.flow)
 	}
 	return s, left, err
+}
+
+// later is a connection for a flow without bytes yet, to a program of HTTP/1.1.
+func (w *way) later(conn net.Conn) (tunnel.Stream, error) {
+	below, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil, errNotTCP
+	}
+	return await(below, func(first []byte) (tunnel.Stream, error) {
+		switch {
+		case isHTTP2(first):
+			return w.translated(context.Background(), conn)
+		case w.entry.speaksTLS(w.at, w.flow):
+			return toProgram(context.Background(), below, w.flow.ServerName, first)
+		}
+		return tunnel.NewTCP(below), nil
+	}), nil
 }
 
 // translates says whether the program gets a flow in HTTP/1.1 that is in HTTP/2.
