@@ -2,6 +2,7 @@ package local
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -76,16 +77,16 @@ func (f flow) Join(s tunnel.Stream, count tunnel.Count) error {
 	return tunnel.Pipe(tunnel.NewTCP(f.caller.(*net.TCPConn)), s, count)
 }
 
-// call sends one request in HTTP/2 on a flow of its own. It returns the answer, the error of
-// the flow, and what ends the flow.
-func call(t *testing.T, table *Table, later bool) (answer string, err error, end func()) {
+// call sends one request in HTTP/2 on a flow of its own. It returns the answer, what
+// ends the flow, and the flow's error.
+func call(t *testing.T, table *Table, later bool) (answer string, end func(), err error) {
 	t.Helper()
 	calls := make(chan net.Conn, 1)
 	l := tunneltest.Listen(t, func(c net.Conn) { calls <- c })
 	done := make(chan error, 1)
 	p := new(http.Protocols)
 	p.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: p, Dial: func(string, string) (net.Conn, error) {
+	transport := &http.Transport{Protocols: p, DialContext: func(context.Context, string, string) (net.Conn, error) {
 		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			return nil, err
@@ -109,14 +110,14 @@ func call(t *testing.T, table *Table, later bool) (answer string, err error, end
 	}
 	resp, rerr := (&http.Client{Transport: transport}).Get("http://quote.shop/")
 	if rerr != nil {
-		return "", <-done, func() {}
+		return "", func() {}, <-done
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
 	if resp.StatusCode != 200 {
-		return resp.Status, nil, end
+		return resp.Status, end, nil
 	}
-	return string(body), nil, end
+	return string(body), end, nil
 }
 
 func http1(p *http.Protocols) { p.SetHTTP1(true) }
@@ -152,7 +153,7 @@ func TestVersions(t *testing.T) {
 			p := run(t, "127.0.0.1:0", x.cfg, x.protocols)
 			table := served(t, p.Addr(), x.change)
 			for range 2 {
-				got, err, end := call(t, table, x.later)
+				got, end, err := call(t, table, x.later)
 				if got != x.want || err != nil {
 					t.Errorf("%q, %v", got, err)
 				}
@@ -170,7 +171,7 @@ func TestAskedOnce(t *testing.T) {
 	p := run(t, "127.0.0.1:0", nil, h2c)
 	table := served(t, p.Addr(), nil)
 	for range 3 {
-		got, err, end := call(t, table, false)
+		got, end, err := call(t, table, false)
 		defer end()
 		if got != "HTTP/2.0" || err != nil {
 			t.Fatalf("%q, %v", got, err)
@@ -187,7 +188,7 @@ func TestAnotherVersion(t *testing.T) {
 	table := served(t, p.Addr(), nil)
 	want := func(text string, refused error) {
 		t.Helper()
-		got, err, end := call(t, table, false)
+		got, end, err := call(t, table, false)
 		if got != text || !errors.Is(err, refused) {
 			t.Errorf("%q, %v, want %q, %v", got, err, text, refused)
 		}
