@@ -29,6 +29,7 @@ type Flags struct {
 	KeepEstablished bool
 	NoFallback      bool
 	LocalTLS        bool
+	LocalProtocol   string
 	Transport       string
 	Timeout         time.Duration
 	Requests        MatchFlags
@@ -38,7 +39,7 @@ type Flags struct {
 
 // DefaultFlags are the flags before any was typed.
 func DefaultFlags() Flags {
-	return Flags{Inject: string(v1alpha1.InjectAuto), Mount: noMount, Transport: "auto", Timeout: time.Minute}
+	return Flags{Inject: string(v1alpha1.InjectAuto), LocalProtocol: string(v1alpha1.LocalProtocolAuto), Mount: noMount, Transport: "auto", Timeout: time.Minute}
 }
 
 // AddFlags binds the flags.
@@ -52,6 +53,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.KeepEstablished, "keep-established", false, "Leave connections alone that are open already")
 	fs.BoolVar(&f.NoFallback, "no-fallback", false, "Refuse callers while nothing listens on the local port, instead of letting the application answer")
 	fs.BoolVar(&f.LocalTLS, "local-tls", false, "The local program speaks TLS: requests that the agent took out of TLS go to it in TLS. Without the flag it gets clear text")
+	fs.StringVar(&f.LocalProtocol, "local-protocol", f.LocalProtocol, "What the local program gets of callers that speak HTTP/2: http1 (HTTP/1.1, without gRPC), http2, or auto: with --match, the program is asked which of both it speaks")
 	fs.StringVar(&f.Mount, "mount", f.Mount, "")
 	fs.Lookup("mount").NoOptDefVal = "true"
 	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
@@ -79,8 +81,18 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams generici
 	if o.Ports, err = parsePorts(f.Ports); err != nil {
 		return nil, err
 	}
+	protocol := v1alpha1.LocalProtocol(f.LocalProtocol)
+	if !slices.Contains([]v1alpha1.LocalProtocol{v1alpha1.LocalProtocolAuto, v1alpha1.LocalHTTP1, v1alpha1.LocalHTTP2}, protocol) {
+		return nil, fmt.Errorf("--local-protocol %q: use auto, http1 or http2", f.LocalProtocol)
+	}
 	for n := range o.Ports {
-		o.Ports[n].LocalTLS = f.LocalTLS && o.Ports[n].Protocol != corev1.ProtocolUDP
+		if o.Ports[n].Protocol == corev1.ProtocolUDP {
+			continue
+		}
+		o.Ports[n].LocalTLS = f.LocalTLS
+		if protocol != v1alpha1.LocalProtocolAuto {
+			o.Ports[n].LocalProtocol = protocol
+		}
 	}
 	if !slices.Contains([]v1alpha1.InjectMode{v1alpha1.InjectAuto, v1alpha1.InjectEphemeral, v1alpha1.InjectSidecar}, o.Inject) {
 		return nil, fmt.Errorf("--inject %q: use auto, ephemeral or sidecar", f.Inject)

@@ -169,7 +169,27 @@ type InterceptPort struct {
 	//
 	// +optional
 	LocalTLS bool `json:"localTLS,omitempty"`
+	// LocalProtocol is the version of HTTP that the program on the laptop speaks on this
+	// port, for callers that speak HTTP/2. With http1, their requests reach the program in
+	// HTTP/1.1, except for gRPC, which is answered with an error. With http2, they reach
+	// it as they are. With auto, the default, the laptop tests which of both it is, if
+	// the Intercept has a match. Callers that speak HTTP/1.1 are never translated.
+	//
+	// +optional
+	LocalProtocol LocalProtocol `json:"localProtocol,omitempty"`
 }
+
+// LocalProtocol is a version of HTTP.
+//
+// +kubebuilder:validation:Enum=auto;http1;http2
+type LocalProtocol string
+
+// The versions of HTTP that a program on a laptop speaks.
+const (
+	LocalProtocolAuto LocalProtocol = "auto"
+	LocalHTTP1        LocalProtocol = "http1"
+	LocalHTTP2        LocalProtocol = "http2"
+)
 
 // InterceptMode says what happens to captured traffic.
 //

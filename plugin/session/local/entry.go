@@ -32,6 +32,7 @@ type entry struct {
 	mu       sync.Mutex
 	obj      *v1alpha1.Intercept
 	counts   map[endpoint]*counts
+	versions map[endpoint]*version
 	isolated *isolated // nil if the ports are this machine's
 }
 
@@ -48,7 +49,7 @@ func (p endpoint) String() string { return net.JoinHostPort(p.host, strconv.Itoa
 type counts struct{ connections, refused, in, out atomic.Int64 }
 
 func newEntry(i *v1alpha1.Intercept) *entry {
-	return &entry{obj: i, counts: map[endpoint]*counts{}, gone: make(chan struct{})}
+	return &entry{obj: i, counts: map[endpoint]*counts{}, versions: map[endpoint]*version{}, gone: make(chan struct{})}
 }
 
 // program is the program that has the ports. It is nil if they are this machine's.
@@ -140,6 +141,28 @@ func (e *entry) speaksTLS(p endpoint, o *frame.Open) bool {
 	return slices.ContainsFunc(e.object().Spec.Ports, func(o v1alpha1.InterceptPort) bool {
 		return o.LocalTLS && (endpoint{o.LocalHost, o.LocalPort, protocol(o.Protocol)}) == p
 	})
+}
+
+// localProtocol is what the Intercept says of the HTTP of the program at an endpoint.
+func (e *entry) localProtocol(p endpoint) v1alpha1.LocalProtocol {
+	for _, o := range e.object().Spec.Ports {
+		if o.LocalProtocol != "" && (endpoint{o.LocalHost, o.LocalPort, protocol(o.Protocol)}) == p {
+			return o.LocalProtocol
+		}
+	}
+	return v1alpha1.LocalProtocolAuto
+}
+
+// version is what is known of the HTTP of the program at an endpoint.
+func (e *entry) version(p endpoint) *version {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := e.versions[p]
+	if v == nil {
+		v = &version{}
+		e.versions[p] = v
+	}
+	return v
 }
 
 func protocol(p corev1.Protocol) frame.Protocol {

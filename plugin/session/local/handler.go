@@ -32,13 +32,8 @@ func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) e
 		return err
 	}
 	c := e.count(p)
-	conn, stream, err := dial(ctx, e.program(), p)
-	if err == nil && p.protocol == frame.UDP {
-		conn, stream, err = ask(ctx, conn, stream, e.program(), p, o.First)
-	}
-	if err == nil && e.speaksTLS(p, o) {
-		stream, err = secure(ctx, conn, o)
-	}
+	stream, left, err := (&way{e, p, o, t.log}).open(ctx)
+	defer left()
 	if err != nil {
 		c.refused.Add(1)
 		t.log.Debug("local port does not answer", "intercept", o.Intercept, "local", p.String(), "error", err)
@@ -48,7 +43,7 @@ func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) e
 		return frame.ErrRefused
 	}
 	if err := in.Accept(); err != nil {
-		conn.Close()
+		stream.Close()
 		return err
 	}
 	c.connections.Add(1)
@@ -94,6 +89,8 @@ func (t *Table) find(ctx context.Context, o *frame.Open) (*entry, endpoint, erro
 	return nil, endpoint{}, fmt.Errorf("intercept %s has no port %d/%s: %w", o.Intercept, o.Port, o.Protocol, frame.ErrRefused)
 }
 
+var errNotTCP = errors.New("not a TCP connection")
+
 // dial connects to the program, here or in its own network.
 func dial(ctx context.Context, in *isolated, p endpoint) (conn net.Conn, stream tunnel.Stream, err error) {
 	switch {
@@ -113,7 +110,7 @@ func dial(ctx context.Context, in *isolated, p endpoint) (conn net.Conn, stream 
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		conn.Close()
-		return nil, nil, errors.New("not a TCP connection")
+		return nil, nil, errNotTCP
 	}
 	return tcp, tunnel.NewTCP(tcp), nil
 }

@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,10 +21,12 @@ import (
 func secure(ctx context.Context, conn net.Conn, o *frame.Open) (tunnel.Stream, error) {
 	below, ok := conn.(*net.TCPConn)
 	if !ok {
-		return nil, errors.New("not a TCP connection")
+		return nil, errNotTCP
 	}
 	if len(o.First) == 0 {
-		return &undecided{Stream: tunnel.NewTCP(below), below: below, server: o.ServerName, decided: make(chan struct{})}, nil
+		return await(below, func(first []byte) (tunnel.Stream, error) {
+			return toProgram(context.Background(), below, o.ServerName, first)
+		}), nil
 	}
 	s, err := toProgram(ctx, below, o.ServerName, o.First)
 	if err != nil {
@@ -35,32 +37,53 @@ func secure(ctx context.Context, conn net.Conn, o *frame.Open) (tunnel.Stream, e
 
 // toProgram is a connection to a program that speaks TLS, for a flow that begins with first.
 func toProgram(ctx context.Context, below *net.TCPConn, server string, first []byte) (tunnel.Stream, error) {
-	const handshake = "\x16\x03" // the beginning of TLS (RFC 8446, section 5.1)
-	if bytes.HasPrefix(first, []byte(handshake)) {
+	const record = "\x16\x03" // the beginning of TLS (RFC 8446, section 5.1)
+	if bytes.HasPrefix(first, []byte(record)) {
 		return tunnel.NewTCP(below), nil
 	}
-	protocol := "http/1.1"
-	if bytes.HasPrefix(first, []byte("PRI * HTTP/2.0")) { // RFC 9113, section 3.4
-		protocol = "h2"
+	protocol := alpnHTTP1
+	if isHTTP2(first) {
+		protocol = alpnHTTP2
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	c := tls.Client(below, &tls.Config{ServerName: cmp.Or(server, "localhost"), NextProtos: []string{protocol}, InsecureSkipVerify: true})
-	if err := c.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("TLS handshake with the program, for %s: %w", protocol, err)
+	c, err := handshake(ctx, below, server, protocol)
+	if err != nil {
+		return nil, err
 	}
 	return tunnel.NewTLS(c, below), nil
 }
 
-// undecided is a connection to a program that speaks TLS, for a flow without bytes yet.
+// The names of the versions of HTTP in ALPN (RFC 7301; RFC 9113, section 3.1).
+const alpnHTTP1, alpnHTTP2 = "http/1.1", "h2"
+
+// isHTTP2 says whether a connection that begins with first is one of HTTP/2 (RFC 9113,
+// section 3.4).
+func isHTTP2(first []byte) bool { return bytes.HasPrefix(first, []byte("PRI * HTTP/2.0")) }
+
+// handshake begins TLS with a program. Protocols are what it may choose by ALPN.
+func handshake(ctx context.Context, below net.Conn, server string, protocols ...string) (*tls.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c := tls.Client(below, &tls.Config{ServerName: cmp.Or(server, "localhost"), NextProtos: protocols, InsecureSkipVerify: true})
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS handshake with the program, for %s: %w", strings.Join(protocols, " or "), err)
+	}
+	return c, nil
+}
+
+// undecided is a connection to a program, for a flow without bytes yet. They decide what
+// the program gets.
 type undecided struct {
 	tunnel.Stream // as it is now
 	below         *net.TCPConn
-	server        string
+	begin         func(first []byte) (tunnel.Stream, error)
 
 	once    sync.Once
 	decided chan struct{}
 	err     error
+}
+
+func await(below *net.TCPConn, begin func(first []byte) (tunnel.Stream, error)) *undecided {
+	return &undecided{Stream: tunnel.NewTCP(below), below: below, begin: begin, decided: make(chan struct{})}
 }
 
 // decide takes the flow's first bytes; none if the flow has ended without.
@@ -71,7 +94,7 @@ func (u *undecided) decide(first []byte) error {
 			return
 		}
 		var s tunnel.Stream
-		if s, u.err = toProgram(context.Background(), u.below, u.server, first); u.err == nil {
+		if s, u.err = u.begin(first); u.err == nil {
 			u.Stream = s
 		}
 	})
@@ -119,4 +142,5 @@ func (u *undecided) Close() error {
 func (u *undecided) Reset() {
 	tunnel.NewTCP(u.below).Reset() // ends a handshake that waits
 	_ = u.decide(nil)
+	u.Stream.Reset()
 }
