@@ -18,22 +18,24 @@ import (
 // take nothing have a number at its end.
 const personalName = "bench-web"
 
-// personal measures what personal intercepts and idle connections cost the agent.
+// personal measures what personal intercepts and idle connections cost the agent. It does
+// so with a new agent, whose memory is not that of earlier sections.
 func (b *bench) personal(ctx context.Context) error {
+	if err := b.drop(ctx); err != nil {
+		return err
+	}
+	addr, err := b.lab.newPod(ctx, "ephemeral")
+	if err != nil {
+		return err
+	}
+	b.ephemeral = addr
 	if err := b.interceptRequests(ctx); err != nil {
 		return err
 	}
-	w := b.webPaths("")[len(b.webPaths(""))-1]
-	if err := b.personalCost(ctx, w, 1); err != nil {
-		return err
-	}
-	for _, h := range []struct{ key, protocol string }{{"idle", web.HTTP1}, {"idle.h2", web.HTTP2}} {
-		if err := b.idleMemory(ctx, w, h.key, h.protocol); err != nil {
-			return err
-		}
-	}
+	paths := b.webPaths("")
+	w := paths[len(paths)-1] // through the agent, to the application
 	for _, n := range intercepts() {
-		if n < 2 {
+		if n == 0 {
 			continue
 		}
 		if err := b.morePersonal(ctx, n); err != nil {
@@ -49,7 +51,19 @@ func (b *bench) personal(ctx context.Context) error {
 	if err := b.drop(ctx); err != nil {
 		return err
 	}
-	return b.personalCost(ctx, w, 0)
+	if err := b.personalCost(ctx, w, 0); err != nil {
+		return err
+	}
+	// These come last, because a process keeps some of its peak memory.
+	if err := b.interceptRequests(ctx); err != nil {
+		return err
+	}
+	for _, h := range []struct{ key, protocol string }{{"idle", web.HTTP1}, {"idle.h2", web.HTTP2}} {
+		if err := b.idleMemory(ctx, w, h.key, h.protocol); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // personalCost measures the agent with a number of intercepts that do not take the
@@ -58,7 +72,7 @@ func (b *bench) personalCost(ctx context.Context, w webPath, intercepts int) err
 	for range b.rounds {
 		pid := b.find(agentProcess)
 		before := cpuTime(pid)
-		r, err := b.request(ctx, w, costLoad(), b.length)
+		r, err := b.request(ctx, w, webLoads()[0].load, b.length)
 		if err != nil {
 			return b.failed(ctx, webPrefix+costKey(intercepts), report.Unmatched, err)
 		}
@@ -76,7 +90,7 @@ func (b *bench) idleMemory(ctx context.Context, w webPath, key, protocol string)
 	if err != nil {
 		return err
 	}
-	load := costLoad()
+	load := webLoads()[0].load
 	load.Protocol, load.Streams = protocol, 1
 	argv := append([]string{b.lab.self, "call", "hold", "-count=" + strconv.Itoa(webIdleCount)}, w.arguments(load)...)
 	holder, err := start(ctx, b.lab.node(argv...), b.lab.env, ready)
@@ -96,7 +110,7 @@ func (b *bench) morePersonal(ctx context.Context, count int) error {
 	if err != nil {
 		return err
 	}
-	var items []any
+	items := []any{}
 	for n := 1; n < count; n++ {
 		var one struct {
 			Spec map[string]any `json:"spec"`
@@ -118,10 +132,12 @@ func (b *bench) morePersonal(ctx context.Context, count int) error {
 	if err := os.WriteFile(file, list, 0o600); err != nil {
 		return err
 	}
-	if _, err := b.lab.kubectl(ctx, "apply", "-f", file); err != nil {
-		return err
+	if len(items) > 0 {
+		if _, err := b.lab.kubectl(ctx, "apply", "-f", file); err != nil {
+			return err
+		}
 	}
-	return b.awaitPersonal(ctx, count, "Active")
+	return b.awaitPersonal(ctx, count)
 }
 
 // lessPersonal removes what morePersonal has made.
@@ -129,12 +145,13 @@ func (b *bench) lessPersonal(ctx context.Context) error {
 	if _, err := b.lab.kubectl(ctx, "delete", "intercepts", "--selector=bench=many", "--wait=false"); err != nil {
 		return err
 	}
-	return b.awaitPersonal(ctx, 1, "Active")
+	return b.awaitPersonal(ctx, 1)
 }
 
-// awaitPersonal waits until there are so many intercepts, all in one state.
-func (b *bench) awaitPersonal(ctx context.Context, count int, state string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, fmt.Errorf("%d intercepts are not %s after 3 minutes", count, state))
+// awaitPersonal waits until there are so many intercepts, all of them active.
+func (b *bench) awaitPersonal(ctx context.Context, count int) error {
+	const active = "Active"
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, fmt.Errorf("%d intercepts are not active after 3 minutes", count))
 	defer cancel()
 	for {
 		text, err := b.lab.kubectl(ctx, "get", "intercepts", "--output=jsonpath={.items[*].status.state}")
@@ -142,11 +159,11 @@ func (b *bench) awaitPersonal(ctx context.Context, count int, state string) erro
 			return fmt.Errorf("%w (%v)", err, context.Cause(ctx))
 		}
 		states := strings.Fields(text)
-		if len(states) == count && strings.Count(text, state) == count {
+		if len(states) == count && strings.Count(text, active) == count {
 			return nil
 		}
 		if err := sleep(ctx, 500*time.Millisecond); err != nil {
-			return fmt.Errorf("%w: %d are", context.Cause(ctx), strings.Count(text, state))
+			return fmt.Errorf("%w: %d are", context.Cause(ctx), strings.Count(text, active))
 		}
 	}
 }

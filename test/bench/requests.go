@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
-	"github.com/kubectl-intercept/kubectl-intercept/test/bench/web"
 )
 
 // Turns of requests. In a round, each path has turns of a kind of requests: A second on
@@ -96,6 +95,3 @@ func (b *bench) spentOn(w webPath) spending {
 	}
 	return s
 }
-
-// costLoad is what the agent's costs are measured with.
-func costLoad() web.Load { return webLoads()[0].load }

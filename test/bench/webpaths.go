@@ -4,10 +4,12 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,10 +35,8 @@ type webPath struct {
 	server string            // who answers
 }
 
-// webPaths are the paths that requests are measured on. Nginx and HAProxy are in a pod of
-// their own, as the agent is, and pass on what they get to an application in the same pod.
-// They listen at ports of their own: a redirect, as callers of the agent have it, would cost
-// them a little more.
+// webPaths are the paths that requests are measured on. Nginx and HAProxy are where the agent
+// is on its path: in the application's pod, behind a redirect of the kernel.
 func (b *bench) webPaths(proxied string) []webPath {
 	plain, _, _ := net.SplitHostPort(b.plain)
 	agent, _, _ := net.SplitHostPort(b.ephemeral)
@@ -45,8 +45,8 @@ func (b *bench) webPaths(proxied string) []webPath {
 	}
 	return []webPath{
 		{report.Direct, plain, nil, "nobody", "pod"},
-		{report.Nginx, proxied, at("8080", "8081"), "nobody", "pod"},
-		{report.HAProxy, proxied, at("8090", "8091"), "nobody", "pod"},
+		{report.Nginx, proxied, at("7080", "7081"), "nobody", "pod"},
+		{report.HAProxy, proxied, at("7090", "7091"), "nobody", "pod"},
 		{report.Matched, agent, nil, "laptop", "laptop"},
 		{report.Unmatched, agent, nil, "nobody", "pod"},
 	}
@@ -96,6 +96,33 @@ func (b *bench) deployProxies(ctx context.Context) (host string, err error) {
 	if err != nil {
 		return "", err
 	}
-	host, _, err = net.SplitHostPort(addr)
-	return host, err
+	if host, _, err = net.SplitHostPort(addr); err != nil {
+		return "", err
+	}
+	return host, b.redirectToProxies(ctx, host)
+}
+
+// redirects bring callers to nginx and HAProxy, as the agent's rules bring them to the agent.
+const redirects = `table ip bench {
+	chain wire {
+		type nat hook prerouting priority -90
+		tcp dport 7080 redirect to :8080
+		tcp dport 7081 redirect to :8081
+		tcp dport 7090 redirect to :8090
+		tcp dport 7091 redirect to :8091
+	}
+}
+`
+
+func (b *bench) redirectToProxies(ctx context.Context, host string) error {
+	pids := slices.DeleteFunc(b.lab.findAll(nginxProcess), func(pid int) bool { return !hasAddress(pid, host) })
+	if len(pids) == 0 {
+		return errors.New("nginx does not run")
+	}
+	file := filepath.Join(b.lab.tmp, "redirects")
+	if err := os.WriteFile(file, []byte(redirects), 0o600); err != nil {
+		return err
+	}
+	_, err := output(ctx, time.Minute, []string{"nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pids[0]), "nft", "-f", file}, b.lab.env)
+	return err
 }
