@@ -182,7 +182,7 @@ try-down: ## Remove the cluster of make try
 	$(SUDO) bin/cluster down --name $(CLUSTER)
 
 .PHONY: bench
-bench: deps images ## Measure against kubectl port-forward, in one run
+bench: deps images bin/apps.tar ## Measure against kubectl port-forward, nginx and HAProxy, in one run
 	$(SUDO) env "PATH=$$PATH" $(GO) run ./test/bench
 
 .PHONY: demo

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,11 +24,12 @@ type bench struct {
 	memory report.Grid
 	cpu    report.Grid
 	outCPU report.Grid // of the outbound table
+	webCPU report.Grid // of HTTP requests
 
 	targets          // the addresses of the deployments
 	program *process // the program on the laptop that an intercept leads to
 	forward *process // kubectl port-forward
-	added   string   // the deployment that is intercepted; empty for none
+	added   string   // the name of the intercept; empty for none
 }
 
 // section is a part of a run that -only can choose.
@@ -45,6 +48,8 @@ func sections() []section {
 		{"loaded", (*bench).loaded},
 		{"stalled", (*bench).stalled},
 		{"memory", (*bench).afterLeave},
+		{"requests", (*bench).requests},
+		{"personal", (*bench).personal},
 		{"delay", (*bench).delay},
 		{"alone", (*bench).alone},
 		{"outbound", (*bench).outbound},
@@ -81,7 +86,8 @@ func measure(ctx context.Context, o *options, out, log io.Writer) (err error) {
 	b := &bench{options: o, lab: l, report: report.New(figures()),
 		memory: report.Grid{Title: "peak resident memory, MB", Columns: phases()},
 		cpu:    report.Grid{Title: "CPU seconds per 1e9 bytes", Columns: transferTitles()},
-		outCPU: report.Grid{Title: "CPU seconds per 1e9 bytes, outbound", Columns: outTitles()}}
+		outCPU: report.Grid{Title: "CPU seconds per 1e9 bytes, outbound", Columns: outTitles()},
+		webCPU: report.Grid{Title: "CPU µs per request", Columns: webTitles()}}
 	defer b.stop(ctx)
 	if b.targets, err = prepare(ctx, l, fresh); err != nil {
 		return err
@@ -121,8 +127,11 @@ func (b *bench) stop(ctx context.Context) {
 
 // intercept makes sure that the deployment "ephemeral" is intercepted.
 func (b *bench) intercept(ctx context.Context) error {
-	if b.added != "" {
+	if b.added == "ephemeral" {
 		return nil
+	}
+	if err := b.drop(ctx); err != nil {
+		return err
 	}
 	_, err := b.lab.add(ctx, "ephemeral", "")
 	if err == nil {
@@ -148,7 +157,7 @@ func (b *bench) print(out io.Writer, started time.Time, load string) error {
 	rows := b.report.Rows()
 	fmt.Fprintf(out, "\n%d rounds of %s on %d CPUs, load average %s before\n\n", b.rounds, b.length, runtime.NumCPU(), load)
 	err := report.Print(out, rows)
-	for _, g := range []*report.Grid{&b.memory, &b.cpu, &b.outCPU} {
+	for _, g := range []*report.Grid{&b.memory, &b.cpu, &b.outCPU, &b.webCPU} {
 		if len(g.Rows) > 0 {
 			fmt.Fprintln(out)
 		}
@@ -160,7 +169,7 @@ func (b *bench) print(out io.Writer, started time.Time, load string) error {
 		if r.Verdict == report.Below {
 			missed++
 		}
-		for _, column := range []string{report.Loopback, report.Direct, report.Forward, r.Column} {
+		for _, column := range slices.Sorted(maps.Keys(r.Cells)) {
 			if c := r.Cells[column]; c.Failed != "" {
 				fmt.Fprintf(out, "\nfailed: %s, %s: %s\n", r.Title, column, c.Failed)
 			}
@@ -173,7 +182,7 @@ func (b *bench) print(out io.Writer, started time.Time, load string) error {
 	if b.json != "" {
 		err = errors.Join(err, writeJSON(b.json, map[string]any{
 			"started": started.UTC().Format(time.RFC3339), "rounds": b.rounds, "seconds": b.length.Seconds(),
-			"cpus": runtime.NumCPU(), "loadBefore": load, "noise": noise, "figures": rows, "memory": b.memory, "cpu": b.cpu, "outboundCPU": b.outCPU,
+			"cpus": runtime.NumCPU(), "loadBefore": load, "noise": noise, "figures": rows, "memory": b.memory, "cpu": b.cpu, "outboundCPU": b.outCPU, "requestCPU": b.webCPU,
 		}))
 	}
 	if missed > 0 && b.strict {

@@ -95,7 +95,7 @@ func figures() []report.Figure {
 	}
 	add("delay.ping50", "API server 20 ms away: 64 bytes and back, p50", report.Millis, report.Bar{})
 	add("delay.connect50", "API server 20 ms away: new connection + 1 byte, p50", report.Millis, report.Bar{})
-	return append(list, outFigures()...)
+	return append(append(list, webFigures()...), outFigures()...)
 }
 
 // directions of a healthy flow, one stream each.

@@ -25,6 +25,15 @@
 // default transport, which is the service proxy of the API server. The rows "by
 // port-forward" are measured with the other transport.
 //
+// Requests of HTTP have a table of their own. In it, a caller in the node's network asks a
+// pod. The last column is judged, and behind each value stands its ratio to direct:
+//
+//	direct     the application
+//	nginx      nginx in the application's pod, behind a redirect, where the agent would be
+//	HAProxy    the same
+//	matched    the agent, with a personal intercept that takes the requests
+//	unmatched  the agent, with a personal intercept that does not take them
+//
 // Up is the direction from caller to server. A figure is the median of all rounds. A
 // round measures one figure on all paths before it measures the next figure. The ratio
 // compares the intercept with port-forward. There are three exceptions. Flows beside
@@ -42,6 +51,10 @@
 //	loaded      64 bytes and back, beside an upload and a download
 //	stalled     a healthy flow beside 20 and 200 whose receiver never reads
 //	memory      resident memory at rest, under load and after leave
+//	requests    HTTP requests: how many there are in a second with 16 connections (1 MiB:
+//	            4) or 100 streams, and how long one takes when it is alone
+//	personal    CPU time per request and memory of the agent with 0, 1, 50 and 250
+//	            personal intercepts, and its memory with 1000 idle connections
 //	delay       throughput and latency with the API server 20 ms away
 //	alone       netd and its network stack, with a sink and a source in place of
 //	            a cluster, beside the kernel's loopback
@@ -54,7 +67,8 @@
 // Below the table, Bench prints the peak resident memory of each process in each phase,
 // and the CPU time of each process per 1e9 bytes. It also prints the sum of these CPU
 // times and the CPU time of the whole machine. The agent is the one in the pod whose
-// traffic is measured.
+// traffic is measured. For HTTP requests it prints the CPU time per request of what is
+// between caller and server.
 //
 // # Reading it
 //

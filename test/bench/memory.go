@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/meter"
@@ -82,16 +83,41 @@ func (b *bench) afterLeave(ctx context.Context) error {
 	if err := b.drop(ctx); err != nil {
 		return err
 	}
-	// A program in Go gives memory back within a few seconds.
-	if err := sleep(ctx, 10*time.Second); err != nil {
-		return err
-	}
-	for _, name := range []string{sessionProcess, managerProcess, agentProcess} {
-		now, _ := resident(b.find(name))
+	for _, name := range []string{agentProcess, sessionProcess, managerProcess} {
+		now, err := b.rest(ctx, name)
+		if err != nil {
+			return err
+		}
 		b.memory.Add(name, phaseLeft, now)
 		if name == agentProcess {
 			b.report.Add("agent.left", report.Intercept, now)
 		}
 	}
 	return nil
+}
+
+// rest returns the memory of a process when it no longer falls. The product gives memory
+// back between 5 and 10 seconds after the last byte of a flow, so it has to stay for longer
+// than that.
+func (b *bench) rest(ctx context.Context, name string) (float64, error) {
+	const (
+		limit = 30 * time.Second
+		still = 12 * time.Second
+		fall  = 0.3 // MB
+	)
+	pid := b.find(name)
+	begin := time.Now()
+	lowest, since := math.Inf(1), begin
+	for {
+		now, _ := resident(pid)
+		if now < lowest-fall {
+			lowest, since = now, time.Now()
+		}
+		if time.Since(since) > still || time.Since(begin) > limit {
+			return now, nil
+		}
+		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
 }

@@ -37,7 +37,7 @@ func parse(args []string, log io.Writer) (*options, error) {
 	flags.StringVar(&o.json, "json", "", "file to write the results to")
 	flags.BoolVar(&o.keep, "keep", false, "leave the cluster for the next run")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a bar is missed")
-	flags.DurationVar(&o.timeout, "timeout", 40*time.Minute, "when to give up")
+	flags.DurationVar(&o.timeout, "timeout", time.Hour, "when to give up")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}

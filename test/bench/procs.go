@@ -19,6 +19,8 @@ const (
 	managerProcess = "manager"
 	agentProcess   = "agent"
 	apiProcess     = "kube-apiserver"
+	nginxProcess   = "nginx"
+	haproxyProcess = "haproxy"
 )
 
 // find returns the PID of a program's process through which intercepted traffic passes,
@@ -78,6 +80,8 @@ func isProgram(pid int, program string) bool {
 		return name == "traffic-manager"
 	case agentProcess:
 		return name == "traffic-agent"
+	case nginxProcess: // whose workers name themselves
+		return name == program || strings.HasPrefix(args[0], program+": ")
 	}
 	return name == program
 }

@@ -109,8 +109,13 @@ func (l *lab) newPod(ctx context.Context, deployment string) (string, error) {
 // ended. If kubeconfig is empty, add uses the administrator's. More are additional
 // arguments of the command.
 func (l *lab) add(ctx context.Context, deployment, kubeconfig string, more ...string) (span, error) {
+	return l.addPort(ctx, deployment, programPort+":meter", kubeconfig, more...)
+}
+
+// addPort is add for another port.
+func (l *lab) addPort(ctx context.Context, deployment, port, kubeconfig string, more ...string) (span, error) {
 	var s span
-	argv := l.laptop(l.self, "clock", l.program("kubectl-intercept"), "add", "deployment/"+deployment, "--port", programPort+":meter")
+	argv := l.laptop(l.self, "clock", l.program("kubectl-intercept"), "add", "deployment/"+deployment, "--port", port)
 	argv = append(argv, more...)
 	out, err := output(ctx, 90*time.Second, argv, l.withKubeconfig(kubeconfig))
 	if err != nil {
@@ -147,7 +152,7 @@ func (l *lab) withKubeconfig(file string) []string {
 // startProgram starts a server on the laptop, in the role of the service that a
 // developer works on.
 func (l *lab) startProgram(ctx context.Context) (*process, error) {
-	return start(ctx, l.laptop(l.self, "serve", "-listen=127.0.0.1:"+programPort, "-name=laptop"), l.env, ready)
+	return start(ctx, l.laptop(l.self, "serve", "-listen=127.0.0.1:"+programPort, "-web=127.0.0.1:"+webProgramPort, "-name=laptop"), l.env, ready)
 }
 
 // startForward starts kubectl port-forward from a port on the laptop.

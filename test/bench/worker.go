@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/delay"
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/meter"
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/stack"
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/web"
 )
 
 // ready is the line that a long-running program prints when it is ready.
@@ -26,6 +27,7 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	listen := flags.String("listen", ":7000", "address")
 	name := flags.String("name", "", "what it calls itself")
+	webListen := flags.String("web", "", "address of the HTTP server; none if empty")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -33,8 +35,26 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if *webListen == "" {
+		fmt.Fprintln(out, ready)
+		return meter.Serve(ctx, l, *name)
+	}
+	w, err := net.Listen("tcp", *webListen)
+	if err != nil {
+		l.Close()
+		return err
+	}
 	fmt.Fprintln(out, ready)
-	return meter.Serve(ctx, l, *name)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		defer cancel()
+		ended <- web.Serve(ctx, w, *name)
+	}()
+	err = meter.Serve(ctx, l, *name)
+	cancel()
+	return errors.Join(err, <-ended)
 }
 
 // delayProxy runs a proxy that simulates a distant API server.
@@ -73,6 +93,7 @@ func call(ctx context.Context, args []string, out io.Writer) error {
 	length := flags.Duration("length", 3*time.Second, "how long, or at most how long")
 	count := flags.Int("count", 1, "how many")
 	name := flags.String("name", "", "server to wait for")
+	loadJSON := flags.String("load", "{}", "requests to make, a web.Load")
 	if len(args) == 0 {
 		return errors.New("call what?")
 	}
@@ -80,6 +101,10 @@ func call(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	to := meter.Target{Addr: *addr, Socks: *socks}
+	var load web.Load
+	if err := json.Unmarshal([]byte(*loadJSON), &load); err != nil {
+		return fmt.Errorf("-load: %w", err)
+	}
 	var r result
 	var err error
 	switch args[0] {
@@ -100,6 +125,10 @@ func call(ctx context.Context, args []string, out io.Writer) error {
 		r.Latency, err = meter.Cached(ctx, *addr, *domain, *count, *length)
 	case "uncached":
 		r.Latency, err = meter.Uncached(ctx, *addr, *domain, *count, *length)
+	case "requests":
+		r.Latency, err = web.Run(ctx, *addr, load, *count, *length)
+	case "hold":
+		return web.Hold(ctx, *addr, load, *count, func() { fmt.Fprintln(out, ready) })
 	case "idle":
 		return meter.Idle(ctx, to, *count, func() { fmt.Fprintln(out, ready) })
 	case meter.Downloads, meter.Uploads:

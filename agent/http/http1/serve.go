@@ -37,8 +37,8 @@ import (
 
 const (
 	// minSplice is how much of a body, in bytes, must be left for the kernel to move it: less
-	// is copied faster.
-	minSplice = 1 << 20
+	// is copied faster. A body of 1 MiB is moved, although its beginning came with the head.
+	minSplice = 1<<20 - 128<<10
 	// linger is how long a peer may take to end its direction, once ours has ended. To
 	// close at once could cost it what we have sent last.
 	linger = 5 * time.Second

@@ -149,8 +149,8 @@ func (l *leg) sendEnds() (some bool) {
 func (l *leg) carry(e *end) {
 	n := min(e.queue.len(), maxFrame, e.window, l.window)
 	if n > 0 {
-		p := e.queue.pop(n)
-		l.putData(e, p, e.over && e.queue.len() == 0 && e.trailers == nil)
+		l.putData(e, e.queue.first(n), e.over && e.queue.len() == n && e.trailers == nil)
+		e.queue.skip(n)
 		e.drained(n)
 	}
 	if e.over && !e.sent && e.queue.len() == 0 {

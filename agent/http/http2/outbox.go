@@ -39,33 +39,51 @@ func (o *outbox) release() {
 	o.b, o.box = nil, nil
 }
 
-// queue holds the bytes of one stream that could not be passed on yet.
+// queue holds the bytes of one stream that could not be passed on yet. It has no memory
+// while it is empty.
 type queue struct {
 	b    []byte
+	box  *[]byte // of the pool, under b
 	head int
 }
 
 func (q *queue) len() int { return len(q.b) - q.head }
 
 func (q *queue) push(p []byte) {
-	if q.head > q.len() && len(q.b)+len(p) > cap(q.b) {
+	have := q.len()
+	switch {
+	case len(q.b)+len(p) <= cap(q.b):
+	case q.head > have && have+len(p) <= cap(q.b):
 		q.b, q.head = q.b[:copy(q.b, q.b[q.head:])], 0
+	default:
+		box := buffer.Pool().Get(max(have+len(p), 2*have))
+		b := append((*box)[:0], q.b[q.head:]...)
+		q.release()
+		q.b, q.box = b, box
 	}
 	q.b = append(q.b, p...)
 }
 
-// pop returns the first n bytes, which are valid until the next push.
-func (q *queue) pop(n int) []byte {
-	p := q.b[q.head : q.head+n]
+// first returns the first n bytes, which are valid until the next call of another method.
+func (q *queue) first(n int) []byte { return q.b[q.head : q.head+n] }
+
+// skip removes the first n bytes.
+func (q *queue) skip(n int) {
 	if q.head += n; q.head == len(q.b) {
-		q.b, q.head = nil, 0
+		q.release()
 	}
-	return p
 }
 
 // drop empties the queue, and returns how many bytes it had.
 func (q *queue) drop() int {
 	n := q.len()
-	q.b, q.head = nil, 0
+	q.release()
 	return n
+}
+
+func (q *queue) release() {
+	if q.box != nil {
+		buffer.Pool().Put(q.box)
+	}
+	q.b, q.box, q.head = nil, nil, 0
 }

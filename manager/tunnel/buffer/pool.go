@@ -20,7 +20,7 @@ import (
 type pool struct {
 	sizes []int
 	free  []chan *[]byte
-	gets  atomic.Uint64
+	used  atomic.Uint64 // how often a buffer was lent or given back
 }
 
 var _ mem.BufferPool = (*pool)(nil)
@@ -42,7 +42,7 @@ func newPool(sizes ...int) *pool {
 
 // Get returns a buffer of the given length whose content is arbitrary.
 func (p *pool) Get(length int) *[]byte {
-	p.gets.Add(1)
+	p.used.Add(1)
 	i, _ := slices.BinarySearch(p.sizes, length)
 	size := length
 	if i < len(p.sizes) {
@@ -60,6 +60,7 @@ func (p *pool) Get(length int) *[]byte {
 
 // Put takes a buffer back that Get returned.
 func (p *pool) Put(b *[]byte) {
+	p.used.Add(1)
 	i, ok := slices.BinarySearch(p.sizes, cap(*b))
 	if !ok {
 		return
@@ -86,10 +87,21 @@ func (p *pool) empty() {
 // ReleaseMemory gives memory back to the system whenever no flow has moved a byte
 // for a while, until ctx ends. Every process that serves flows runs it.
 func ReleaseMemory(ctx context.Context) {
+	p := shared()
+	p.whenQuiet(ctx, func() {
+		p.empty()
+		runtime.GC() // a sync.Pool keeps what it holds for one collection
+		debug.FreeOSMemory()
+	})
+}
+
+// whenQuiet calls release once after each use of the pool, when there was no other for a
+// while. That a buffer is given back is a use, too: a flow that has not moved a byte for long
+// holds its memory until it ends.
+func (p *pool) whenQuiet(ctx context.Context, release func()) {
 	const quiet = 5 * time.Second
 	t := time.NewTicker(quiet)
 	defer t.Stop()
-	p := shared()
 	var seen, released uint64
 	for {
 		select {
@@ -97,11 +109,9 @@ func ReleaseMemory(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		now := p.gets.Load()
+		now := p.used.Load()
 		if now == seen && now != released {
-			p.empty()
-			runtime.GC() // a sync.Pool keeps what it holds for one collection
-			debug.FreeOSMemory()
+			release()
 			released = now
 		}
 		seen = now

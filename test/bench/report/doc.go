@@ -10,10 +10,19 @@ const (
 	Intercept = "intercept" // a pod's connections, on the laptop
 	Outbound  = "outbound"  // the laptop's connections, in the cluster
 	Loopback  = "loopback"  // the kernel's own, on the laptop
+
+	// Of HTTP requests, from a caller in the cluster to a pod.
+	Nginx     = "nginx"     // which is the pod's reverse proxy
+	HAProxy   = "HAProxy"   // the same
+	Matched   = "matched"   // through the agent, to the laptop
+	Unmatched = "unmatched" // through the agent, to the application
 )
 
 // columns of the table in which a column is the last.
 func columns(last string, rows []Row) []string {
+	if last == Unmatched {
+		return []string{Direct, Nginx, HAProxy, Matched, last}
+	}
 	for _, r := range rows {
 		if _, ok := r.Cells[Loopback]; ok && r.Column == last {
 			return []string{Loopback, Direct, Forward, last}
@@ -73,4 +82,5 @@ const (
 	RatioAtMost
 	AtMost
 	AtLeast
+	AddedAtMost // more than what it is compared with
 )

@@ -91,7 +91,7 @@ func (r *Report) Rows() []Row {
 	var rows []Row
 	for _, f := range r.figures {
 		row := Row{Key: f.Key, Title: f.Title, Unit: f.Unit, Column: cmp.Or(f.Column, Intercept), Cells: map[string]Cell{}}
-		for _, column := range []string{Loopback, Direct, Forward, row.Column} {
+		for _, column := range []string{Loopback, Direct, Forward, Nginx, HAProxy, Matched, row.Column} {
 			if c := r.cells[cellKey{f.Key, column}]; c != nil {
 				row.Cells[column] = *c
 			}
@@ -135,6 +135,9 @@ func (r *Report) judge(f Figure) (ratio float64, bar, verdict string) {
 	case AtMost:
 		bar = fmt.Sprintf("≤ %g %s", f.Bar.Limit, f.Unit)
 		ok = c.Median <= f.Bar.Limit
+	case AddedAtMost:
+		bar = fmt.Sprintf("≤ +%g %s", f.Bar.Limit, f.Unit)
+		ok = base != nil && base.Failed == "" && c.Median-base.Median <= f.Bar.Limit
 	case AtLeast:
 		bar = fmt.Sprintf("≥ %g %s", f.Bar.Limit, f.Unit)
 		ok = c.Median >= f.Bar.Limit

@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Print writes rows for a person: a table for each column that is judged.
+// Print writes rows for a person: a table for each column that is judged. In the table of
+// HTTP requests, a ratio to the direct path stands behind each value.
 func Print(w io.Writer, rows []Row) error {
 	var printed []string
 	for _, r := range rows {
@@ -38,7 +39,11 @@ func printTable(w io.Writer, rows []Row, last string) error {
 		line := []string{r.Title, string(r.Unit)}
 		for _, column := range shown {
 			c, ok := r.Cells[column]
-			line = append(line, text(c, ok, r.Unit))
+			s := text(c, ok, r.Unit)
+			if base := r.Cells[Direct].Median; last == Unmatched && column != Direct && c.Median > 0 && base > 0 {
+				s += fmt.Sprintf(" %5.2f", c.Median/base)
+			}
+			line = append(line, s)
 		}
 		ratio := ""
 		if r.Ratio > 0 {
