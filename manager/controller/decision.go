@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -61,8 +62,11 @@ func (d *decision) write(s *v1alpha1.InterceptStatus) {
 		s.State, s.Message = v1alpha1.StateError, d.refusal.Message
 		return
 	}
-	s.Mode, s.Match = d.mode, d.match
 	s.Pods = d.reports
+	if !equality.Semantic.DeepEqual(s.Match, d.match) {
+		s.Matching, s.Pods = nil, uncompared(s.Pods)
+	}
+	s.Mode, s.Match = d.mode, d.match
 	s.Injection, s.InjectionReason = d.injection.mode, d.injection.reason
 	set(v1alpha1.ConditionResolved, metav1.ConditionTrue, v1alpha1.ReasonResolved, d.workload+" port "+s.Port)
 	agents, active, pods := d.agentsReady(), d.active(), d.podsReady()

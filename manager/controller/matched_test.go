@@ -81,10 +81,13 @@ func noRequestMatches(t *testing.T) {
 
 	// With other conditions it begins anew.
 	ic, right := w.reconcile("alice"), byHeader("x-user", "alice")
+	ic.Status.Pods[0].Ports[0].Comparison = &v1alpha1.PortComparison{Comparison: v1alpha1.Comparison{Taken: 1}}
+	w.Must(w.Status().Update(t.Context(), ic))
 	ic.Spec.Match, ic.Generation = &right, ic.Generation+1
 	w.Must(w.Update(t.Context(), ic))
-	if c := condition(w.reconcile("alice"), v1alpha1.ConditionMatched); c.Type != "" {
-		t.Errorf("%+v", c)
+	ic = w.reconcile("alice")
+	if c := condition(ic, v1alpha1.ConditionMatched); c.Type != "" || ic.Status.Matching != nil || ic.Status.Pods[0].Ports[0].Comparison != nil {
+		t.Errorf("%+v, %+v", c, ic.Status)
 	}
 	says(matching(right, 1, 0, time.Now().Add(-time.Minute), "x-user"))
 	is("False", `no request had header("x-user") ~= regexp("alice"); headers seen: x-user`+next, 1)
