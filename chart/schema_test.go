@@ -29,6 +29,7 @@ func TestSchemaIsStrict(t *testing.T) {
 		{"trafficManager.serviceMesh.kind=istio", "/trafficManager/serviceMesh': additional properties 'kind'"},
 		{"intercept.environment.excluded=API_KEY", "/intercept/environment/excluded"},
 		{"intercept.expiredNotifications.deadline=10", "/intercept/expiredNotifications/deadline"},
+		{"intercept.unmatchedAfter=soon", "/intercept/unmatchedAfter"},
 		{"policy.forbidGlobalIntercepts.namespace={a}", "/policy/forbidGlobalIntercepts"},
 		{"policy.requireMatch.headers=a", "/policy/requireMatch"},
 		{"policy.requireMatch.header=a b", "/policy/requireMatch/header"},

@@ -52,6 +52,6 @@ func (s *shared) setupControllers(cluster *network.Watcher, sidecars *mesh.Keepe
 		&controller.Intercepts{Client: c, Live: s.direct, Namespace: s.namespace, Replacer: replacer,
 			Agents: &controller.EphemeralAgents{Client: c, Authority: s.authority, Config: s.agentConfig, Log: s.log},
 			Policy: s.config.AgentInjector.InjectPolicy, HasWebhook: s.options.webhook != "", Mesh: controller.Mesh{Client: c, Keeper: sidecars},
-			Events: s.mgr.GetEventRecorder("traffic-manager"), Log: s.log},
+			UnmatchedAfter: s.config.Intercept.UnmatchedAfter.Duration, Events: s.mgr.GetEventRecorder("traffic-manager"), Log: s.log},
 		&controller.Sessions{Client: c, Namespace: s.namespace, Network: cluster.Network, Changes: cluster.Changes(), Log: s.log})
 }

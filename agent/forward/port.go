@@ -38,6 +38,7 @@ type Port struct {
 	log    *slog.Logger
 	firsts sync.Pool // of *[maxFirst]byte
 	table  atomic.Pointer[table]
+	seen   seen
 }
 
 // NewPort returns the Port of a number of the application. Dial is for TCP alone.
@@ -46,6 +47,7 @@ func NewPort(ctx context.Context, number uint16, opener Opener, dial Dial, log *
 	p.keys = tls.NewKeys(rpc.TerminatingFolder, rpc.OriginatingFolder, p.log)
 	p.firsts.New = func() any { return new([maxFirst]byte) }
 	p.table.Store(&table{})
+	p.seen.left.Store(maxCompared)
 	return p
 }
 
@@ -65,6 +67,9 @@ func (p *Port) Set(c *rpc.CapturePort) (anew func(*Route) bool) {
 		now = p.newTable(c, old)
 	}
 	p.table.Store(now)
+	if len(now.requests) == 0 {
+		p.seen.forget()
+	}
 	var back []*Route
 	for _, r := range old.routes {
 		switch successor := now.of(&r.Owner); {
@@ -88,11 +93,15 @@ func (p *Port) Noticed() time.Time { return p.table.Load().noticed() }
 // Report puts the counts of a route into its report. A route that the agent
 // cannot follow has failed.
 func (p *Port) Report(report *rpc.RouteReport) {
+	p.seen.left.Store(maxCompared)
 	for _, r := range p.table.Load().routes {
 		if r.UID != report.InterceptUid {
 			continue
 		}
 		r.counters.report(report)
+		if r.tally != nil {
+			report.Comparison = r.tally.report(&p.seen)
+		}
 		if r.unknown != "" {
 			report.State, report.Message = rpc.PortState_FAILED, r.unknown
 		}

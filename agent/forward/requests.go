@@ -191,6 +191,7 @@ func (q *requests) Decide(r *match.Request) http.Decision {
 		return http.Decision{To: &q.app}
 	}
 	route, ended := t.take(r)
+	q.port.seen.request(t, r, route)
 	switch {
 	case ended != nil:
 		return http.Decision{Answer: ended.answer}

@@ -20,6 +20,7 @@ type Route struct {
 	mark       http.Field        // for the laptop's answers
 	notice     time.Duration     // for how long requests are told that the route is gone
 	unknown    string            // why the agent does not follow the route; empty if it does
+	tally      *tally            // of a route for single requests that the agent follows; else nil
 	*tenure
 }
 
@@ -51,6 +52,9 @@ func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
 			r.unknown = err.Error()
 		}
 		r.requests = &conditions
+		if r.unknown == "" {
+			r.tally = p.newTally(r, sent.Match, before)
+		}
 	}
 	if old := before.of(&r.Owner); old != nil {
 		r.tenure = old.tenure

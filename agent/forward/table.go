@@ -17,9 +17,10 @@ type table struct {
 	keepEstablished bool
 	callerFirst     bool // in what the port speaks, the server is never the first to speak
 
-	requests []*Route     // those of the routes that take single HTTP requests
-	ended    []*ended     // routes of that kind which are gone, asked after the others
-	matches  *match.Table // the conditions of both; nil if there are none
+	requests []*Route        // those of the routes that take single HTTP requests
+	ended    []*ended        // routes of that kind which are gone, asked after the others
+	matches  *match.Table    // the conditions of both; nil if there are none
+	counts   []*match.Counts // of requests
 }
 
 // newTable makes a table of what the traffic-manager sent, which follows another one.
@@ -39,6 +40,7 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 		if r.requests != nil && r.unknown == "" {
 			t.requests = append(t.requests, r)
 			conditions = append(conditions, *r.requests)
+			t.counts = append(t.counts, r.tally.counts)
 		}
 	}
 	for _, e := range t.ended {

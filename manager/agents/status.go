@@ -205,7 +205,7 @@ func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error 
 		all.Add(p.Counters)
 	}
 	_, err := status.Write(ctx, w.writer, ic, func(s *v1alpha1.InterceptStatus) {
-		s.Pods, s.Connections, s.Requests = pods, all.Connections, all.Requests
+		s.Pods, s.Connections, s.Requests, s.Matching = pods, all.Connections, all.Requests, w.matching(ic, pods)
 	})
 	return client.IgnoreNotFound(err)
 }
@@ -229,7 +229,7 @@ func (w *statusWriter) merged(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 			k = len(pods)
 			pods = append(pods, v1alpha1.PodStatus{Name: a.pod.Name})
 		}
-		a.rewrite(&pods[k], string(ic.UID))
+		a.rewrite(&pods[k], ic)
 		if len(pods[k].Ports) == 0 {
 			pods = slices.Delete(pods, k, k+1)
 		}
@@ -240,7 +240,7 @@ func (w *statusWriter) merged(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 
 // rewrite replaces what an earlier connection of the pod's agent reported, of the same
 // kind of agent. It changes nothing if a later connection reported.
-func (a *agent) rewrite(s *v1alpha1.PodStatus, uid string) {
+func (a *agent) rewrite(s *v1alpha1.PodStatus, ic *v1alpha1.Intercept) {
 	same := string(s.UID) == a.pod.UID
 	for _, p := range s.Ports {
 		if (p.Sidecar == a.sidecar || !same) && p.Since.After(a.since.Time) {
@@ -254,8 +254,10 @@ func (a *agent) rewrite(s *v1alpha1.PodStatus, uid string) {
 		}
 	}
 	for _, p := range a.routes {
-		if p.InterceptUid == uid {
-			ports = append(ports, a.port(p))
+		if p.InterceptUid == string(ic.UID) {
+			port := a.port(p)
+			port.Comparison = comparison(ic, p)
+			ports = append(ports, port)
 		}
 	}
 	slices.SortFunc(ports, func(a, b v1alpha1.PodPort) int {
@@ -277,11 +279,17 @@ func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
 	for _, m := range p.Missed {
 		out.Miss(v1alpha1.NotDelivered{Reason: reason(m.Reason), Connections: int64(m.Connections)})
 	}
-	if p.LastConnection > 0 {
-		t := metav1.NewTime(time.UnixMilli(p.LastConnection).UTC().Truncate(time.Second))
-		out.LastRequest = &t
-	}
+	out.LastRequest = second(p.LastConnection)
 	return out
+}
+
+// second is a time in Unix milliseconds as the API keeps it; nil for 0.
+func second(ms int64) *metav1.Time {
+	if ms == 0 {
+		return nil
+	}
+	t := metav1.NewTime(time.UnixMilli(ms).UTC().Truncate(time.Second))
+	return &t
 }
 
 // sum is the state of a pod: that of the port that is least far.

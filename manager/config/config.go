@@ -99,6 +99,9 @@ type ServiceMesh struct {
 type Intercept struct {
 	Environment          Environment          `json:"environment"`
 	ExpiredNotifications ExpiredNotifications `json:"expiredNotifications"`
+	// UnmatchedAfter is how long after the first request that a personal intercept does not
+	// take its owner is told that it takes none; 0 is never.
+	UnmatchedAfter metav1.Duration `json:"unmatchedAfter"`
 	// ResponseHeader adds the header x-intercept to laptops' answers to single requests.
 	ResponseHeader bool `json:"responseHeader"`
 }
@@ -122,7 +125,8 @@ func Default() *Config {
 			LogLevel: "info", AppProtocolStrategy: HTTP2Probe, Resources: requests("10m", "32Mi"), InitResources: requests("10m", "16Mi")},
 		AgentInjector: AgentInjector{Enabled: true, InjectPolicy: inject.OnDemand},
 		ServiceMesh:   ServiceMesh{Type: mesh.None},
-		Intercept:     Intercept{ExpiredNotifications: ExpiredNotifications{Deadline: metav1.Duration{Duration: time.Hour}}, ResponseHeader: true},
+		Intercept: Intercept{ExpiredNotifications: ExpiredNotifications{Deadline: metav1.Duration{Duration: time.Hour}},
+			UnmatchedAfter: metav1.Duration{Duration: 30 * time.Second}, ResponseHeader: true},
 	}
 }
 
@@ -190,6 +194,9 @@ func (c *Config) check() error {
 	}
 	if c.AgentInjector.SchedulingGrace.Duration < 0 {
 		return fmt.Errorf("agentInjector.schedulingGrace is %s: use 0s for none", c.AgentInjector.SchedulingGrace.Duration)
+	}
+	if c.Intercept.UnmatchedAfter.Duration < 0 {
+		return fmt.Errorf("intercept.unmatchedAfter is %s: use 0s for never", c.Intercept.UnmatchedAfter.Duration)
 	}
 	for _, name := range c.Intercept.Environment.Excluded {
 		if problems := validation.IsEnvVarName(name); len(problems) > 0 {

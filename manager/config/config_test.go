@@ -67,6 +67,7 @@ func TestParseRefuses(t *testing.T) {
 		"client: {dns: {mappings: [{name: db}]}}":              `client.dns.mappings: "db" for ""`,
 		"client: {dns: {suffixes: [a]}}":                       `unknown field "suffixes"`,
 		"intercept: {environment: {excluded: DATABASE_URL}}":   "excluded",
+		"intercept: {unmatchedAfter: -1s}":                     "intercept.unmatchedAfter is -1s: use 0s",
 		"agentInjector: {schedulingGrace: -1s}":                "agentInjector.schedulingGrace is -1s: use 0s",
 	} {
 		if _, err := Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

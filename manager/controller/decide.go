@@ -57,6 +57,10 @@ func (r *Intercepts) decide(ctx context.Context, ic *v1alpha1.Intercept) (*decis
 	if err := r.explain(ctx, ic, d, w, pods); err != nil {
 		return nil, 0, err
 	}
+	var left time.Duration
+	if d.matched, left = r.matched(ic, time.Now()); left > 0 && (again == 0 || left < again) {
+		again = left
+	}
 	return d, again, nil
 }
 

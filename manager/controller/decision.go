@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -24,8 +25,9 @@ type decision struct {
 	// refusal is why the Intercept cannot be resolved; nil if it is, and only then the
 	// following counts.
 	refusal   *problem.Problem
-	overlap   string // which requests others may take, or would have taken; empty for none
-	connected bool   // the laptop is
+	overlap   string   // which requests others may take, or would have taken; empty for none
+	matched   *verdict // whether requests meet the conditions; nil if that is not known
+	connected bool     // the laptop is
 	injection injection
 	progress  progress
 	reports   []v1alpha1.PodStatus // of agents that can still report
@@ -56,11 +58,15 @@ func (d *decision) write(s *v1alpha1.InterceptStatus) {
 		set(v1alpha1.ConditionActive, metav1.ConditionFalse, v1alpha1.ReasonNotResolved, d.refusal.Message)
 		set(v1alpha1.ConditionPodsReady, metav1.ConditionUnknown, v1alpha1.ReasonNotResolved, "")
 		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionOverlap)
+		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionMatched)
 		s.State, s.Message = v1alpha1.StateError, d.refusal.Message
 		return
 	}
-	s.Mode, s.Match = d.mode, d.match
 	s.Pods = d.reports
+	if !equality.Semantic.DeepEqual(s.Match, d.match) {
+		s.Matching, s.Pods = nil, uncompared(s.Pods)
+	}
+	s.Mode, s.Match = d.mode, d.match
 	s.Injection, s.InjectionReason = d.injection.mode, d.injection.reason
 	set(v1alpha1.ConditionResolved, metav1.ConditionTrue, v1alpha1.ReasonResolved, d.workload+" port "+s.Port)
 	agents, active, pods := d.agentsReady(), d.active(), d.podsReady()
@@ -71,6 +77,11 @@ func (d *decision) write(s *v1alpha1.InterceptStatus) {
 		set(v1alpha1.ConditionOverlap, metav1.ConditionTrue, v1alpha1.ReasonOlderFirst, d.overlap)
 	} else {
 		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionOverlap)
+	}
+	if m := d.matched; m != nil {
+		set(v1alpha1.ConditionMatched, m.status, m.reason, m.message)
+	} else {
+		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionMatched)
 	}
 	s.State, s.Message = d.state(agents)
 }
@@ -127,8 +138,9 @@ func (d *decision) podsReady() verdict {
 }
 
 // state is the state in a word, and why it is not Active, or what keeps callers away
-// although it is, or whose requests may be another's. It is not Active while a pod is being replaced, which is not among
-// the pods that are counted.
+// although it is, or which condition no request meets, or whose requests may be another's.
+// It is not Active while a pod is being replaced, which is not among the pods that are
+// counted.
 func (d *decision) state(agents verdict) (v1alpha1.InterceptState, string) {
 	switch {
 	case d.progress.problem != nil && v1alpha1.MeaningOf(d.progress.problem.Reason).Fails():
@@ -138,7 +150,14 @@ func (d *decision) state(agents verdict) (v1alpha1.InterceptState, string) {
 	case !d.connected:
 		return v1alpha1.StateDisconnected, laptopAway
 	}
-	return v1alpha1.StateActive, cmp.Or(d.progress.unserved, d.overlap)
+	message := cmp.Or(d.progress.unserved, d.overlap)
+	if d.matched == nil || d.matched.message == "" {
+		return v1alpha1.StateActive, message
+	}
+	if message != "" {
+		message += "; "
+	}
+	return v1alpha1.StateActive, message + d.matched.message
 }
 
 // portNames are ports for people, "http,9090".

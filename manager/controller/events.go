@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -20,6 +22,10 @@ func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) 
 	overlap := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionOverlap)
 	if overlap != nil && meta.FindStatusCondition(old.Status.Conditions, v1alpha1.ConditionOverlap) == nil {
 		r.event(ctx, ic, corev1.EventTypeNormal, "InterceptsOverlap", "Intercept", "intercept %s of %s: %s", ic.Name, ic.Spec.User, overlap.Message)
+	}
+	if unmatched(ic) && !unmatched(old) {
+		r.event(ctx, ic, corev1.EventTypeWarning, v1alpha1.ReasonNoRequest, "Intercept", "intercept %s of %s takes no requests: %s",
+			ic.Name, ic.Spec.User, unmet(ic.Spec.Match.Conditions(), ic.Status.Matching, ic.Status.Matching.Requests))
 	}
 	now := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionAgentsReady)
 	before := meta.FindStatusCondition(old.Status.Conditions, v1alpha1.ConditionAgentsReady)
@@ -42,9 +48,26 @@ func (r *Intercepts) event(ctx context.Context, ic *v1alpha1.Intercept, kind, re
 		TypeMeta:   metav1.TypeMeta{APIVersion: w.Ref.APIVersion, Kind: w.Ref.Kind},
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Ref.Name, UID: w.UID},
 	}
-	r.Events.Eventf(about, ic, kind, reason, action, format, args...)
+	r.Events.Eventf(about, ic, kind, reason, action, "%s", note(format, args...))
+}
+
+// maxNote is how many bytes the API server takes for the note of an Event.
+const maxNote = 1024
+
+// note is a text that an Event can have. It ends early if it is too long.
+func note(format string, args ...any) string {
+	text := fmt.Sprintf(format, args...)
+	if len(text) <= maxNote {
+		return text
+	}
+	const more = " …"
+	return strings.ToValidUTF8(text[:maxNote-len(more)], "") + more
 }
 
 func active(ic *v1alpha1.Intercept) bool {
 	return meta.IsStatusConditionTrue(ic.Status.Conditions, v1alpha1.ConditionActive)
+}
+
+func unmatched(ic *v1alpha1.Intercept) bool {
+	return meta.IsStatusConditionFalse(ic.Status.Conditions, v1alpha1.ConditionMatched)
 }

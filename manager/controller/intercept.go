@@ -54,9 +54,12 @@ type Intercepts struct {
 	Policy     inject.Policy
 	HasWebhook bool
 	// Mesh keeps the Sidecar objects of Istio; empty without that mesh.
-	Mesh   Mesh
-	Events events.EventRecorder
-	Log    *slog.Logger
+	Mesh Mesh
+	// UnmatchedAfter is how long after the first request that a personal intercept does not
+	// take its owner is told that it takes none; 0 is never.
+	UnmatchedAfter time.Duration
+	Events         events.EventRecorder
+	Log            *slog.Logger
 }
 
 // Reconcile brings one Intercept forward.

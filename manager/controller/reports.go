@@ -50,3 +50,15 @@ func proven(ports []v1alpha1.ResolvedPort, pod *corev1.Pod, s *v1alpha1.PodStatu
 		})
 	})
 }
+
+// uncompared are reports without what they say about conditions, which are others now.
+func uncompared(reports []v1alpha1.PodStatus) []v1alpha1.PodStatus {
+	reports = slices.Clone(reports)
+	for i := range reports {
+		reports[i].Ports = slices.Clone(reports[i].Ports)
+		for k := range reports[i].Ports {
+			reports[i].Ports[k].Comparison = nil
+		}
+	}
+	return reports
+}

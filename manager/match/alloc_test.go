@@ -22,6 +22,13 @@ func TestFindAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { found = table.Find(r, found[:0]) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+	counts := make([]*Counts, len(sets))
+	for i, set := range sets {
+		counts[i] = NewCounts(len(set))
+	}
+	if n := testing.AllocsPerRun(1000, func() { table.Count(r, counts) }); n != 0 {
+		t.Errorf("%v allocations to count", n)
+	}
 	if !slices.Equal(found, []int{7, 250, 251, 252}) {
 		t.Errorf("%v", found)
 	}

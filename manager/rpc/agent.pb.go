@@ -1246,7 +1246,9 @@ type RouteReport struct {
 	// missed says for what reasons there were fallbacks.
 	Missed []*Missed `protobuf:"bytes,11,rep,name=missed,proto3" json:"missed,omitempty"`
 	// requests is how many HTTP requests a route with a match took.
-	Requests      uint64 `protobuf:"varint,12,opt,name=requests,proto3" json:"requests,omitempty"`
+	Requests uint64 `protobuf:"varint,12,opt,name=requests,proto3" json:"requests,omitempty"`
+	// comparison is how the port's requests compared with the route's match.
+	Comparison    *Comparison `protobuf:"bytes,20,opt,name=comparison,proto3" json:"comparison,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1365,6 +1367,126 @@ func (x *RouteReport) GetRequests() uint64 {
 	return 0
 }
 
+func (x *RouteReport) GetComparison() *Comparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return nil
+}
+
+// Comparison is how the requests of a port compared with the match of a route, since the
+// route has this match. It is renewed when something begins that was never so, and
+// otherwise when there are a quarter more requests or the route took one. So its numbers
+// may be a fifth too small.
+type Comparison struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// match is the conditions that the numbers are about.
+	Match *Match `protobuf:"bytes,1,opt,name=match,proto3" json:"match,omitempty"`
+	// requests is how many the agent saw, and taken how many of them the route took.
+	Requests uint64 `protobuf:"varint,2,opt,name=requests,proto3" json:"requests,omitempty"`
+	Taken    uint64 `protobuf:"varint,3,opt,name=taken,proto3" json:"taken,omitempty"`
+	// compared is how many of the requests were compared with every condition: the first 64
+	// each time that the agent looks at its counters. met is how many of those met each condition, in the order of match,
+	// and met_all how many met every one.
+	Compared uint64   `protobuf:"varint,4,opt,name=compared,proto3" json:"compared,omitempty"`
+	Met      []uint64 `protobuf:"varint,5,rep,packed,name=met,proto3" json:"met,omitempty"`
+	MetAll   uint64   `protobuf:"varint,6,opt,name=met_all,json=metAll,proto3" json:"met_all,omitempty"`
+	// passed_since is when the first request came that the route did not take, in Unix
+	// milliseconds; 0 for none.
+	PassedSince int64 `protobuf:"varint,7,opt,name=passed_since,json=passedSince,proto3" json:"passed_since,omitempty"`
+	// headers are names of header fields of the compared requests, in lower case and in
+	// order, as long as the route took no request.
+	Headers       []string `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Comparison) Reset() {
+	*x = Comparison{}
+	mi := &file_agent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Comparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Comparison) ProtoMessage() {}
+
+func (x *Comparison) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
+func (*Comparison) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Comparison) GetMatch() *Match {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *Comparison) GetRequests() uint64 {
+	if x != nil {
+		return x.Requests
+	}
+	return 0
+}
+
+func (x *Comparison) GetTaken() uint64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *Comparison) GetCompared() uint64 {
+	if x != nil {
+		return x.Compared
+	}
+	return 0
+}
+
+func (x *Comparison) GetMet() []uint64 {
+	if x != nil {
+		return x.Met
+	}
+	return nil
+}
+
+func (x *Comparison) GetMetAll() uint64 {
+	if x != nil {
+		return x.MetAll
+	}
+	return 0
+}
+
+func (x *Comparison) GetPassedSince() int64 {
+	if x != nil {
+		return x.PassedSince
+	}
+	return 0
+}
+
+func (x *Comparison) GetHeaders() []string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
 // Missed is how many connections did not reach the laptop's program for one
 // reason.
 type Missed struct {
@@ -1377,7 +1499,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1511,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1524,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Missed) GetReason() Reason {
@@ -1514,7 +1636,7 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x12>\n" +
 	"\x06routes\x18\x03 \x03(\v2&.kubectlintercept.agent.v1.RouteReportR\x06routes\x12\x18\n" +
 	"\asidecar\x18\x04 \x01(\bR\asidecar\x12\x18\n" +
-	"\anotices\x18\x05 \x01(\bR\anotices\"\xd5\x03\n" +
+	"\anotices\x18\x05 \x01(\bR\anotices\"\x9c\x04\n" +
 	"\vRouteReport\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12#\n" +
@@ -1528,7 +1650,20 @@ const file_agent_proto_rawDesc = "" +
 	"\x0flast_connection\x18\n" +
 	" \x01(\x03R\x0elastConnection\x129\n" +
 	"\x06missed\x18\v \x03(\v2!.kubectlintercept.agent.v1.MissedR\x06missed\x12\x1a\n" +
-	"\brequests\x18\f \x01(\x04R\brequests\"e\n" +
+	"\brequests\x18\f \x01(\x04R\brequests\x12E\n" +
+	"\n" +
+	"comparison\x18\x14 \x01(\v2%.kubectlintercept.agent.v1.ComparisonR\n" +
+	"comparison\"\xfa\x01\n" +
+	"\n" +
+	"Comparison\x126\n" +
+	"\x05match\x18\x01 \x01(\v2 .kubectlintercept.agent.v1.MatchR\x05match\x12\x1a\n" +
+	"\brequests\x18\x02 \x01(\x04R\brequests\x12\x14\n" +
+	"\x05taken\x18\x03 \x01(\x04R\x05taken\x12\x1a\n" +
+	"\bcompared\x18\x04 \x01(\x04R\bcompared\x12\x10\n" +
+	"\x03met\x18\x05 \x03(\x04R\x03met\x12\x17\n" +
+	"\amet_all\x18\x06 \x01(\x04R\x06metAll\x12!\n" +
+	"\fpassed_since\x18\a \x01(\x03R\vpassedSince\x12\x18\n" +
+	"\aheaders\x18\b \x03(\tR\aheaders\"e\n" +
 	"\x06Missed\x129\n" +
 	"\x06reason\x18\x01 \x01(\x0e2!.kubectlintercept.agent.v1.ReasonR\x06reason\x12 \n" +
 	"\vconnections\x18\x02 \x01(\x04R\vconnections*\x1c\n" +
@@ -1572,7 +1707,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_agent_proto_goTypes = []any{
 	(Protocol)(0),          // 0: kubectlintercept.agent.v1.Protocol
 	(Speaks)(0),            // 1: kubectlintercept.agent.v1.Speaks
@@ -1593,7 +1728,8 @@ var file_agent_proto_goTypes = []any{
 	(*Condition)(nil),      // 16: kubectlintercept.agent.v1.Condition
 	(*AgentReport)(nil),    // 17: kubectlintercept.agent.v1.AgentReport
 	(*RouteReport)(nil),    // 18: kubectlintercept.agent.v1.RouteReport
-	(*Missed)(nil),         // 19: kubectlintercept.agent.v1.Missed
+	(*Comparison)(nil),     // 19: kubectlintercept.agent.v1.Comparison
+	(*Missed)(nil),         // 20: kubectlintercept.agent.v1.Missed
 }
 var file_agent_proto_depIdxs = []int32{
 	11, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
@@ -1611,17 +1747,19 @@ var file_agent_proto_depIdxs = []int32{
 	18, // 12: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
 	0,  // 13: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
 	2,  // 14: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
-	19, // 15: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
-	3,  // 16: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
-	8,  // 17: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
-	17, // 18: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
-	9,  // 19: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
-	10, // 20: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
-	19, // [19:21] is the sub-list for method output_type
-	17, // [17:19] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	20, // 15: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
+	19, // 16: kubectlintercept.agent.v1.RouteReport.comparison:type_name -> kubectlintercept.agent.v1.Comparison
+	15, // 17: kubectlintercept.agent.v1.Comparison.match:type_name -> kubectlintercept.agent.v1.Match
+	3,  // 18: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
+	8,  // 19: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
+	17, // 20: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
+	9,  // 21: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
+	10, // 22: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
+	21, // [21:23] is the sub-list for method output_type
+	19, // [19:21] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1635,7 +1773,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,8 +19,8 @@ type InterceptStatus struct {
 	//
 	// +optional
 	State InterceptState `json:"state,omitempty"`
-	// Message says why State is not Active. If it is, it says what keeps callers away, or
-	// which requests may be another intercept's.
+	// Message says why State is not Active. If it is, it says what keeps callers away,
+	// which requests may be another intercept's, or which condition no request meets.
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
@@ -41,6 +41,11 @@ type InterceptStatus struct {
 	//
 	// +optional
 	Requests int64 `json:"requests,omitempty"`
+
+	// Matching is how requests compared with the conditions of a personal intercept.
+	//
+	// +optional
+	Matching *Matching `json:"matching,omitempty"`
 
 	// Mode and Match are those of the spec that Ports was resolved for. Agents follow
 	// them.
@@ -64,8 +69,8 @@ type InterceptStatus struct {
 	// +optional
 	Preview *PreviewStatus `json:"preview,omitempty"`
 
-	// Conditions are Resolved, AgentsReady, Active and PodsReady, and Overlap if there is
-	// something to say about it.
+	// Conditions are Resolved, AgentsReady, Active and PodsReady, and Overlap and Matched
+	// if there is something to say about it.
 	//
 	// +optional
 	// +listType=map
@@ -113,6 +118,10 @@ const (
 	// ConditionOverlap: some requests may match other personal intercepts of the port as
 	// well. The message says whose, and which of the two has these requests.
 	ConditionOverlap = "Overlap"
+	// ConditionMatched: a request has met all conditions of the personal intercept. It is
+	// False if none has, although requests have come for a while. The message says which
+	// condition none met, and names the headers that there were.
+	ConditionMatched = "Matched"
 )
 
 // ResolvedPort is one intercepted port after resolution.
@@ -246,6 +255,11 @@ type PodPort struct {
 	Since metav1.MicroTime `json:"since"`
 
 	Counters `json:",inline"`
+
+	// Comparison is of a personal intercept.
+	//
+	// +optional
+	Comparison *PortComparison `json:"comparison,omitempty"`
 }
 
 // Counters are what went through an agent.

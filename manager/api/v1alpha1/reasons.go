@@ -35,6 +35,9 @@ const (
 
 	ReasonOlderFirst = "OlderFirst"
 
+	ReasonRequestMatched = "RequestMatched"
+	ReasonNoRequest      = "NoRequestMatches"
+
 	ReasonActive       = "Active"
 	ReasonVerifying    = "Verifying"
 	ReasonDisconnected = "LaptopDisconnected"
@@ -62,10 +65,10 @@ const (
 // does not know, means Failing.
 func MeaningOf(reason string) Meaning {
 	switch reason {
-	case ReasonResolved, ReasonAttached, ReasonActive, ReasonPodsReady, ReasonOlderFirst:
+	case ReasonResolved, ReasonAttached, ReasonActive, ReasonPodsReady, ReasonOlderFirst, ReasonRequestMatched:
 		return MeansReached
 	case ReasonAttaching, ReasonReplacing, ReasonDisruptionBudget, ReasonNoPods, ReasonVerifying,
-		ReasonDisconnected, ReasonNotResolved:
+		ReasonDisconnected, ReasonNotResolved, ReasonNoRequest:
 		return MeansWaiting
 	case ReasonSessionNotFound, ReasonAgentFailed:
 		return MeansFailing

@@ -1,6 +1,7 @@
 package list
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -100,7 +101,7 @@ func table(rows []Workload, now time.Time) *metav1.Table {
 			ports = append(ports, mapping(&i))
 			connections = append(connections, soFar(i.Status.Connections))
 			if i.Spec.Match != nil {
-				requests = append(requests, soFar(i.Status.Requests))
+				requests = append(requests, taken(&i.Status))
 			}
 			last = append(last, lastRequest(&i, now))
 		}
@@ -117,14 +118,32 @@ func table(rows []Workload, now time.Time) *metav1.Table {
 		}
 		for n := range row.Intercepts {
 			one := row.Intercepts[n : n+1]
-			add(&row, owners(one, row.user)+": "+taken(&one[0].Spec), one)
+			add(&row, owners(one, row.user)+": "+takes(&one[0].Spec), one)
 		}
 	}
 	return t
 }
 
-// taken says in one line what an intercept takes.
-func taken(spec *v1alpha1.InterceptSpec) string {
+// taken is how many requests a personal intercept took, of how many that came, and how many
+// met each of its conditions if there are several.
+func taken(s *v1alpha1.InterceptStatus) string {
+	m := s.Matching
+	if m == nil || m.Requests == 0 {
+		return soFar(s.Requests)
+	}
+	text := fmt.Sprintf("%d of %d", m.Taken, m.Requests)
+	if len(m.Conditions) < 2 {
+		return text
+	}
+	var met []string
+	for _, c := range m.Conditions {
+		met = append(met, strconv.FormatInt(c.Met, 10))
+	}
+	return text + " (met each condition: " + strings.Join(met, ", ") + ")"
+}
+
+// takes says in one line what an intercept takes.
+func takes(spec *v1alpha1.InterceptSpec) string {
 	if spec.Match != nil {
 		return spec.Match.Conditions().String()
 	}

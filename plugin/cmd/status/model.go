@@ -57,7 +57,14 @@ type Intercept struct {
 	Match       []string `json:"match,omitempty"`
 	Connections int64    `json:"connections"`
 	// Requests that a personal intercept took.
-	Requests   int64 `json:"requests,omitempty"`
+	Requests int64 `json:"requests,omitempty"`
+	// Matching is how requests compared with the conditions. If none met them, DidYouMean
+	// are names of headers like those of the conditions, and TryIt is a command that sends
+	// a request which meets them.
+	Matching   *v1alpha1.Matching `json:"matching,omitempty"`
+	DidYouMean []string           `json:"didYouMean,omitempty"`
+	TryIt      string             `json:"tryIt,omitempty"`
+
 	Fallbacks  int64 `json:"fallbacks"`
 	NoFallback bool  `json:"noFallback,omitempty"`
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
@@ -79,6 +86,7 @@ func describe(i *v1alpha1.Intercept) Intercept {
 	d := Intercept{Namespace: i.Namespace, Name: i.Name, Workload: resolve.RefString(i.Spec.Workload), Owner: i.Spec.User,
 		State: string(render.State(i)), Message: i.Status.Message, Connections: i.Status.Connections, Requests: i.Status.Requests,
 		NoFallback: i.Spec.NoFallback, Ports: []Port{}, Mode: string(cmp.Or(i.Spec.Mode, v1alpha1.ModeGlobal)), Match: render.Conditions(&i.Spec)}
+	d.addMatching(i)
 	for _, p := range i.Status.Pods {
 		d.Fallbacks += p.Fallbacks
 		d.NotDelivered = addMissed(d.NotDelivered, p)
