@@ -147,7 +147,7 @@ func (f *far) splices(b *body) bool {
 
 func (f *far) splice(b *body) error {
 	f.in.release()
-	err := tunnel.SpliceN(f.conn.in.tcp, f.in.tcp, b.left, f.movedOut)
+	err := tunnel.SpliceN(f.conn.caller, f.stream, b.left, f.movedOut)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return io.EOF
 	}
@@ -179,7 +179,7 @@ func (f *far) relayRest(answered bool, err error) {
 func (f *far) copyRest() error {
 	if f.in.tcp != nil && f.conn.in.tcp != nil {
 		f.in.release()
-		return tunnel.Splice(f.conn.in.tcp, f.in.tcp, f.movedOut)
+		return tunnel.Splice(f.conn.caller, f.stream, f.movedOut)
 	}
 	for {
 		if err := f.in.fill(); err != nil {

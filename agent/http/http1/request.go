@@ -160,7 +160,7 @@ func (c *conn) sendBody(f *far, m *message, flaw string) (more bool, err error) 
 		if c.in.empty() {
 			if len(c.copies) == 0 && f.splices(&m.body) {
 				c.in.release()
-				if err := tunnel.SpliceN(f.in.tcp, c.in.tcp, m.body.left, f.movedIn); err != nil {
+				if err := tunnel.SpliceN(f.stream, c.caller, m.body.left, f.movedIn); err != nil {
 					return false, c.spliced(err)
 				}
 				break

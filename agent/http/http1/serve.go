@@ -26,7 +26,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -143,7 +142,7 @@ func (c *conn) passOn(f *far, takes bool) error {
 		}
 		if c.in.tcp != nil && f.in.tcp != nil {
 			c.in.release()
-			return c.spliced(tunnel.Splice(f.in.tcp, c.in.tcp, f.movedIn))
+			return c.spliced(tunnel.Splice(f.stream, c.caller, f.movedIn))
 		}
 		if err := c.in.fill(); err != nil {
 			return c.callerEnded(err)
@@ -154,11 +153,11 @@ func (c *conn) passOn(f *far, takes bool) error {
 
 // spliced is for the end of what the kernel moved of the caller's bytes.
 func (c *conn) spliced(err error) error {
-	var moved *net.OpError
+	var write *tunnel.WriteError
 	switch {
 	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
 		return c.callerEnded(io.EOF)
-	case errors.As(err, &moved) && moved.Op == "readfrom": // the far end does not take it
+	case errors.As(err, &write): // the far end does not take it
 		return c.drop()
 	}
 	return c.callerEnded(err)

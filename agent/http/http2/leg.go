@@ -20,7 +20,7 @@ var errTooMany = &fault{framing.ErrCodeEnhanceYourCalm, "too many frames that ca
 // both directions of one connection.
 type leg struct {
 	s      *session
-	target http.Target // nil for the caller's
+	target http.Target   // nil for the caller's
 	conn   tunnel.Stream // nil while it is being opened
 	done   chan struct{} // closed with the leg, if the target can go
 
