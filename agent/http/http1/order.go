@@ -21,6 +21,10 @@ type exchange struct {
 	head, connect, upgrade bool
 	// last says that no other request follows.
 	last bool
+	// idempotent says that the method is, and again is a copy of the request, of the pool; nil
+	// if it is not sent again: see keep.
+	idempotent bool
+	again      *[]byte
 	// raw says that everything from here on is passed on unread.
 	raw bool
 }
@@ -94,11 +98,29 @@ func (o *order) add(x exchange, sending bool) error {
 	o.open = append(o.open, x)
 	o.reading = false
 	if x.far != nil {
-		x.far.open++
+		x.far.pending++
 		x.far.sending = sending
 		o.latest = x.far
 	}
 	return nil
+}
+
+// retract takes the last exchange back, which was added for f: the request goes elsewhere.
+func (o *order) retract(f, latest *far) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.open[len(o.open)-1] = exchange{}
+	o.open = o.open[:len(o.open)-1]
+	f.pending--
+	o.latest, o.reading = latest, true
+	o.changed.Broadcast()
+}
+
+// lastFar is the far end that has had the last request; nil if there is none.
+func (o *order) lastFar() *far {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.latest
 }
 
 // reads says whether a request is being read. Add ends that, too.
@@ -120,7 +142,7 @@ func (o *order) sent(f *far) {
 func (o *order) turn(f *far) (exchange, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.over && (f == nil || f.open > 0) && (o.rest == nil || o.rest == f) {
+	for !o.over && (f == nil || f.pending > 0) && (o.rest == nil || o.rest == f) {
 		if x := o.open[o.first]; x.far == f {
 			return x, true
 		}
@@ -133,9 +155,11 @@ func (o *order) turn(f *far) (exchange, bool) {
 func (o *order) done() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if f := o.open[o.first].far; f != nil {
-		f.open--
+	x := &o.open[o.first]
+	if x.far != nil {
+		x.far.pending--
 	}
+	x.forget()
 	if o.first++; o.first == len(o.open) {
 		o.open, o.first = o.open[:0], 0
 	}
@@ -158,6 +182,17 @@ func (o *order) end() bool {
 	o.ended = true
 	o.changed.Broadcast()
 	return o.tunnel && !o.draining
+}
+
+// readDeadline bounds how long reads from the caller may take, unless the time that is left
+// to the caller at the end does already.
+func (o *order) readDeadline(caller tunnel.Stream, until time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.ended {
+		caller.SetReadDeadline(until)
+	}
+	return !o.ended
 }
 
 // drain says that what the caller still sends is dropped. It says whether anything is
@@ -214,7 +249,7 @@ func (o *order) leave(f *far) (left, busy bool) {
 	switch {
 	case f.dead, o.over:
 		return false, false
-	case f.open > 0 || f.sending || o.rest == f:
+	case f.pending > 0 || f.sending || o.rest == f:
 		return false, true
 	}
 	f.dead = true

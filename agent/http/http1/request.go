@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
@@ -12,8 +13,10 @@ import (
 
 // serve sends one request to where it is to go. It is false if it was the last.
 func (c *conn) serve() (more bool, err error) {
-	size, flaw, err := readHead(&c.in, requestLine)
-	switch {
+	size, flaw, err := readHead(&c.in, requestLine, c.boundHead)
+	switch bounded := c.unboundHead(); {
+	case bounded && errors.Is(err, os.ErrDeadlineExceeded):
+		flaw = flawSlow
 	case errors.Is(err, io.EOF):
 		flaw = flawCut
 	case err != nil:
@@ -30,7 +33,8 @@ func (c *conn) serve() (more bool, err error) {
 		return false, c.serveOpaque(flaw)
 	}
 	c.head.Describe(&c.request)
-	x := exchange{head: string(c.head.Method) == "HEAD", connect: string(c.head.Method) == "CONNECT", upgrade: m.upgrade, last: m.last}
+	x := exchange{head: string(c.head.Method) == "HEAD", connect: string(c.head.Method) == "CONNECT", upgrade: m.upgrade, last: m.last,
+		idempotent: http.Idempotent(string(c.head.Method)) && !m.switches}
 	c.careful = m.switches
 	d := c.to.Decide(&c.request)
 	c.head.Reset()
@@ -106,40 +110,37 @@ func asMissed(err error) *missedError {
 func (c *conn) send(to http.Target, x exchange, first []byte, partial bool) (*far, error) {
 	if f := c.of(to); f != nil {
 		x.far = f
+		x.keep(first, partial)
 		switch err := c.add(x, partial); {
+		case err == nil && x.again != nil:
+			f.send(first) // if it fails, the far end sends the request again
+			return f, nil
 		case err == nil:
 			return f, f.send(first)
 		case !errors.Is(err, errGone):
 			return nil, err
 		}
+		x.forget()
 	}
-	stream, err := to.Open(c.ctx, first)
-	switch {
+	// The exchange comes first: a target that has got a request is never passed over because
+	// another one took the rest of the connection meanwhile.
+	f, latest := c.newFar(to), c.lastFar()
+	x.far = f
+	if err := c.add(x, partial); err != nil {
+		return nil, err
+	}
+	switch err := f.open(first); {
 	case err != nil && c.ctx.Err() != nil: // the caller's connection has ended meanwhile
 		return nil, err
 	case err != nil:
+		c.retract(f, latest)
 		return nil, &missedError{err}
 	}
-	f := &far{conn: c, target: to, application: to == c.to.Application(), stream: stream, gone: make(chan struct{})}
-	if err := f.in.open(stream, nil); err != nil {
-		stream.Reset()
-		return nil, err
-	}
 	if !c.join(f) {
-		stream.Reset()
+		f.stream.Reset()
 		return nil, c.err
 	}
-	to.Moved(len(first), 0)
-	x.far = f
-	if err := c.add(x, partial); err != nil {
-		c.leave(f)
-		stream.Reset()
-		return nil, err
-	}
-	c.lives.Go(f.run)
-	if gone := to.Gone(); gone != nil {
-		c.lives.Go(func() { f.watch(gone) })
-	}
+	c.start(f)
 	return f, nil
 }
 
