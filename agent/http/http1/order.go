@@ -72,9 +72,9 @@ func (o *order) of(target any) *far {
 	return nil
 }
 
-// add puts an exchange at the end. Sending says that the far end has not got all of the
-// request yet: see sent.
-func (o *order) add(x exchange, sending bool) error {
+// add puts exchanges at the end, which f has; nil, if the agent answers. Sending says that
+// the far end has not got all of the last request yet: see sent.
+func (o *order) add(sending bool, f *far, batch ...exchange) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
@@ -83,35 +83,38 @@ func (o *order) add(x exchange, sending bool) error {
 			return o.err
 		case o.rest != nil:
 			return errRest
-		case x.far != nil && x.far.dead:
+		case f != nil && f.dead:
 			return errGone
 		}
-		if len(o.open)-o.first < maxOpen {
+		if len(o.open)-o.first+len(batch) <= maxOpen {
 			break
 		}
 		o.changed.Wait()
 	}
-	if o.first > 0 && len(o.open) == cap(o.open) {
+	if o.first > 0 && len(o.open)+len(batch) > cap(o.open) {
 		o.open = o.open[:copy(o.open, o.open[o.first:])]
 		o.first = 0
 	}
-	o.open = append(o.open, x)
+	for _, x := range batch {
+		x.far = f
+		o.open = append(o.open, x)
+	}
 	o.reading = false
-	if x.far != nil {
-		x.far.pending++
-		x.far.sending = sending
-		o.latest = x.far
+	if f != nil {
+		f.pending += len(batch)
+		f.sending = sending
+		o.latest = f
 	}
 	return nil
 }
 
-// retract takes the last exchange back, which was added for f: the request goes elsewhere.
-func (o *order) retract(f, latest *far) {
+// retract takes the last n exchanges back, which were added for f: the requests go
+// elsewhere. Latest is what had the last request before.
+func (o *order) retract(f *far, n int, latest *far) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.open[len(o.open)-1] = exchange{}
-	o.open = o.open[:len(o.open)-1]
-	f.pending--
+	o.open = o.open[:len(o.open)-n]
+	f.pending -= n
 	o.latest, o.reading = latest, true
 	o.changed.Broadcast()
 }

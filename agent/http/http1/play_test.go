@@ -29,6 +29,7 @@ type target struct {
 	missed http.Decision
 	wrap   func(tunnel.Stream) tunnel.Stream // the stream; nil for none
 	before func()                            // opening it; nil for nothing
+	first  func([]byte)                      // is told what travels with the opening
 
 	opened, arrived, misses, in, out atomic.Int64
 }
@@ -36,6 +37,9 @@ type target struct {
 func (t *target) Open(ctx context.Context, first []byte) (tunnel.Stream, error) {
 	if t.before != nil {
 		t.before()
+	}
+	if t.first != nil {
+		t.first(first)
 	}
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", t.addr)
 	if err != nil {

@@ -65,9 +65,12 @@ type conn struct {
 	bounded bool          // reads have a deadline for the head
 	head    http.Head
 	request match.Request
-	careful bool      // the last request may switch protocols
-	mirrors []*mirror // all of the connection
-	copies  []*mirror // those of the request that is being sent
+	batch   []exchange // of the requests that leave in one write
+	ahead   asked      // the request behind the batch
+	isAhead bool       // there is one
+	careful bool       // the last request may switch protocols
+	mirrors []*mirror  // all of the connection
+	copies  []*mirror  // those of the request that is being sent
 
 	lives sync.WaitGroup
 }

@@ -428,3 +428,34 @@ func TestReserved(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestOneWrite: what arrives together for one target leaves in one write, on a new stream
+// and on one that is kept.
+func TestOneWrite(t *testing.T) {
+	const a, b, c = "GET /l/1 HTTP/1.1\r\n\r\n", "POST /l/2 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "PUT /l/3 HTTP/1.1\r\nContent-Length: 3\r\n\r\nab"
+	p := newPlay(t)
+	writes := make(chan string, 10)
+	p.laptop.first = func(b []byte) { writes <- string(b) }
+	p.laptop.wrap = func(s tunnel.Stream) tunnel.Stream { return &written{s, writes} }
+	p.start(a + b + "GET / HTTP/1.1\r\n\r\n" + b + c)
+	for _, want := range []string{a + b, b + c} {
+		if got := <-writes; got != want {
+			t.Errorf("%q\nwant %q", got, want)
+		}
+	}
+	p.act("app hears GET / HTTP/1.1||", "laptop hears "+a+b+b+c)
+	if n := p.laptop.arrived.Load(); n != 4 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// written tells what is written to a stream, write by write.
+type written struct {
+	tunnel.Stream
+	writes chan string
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.writes <- string(p)
+	return w.Stream.Write(p)
+}
