@@ -1246,7 +1246,10 @@ type RouteReport struct {
 	// missed says for what reasons there were fallbacks.
 	Missed []*Missed `protobuf:"bytes,11,rep,name=missed,proto3" json:"missed,omitempty"`
 	// requests is how many HTTP requests a route with a match took.
-	Requests      uint64 `protobuf:"varint,12,opt,name=requests,proto3" json:"requests,omitempty"`
+	Requests uint64 `protobuf:"varint,12,opt,name=requests,proto3" json:"requests,omitempty"`
+	// opaque is how many connections passed unread, from a point on or from the first byte,
+	// while the route had a match: programs may read the requests in them differently.
+	Opaque        uint64 `protobuf:"varint,13,opt,name=opaque,proto3" json:"opaque,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1361,6 +1364,13 @@ func (x *RouteReport) GetMissed() []*Missed {
 func (x *RouteReport) GetRequests() uint64 {
 	if x != nil {
 		return x.Requests
+	}
+	return 0
+}
+
+func (x *RouteReport) GetOpaque() uint64 {
+	if x != nil {
+		return x.Opaque
 	}
 	return 0
 }
@@ -1514,7 +1524,7 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x12>\n" +
 	"\x06routes\x18\x03 \x03(\v2&.kubectlintercept.agent.v1.RouteReportR\x06routes\x12\x18\n" +
 	"\asidecar\x18\x04 \x01(\bR\asidecar\x12\x18\n" +
-	"\anotices\x18\x05 \x01(\bR\anotices\"\xd5\x03\n" +
+	"\anotices\x18\x05 \x01(\bR\anotices\"\xed\x03\n" +
 	"\vRouteReport\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12#\n" +
@@ -1528,7 +1538,8 @@ const file_agent_proto_rawDesc = "" +
 	"\x0flast_connection\x18\n" +
 	" \x01(\x03R\x0elastConnection\x129\n" +
 	"\x06missed\x18\v \x03(\v2!.kubectlintercept.agent.v1.MissedR\x06missed\x12\x1a\n" +
-	"\brequests\x18\f \x01(\x04R\brequests\"e\n" +
+	"\brequests\x18\f \x01(\x04R\brequests\x12\x16\n" +
+	"\x06opaque\x18\r \x01(\x04R\x06opaque\"e\n" +
 	"\x06Missed\x129\n" +
 	"\x06reason\x18\x01 \x01(\x0e2!.kubectlintercept.agent.v1.ReasonR\x06reason\x12 \n" +
 	"\vconnections\x18\x02 \x01(\x04R\vconnections*\x1c\n" +

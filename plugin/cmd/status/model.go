@@ -57,7 +57,9 @@ type Intercept struct {
 	Match       []string `json:"match,omitempty"`
 	Connections int64    `json:"connections"`
 	// Requests that a personal intercept took.
-	Requests   int64 `json:"requests,omitempty"`
+	Requests int64 `json:"requests,omitempty"`
+	// Opaque is how many connections passed to the application unread.
+	Opaque     int64 `json:"opaque,omitempty"`
 	Fallbacks  int64 `json:"fallbacks"`
 	NoFallback bool  `json:"noFallback,omitempty"`
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
@@ -81,6 +83,7 @@ func describe(i *v1alpha1.Intercept) Intercept {
 		NoFallback: i.Spec.NoFallback, Ports: []Port{}, Mode: string(cmp.Or(i.Spec.Mode, v1alpha1.ModeGlobal)), Match: render.Conditions(&i.Spec)}
 	for _, p := range i.Status.Pods {
 		d.Fallbacks += p.Fallbacks
+		d.Opaque += p.Opaque
 		d.NotDelivered = addMissed(d.NotDelivered, p)
 	}
 	for _, p := range i.Status.Ports {
