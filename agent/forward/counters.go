@@ -37,6 +37,7 @@ type counters struct {
 func (c *counters) report(r *rpc.RouteReport) {
 	r.Connections, r.Fallbacks, r.LastConnection = c.connections.Load(), c.fallbacks.Load(), c.last.Load()
 	r.BytesIn, r.BytesOut, r.Requests = c.bytesIn.Load(), c.bytesOut.Load(), c.requests.Load()
+	r.Opaque = c.opaque.Load()
 	for _, reason := range reasons {
 		if n := c.byReason[reason].Load(); n > 0 {
 			r.Missed = append(r.Missed, &rpc.Missed{Reason: reason, Connections: n})

@@ -37,8 +37,12 @@ func TestReasons(t *testing.T) {
 		}
 		c.missed(x.err)
 	}
+	c.opaque.Add(3)
 	var r rpc.RouteReport
 	c.report(&r)
+	if r.Opaque != 3 {
+		t.Errorf("%d opaque connections", r.Opaque)
+	}
 	sum := uint64(0)
 	for _, m := range r.Missed {
 		sum += m.Connections

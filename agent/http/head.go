@@ -201,6 +201,16 @@ func Framing(name []byte) bool {
 	return false
 }
 
+// Idempotent says that a request of this method may be sent again without harm (RFC 9110,
+// section 9.2.2).
+func Idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
 // EqualFold says that two names differ at most in the case of ASCII letters.
 func EqualFold(b []byte, name string) bool {
 	if len(b) != len(name) {

@@ -269,7 +269,7 @@ func (a *agent) rewrite(s *v1alpha1.PodStatus, ic *v1alpha1.Intercept) {
 func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
 	out := v1alpha1.PodPort{Port: int32(p.Port), Protocol: corev1.Protocol(p.Protocol.String()), Sidecar: a.sidecar, Since: a.since,
 		State: v1alpha1.PodVerifying, Message: p.Message,
-		Counters: v1alpha1.Counters{Connections: int64(p.Connections), Requests: int64(p.Requests), Fallbacks: int64(p.Fallbacks), BytesIn: int64(p.BytesIn), BytesOut: int64(p.BytesOut)}}
+		Counters: v1alpha1.Counters{Connections: int64(p.Connections), Requests: int64(p.Requests), Opaque: int64(p.Opaque), Fallbacks: int64(p.Fallbacks), BytesIn: int64(p.BytesIn), BytesOut: int64(p.BytesOut)}}
 	switch p.State {
 	case rpc.PortState_VERIFIED:
 		out.State = v1alpha1.PodActive

@@ -266,9 +266,9 @@ func TestRequestsAreCounted(t *testing.T) {
 	w := s.replica()
 	for i, name := range []string{"quote-1", "quote-2"} {
 		w.connect(t.Context(), pod(name), &rpc.AgentReport{Routes: []*rpc.RouteReport{
-			{Port: 1, InterceptUid: "u", Requests: 5}, {Port: 2, InterceptUid: "u", Requests: uint64(i)}}})
+			{Port: 1, InterceptUid: "u", Requests: 5, Opaque: 1}, {Port: 2, InterceptUid: "u", Requests: uint64(i), Opaque: 2}}})
 	}
-	if pods := s.pods(w); pods["quote-2"].Requests != 6 || pods["quote-2"].Ports[0].Requests != 5 {
+	if pods := s.pods(w); pods["quote-2"].Requests != 6 || pods["quote-2"].Opaque != 3 || pods["quote-2"].Ports[0].Requests != 5 {
 		t.Errorf("%+v", pods)
 	}
 	var ic v1alpha1.Intercept

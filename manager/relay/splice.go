@@ -14,17 +14,18 @@ import (
 func splice(a, b *net.TCPConn) (aBroke bool) {
 	var over atomic.Bool
 	var wg sync.WaitGroup
-	move := func(dst, src *net.TCPConn) {
+	from, to := tunnel.NewTCP(a), tunnel.NewTCP(b)
+	move := func(dst, src tunnel.Stream) {
 		err := tunnel.Splice(dst, src, func(int) {})
 		if !over.Swap(true) && err != nil {
-			aBroke = src == a
-			dst.SetLinger(0)
+			aBroke = src == from
+			tunnel.TCP(dst).SetLinger(0)
 		}
 		a.Close()
 		b.Close()
 	}
-	wg.Go(func() { move(b, a) })
-	move(a, b)
+	wg.Go(func() { move(to, from) })
+	move(from, to)
 	wg.Wait()
 	return aBroke
 }

@@ -1247,6 +1247,9 @@ type RouteReport struct {
 	Missed []*Missed `protobuf:"bytes,11,rep,name=missed,proto3" json:"missed,omitempty"`
 	// requests is how many HTTP requests a route with a match took.
 	Requests uint64 `protobuf:"varint,12,opt,name=requests,proto3" json:"requests,omitempty"`
+	// opaque is how many connections passed unread, from a point on or from the first byte,
+	// while the route had a match: programs may read the requests in them differently.
+	Opaque uint64 `protobuf:"varint,13,opt,name=opaque,proto3" json:"opaque,omitempty"`
 	// comparison is how the port's requests compared with the route's match.
 	Comparison    *Comparison `protobuf:"bytes,20,opt,name=comparison,proto3" json:"comparison,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1363,6 +1366,13 @@ func (x *RouteReport) GetMissed() []*Missed {
 func (x *RouteReport) GetRequests() uint64 {
 	if x != nil {
 		return x.Requests
+	}
+	return 0
+}
+
+func (x *RouteReport) GetOpaque() uint64 {
+	if x != nil {
+		return x.Opaque
 	}
 	return 0
 }
@@ -1636,7 +1646,7 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x12>\n" +
 	"\x06routes\x18\x03 \x03(\v2&.kubectlintercept.agent.v1.RouteReportR\x06routes\x12\x18\n" +
 	"\asidecar\x18\x04 \x01(\bR\asidecar\x12\x18\n" +
-	"\anotices\x18\x05 \x01(\bR\anotices\"\x9c\x04\n" +
+	"\anotices\x18\x05 \x01(\bR\anotices\"\xb4\x04\n" +
 	"\vRouteReport\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12#\n" +
@@ -1650,7 +1660,8 @@ const file_agent_proto_rawDesc = "" +
 	"\x0flast_connection\x18\n" +
 	" \x01(\x03R\x0elastConnection\x129\n" +
 	"\x06missed\x18\v \x03(\v2!.kubectlintercept.agent.v1.MissedR\x06missed\x12\x1a\n" +
-	"\brequests\x18\f \x01(\x04R\brequests\x12E\n" +
+	"\brequests\x18\f \x01(\x04R\brequests\x12\x16\n" +
+	"\x06opaque\x18\r \x01(\x04R\x06opaque\x12E\n" +
 	"\n" +
 	"comparison\x18\x14 \x01(\v2%.kubectlintercept.agent.v1.ComparisonR\n" +
 	"comparison\"\xfa\x01\n" +

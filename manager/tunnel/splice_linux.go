@@ -3,24 +3,26 @@ package tunnel
 import (
 	"errors"
 	"io"
-	"net"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
 // Splice lets the kernel move the bytes of src to dst until src ends, and tells
-// count how many. It never asks the kernel for more than has arrived, so that a
-// quiet connection holds no pipe: a user may have only a few dozen pipes of a
+// count how many. Both are made by NewTCP. The error is a WriteError if dst has failed,
+// and that of src otherwise. Splice never asks the kernel for more than has arrived, so
+// that a quiet connection holds no pipe: a user may have only a few dozen pipes of a
 // useful size.
-func Splice(dst, src *net.TCPConn, count func(int)) error {
-	peeker, err := socket.NewPeeker(src)
+func Splice(dst, src Stream, count func(int)) error {
+	d, s := dst.(*tcpStream), src.(*tcpStream)
+	peeker, err := socket.NewPeeker(s.TCPConn)
 	if err != nil {
 		return err
 	}
-	batch := record.NewBatcher(src)
+	batch := record.NewBatcher(s.TCPConn)
+	from := &io.LimitedReader{R: s.TCPConn}
 	for {
-		n, err := peeker.Arrived()
+		n, err := s.arrived(peeker)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -28,24 +30,26 @@ func Splice(dst, src *net.TCPConn, count func(int)) error {
 			return err
 		}
 		batch.Read(n)
-		moved, err := dst.ReadFrom(&io.LimitedReader{R: src, N: int64(n)})
+		from.N = int64(n)
+		moved, err := d.move(from)
 		count(int(moved))
 		if err != nil {
-			return err
+			return &WriteError{err}
 		}
 	}
 }
 
 // SpliceN is Splice for the next n bytes of src. It returns io.ErrUnexpectedEOF if src
 // ends before.
-func SpliceN(dst, src *net.TCPConn, n int64, count func(int)) error {
-	peeker, err := socket.NewPeeker(src)
+func SpliceN(dst, src Stream, n int64, count func(int)) error {
+	d, s := dst.(*tcpStream), src.(*tcpStream)
+	peeker, err := socket.NewPeeker(s.TCPConn)
 	if err != nil {
 		return err
 	}
-	from := &io.LimitedReader{R: src}
+	from := &io.LimitedReader{R: s.TCPConn}
 	for n > 0 {
-		arrived, err := peeker.Arrived()
+		arrived, err := s.arrived(peeker)
 		if errors.Is(err, io.EOF) {
 			return io.ErrUnexpectedEOF
 		}
@@ -53,12 +57,23 @@ func SpliceN(dst, src *net.TCPConn, n int64, count func(int)) error {
 			return err
 		}
 		from.N = min(n, int64(arrived))
-		moved, err := dst.ReadFrom(from)
+		moved, err := d.move(from)
 		count(int(moved))
 		n -= moved
 		if err != nil {
-			return err
+			return &WriteError{err}
 		}
 	}
 	return nil
+}
+
+// arrived waits until bytes can be read and says how many. The kernel keeps them even if
+// the peer resets the connection, so that to move them fails with the other connection
+// only.
+func (t *tcpStream) arrived(peeker *socket.Peeker) (int, error) {
+	n, err := peeker.Arrived()
+	if errors.Is(err, io.EOF) {
+		err = t.end()
+	}
+	return n, err
 }

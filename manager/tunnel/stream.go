@@ -25,28 +25,6 @@ type Stream interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// NewTCP makes a Stream of a TCP connection.
-func NewTCP(c *net.TCPConn) Stream { return tcpStream{c} }
-
-// TCP is the TCP connection that s was made of; nil, if it is another kind of Stream.
-func TCP(s Stream) *net.TCPConn {
-	t, _ := s.(tcpStream)
-	return t.TCPConn
-}
-
-type tcpStream struct{ *net.TCPConn }
-
-// WritePieces writes them with one system call.
-func (t tcpStream) WritePieces(pieces net.Buffers) error {
-	_, err := pieces.WriteTo(t.TCPConn)
-	return err
-}
-
-func (t tcpStream) Reset() {
-	t.SetLinger(0)
-	t.Close()
-}
-
 // Pipe moves bytes between two streams until both directions have ended, and
 // closes both. It passes half-closes and resets on. Count, if not nil, is told how
 // many bytes have passed, maybe from two goroutines at once. The error is that of
@@ -80,10 +58,8 @@ func Pipe(a, b Stream, count func(fromA, fromB int)) error {
 // copyStream moves the bytes of src to dst until src ends, and then ends the
 // direction to dst's peer. Between two TCP connections the kernel moves the bytes.
 func copyStream(dst, src Stream, count func(int)) error {
-	td, ok1 := dst.(tcpStream)
-	ts, ok2 := src.(tcpStream)
-	if ok1 && ok2 {
-		if err := Splice(td.TCPConn, ts.TCPConn, count); err != nil {
+	if TCP(dst) != nil && TCP(src) != nil {
+		if err := Splice(dst, src, count); err != nil {
 			return err
 		}
 		return CloseWrite(dst)
@@ -113,6 +89,14 @@ func copyStream(dst, src Stream, count func(int)) error {
 		}
 	}
 }
+
+// WriteError is the failure of the stream that bytes were moved to.
+type WriteError struct{ Err error }
+
+func (w *WriteError) Error() string { return w.Err.Error() }
+
+// Unwrap returns the cause.
+func (w *WriteError) Unwrap() error { return w.Err }
 
 // CloseWrite ends the direction to the peer of s. It is no error if the peer is gone
 // already.

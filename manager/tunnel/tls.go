@@ -15,4 +15,4 @@ type tlsStream struct {
 }
 
 // Reset drops the TCP connection. The peer gets no alert.
-func (t tlsStream) Reset() { tcpStream{t.below}.Reset() }
+func (t tlsStream) Reset() { NewTCP(t.below).Reset() }

@@ -14,7 +14,7 @@ const maxDrop = 256 << 10
 // answer sends the agent's own response when it is its turn. Read is how much of the
 // input belongs to the request. It is false if the connection takes no more requests.
 func (c *conn) answer(a *agenthttp.Answer, x *exchange, m *message, read int, flaw string) (more bool, err error) {
-	if err := c.add(exchange{}, false); err != nil {
+	if err := c.add(false, nil, exchange{}); err != nil {
 		return false, c.passRest()
 	}
 	last := x.last || flaw != "" || !m.body.done() && (m.expects || m.body.kind != sized || m.body.left > maxDrop)

@@ -21,9 +21,37 @@ type far struct {
 	gone        chan struct{} // closed when the goroutine has ended
 
 	// The order guards these.
-	open    int  // exchanges that are not complete
+	pending int  // exchanges that are not complete
 	sending bool // the last request is not sent completely
 	dead    bool // nothing more is sent to it
+}
+
+func (c *conn) newFar(to http.Target) *far {
+	return &far{conn: c, target: to, application: to == c.to.Application(), gone: make(chan struct{})}
+}
+
+// open opens the stream and sends first on it. If there is an error, the target has got
+// nothing.
+func (f *far) open(first []byte) error {
+	stream, err := f.target.Open(f.conn.ctx, first)
+	if err != nil {
+		return err
+	}
+	f.stream = stream
+	if err := f.in.open(stream, nil); err != nil {
+		stream.Reset()
+		return err
+	}
+	f.target.Moved(len(first), 0)
+	return nil
+}
+
+// start lets a far end that has joined relay responses.
+func (c *conn) start(f *far) {
+	c.lives.Go(f.run)
+	if gone := f.target.Gone(); gone != nil {
+		c.lives.Go(func() { f.watch(gone) })
+	}
 }
 
 // run relays responses until the stream ends.
@@ -61,13 +89,16 @@ func (f *far) watch(gone <-chan struct{}) {
 // stream.
 func (f *far) respond(x *exchange, err error) bool {
 	c := f.conn
+	if err != nil && f.sendAgain(x) {
+		return false
+	}
 	if x.raw {
 		c.takeRest(f, true)
 		f.relayRest(false, err)
 		return false
 	}
 	for err == nil {
-		size, flaw, ended := readHead(&f.in, statusLine)
+		size, flaw, ended := readHead(&f.in, statusLine, nil)
 		if err = ended; err != nil {
 			break
 		}
@@ -147,7 +178,7 @@ func (f *far) splices(b *body) bool {
 
 func (f *far) splice(b *body) error {
 	f.in.release()
-	err := tunnel.SpliceN(f.conn.in.tcp, f.in.tcp, b.left, f.movedOut)
+	err := tunnel.SpliceN(f.conn.caller, f.stream, b.left, f.movedOut)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return io.EOF
 	}
@@ -179,7 +210,7 @@ func (f *far) relayRest(answered bool, err error) {
 func (f *far) copyRest() error {
 	if f.in.tcp != nil && f.conn.in.tcp != nil {
 		f.in.release()
-		return tunnel.Splice(f.conn.in.tcp, f.in.tcp, f.movedOut)
+		return tunnel.Splice(f.conn.caller, f.stream, f.movedOut)
 	}
 	for {
 		if err := f.in.fill(); err != nil {

@@ -9,10 +9,13 @@ import (
 // flawCut is a head that the end of the connection cuts.
 const flawCut = "the connection ends within a head"
 
+// flawSlow is a head of which the rest does not come.
+const flawSlow = "a head that takes too long"
+
 // readHead waits until a head is whole, and returns its size. Flaw says why it is not
 // told apart. Begins finds a flaw in the first bytes of a head, so that what is no HTTP
-// does not wait for more.
-func readHead(in *input, begins func([]byte) (flaw string)) (size int, flaw string, err error) {
+// does not wait for more. Waits, if not nil, is called before each wait.
+func readHead(in *input, begins func([]byte) (flaw string), waits func()) (size int, flaw string, err error) {
 	var s http.Scan
 	for {
 		if size, flaw = s.End(in.bytes()); size > 0 || flaw != "" {
@@ -20,6 +23,9 @@ func readHead(in *input, begins func([]byte) (flaw string)) (size int, flaw stri
 		}
 		if flaw = begins(in.bytes()); flaw != "" {
 			return 0, flaw, nil
+		}
+		if waits != nil {
+			waits()
 		}
 		if err := in.fill(); err != nil {
 			return 0, "", err

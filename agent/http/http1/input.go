@@ -2,7 +2,6 @@ package http1
 
 import (
 	"errors"
-	"io"
 	"net"
 	"syscall"
 
@@ -87,7 +86,7 @@ func (in *input) wait() error {
 	in.release()
 	n, err := in.from.Read(in.one[:])
 	if n == 0 {
-		return ended(err)
+		return in.ended(err)
 	}
 	in.buf = buffer.Pool().Get(in.size.Next())
 	in.end = copy(*in.buf, in.one[:])
@@ -124,7 +123,7 @@ func (in *input) read(fd uintptr) bool {
 func (in *input) filled(n int, err error) error {
 	if n <= 0 {
 		in.release()
-		return ended(err)
+		return in.ended(err)
 	}
 	in.end += n
 	in.size.Adapt(n)
@@ -152,9 +151,10 @@ func (in *input) room() []byte {
 	return (*in.buf)[in.end:]
 }
 
-func ended(err error) error {
+// ended is the error of a read that has got nothing.
+func (in *input) ended(err error) error {
 	if err == nil {
-		return io.EOF
+		return tunnel.End(in.from)
 	}
 	return err
 }

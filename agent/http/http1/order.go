@@ -21,6 +21,10 @@ type exchange struct {
 	head, connect, upgrade bool
 	// last says that no other request follows.
 	last bool
+	// idempotent says that the method is, and again is a copy of the request, of the pool; nil
+	// if it is not sent again: see keep.
+	idempotent bool
+	again      *[]byte
 	// raw says that everything from here on is passed on unread.
 	raw bool
 }
@@ -68,9 +72,9 @@ func (o *order) of(target any) *far {
 	return nil
 }
 
-// add puts an exchange at the end. Sending says that the far end has not got all of the
-// request yet: see sent.
-func (o *order) add(x exchange, sending bool) error {
+// add puts exchanges at the end, which f has; nil, if the agent answers. Sending says that
+// the far end has not got all of the last request yet: see sent.
+func (o *order) add(sending bool, f *far, batch ...exchange) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
@@ -79,26 +83,47 @@ func (o *order) add(x exchange, sending bool) error {
 			return o.err
 		case o.rest != nil:
 			return errRest
-		case x.far != nil && x.far.dead:
+		case f != nil && f.dead:
 			return errGone
 		}
-		if len(o.open)-o.first < maxOpen {
+		if len(o.open)-o.first+len(batch) <= maxOpen {
 			break
 		}
 		o.changed.Wait()
 	}
-	if o.first > 0 && len(o.open) == cap(o.open) {
+	if o.first > 0 && len(o.open)+len(batch) > cap(o.open) {
 		o.open = o.open[:copy(o.open, o.open[o.first:])]
 		o.first = 0
 	}
-	o.open = append(o.open, x)
+	for _, x := range batch {
+		x.far = f
+		o.open = append(o.open, x)
+	}
 	o.reading = false
-	if x.far != nil {
-		x.far.open++
-		x.far.sending = sending
-		o.latest = x.far
+	if f != nil {
+		f.pending += len(batch)
+		f.sending = sending
+		o.latest = f
 	}
 	return nil
+}
+
+// retract takes the last n exchanges back, which were added for f: the requests go
+// elsewhere. Latest is what had the last request before.
+func (o *order) retract(f *far, n int, latest *far) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.open = o.open[:len(o.open)-n]
+	f.pending -= n
+	o.latest, o.reading = latest, true
+	o.changed.Broadcast()
+}
+
+// lastFar is the far end that has had the last request; nil if there is none.
+func (o *order) lastFar() *far {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.latest
 }
 
 // reads says whether a request is being read. Add ends that, too.
@@ -120,7 +145,7 @@ func (o *order) sent(f *far) {
 func (o *order) turn(f *far) (exchange, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.over && (f == nil || f.open > 0) && (o.rest == nil || o.rest == f) {
+	for !o.over && (f == nil || f.pending > 0) && (o.rest == nil || o.rest == f) {
 		if x := o.open[o.first]; x.far == f {
 			return x, true
 		}
@@ -133,9 +158,11 @@ func (o *order) turn(f *far) (exchange, bool) {
 func (o *order) done() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if f := o.open[o.first].far; f != nil {
-		f.open--
+	x := &o.open[o.first]
+	if x.far != nil {
+		x.far.pending--
 	}
+	x.forget()
 	if o.first++; o.first == len(o.open) {
 		o.open, o.first = o.open[:0], 0
 	}
@@ -158,6 +185,17 @@ func (o *order) end() bool {
 	o.ended = true
 	o.changed.Broadcast()
 	return o.tunnel && !o.draining
+}
+
+// readDeadline bounds how long reads from the caller may take, unless the time that is left
+// to the caller at the end does already.
+func (o *order) readDeadline(caller tunnel.Stream, until time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.ended {
+		caller.SetReadDeadline(until)
+	}
+	return !o.ended
 }
 
 // drain says that what the caller still sends is dropped. It says whether anything is
@@ -214,7 +252,7 @@ func (o *order) leave(f *far) (left, busy bool) {
 	switch {
 	case f.dead, o.over:
 		return false, false
-	case f.open > 0 || f.sending || o.rest == f:
+	case f.pending > 0 || f.sending || o.rest == f:
 		return false, true
 	}
 	f.dead = true

@@ -28,11 +28,19 @@ type target struct {
 	gone   chan struct{}
 	missed http.Decision
 	wrap   func(tunnel.Stream) tunnel.Stream // the stream; nil for none
+	before func()                            // opening it; nil for nothing
+	first  func([]byte)                      // is told what travels with the opening
 
 	opened, arrived, misses, in, out atomic.Int64
 }
 
 func (t *target) Open(ctx context.Context, first []byte) (tunnel.Stream, error) {
+	if t.before != nil {
+		t.before()
+	}
+	if t.first != nil {
+		t.first(first)
+	}
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", t.addr)
 	if err != nil {
 		return nil, err
@@ -94,10 +102,11 @@ type play struct {
 	served      chan error
 	wrap        func(tunnel.Stream) tunnel.Stream // the caller's stream; nil for none
 	stop        context.CancelFunc
+	slowest     time.Duration // that a head may be
 }
 
 func newPlay(t *testing.T) *play {
-	p := &play{T: t, listeners: map[string]net.Listener{}, conns: map[string]*net.TCPConn{}, served: make(chan error, 1)}
+	p := &play{T: t, listeners: map[string]net.Listener{}, conns: map[string]*net.TCPConn{}, served: make(chan error, 1), slowest: headWait}
 	listen := func(name string) *target {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -129,7 +138,7 @@ func (p *play) start(first string) *play {
 		caller = p.wrap(caller)
 	}
 	go func() {
-		p.served <- Serve(ctx, caller, []byte(first), p.to, slog.New(slog.DiscardHandler))
+		p.served <- serve(ctx, caller, []byte(first), p.to, slog.New(slog.DiscardHandler), p.slowest)
 	}()
 	p.Cleanup(func() {
 		stop()

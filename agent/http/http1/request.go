@@ -4,55 +4,56 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
-// serve sends one request to where it is to go. It is false if it was the last.
-func (c *conn) serve() (more bool, err error) {
-	size, flaw, err := readHead(&c.in, requestLine)
-	switch {
+// readHead waits for the head of a request.
+func (c *conn) readHead() (size int, flaw string, err error) {
+	size, flaw, err = readHead(&c.in, requestLine, c.boundHead)
+	switch bounded := c.unboundHead(); {
+	case bounded && errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, flawSlow, nil
 	case errors.Is(err, io.EOF):
-		flaw = flawCut
+		return 0, flawCut, nil
+	}
+	return size, flaw, err
+}
+
+// serve sends a request to where it is to go, with those behind it that leave in the same
+// write. It is false if it was the last.
+func (c *conn) serve() (more bool, err error) {
+	a, flaw, err := c.next()
+	switch {
 	case err != nil:
 		return false, c.callerEnded(err)
-	}
-	var m message
-	if flaw == "" {
-		c.head.ParseRequest(c.in.bytes()[:size])
-		if m, flaw = request(&c.head); !c.head.Complete {
-			flaw = http.FlawLine
-		}
-	}
-	if flaw != "" {
+	case flaw != "":
 		return false, c.serveOpaque(flaw)
 	}
-	c.head.Describe(&c.request)
-	x := exchange{head: string(c.head.Method) == "HEAD", connect: string(c.head.Method) == "CONNECT", upgrade: m.upgrade, last: m.last}
+	m, d := &a.message, a.decision
 	c.careful = m.switches
-	d := c.to.Decide(&c.request)
-	c.head.Reset()
-	c.request = match.Request{}
-	n, flaw := m.body.feed(c.in.bytes()[size:])
 	c.copies = nil
 	if len(d.Copies) > 0 && !m.switches { // what follows a switch is no request
 		c.copies = c.mirrorsOf(d.Copies)
 	}
-	first := c.in.bytes()[:size+n]
+	last, size := c.pipelined(a)
+	first := c.in.bytes()[:size]
 	if d.Answer == nil {
-		first = c.throughFlaw(size+n, flaw)
+		first = c.throughFlaw(size, last.flaw)
 	}
 	for d.Answer == nil {
 		if d.To == nil {
 			return false, errors.New("the request has no target")
 		}
 		d.To.Arrived()
-		f, err := c.send(d.To, x, first, !m.body.done())
+		f, err := c.send(d.To, c.batch, first, !last.message.body.done())
 		switch missed := asMissed(err); {
 		case missed != nil:
-			d = d.To.Missed(missed.err)
+			if d = d.To.Missed(missed.err); len(c.batch) > 1 { // each goes its own way
+				last, first, c.batch, c.isAhead = a, first[:a.size], c.batch[:1], false
+			}
 			continue
 		case errors.Is(err, errRest):
 			return false, c.passRest()
@@ -61,13 +62,16 @@ func (c *conn) serve() (more bool, err error) {
 		case err != nil:
 			return false, c.drop()
 		}
+		for range c.batch[1:] {
+			d.To.Arrived()
+		}
 		for _, copied := range c.copies {
-			copied.add(c.in.bytes()[:size+n], true)
+			copied.add(c.in.bytes()[:a.size], true)
 		}
 		c.in.skip(len(first))
-		return c.sendBody(f, &m, flaw)
+		return c.sendBody(f, &last.message, last.flaw)
 	}
-	return c.answer(d.Answer, &x, &m, size+n, flaw)
+	return c.answer(d.Answer, &a.exchange, m, a.size, a.flaw)
 }
 
 // throughFlaw returns the next n bytes of the input, or all if a flaw follows them: a server
@@ -102,44 +106,43 @@ func asMissed(err error) *missedError {
 
 // send sends the beginning of a request to a target, by the stream that there is or by a
 // new one. The error is a missedError if the target has got nothing, and errRest if the
-// connection takes no more requests. Partial says that more of the request follows.
-func (c *conn) send(to http.Target, x exchange, first []byte, partial bool) (*far, error) {
+// connection takes no more requests. First is one request for each exchange. Partial says
+// that more of the last one follows.
+func (c *conn) send(to http.Target, batch []exchange, first []byte, partial bool) (*far, error) {
 	if f := c.of(to); f != nil {
-		x.far = f
-		switch err := c.add(x, partial); {
+		x := &batch[0]
+		if x.far = f; len(batch) == 1 {
+			x.keep(first, partial)
+		}
+		switch err := c.add(partial, f, batch...); {
+		case err == nil && x.again != nil:
+			f.send(first) // if it fails, the far end sends the request again
+			return f, nil
 		case err == nil:
 			return f, f.send(first)
 		case !errors.Is(err, errGone):
 			return nil, err
 		}
+		x.forget()
 	}
-	stream, err := to.Open(c.ctx, first)
-	switch {
+	// The exchange comes first: a target that has got a request is never passed over because
+	// another one took the rest of the connection meanwhile.
+	f, latest := c.newFar(to), c.lastFar()
+	if err := c.add(partial, f, batch...); err != nil {
+		return nil, err
+	}
+	switch err := f.open(first); {
 	case err != nil && c.ctx.Err() != nil: // the caller's connection has ended meanwhile
 		return nil, err
 	case err != nil:
+		c.retract(f, len(batch), latest)
 		return nil, &missedError{err}
 	}
-	f := &far{conn: c, target: to, application: to == c.to.Application(), stream: stream, gone: make(chan struct{})}
-	if err := f.in.open(stream, nil); err != nil {
-		stream.Reset()
-		return nil, err
-	}
 	if !c.join(f) {
-		stream.Reset()
+		f.stream.Reset()
 		return nil, c.err
 	}
-	to.Moved(len(first), 0)
-	x.far = f
-	if err := c.add(x, partial); err != nil {
-		c.leave(f)
-		stream.Reset()
-		return nil, err
-	}
-	c.lives.Go(f.run)
-	if gone := to.Gone(); gone != nil {
-		c.lives.Go(func() { f.watch(gone) })
-	}
+	c.start(f)
 	return f, nil
 }
 
@@ -160,7 +163,7 @@ func (c *conn) sendBody(f *far, m *message, flaw string) (more bool, err error) 
 		if c.in.empty() {
 			if len(c.copies) == 0 && f.splices(&m.body) {
 				c.in.release()
-				if err := tunnel.SpliceN(f.in.tcp, c.in.tcp, m.body.left, f.movedIn); err != nil {
+				if err := tunnel.SpliceN(f.stream, c.caller, m.body.left, f.movedIn); err != nil {
 					return false, c.spliced(err)
 				}
 				break
@@ -185,7 +188,7 @@ func (c *conn) sendBody(f *far, m *message, flaw string) (more bool, err error) 
 		for _, copied := range c.copies {
 			copied.drop(errors.New(flaw))
 		}
-		if err := c.add(exchange{far: f, raw: true}, true); err != nil {
+		if err := c.add(true, f, exchange{raw: true}); err != nil {
 			return false, c.passRest()
 		}
 		return false, c.passOn(f, true)
@@ -204,7 +207,7 @@ func (c *conn) serveOpaque(flaw string) error {
 	c.opaque(flaw)
 	c.head.Reset()
 	b := c.in.bytes()
-	f, err := c.send(c.to.Application(), exchange{raw: true}, b, true)
+	f, err := c.send(c.to.Application(), []exchange{{raw: true}}, b, true)
 	switch missed := asMissed(err); {
 	case missed != nil:
 		c.to.Application().Missed(missed.err)

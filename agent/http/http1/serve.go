@@ -18,7 +18,10 @@
 // While a request waits for its switch of protocols, nothing behind it is read. If the
 // application ends the stream that has had the last request, the connection of the caller
 // ends, as it would without the agent. An idle stream to a laptop that ends is replaced
-// when the next request comes.
+// when the next request comes. If it ends just then, without a byte of a response, an
+// idempotent request that was sent whole is sent once more on a new stream.
+//
+// A head that is not complete after a minute goes to the application, with all that follows.
 package http1
 
 import (
@@ -26,7 +29,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -42,6 +44,9 @@ const (
 	// linger is how long a peer may take to end its direction, once ours has ended. To
 	// close at once could cost it what we have sent last.
 	linger = 5 * time.Second
+	// headWait is how long the head of a request may take, from its first byte on. Then the
+	// application gets what there is, and is as patient as it is without the agent.
+	headWait = time.Minute
 )
 
 // conn is the connection of one caller.
@@ -56,11 +61,16 @@ type conn struct {
 
 	// The goroutine that reads the requests has these.
 	in      input
+	slowest time.Duration // that a head may be
+	bounded bool          // reads have a deadline for the head
 	head    http.Head
 	request match.Request
-	careful bool      // the last request may switch protocols
-	mirrors []*mirror // all of the connection
-	copies  []*mirror // those of the request that is being sent
+	batch   []exchange // of the requests that leave in one write
+	ahead   asked      // the request behind the batch
+	isAhead bool       // there is one
+	careful bool       // the last request may switch protocols
+	mirrors []*mirror  // all of the connection
+	copies  []*mirror  // those of the request that is being sent
 
 	lives sync.WaitGroup
 }
@@ -70,9 +80,13 @@ type conn struct {
 // ends, Serve resets all. It closes all streams before it returns. The error is nil if the
 // connection ended well.
 func Serve(ctx context.Context, caller tunnel.Stream, first []byte, s http.Switch, log *slog.Logger) error {
+	return serve(ctx, caller, first, s, log, headWait)
+}
+
+func serve(ctx context.Context, caller tunnel.Stream, first []byte, s http.Switch, log *slog.Logger, slowest time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := &conn{ctx: ctx, cancel: cancel, to: s, log: log, caller: caller}
+	c := &conn{ctx: ctx, cancel: cancel, to: s, log: log, caller: caller, slowest: slowest}
 	c.changed.L = &c.mu
 	if err := c.in.open(caller, first); err != nil {
 		caller.Reset()
@@ -106,6 +120,20 @@ func (c *conn) requests() error {
 			return err
 		}
 	}
+}
+
+// boundHead bounds how long the caller may take for the head that has begun.
+func (c *conn) boundHead() {
+	if !c.bounded {
+		c.bounded = c.readDeadline(c.caller, time.Now().Add(c.slowest))
+	}
+}
+
+// unboundHead ends boundHead, and says whether it was in force.
+func (c *conn) unboundHead() bool {
+	bounded := c.bounded && c.readDeadline(c.caller, time.Time{})
+	c.bounded = false
+	return bounded
 }
 
 // opaque counts that the rest of the connection passes unread.
@@ -143,7 +171,7 @@ func (c *conn) passOn(f *far, takes bool) error {
 		}
 		if c.in.tcp != nil && f.in.tcp != nil {
 			c.in.release()
-			return c.spliced(tunnel.Splice(f.in.tcp, c.in.tcp, f.movedIn))
+			return c.spliced(tunnel.Splice(f.stream, c.caller, f.movedIn))
 		}
 		if err := c.in.fill(); err != nil {
 			return c.callerEnded(err)
@@ -154,11 +182,11 @@ func (c *conn) passOn(f *far, takes bool) error {
 
 // spliced is for the end of what the kernel moved of the caller's bytes.
 func (c *conn) spliced(err error) error {
-	var moved *net.OpError
+	var write *tunnel.WriteError
 	switch {
 	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
 		return c.callerEnded(io.EOF)
-	case errors.As(err, &moved) && moved.Op == "readfrom": // the far end does not take it
+	case errors.As(err, &write): // the far end does not take it
 		return c.drop()
 	}
 	return c.callerEnded(err)
@@ -180,7 +208,7 @@ func (c *conn) drop() error {
 // closeWrite says to the caller that nothing more comes.
 func (c *conn) closeWrite() error {
 	err := tunnel.CloseWrite(c.caller)
-	if c.end() {
+	if c.end() { // before the deadline, which readDeadline leaves alone then
 		return err
 	}
 	until := time.Now().Add(linger)

@@ -34,9 +34,9 @@ func (l *leg) onAnswer(b *block) error {
 	}
 	x := e.x
 	e.got = b.over
-	mark := (*hpack.HeaderField)(nil)
+	var mark http.Field
 	if b.over || !interim(b.fields) {
-		x.answered, mark = true, l.mark
+		x.answered, mark = true, l.target.Mark()
 		x.drop()
 	}
 	if to := &x.caller; !to.closed {
@@ -81,7 +81,7 @@ func (x *exchange) answer(a *http.Answer) {
 		body = ""
 	}
 	e.over = body == ""
-	e.leg.putHeaders(e, fields, nil, e.over)
+	e.leg.putHeaders(e, fields, http.Field{}, e.over)
 	if body != "" {
 		e.send([]byte(body), true)
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	framing "golang.org/x/net/http2"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 )
 
 const (
@@ -155,7 +157,7 @@ func (l *leg) carry(e *end) {
 	}
 	if e.over && !e.sent && e.queue.len() == 0 {
 		if e.trailers != nil {
-			l.putHeaders(e, e.trailers, nil, true)
+			l.putHeaders(e, e.trailers, http.Field{}, true)
 			e.trailers, e.carried = nil, true
 		} else {
 			l.putData(e, nil, true)

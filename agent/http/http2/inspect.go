@@ -5,6 +5,8 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 )
 
 // kind is what the agent itself must know of a request.
@@ -70,10 +72,7 @@ func inspect(fields []hpack.HeaderField) (k kind, ok bool) {
 		return k, false
 	}
 	k.head = *method == "HEAD"
-	switch *method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-		k.again = true
-	}
+	k.again = http.Idempotent(*method)
 	if *method == "CONNECT" && protocol == nil {
 		return k, ok && scheme == nil && path == nil && authority != nil
 	}

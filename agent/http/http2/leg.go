@@ -3,6 +3,7 @@ package http2
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	framing "golang.org/x/net/http2"
@@ -19,8 +20,7 @@ var errTooMany = &fault{framing.ErrCodeEnhanceYourCalm, "too many frames that ca
 // both directions of one connection.
 type leg struct {
 	s      *session
-	target http.Target // nil for the caller's
-	mark   *hpack.HeaderField
+	target http.Target   // nil for the caller's
 	conn   tunnel.Stream // nil while it is being opened
 	done   chan struct{} // closed with the leg, if the target can go
 
@@ -165,15 +165,16 @@ func (l *leg) putData(e *end, p []byte, over bool) {
 	}
 }
 
-// putHeaders sends header fields, as HEADERS and as many CONTINUATION as they need.
-func (l *leg) putHeaders(e *end, fields []hpack.HeaderField, mark *hpack.HeaderField, over bool) {
+// putHeaders sends header fields, and the mark if it has a name, as HEADERS and as many
+// CONTINUATION as they need.
+func (l *leg) putHeaders(e *end, fields []hpack.HeaderField, mark http.Field, over bool) {
 	start := len(l.out.b)
 	l.out.extend(headSize)
 	for _, f := range fields {
 		l.encoder.WriteField(f)
 	}
-	if mark != nil {
-		l.encoder.WriteField(*mark)
+	if mark.Name != "" {
+		l.encoder.WriteField(hpack.HeaderField{Name: strings.ToLower(mark.Name), Value: mark.Value})
 	}
 	var flags framing.Flags
 	if over {

@@ -8,6 +8,7 @@ import (
 	nethttp "net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	framing "golang.org/x/net/http2"
@@ -35,6 +36,32 @@ func request(t testing.TB, c *nethttp.Client, method string, body io.Reader, fie
 		t.Error(err)
 	}
 	return resp, string(b)
+}
+
+// remarked is a target whose Mark changes.
+type remarked struct {
+	*farEnd
+	now atomic.Pointer[http.Field]
+}
+
+func (r *remarked) Mark() http.Field { return *r.now.Load() }
+
+// An answer has the Mark that its target has when the answer comes, also on a connection
+// that was opened before.
+func TestMarkChanges(t *testing.T) {
+	target := &remarked{farEnd: &farEnd{address: serve(t, named("a")), gone: make(chan struct{})}}
+	l := newLab(t, target.farEnd)
+	l.set("a", http.Decision{To: target})
+	c := l.client()
+	for _, mark := range []http.Field{{}, {Name: "X-Intercept", Value: "blue"}, {Name: "X-Intercept", Value: "green"}, {}} {
+		target.now.Store(&mark)
+		if resp, _ := request(t, c, "GET", nil, "To", "a"); resp == nil || resp.Header.Get("X-Intercept") != mark.Value {
+			t.Errorf("want %q, got %v", mark.Value, resp)
+		}
+	}
+	if n := target.opened.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
 }
 
 // One connection carries requests to the application and to two laptops: each answer is

@@ -4,10 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
-	"strings"
 
 	framing "golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 )
@@ -21,9 +19,6 @@ func (s *session) legTo(t http.Target) *leg {
 		return l
 	}
 	l := s.newLeg(t)
-	if m := t.Mark(); m.Name != "" {
-		l.mark = &hpack.HeaderField{Name: strings.ToLower(m.Name), Value: m.Value}
-	}
 	s.legs[t] = l
 	s.open[l] = struct{}{}
 	l.greet()
@@ -59,7 +54,7 @@ func (l *leg) start(x *exchange) {
 	e.id, e.window = l.lastID, l.peer.window
 	e.arriving = arriving{credit: firstWindow, size: firstWindow}
 	l.streams[e.id] = e
-	l.putHeaders(e, x.fields, nil, e.over && e.queue.len() == 0 && e.trailers == nil)
+	l.putHeaders(e, x.fields, http.Field{}, e.over && e.queue.len() == 0 && e.trailers == nil)
 	if !l.dialed { // the first request travels with the opening
 		l.dialed = true
 		first := l.out.b

@@ -273,6 +273,12 @@ type Counters struct {
 	//
 	// +optional
 	Requests int64 `json:"requests,omitempty"`
+	// Opaque is how many connections passed to the application unread because programs may
+	// read the requests in them differently. It counts those while a personal intercept was
+	// there.
+	//
+	// +optional
+	Opaque int64 `json:"opaque,omitempty"`
 	// Fallbacks is how many of them the application answered because the
 	// laptop did not.
 	//
@@ -301,6 +307,7 @@ type Counters struct {
 func (c *Counters) Add(o Counters) {
 	c.Connections += o.Connections
 	c.Requests += o.Requests
+	c.Opaque += o.Opaque
 	c.Fallbacks += o.Fallbacks
 	for _, m := range o.NotDelivered {
 		c.Miss(m)

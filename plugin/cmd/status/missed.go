@@ -40,6 +40,10 @@ func (i *Intercept) missedRows() []render.Row {
 		rows = append(rows, render.Row{Label: "Not delivered", Value: fmt.Sprintf("%s %s: %s",
 			render.Count(m.Connections, "connection"), answer, i.why(m.Reason))})
 	}
+	if i.Opaque > 0 {
+		rows = append(rows, render.Row{Label: "Not told apart", Value: render.Count(i.Opaque, "connection") +
+			" answered by the application: programs may read the requests in them differently"})
+	}
 	return rows
 }
 

@@ -65,6 +65,8 @@ type Intercept struct {
 	DidYouMean []string           `json:"didYouMean,omitempty"`
 	TryIt      string             `json:"tryIt,omitempty"`
 
+	// Opaque is how many connections passed to the application unread.
+	Opaque     int64 `json:"opaque,omitempty"`
 	Fallbacks  int64 `json:"fallbacks"`
 	NoFallback bool  `json:"noFallback,omitempty"`
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
@@ -89,6 +91,7 @@ func describe(i *v1alpha1.Intercept) Intercept {
 	d.addMatching(i)
 	for _, p := range i.Status.Pods {
 		d.Fallbacks += p.Fallbacks
+		d.Opaque += p.Opaque
 		d.NotDelivered = addMissed(d.NotDelivered, p)
 	}
 	for _, p := range i.Status.Ports {

@@ -1,0 +1,90 @@
+package tunnel_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
+)
+
+// TestPipeResets: a reset of one end reaches the other end as a reset, also if the kernel
+// has reported it to a write before. An end stays an end, also if a reset follows it.
+func TestPipeResets(t *testing.T) {
+	tcp := func(c *net.TCPConn) tunnel.Stream { return tunnel.NewTCP(c) }
+	opaque := func(c *net.TCPConn) tunnel.Stream { return struct{ tunnel.Stream }{tunnel.NewTCP(c)} }
+	for _, tt := range []struct {
+		name  string
+		end   func(*net.TCPConn)
+		wants error
+	}{
+		{"reset", func(c *net.TCPConn) { c.SetLinger(0); c.Close() }, syscall.ECONNRESET},
+		{"end", func(c *net.TCPConn) { c.CloseWrite() }, io.EOF},
+		{"end, then reset", func(c *net.TCPConn) { c.Close() }, io.EOF},
+	} {
+		for name, stream := range map[string]func(*net.TCPConn) tunnel.Stream{"in the kernel": tcp, "past it": opaque} {
+			t.Run(tt.name+" "+name, func(t *testing.T) {
+				near, a := tunneltest.Pair(t)
+				far, b := tunneltest.Pair(t)
+				to := stream(b)
+				tt.end(far)
+				for tt.name != "end" {
+					if _, err := to.Write([]byte("x")); err != nil {
+						break // the kernel has reported the reset
+					}
+				}
+				done := make(chan error, 1)
+				go func() { done <- tunnel.Pipe(stream(a), to, nil) }()
+				near.SetDeadline(time.Now().Add(10 * time.Second))
+				if n, err := near.Read(make([]byte, 1)); !errors.Is(err, tt.wants) {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+				near.Close()
+				far.Close()
+				<-done
+			})
+		}
+	}
+}
+
+// TestSpliceTellsSides: the error of Splice says which connection has failed.
+func TestSpliceTellsSides(t *testing.T) {
+	for name, splice := range map[string]func(dst, src tunnel.Stream) error{
+		"Splice":  func(dst, src tunnel.Stream) error { return tunnel.Splice(dst, src, func(int) {}) },
+		"SpliceN": func(dst, src tunnel.Stream) error { return tunnel.SpliceN(dst, src, 1<<40, func(int) {}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, source := range []bool{true, false} {
+				near, a := tunneltest.Pair(t)
+				far, b := tunneltest.Pair(t)
+				broken := far
+				if source {
+					broken = near
+				}
+				go func() {
+					for err := error(nil); err == nil; {
+						_, err = near.Write(make([]byte, 64<<10))
+					}
+				}()
+				dst := tunnel.NewTCP(b)
+				done := make(chan error, 1)
+				go func() { done <- splice(dst, tunnel.NewTCP(a)) }()
+				if _, err := io.ReadFull(far, make([]byte, 100)); err != nil {
+					t.Fatal(err)
+				}
+				broken.SetLinger(0)
+				broken.Close()
+				go io.Copy(io.Discard, far)
+				err := <-done
+				var write *tunnel.WriteError
+				if err == nil || errors.As(err, &write) == source {
+					t.Errorf("source %v: %v", source, err)
+				}
+			}
+		})
+	}
+}
