@@ -20,6 +20,8 @@ func reason(r rpc.Reason) v1alpha1.NotDeliveredReason {
 		return v1alpha1.ManagerUnreachable
 	case rpc.Reason_NOT_ALLOWED:
 		return v1alpha1.NotAllowed
+	case rpc.Reason_TOO_SLOW:
+		return v1alpha1.TooSlow
 	}
 	return v1alpha1.UnknownReason
 }
