@@ -62,7 +62,7 @@ func (c *conn) serve() (more bool, err error) {
 			return false, c.drop()
 		}
 		for _, copied := range c.copies {
-			copied.add(c.in.bytes()[:size+n], true)
+			copied.Begin(c.in.bytes()[:size+n])
 		}
 		c.in.skip(len(first))
 		return c.sendBody(f, &m, flaw)
@@ -176,14 +176,14 @@ func (c *conn) sendBody(f *far, m *message, flaw string) (more bool, err error) 
 				return false, c.drop()
 			}
 			for _, copied := range c.copies {
-				copied.add(b[:n], false)
+				copied.Add(b[:n])
 			}
 			c.in.skip(len(b))
 		}
 	}
 	if flaw != "" {
 		for _, copied := range c.copies {
-			copied.drop(errors.New(flaw))
+			copied.Drop(http.ErrCut)
 		}
 		if err := c.add(exchange{far: f, raw: true}, true); err != nil {
 			return false, c.passRest()

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/mirror"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -58,9 +59,9 @@ type conn struct {
 	in      input
 	head    http.Head
 	request match.Request
-	careful bool      // the last request may switch protocols
-	mirrors []*mirror // all of the connection
-	copies  []*mirror // those of the request that is being sent
+	careful bool             // the last request may switch protocols
+	mirrors []mirrored       // all of the connection
+	copies  []*mirror.Mirror // those of the request that is being sent
 
 	lives sync.WaitGroup
 }
@@ -212,9 +213,12 @@ func (c *conn) closeAll() {
 		}
 	}
 	for _, m := range c.mirrors {
-		m.close()
+		m.Close()
 	}
 	c.lives.Wait()
+	for _, m := range c.mirrors {
+		m.Wait()
+	}
 	for _, s := range streams {
 		closeStream(s)
 	}
