@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +59,10 @@ func (q *requests) Serve() error {
 	if err != nil {
 		q.caller.Reset()
 		return err
+	}
+	if !b.probe {
+		q.caller = q.port.copied(q.port.table.Load(), q.caller, q.source, q.secure)
+		began(q.caller, b.first)
 	}
 	switch b.protocol {
 	case http.HTTP1:
@@ -195,9 +200,9 @@ func (q *requests) Decide(r *match.Request) http.Decision {
 	case ended != nil:
 		return http.Decision{Answer: ended.answer}
 	case route == nil:
-		return http.Decision{To: &q.app}
+		return http.Decision{To: &q.app, Copies: q.copies(t, r)}
 	}
-	return http.Decision{To: laptop{q, route.tenure}}
+	return http.Decision{To: laptop{q, route.tenure}, Copies: q.copies(t, r)}
 }
 
 // Application implements http.Switch.
@@ -206,7 +211,8 @@ func (q *requests) Application() http.Target { return &q.app }
 // Opaque implements http.Switch.
 func (q *requests) Opaque(reason string) {
 	q.port.log.Debug("requests are not told apart", "caller", q.source, "reason", reason)
-	for _, r := range q.port.table.Load().requests {
+	t := q.port.table.Load()
+	for _, r := range slices.Concat(t.requests, t.copies) {
 		r.counters.opaque.Add(1)
 	}
 }

@@ -22,6 +22,8 @@ func reason(r rpc.Reason) v1alpha1.NotDeliveredReason {
 		return v1alpha1.NotAllowed
 	case rpc.Reason_TOO_SLOW:
 		return v1alpha1.TooSlow
+	case rpc.Reason_CUT:
+		return v1alpha1.Cut
 	}
 	return v1alpha1.UnknownReason
 }

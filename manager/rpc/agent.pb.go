@@ -197,6 +197,8 @@ const (
 	Reason_NOT_ALLOWED Reason = 6
 	// TOO_SLOW: the program does not take copies as fast as they come.
 	Reason_TOO_SLOW Reason = 7
+	// CUT: the connection to the program ended before the program had the whole copy.
+	Reason_CUT Reason = 8
 )
 
 // Enum value maps for Reason.
@@ -210,6 +212,7 @@ var (
 		5: "MANAGER_UNREACHABLE",
 		6: "NOT_ALLOWED",
 		7: "TOO_SLOW",
+		8: "CUT",
 	}
 	Reason_value = map[string]int32{
 		"UNKNOWN":             0,
@@ -220,6 +223,7 @@ var (
 		"MANAGER_UNREACHABLE": 5,
 		"NOT_ALLOWED":         6,
 		"TOO_SLOW":            7,
+		"CUT":                 8,
 	}
 )
 
@@ -1556,7 +1560,7 @@ const file_agent_proto_rawDesc = "" +
 	"REDIRECTED\x10\x01\x12\f\n" +
 	"\bVERIFIED\x10\x02\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x03*\x9c\x01\n" +
+	"\x06FAILED\x10\x03*\xa5\x01\n" +
 	"\x06Reason\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\x13\n" +
 	"\x0fPROGRAM_REFUSED\x10\x01\x12\x12\n" +
@@ -1565,7 +1569,8 @@ const file_agent_proto_rawDesc = "" +
 	"\x0eSESSION_SILENT\x10\x04\x12\x17\n" +
 	"\x13MANAGER_UNREACHABLE\x10\x05\x12\x0f\n" +
 	"\vNOT_ALLOWED\x10\x06\x12\f\n" +
-	"\bTOO_SLOW\x10\a2\xc4\x01\n" +
+	"\bTOO_SLOW\x10\a\x12\a\n" +
+	"\x03CUT\x10\b2\xc4\x01\n" +
 	"\x06Agents\x12]\n" +
 	"\x06Enroll\x12(.kubectlintercept.agent.v1.EnrollRequest\x1a).kubectlintercept.agent.v1.EnrollResponse\x12[\n" +
 	"\x05Watch\x12&.kubectlintercept.agent.v1.AgentReport\x1a&.kubectlintercept.agent.v1.AgentConfig(\x010\x01B<Z:github.com/kubectl-intercept/kubectl-intercept/manager/rpcb\x06proto3"

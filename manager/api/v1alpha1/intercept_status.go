@@ -188,6 +188,8 @@ const (
 	NotAllowed NotDeliveredReason = "NotAllowed"
 	// TooSlow: a mirror's program did not take the copies as fast as they came.
 	TooSlow NotDeliveredReason = "TooSlow"
+	// Cut: the connection ended before a mirror's program had the whole copy.
+	Cut NotDeliveredReason = "Cut"
 	// UnknownReason is one that this version does not know.
 	UnknownReason NotDeliveredReason = "Unknown"
 )
