@@ -103,8 +103,12 @@ func (i *Intercept) rows() []render.Row {
 	if i.Mode == string(v1alpha1.ModePersonal) {
 		rows = append(rows, render.Row{Label: "Intercepting", Value: render.Requests(i.Match)}, render.Row{Label: "Requests", Value: soFar(i.Requests)})
 	}
-	rows = append(rows, render.Row{Label: "Connections", Value: soFar(i.Connections)})
-	rows = append(rows, i.missedRows()...)
+	if i.Mirroring != "" {
+		rows = append(rows, i.copiedRows()...)
+	} else {
+		rows = append(rows, render.Row{Label: "Connections", Value: soFar(i.Connections)})
+		rows = append(rows, i.missedRows()...)
+	}
 	rows = append(rows, i.probeRows()...)
 	return append(rows, render.Row{Label: "Message", Value: i.Message})
 }
