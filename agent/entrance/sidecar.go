@@ -38,6 +38,7 @@ type sidecarPort struct {
 	listener ports.Listener
 	// closed is called when the port is closed; nil if it is not open.
 	closed context.CancelFunc
+	kept   bool // connections from before it was opened were kept
 }
 
 var _ ports.Entrance = (*Sidecar)(nil)
@@ -117,6 +118,9 @@ func (s *Sidecar) Open(wanted []capture.Port) error {
 			p.closed = nil
 		case k >= 0 && p.closed == nil:
 			s.open(p, wanted[k].KeepEstablished)
+		case k >= 0 && p.kept && !wanted[k].KeepEstablished: // an intercept has come to a mirror
+			p.closed()
+			s.open(p, false)
 		}
 	}
 	return nil
@@ -125,7 +129,7 @@ func (s *Sidecar) Open(wanted []capture.Port) error {
 // open brings the callers of one port here.
 func (s *Sidecar) open(p *sidecarPort, keepEstablished bool) {
 	ctx, cancel := context.WithCancel(s.ctx)
-	p.closed = cancel
+	p.closed, p.kept = cancel, keepEstablished
 	l, ok := p.listener.(*tcp.Listener)
 	if !ok {
 		return // UDP has no connections that could be moved later: it comes here always

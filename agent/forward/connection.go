@@ -29,6 +29,7 @@ type whole struct {
 	far      tunnel.Stream
 	route    *Route // nil: the application has it
 	requests bool   // single requests could be told apart when it began, and it has none
+	mirrored bool   // the application has it since there were mirrors only when it began
 }
 
 // Serve implements Flow.
@@ -48,7 +49,11 @@ func (w *whole) Reset() {
 // Stale implements Flow.
 func (w *whole) Stale() bool {
 	now := w.port.table.Load()
-	return w.route != nil && w.route.Left() || now.matches != nil && !w.requests && !now.keepEstablished
+	if w.route != nil && w.route.Left() {
+		return true
+	}
+	taken := now.matches != nil && !w.requests || w.mirrored && now.everything() != nil
+	return taken && !now.keepEstablished
 }
 
 // Routed implements Flow.
@@ -58,12 +63,16 @@ func (w *whole) Routed() bool { return w.route != nil }
 // Dialed is where the caller meant to connect to.
 func (p *Port) Connect(c *net.TCPConn, source, dialed netip.AddrPort) Flow {
 	t := p.table.Load()
-	if t.matches != nil {
+	if t.matches != nil || t.copied != nil {
 		return p.newRequests(c, source, dialed)
 	}
 	caller, r := tunnel.NewTCP(c), t.everything()
 	if r == nil {
-		return p.application(caller, dialed, nil)
+		f := p.application(p.copied(t, caller, source, nil), dialed, nil)
+		if w, ok := f.(*whole); ok {
+			w.mirrored = len(t.wholes) > 0
+		}
+		return f
 	}
 	buf := p.firsts.Get().(*[maxFirst]byte)
 	defer p.firsts.Put(buf) // not held while the connection lives
@@ -81,7 +90,13 @@ func (p *Port) Connect(c *net.TCPConn, source, dialed netip.AddrPort) Flow {
 	if o.probe {
 		return p.application(caller, dialed, o.first)
 	}
-	return p.take(r, caller, source, dialed, o.first)
+	caller = p.copied(t, caller, source, nil)
+	began(caller, o.first)
+	f := p.take(r, caller, source, dialed, o.first)
+	if f == nil {
+		caller.Reset() // and what is copied of it
+	}
+	return f
 }
 
 // take gives a connection to a route's laptop or, if the laptop does not take it,

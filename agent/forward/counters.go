@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
@@ -14,13 +15,15 @@ import (
 // reasons are why a connection does not reach the laptop's program. The array says
 // how many there are.
 var reasons = [...]rpc.Reason{rpc.Reason_UNKNOWN, rpc.Reason_PROGRAM_REFUSED, rpc.Reason_PROGRAM_SILENT, rpc.Reason_SESSION_AWAY,
-	rpc.Reason_SESSION_SILENT, rpc.Reason_MANAGER_UNREACHABLE, rpc.Reason_NOT_ALLOWED}
+	rpc.Reason_SESSION_SILENT, rpc.Reason_MANAGER_UNREACHABLE, rpc.Reason_NOT_ALLOWED,
+	rpc.Reason_TOO_SLOW, rpc.Reason_CUT}
 
 // counters are what one route has seen.
 type counters struct {
 	// connections counts all that the route took, fallbacks those among them that
 	// the laptop did not get: the application has them or, where there is no
-	// fallback, they were closed.
+	// fallback, they were closed. Of a mirror, connections counts the
+	// copies, and fallbacks those that were dropped.
 	connections, fallbacks atomic.Uint64
 	// requests counts the HTTP requests that the route took one by one. Opaque counts
 	// connections in which requests could not be told apart safely.
@@ -81,6 +84,10 @@ func reasonOf(err error) rpc.Reason {
 			return rpc.Reason_NOT_ALLOWED
 		}
 		return rpc.Reason_SESSION_AWAY
+	case errors.Is(err, http.ErrSlow):
+		return rpc.Reason_TOO_SLOW
+	case errors.Is(err, http.ErrCut):
+		return rpc.Reason_CUT
 	case errors.Is(err, relay.ErrRefused):
 		return rpc.Reason_PROGRAM_REFUSED
 	case errors.Is(err, relay.ErrAway):

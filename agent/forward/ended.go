@@ -22,7 +22,7 @@ type ended struct {
 // end makes an ended of a route that has left. It is nil if nobody is told, since the
 // agent has never followed the route, or nobody shall be.
 func (r *Route) end(now time.Time) *ended {
-	if r.requests == nil || r.unknown != "" || r.notice == 0 {
+	if r.requests == nil || r.copies || r.unknown != "" || r.notice == 0 {
 		return nil
 	}
 	return &ended{uid: r.UID, intercept: r.Intercept, requests: *r.requests, until: now.Add(r.notice),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +59,10 @@ func (q *requests) Serve() error {
 	if err != nil {
 		q.caller.Reset()
 		return err
+	}
+	if !b.probe {
+		q.caller = q.port.copied(q.port.table.Load(), q.caller, q.source, q.secure)
+		began(q.caller, b.first)
 	}
 	switch b.protocol {
 	case http.HTTP1:
@@ -191,14 +196,16 @@ func (q *requests) Decide(r *match.Request) http.Decision {
 		return http.Decision{To: &q.app}
 	}
 	route, ended := t.take(r)
-	q.port.seen.request(t, r, route)
-	switch {
-	case ended != nil:
+	if ended != nil {
+		q.port.seen.request(t, r, nil, nil)
 		return http.Decision{Answer: ended.answer}
-	case route == nil:
-		return http.Decision{To: &q.app}
 	}
-	return http.Decision{To: laptop{q, route.tenure}}
+	d := http.Decision{To: &q.app, Copies: q.copies(t, r)}
+	if route != nil {
+		d.To = laptop{q, route.tenure}
+	}
+	q.port.seen.request(t, r, route, d.Copies)
+	return d
 }
 
 // Application implements http.Switch.
@@ -207,7 +214,8 @@ func (q *requests) Application() http.Target { return &q.app }
 // Opaque implements http.Switch.
 func (q *requests) Opaque(reason string) {
 	q.port.log.Debug("requests are not told apart", "caller", q.source, "reason", reason)
-	for _, r := range q.port.table.Load().requests {
+	t := q.port.table.Load()
+	for _, r := range slices.Concat(t.requests, t.copies) {
 		r.counters.opaque.Add(1)
 	}
 }

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
@@ -15,7 +16,8 @@ import (
 type Route struct {
 	relay.Owner
 	noFallback bool              // close what the laptop does not take
-	requests   *match.Conditions // the HTTP requests that the route takes; nil: it takes every connection
+	requests   *match.Conditions // the HTTP requests that the route is for; nil: it is for every connection
+	copies     bool              // it takes nothing, and gets copies
 	user       string            // whom the intercept belongs to
 	mark       http.Field        // for the laptop's answers
 	notice     time.Duration     // for how long requests are told that the route is gone
@@ -30,6 +32,7 @@ type tenure struct {
 	counters *counters
 	ctx      context.Context // ends when the owner has left
 	leave    context.CancelFunc
+	waiting  atomic.Int64 // bytes of copies
 }
 
 // newRoute returns the route that the traffic-manager sent. It goes on where one of
@@ -40,7 +43,11 @@ func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
 	if sent.Mark != "" {
 		r.mark = http.Field{Name: markName, Value: sent.Mark}
 	}
-	if sent.Mode != rpc.Route_TAKE {
+	switch sent.Mode {
+	case rpc.Route_TAKE:
+	case rpc.Route_COPY:
+		r.copies = true
+	default:
 		r.unknown = olderAgent
 	}
 	if sent.Match != nil {

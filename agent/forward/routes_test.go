@@ -133,7 +133,7 @@ func TestFallBackPassesTheSecondRoute(t *testing.T) {
 func TestUnknownRoute(t *testing.T) {
 	l := capturing(t, named(t, "app"), laptops{"a": laptop(named(t, "alice")), "b": laptop(named(t, "bob"))})
 	copies, matches := route("a", "alice"), route("a", "alice")
-	copies.Mode, matches.Match = 1, &rpc.Match{Conditions: []*rpc.Condition{{Part: 100, Op: rpc.Condition_REGEXP, Value: "x"}}}
+	copies.Mode, matches.Match = 100, &rpc.Match{Conditions: []*rpc.Condition{{Part: 100, Op: rpc.Condition_REGEXP, Value: "x"}}}
 	for _, first := range []*rpc.Route{copies, matches} {
 		l.Route(&rpc.CapturePort{Routes: []*rpc.Route{first, route("b", "bob")}})
 		call(t, l).answers(t, "bob")

@@ -78,11 +78,7 @@ func (q *requests) inside() (beginning, error) {
 
 // frame opens a flow to a laptop.
 func (q *requests) frame(first []byte) *frame.Open {
-	o := &frame.Open{Protocol: frame.TCP, Source: q.source, First: first}
-	if q.secure != nil {
-		o.TLS, o.ServerName = true, q.secure.ServerName
-	}
-	return o
+	return open(q.source, q.secure, first)
 }
 
 // openApplication connects with the application, in TLS if the caller speaks that, and

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 )
 
@@ -28,18 +29,32 @@ type seen struct {
 	lower [maxHeaderName]byte
 }
 
-// request counts a request that a route takes; nil is for none.
-func (s *seen) request(t *table, r *match.Request, taker *Route) {
+// request counts a request that a route takes, or none if taker is nil, and that mirrors
+// have copied.
+func (s *seen) request(t *table, r *match.Request, taker *Route, copiers []http.Copier) {
 	s.requests.Add(1)
 	if taker != nil && taker.tally != nil {
 		taker.tally.taken.Add(1)
 	}
-	if len(t.requests) == 0 || s.left.Load() <= 0 || s.left.Add(-1) < 0 {
+	for _, c := range copiers {
+		c.(copier).tally.taken.Add(1)
+	}
+	if t.matches == nil && t.copied == nil || s.left.Load() <= 0 || s.left.Add(-1) < 0 {
 		return
 	}
-	t.matches.Count(r, t.counts)
+	if t.matches != nil {
+		t.matches.Count(r, t.counts)
+	}
 	for _, route := range t.requests {
 		if route != taker {
+			route.tally.passedNow()
+		}
+	}
+	if t.copied != nil {
+		t.copied.Count(r, t.copiedCounts)
+	}
+	for _, route := range t.copies {
+		if !slices.ContainsFunc(copiers, func(c http.Copier) bool { return c.(copier).tally == route.tally }) {
 			route.tally.passedNow()
 		}
 	}

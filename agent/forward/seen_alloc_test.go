@@ -36,7 +36,7 @@ func TestSeenAllocatesNothing(t *testing.T) {
 	table := p.table.Load()
 	for _, left := range []int64{1 << 30, 0} {
 		p.seen.left.Store(left)
-		if n := testing.AllocsPerRun(1000, func() { p.seen.request(table, r, nil) }); n != 0 {
+		if n := testing.AllocsPerRun(1000, func() { p.seen.request(table, r, nil, nil) }); n != 0 {
 			t.Errorf("%v allocations with %d comparisons left", n, left)
 		}
 	}
@@ -50,7 +50,7 @@ func BenchmarkSeen(b *testing.B) {
 				table := p.table.Load()
 				p.seen.left.Store(left)
 				for b.Loop() {
-					p.seen.request(table, r, nil)
+					p.seen.request(table, r, nil, nil)
 				}
 			})
 		}

@@ -21,6 +21,12 @@ type table struct {
 	ended    []*ended        // routes of that kind which are gone, asked after the others
 	matches  *match.Table    // the conditions of both; nil if there are none
 	counts   []*match.Counts // of requests
+
+	// Mirrors take nothing. Those whose laptop is away are not here.
+	wholes       []*Route     // that get a copy of each connection
+	copies       []*Route     // that get copies of single HTTP requests
+	copied       *match.Table // the conditions of copies; nil if there are none
+	copiedCounts []*match.Counts
 }
 
 // newTable makes a table of what the traffic-manager sent, which follows another one.
@@ -32,12 +38,16 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 		if c.Speaks == rpc.Speaks_SPEAKS_OTHER && r.requests != nil {
 			r.unknown = "the port has no HTTP requests, by the appProtocol of its Service"
 		}
+		if c.Protocol == rpc.Protocol_UDP && r.copies {
+			r.unknown = "a mirror copies what comes by TCP, and this is a UDP port"
+		}
 		t.routes = append(t.routes, r)
 	}
+	p.mirrors(t)
 	t.ended = endedAfter(before, t.routes, time.Now())
 	var conditions []match.Conditions
 	for _, r := range t.routes {
-		if r.requests != nil && r.unknown == "" {
+		if r.requests != nil && !r.copies && r.unknown == "" {
 			t.requests = append(t.requests, r)
 			conditions = append(conditions, *r.requests)
 			t.counts = append(t.counts, r.tally.counts)
@@ -46,20 +56,43 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 	for _, e := range t.ended {
 		conditions = append(conditions, e.requests)
 	}
-	if len(conditions) == 0 {
-		return t
+	t.matches = p.matches(conditions)
+	return t
+}
+
+// mirrors finds the mirrors among the routes of a table.
+func (p *Port) mirrors(t *table) {
+	var conditions []match.Conditions
+	for _, r := range t.routes {
+		switch {
+		case !r.copies || r.unknown != "" || len(r.Relays) == 0:
+		case r.requests == nil:
+			t.wholes = append(t.wholes, r)
+		default:
+			t.copies = append(t.copies, r)
+			t.copiedCounts = append(t.copiedCounts, r.tally.counts)
+			conditions = append(conditions, *r.requests)
+		}
 	}
-	var err error
-	if t.matches, err = match.New(conditions); err != nil {
+	t.copied = p.matches(conditions)
+}
+
+// matches finds requests that meet conditions; nil if there are none.
+func (p *Port) matches(all []match.Conditions) *match.Table {
+	if len(all) == 0 {
+		return nil
+	}
+	m, err := match.New(all)
+	if err != nil {
 		p.log.Error("no request is told apart", "error", err) // all of them have been validated
 	}
-	return t
+	return m
 }
 
 // everything is the first route that takes every connection; nil if there is none.
 func (t *table) everything() *Route {
 	for _, r := range t.routes {
-		if r.unknown == "" && r.requests == nil {
+		if r.unknown == "" && r.requests == nil && !r.copies {
 			return r
 		}
 	}

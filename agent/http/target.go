@@ -2,6 +2,7 @@ package http
 
 import (
 	"context"
+	"errors"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -27,7 +28,7 @@ type Decision struct {
 	Answer *Answer
 	// Copies get the same request, and their answers are thrown away. They never slow
 	// the request.
-	Copies []Target
+	Copies []Copier
 }
 
 // Answer is a response of the agent's own.
@@ -64,3 +65,20 @@ type Target interface {
 	// empty for none.
 	Mark() Field
 }
+
+// Copier is a Target of copies. What waits for it is bounded, on all connections together.
+type Copier interface {
+	Target
+	// Waits counts bytes that wait, or with a negative number that do so no more.
+	Waits(n int)
+	// Full says that nothing more may wait.
+	Full() bool
+}
+
+// Errors that Missed is told of copies that were dropped.
+var (
+	// ErrSlow: copies came faster than they were taken.
+	ErrSlow = errors.New("copies come faster than they are taken")
+	// ErrCut: a copy ended before all of it was sent.
+	ErrCut = errors.New("the copy was cut short")
+)

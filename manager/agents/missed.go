@@ -20,6 +20,10 @@ func reason(r rpc.Reason) v1alpha1.NotDeliveredReason {
 		return v1alpha1.ManagerUnreachable
 	case rpc.Reason_NOT_ALLOWED:
 		return v1alpha1.NotAllowed
+	case rpc.Reason_TOO_SLOW:
+		return v1alpha1.TooSlow
+	case rpc.Reason_CUT:
+		return v1alpha1.Cut
 	}
 	return v1alpha1.UnknownReason
 }

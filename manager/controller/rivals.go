@@ -19,7 +19,7 @@ type relation int
 
 const (
 	// apart: both can be, since they take different requests, or agents ask one of them
-	// for what the other leaves.
+	// for what the other leaves, or one of them is a mirror, which takes nothing.
 	apart relation = iota
 	// undecided: both can be, and the older one has the requests that both would take.
 	undecided
@@ -30,7 +30,7 @@ const (
 // relate says how an Intercept is related to another one of its port. ARCHITECTURE.md has
 // the rules in a table, under "A port has routes".
 func relate(ic, other *v1alpha1.Intercept) relation {
-	if tier(ic) != tier(other) {
+	if tier(ic) != tier(other) || tier(ic) == plan.Copies {
 		return apart
 	}
 	older, younger := other, ic
@@ -100,14 +100,18 @@ func oneOf(texts []string) string {
 	return strings.Join(texts, " or ")
 }
 
-// impersonal says why a personal Intercept cannot have its match on one of its ports; nil if
-// it can.
+// impersonal says why an Intercept cannot have its match on one of its ports; nil if it can,
+// or has no match.
 func impersonal(ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort) *problem.Problem {
-	if ic.Spec.Mode != v1alpha1.ModePersonal {
+	if ic.Spec.Match == nil {
 		return nil
 	}
 	if err := ic.Spec.Match.Conditions().Validate(); err != nil {
 		return problem.New(v1alpha1.ReasonNotSupported, "spec.match.%v", err)
+	}
+	unmatched := v1alpha1.ModeGlobal
+	if ic.Spec.Mode == v1alpha1.ModeMirror {
+		unmatched = v1alpha1.ModeMirror
 	}
 	for _, p := range ports {
 		speaks := ""
@@ -119,8 +123,8 @@ func impersonal(ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort) *problem.
 		default:
 			continue
 		}
-		return problem.New(v1alpha1.ReasonNotSupported, "port %s of %s %s, and has no HTTP requests that could match: intercept it without a match, in mode Global",
-			resolve.Identifier(p), resolve.RefString(ic.Spec.Workload), speaks)
+		return problem.New(v1alpha1.ReasonNotSupported, "port %s of %s %s, and has no HTTP requests that could match: intercept it without a match, in mode %s",
+			resolve.Identifier(p), resolve.RefString(ic.Spec.Workload), speaks, unmatched)
 	}
 	return nil
 }

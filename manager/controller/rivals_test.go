@@ -85,6 +85,41 @@ func TestRivals(t *testing.T) {
 	}
 }
 
+// A mirror never conflicts: not with another one that copies the same, and not with an
+// intercept of any mode, whichever of them is older.
+func TestMirrorDisturbsNobody(t *testing.T) {
+	then := time.Now().Add(-time.Hour)
+	louise := byHeader("x-user", "louise")
+	mirror := func(user string, at time.Time, m *v1alpha1.Match) *v1alpha1.Intercept {
+		ic := intercept(user, at)
+		ic.Spec.Mode, ic.Spec.Match = v1alpha1.ModeMirror, m
+		return ic
+	}
+	at := then.Add(time.Minute)
+	for name, pair := range map[string][2]*v1alpha1.Intercept{
+		"two of everything":     {mirror("alice", then, nil), mirror("bob", at, nil)},
+		"two of the same":       {mirror("alice", then, &louise), mirror("bob", at, &louise)},
+		"older than a global":   {mirror("alice", then, nil), intercept("bob", at)},
+		"younger than a global": {intercept("alice", then), mirror("bob", at, nil)},
+		"beside a personal one": {personal("alice", then, louise), mirror("bob", at, &louise)},
+		"before a personal one": {mirror("alice", then, &v1alpha1.Match{}), personal("bob", at, v1alpha1.Match{})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, interceptor.Funcs{}, pair[0], pair[1])
+			w.reconcile("alice")
+			for _, user := range []string{"bob", "alice"} {
+				ic := w.reconcile(user)
+				if got := condition(ic, v1alpha1.ConditionResolved); got.Reason != v1alpha1.ReasonResolved {
+					t.Errorf("%s: %s", user, got.Message)
+				}
+				if got := condition(ic, v1alpha1.ConditionOverlap); got.Reason != "" {
+					t.Errorf("%s is told: %s", user, got.Message)
+				}
+			}
+		})
+	}
+}
+
 // A user's older, narrower intercept can be changed beside the wider one.
 func TestOwnNarrowerIsChanged(t *testing.T) {
 	then := time.Now().Add(-time.Hour)

@@ -19,11 +19,16 @@ const (
 	EveryRequest
 	// Everything are global Intercepts.
 	Everything
+	// Copies are mirrors. They get what the others get as well, and take nothing, so that
+	// two of them never conflict either.
+	Copies
 )
 
 // TierOf returns the tier of an Intercept with this mode and match.
 func TierOf(mode v1alpha1.InterceptMode, m *v1alpha1.Match) Tier {
 	switch {
+	case mode == v1alpha1.ModeMirror:
+		return Copies
 	case mode != v1alpha1.ModePersonal:
 		return Everything
 	case len(m.Conditions()) == 0:
@@ -41,6 +46,12 @@ func Older(a, b *v1alpha1.Intercept) int {
 type candidate struct {
 	*v1alpha1.Intercept
 	relays []string
+}
+
+// keepsEstablished says that the Intercept leaves connections alone that were open before.
+// A mirror does, since nobody is to notice it.
+func (c *candidate) keepsEstablished() bool {
+	return c.Spec.KeepEstablished || c.Status.Mode == v1alpha1.ModeMirror
 }
 
 // order sorts Intercepts as agents ask them: by tier, and within a tier by age, with those

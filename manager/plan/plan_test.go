@@ -316,3 +316,31 @@ func TestChangedMatchWaits(t *testing.T) {
 		t.Errorf("route is %v", r)
 	}
 }
+
+// A mirror is a route of its own that copies, asked last. It resets no connection.
+func TestMirror(t *testing.T) {
+	of := func(name string, m *v1alpha1.Match) *v1alpha1.Intercept {
+		ic := accepted("alice")
+		ic.Name, ic.UID = name, types.UID(name)
+		ic.Status.Mode, ic.Status.Match = v1alpha1.ModeMirror, m
+		return ic
+	}
+	bytes, all, some := of("bytes", nil), of("every", &v1alpha1.Match{}), of("some", &v1alpha1.Match{Method: "GET"})
+	ports := plan(t, "p", quotePod(), bytes, all, some)
+	if !ports[0].KeepEstablished {
+		t.Error("connections from before a mirror are reset")
+	}
+	conditions := map[string]int{"shop/bytes": -1, "shop/every": 0, "shop/some": 1}
+	for _, r := range ports[0].Routes {
+		if got := len(r.Match.GetConditions()); r.Mode != rpc.Route_COPY || r.Mark != "" || r.NoticeSeconds != 0 ||
+			got != max(conditions[r.Intercept], 0) || (r.Match == nil) != (conditions[r.Intercept] < 0) {
+			t.Errorf("route is %v", r)
+		}
+	}
+	global := accepted("bob")
+	global.Name, global.UID = "global", "global"
+	ports = plan(t, "p", quotePod(), bytes, global)
+	if ports[0].KeepEstablished || ports[0].Routes[0].Intercept != "shop/global" {
+		t.Errorf("a global intercept beside a mirror: %v", ports[0])
+	}
+}

@@ -138,7 +138,7 @@ func (p *Planner) newPlan(ctx context.Context, pod *corev1.Pod, version uint64) 
 	for _, c := range all {
 		for _, r := range c.Status.Ports {
 			if number := resolve.PortIn(pod, r); number != 0 {
-				plan.add(number, protocol(r.Protocol), p.speaks(r), c.Spec.KeepEstablished, p.route(c))
+				plan.add(number, protocol(r.Protocol), p.speaks(r), c.keepsEstablished(), p.route(c))
 			}
 		}
 	}
@@ -150,6 +150,13 @@ func (p *Planner) newPlan(ctx context.Context, pod *corev1.Pod, version uint64) 
 func (p *Planner) route(c candidate) *rpc.Route {
 	r := &rpc.Route{Intercept: c.Namespace + "/" + c.Name, InterceptUid: string(c.UID), User: c.Spec.User,
 		Session: c.Spec.Session, Relays: c.relays, NoFallback: c.Spec.NoFallback}
+	if c.Status.Mode == v1alpha1.ModeMirror {
+		r.Mode = rpc.Route_COPY
+		if c.Status.Match != nil {
+			r.Match = rpc.MatchOf(c.Status.Match.Conditions())
+		}
+		return r
+	}
 	if c.Status.Mode != v1alpha1.ModePersonal {
 		return r
 	}

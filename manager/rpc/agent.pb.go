@@ -195,6 +195,10 @@ const (
 	Reason_MANAGER_UNREACHABLE Reason = 5
 	// NOT_ALLOWED: the traffic-manager knows of no such intercept and session.
 	Reason_NOT_ALLOWED Reason = 6
+	// TOO_SLOW: the program does not take copies as fast as they come.
+	Reason_TOO_SLOW Reason = 7
+	// CUT: the connection to the program ended before the program had the whole copy.
+	Reason_CUT Reason = 8
 )
 
 // Enum value maps for Reason.
@@ -207,6 +211,8 @@ var (
 		4: "SESSION_SILENT",
 		5: "MANAGER_UNREACHABLE",
 		6: "NOT_ALLOWED",
+		7: "TOO_SLOW",
+		8: "CUT",
 	}
 	Reason_value = map[string]int32{
 		"UNKNOWN":             0,
@@ -216,6 +222,8 @@ var (
 		"SESSION_SILENT":      4,
 		"MANAGER_UNREACHABLE": 5,
 		"NOT_ALLOWED":         6,
+		"TOO_SLOW":            7,
+		"CUT":                 8,
 	}
 )
 
@@ -303,15 +311,20 @@ type Route_Mode int32
 const (
 	// TAKE: the laptop answers in place of the application.
 	Route_TAKE Route_Mode = 0
+	// COPY: the laptop gets a copy of the requests or, without a match, of what callers
+	// send on each connection. Nobody gets its answers.
+	Route_COPY Route_Mode = 1
 )
 
 // Enum value maps for Route_Mode.
 var (
 	Route_Mode_name = map[int32]string{
 		0: "TAKE",
+		1: "COPY",
 	}
 	Route_Mode_value = map[string]int32{
 		"TAKE": 0,
+		"COPY": 1,
 	}
 )
 
@@ -1593,7 +1606,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x04GRPC\x10\x03\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xf1\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xfb\x02\n" +
 	"\x05Route\x12\x1c\n" +
 	"\tintercept\x18\x01 \x01(\tR\tintercept\x12#\n" +
 	"\rintercept_uid\x18\x02 \x01(\tR\finterceptUid\x12\x18\n" +
@@ -1606,9 +1619,10 @@ const file_agent_proto_rawDesc = "" +
 	"\x04user\x18\b \x01(\tR\x04user\x12\x12\n" +
 	"\x04mark\x18\t \x01(\tR\x04mark\x12%\n" +
 	"\x0enotice_seconds\x18\n" +
-	" \x01(\rR\rnoticeSeconds\"\x10\n" +
+	" \x01(\rR\rnoticeSeconds\"\x1a\n" +
 	"\x04Mode\x12\b\n" +
-	"\x04TAKE\x10\x00\"M\n" +
+	"\x04TAKE\x10\x00\x12\b\n" +
+	"\x04COPY\x10\x01\"M\n" +
 	"\x05Match\x12D\n" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2$.kubectlintercept.agent.v1.ConditionR\n" +
@@ -1692,7 +1706,7 @@ const file_agent_proto_rawDesc = "" +
 	"REDIRECTED\x10\x01\x12\f\n" +
 	"\bVERIFIED\x10\x02\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x03*\x8e\x01\n" +
+	"\x06FAILED\x10\x03*\xa5\x01\n" +
 	"\x06Reason\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\x13\n" +
 	"\x0fPROGRAM_REFUSED\x10\x01\x12\x12\n" +
@@ -1700,7 +1714,9 @@ const file_agent_proto_rawDesc = "" +
 	"\fSESSION_AWAY\x10\x03\x12\x12\n" +
 	"\x0eSESSION_SILENT\x10\x04\x12\x17\n" +
 	"\x13MANAGER_UNREACHABLE\x10\x05\x12\x0f\n" +
-	"\vNOT_ALLOWED\x10\x062\xc4\x01\n" +
+	"\vNOT_ALLOWED\x10\x06\x12\f\n" +
+	"\bTOO_SLOW\x10\a\x12\a\n" +
+	"\x03CUT\x10\b2\xc4\x01\n" +
 	"\x06Agents\x12]\n" +
 	"\x06Enroll\x12(.kubectlintercept.agent.v1.EnrollRequest\x1a).kubectlintercept.agent.v1.EnrollResponse\x12[\n" +
 	"\x05Watch\x12&.kubectlintercept.agent.v1.AgentReport\x1a&.kubectlintercept.agent.v1.AgentConfig(\x010\x01B<Z:github.com/kubectl-intercept/kubectl-intercept/manager/rpcb\x06proto3"

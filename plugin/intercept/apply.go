@@ -55,6 +55,9 @@ func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha
 	if m.Match != nil {
 		now.Spec.Mode, now.Spec.Match = v1alpha1.ModePersonal, m.Match.of(name, before)
 	}
+	if m.Mirror {
+		now.Spec.Mode = v1alpha1.ModeMirror
+	}
 	if err := clash(visible, now); err != nil {
 		return nil, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -28,6 +29,7 @@ type Flags struct {
 	Inject          string
 	KeepEstablished bool
 	NoFallback      bool
+	Mode            string
 	LocalTLS        bool
 	LocalProtocol   string
 	Transport       string
@@ -39,7 +41,7 @@ type Flags struct {
 
 // DefaultFlags are the flags before any was typed.
 func DefaultFlags() Flags {
-	return Flags{Inject: string(v1alpha1.InjectAuto), LocalProtocol: string(v1alpha1.LocalProtocolAuto), Mount: noMount, Transport: "auto", Timeout: time.Minute}
+	return Flags{Mode: modeIntercept, Inject: string(v1alpha1.InjectAuto), LocalProtocol: string(v1alpha1.LocalProtocolAuto), Mount: noMount, Transport: "auto", Timeout: time.Minute}
 }
 
 // AddFlags binds the flags.
@@ -48,6 +50,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Service, "service", "", "Which Service to intercept if several select the workload")
 	fs.StringVar(&f.Workload, "workload", "", "`TYPE/NAME` of the workload; the argument is then the intercept's name")
 	fs.StringVar(&f.Name, "name", "", "Name of the intercept (default: the workload's name)")
+	fs.StringVar(&f.Mode, "mode", f.Mode, "intercept: the local program answers callers in place of the application. mirror: it gets a copy of what they send, its answers are thrown away, and callers notice nothing")
 	f.Requests.add(fs)
 	fs.StringVar(&f.Inject, "inject", f.Inject, "How the agent enters the pods: ephemeral (at once), sidecar (pods are replaced), or auto: a sidecar that is there, else ephemeral if the namespace admits it, else sidecar")
 	fs.BoolVar(&f.KeepEstablished, "keep-established", false, "Leave connections alone that are open already")
@@ -100,6 +103,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams generici
 	if o.Match, err = f.Requests.ToMatch(); err != nil {
 		return nil, err
 	}
+	if o.Mirror, err = f.mirror(o.Ports); err != nil {
+		return nil, err
+	}
 	if f.Mount != noMount {
 		return nil, fmt.Errorf("--mount %s: not there yet: the files of a pod are not on this machine; kubectl cp copies some", f.Mount)
 	}
@@ -110,6 +116,37 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams generici
 		return nil, err
 	}
 	return o, nil
+}
+
+// Values of --mode.
+const (
+	modeIntercept = "intercept"
+	modeMirror    = "mirror"
+)
+
+// CompleteFlags lets shells complete the values of the flags.
+func CompleteFlags(cmd *cobra.Command) {
+	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]cobra.Completion{
+		cobra.CompletionWithDesc(modeIntercept, "the local program answers"),
+		cobra.CompletionWithDesc(modeMirror, "the local program gets a copy"),
+	}, cobra.ShellCompDirectiveNoFileComp)) // it fails if there is no such flag
+}
+
+// mirror checks --mode, and says whether it is mirror.
+func (f *Flags) mirror(ports []v1alpha1.InterceptPort) (bool, error) {
+	switch {
+	case f.Mode == modeIntercept:
+		return false, nil
+	case f.Mode != modeMirror:
+		return false, fmt.Errorf("--mode %q: use intercept or mirror", f.Mode)
+	case f.NoFallback:
+		return false, errors.New("--no-fallback refuses callers, and with --mode mirror the application answers all of them: leave one of the two out")
+	case f.PreviewURL:
+		return false, errors.New("visitors of --preview-url come to this machine, and with --mode mirror the application answers: leave one of the two out")
+	case slices.ContainsFunc(ports, func(p v1alpha1.InterceptPort) bool { return p.Protocol == corev1.ProtocolUDP }):
+		return false, errors.New("--mode mirror copies what comes by TCP: leave the UDP port out")
+	}
+	return true, nil
 }
 
 // workload is what the arguments name: "TYPE/NAME", "TYPE NAME", "NAME", or

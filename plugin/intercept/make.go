@@ -43,6 +43,7 @@ type Request struct {
 	Namespace       string
 	Ports           []v1alpha1.InterceptPort
 	Match           *Match // nil: every connection
+	Mirror          bool   // this machine gets copies, and the application answers
 	Service, Name   string
 	Inject          v1alpha1.InjectMode
 	KeepEstablished bool

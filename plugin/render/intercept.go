@@ -32,7 +32,7 @@ func Intercept(w io.Writer, i *v1alpha1.Intercept) error {
 		{"Workload kind", i.Spec.Workload.Kind},
 		{"Destination", strings.Join(destinations, ", ")},
 		{"Service Port Identifier", strings.Join(identifiers, ", ")},
-		{"Intercepting", Taken(&i.Spec)},
+		{Taking(&i.Spec), Taken(&i.Spec)},
 	}
 	if i.Status.Injection != "" {
 		rows = append(rows, Row{"Agent", fmt.Sprintf("%s (%s)", i.Status.Injection, i.Status.InjectionReason)})

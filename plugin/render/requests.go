@@ -6,7 +6,15 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// Taken says what an intercept takes. Its conditions have a line each.
+// Taking says in a word what an intercept does with what Taken says.
+func Taking(spec *v1alpha1.InterceptSpec) string {
+	if spec.Mode == v1alpha1.ModeMirror {
+		return "Mirroring"
+	}
+	return "Intercepting"
+}
+
+// Taken says what an intercept takes, or a mirror copies. Its conditions have a line each.
 func Taken(spec *v1alpha1.InterceptSpec) string {
 	if spec.Match == nil {
 		return "all " + traffic(spec.Ports)

@@ -60,7 +60,7 @@ func TestChaos(t *testing.T) {
 	laptop, copied := one(), one()
 	laptop.mark, laptop.gone = http.Field{Name: "x", Value: "y"}, make(chan struct{})
 	to := &paths{application: one(), others: map[string]http.Decision{
-		"/a": {To: laptop}, "/b": {To: laptop, Copies: []http.Target{copied}}, "/n": {Answer: &http.Answer{Status: 503, Body: "no"}},
+		"/a": {To: laptop}, "/b": {To: laptop, Copies: []http.Copier{copied}}, "/n": {Answer: &http.Answer{Status: 503, Body: "no"}},
 	}}
 	var wg sync.WaitGroup
 	limit := make(chan struct{}, 20)

@@ -14,7 +14,7 @@ import (
 // A copy of each request goes to the laptop, whose answers nobody gets.
 func TestMirror(t *testing.T) {
 	p := newPlay(t)
-	p.to.others["/m"] = http.Decision{To: p.app, Copies: []http.Target{p.laptop}}
+	p.to.others["/m"] = http.Decision{To: p.app, Copies: []http.Copier{p.laptop}}
 	p.start("").act(
 		"caller says POST /m HTTP/1.1|Content-Length: 4||ab",
 		"app hears POST /m HTTP/1.1|Content-Length: 4||ab",
@@ -54,7 +54,7 @@ func TestMirrorThatIsSlow(t *testing.T) {
 	p.laptop.addr = tunneltest.Listen(t, func(c net.Conn) { heard <- c }).Addr().String()
 	released := make(chan struct{})
 	p.laptop.wrap = func(s tunnel.Stream) tunnel.Stream { return held{s, released} }
-	p.to.others = map[string]http.Decision{"/some": {To: p.app, Copies: []http.Target{p.laptop}}}
+	p.to.others = map[string]http.Decision{"/some": {To: p.app, Copies: []http.Copier{p.laptop}}}
 	p.start("")
 	request, answer := []byte(askText), make([]byte, len(answerText))
 	for p.laptop.misses.Load() < 100 {

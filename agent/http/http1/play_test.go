@@ -31,7 +31,7 @@ type target struct {
 	before func()                            // opening it; nil for nothing
 	first  func([]byte)                      // is told what travels with the opening
 
-	opened, arrived, misses, in, out atomic.Int64
+	opened, arrived, misses, in, out, waiting atomic.Int64
 }
 
 func (t *target) Open(ctx context.Context, first []byte) (tunnel.Stream, error) {
@@ -61,6 +61,8 @@ func (t *target) Missed(error) http.Decision { t.misses.Add(1); return t.missed 
 func (t *target) Moved(in, out int)          { t.in.Add(int64(in)); t.out.Add(int64(out)) }
 func (t *target) Gone() <-chan struct{}      { return t.gone }
 func (t *target) Mark() http.Field           { return t.mark }
+func (t *target) Waits(n int)                { t.waiting.Add(int64(n)) }
+func (t *target) Full() bool                 { return false }
 
 // paths is a Switch that decides by the beginning of the path.
 type paths struct {

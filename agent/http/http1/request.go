@@ -66,7 +66,7 @@ func (c *conn) serve() (more bool, err error) {
 			d.To.Arrived()
 		}
 		for _, copied := range c.copies {
-			copied.add(c.in.bytes()[:a.size], true)
+			copied.Begin(c.in.bytes()[:a.size])
 		}
 		c.in.skip(len(first))
 		return c.sendBody(f, &last.message, last.flaw)
@@ -179,14 +179,14 @@ func (c *conn) sendBody(f *far, m *message, flaw string) (more bool, err error) 
 				return false, c.drop()
 			}
 			for _, copied := range c.copies {
-				copied.add(b[:n], false)
+				copied.Add(b[:n])
 			}
 			c.in.skip(len(b))
 		}
 	}
 	if flaw != "" {
 		for _, copied := range c.copies {
-			copied.drop(errors.New(flaw))
+			copied.Drop(http.ErrCut)
 		}
 		if err := c.add(true, f, exchange{raw: true}); err != nil {
 			return false, c.passRest()

@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/mirror"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -65,12 +66,12 @@ type conn struct {
 	bounded bool          // reads have a deadline for the head
 	head    http.Head
 	request match.Request
-	batch   []exchange // of the requests that leave in one write
-	ahead   asked      // the request behind the batch
-	isAhead bool       // there is one
-	careful bool       // the last request may switch protocols
-	mirrors []*mirror  // all of the connection
-	copies  []*mirror  // those of the request that is being sent
+	batch   []exchange       // of the requests that leave in one write
+	ahead   asked            // the request behind the batch
+	isAhead bool             // there is one
+	careful bool             // the last request may switch protocols
+	mirrors []mirrored       // all of the connection
+	copies  []*mirror.Mirror // those of the request that is being sent
 
 	lives sync.WaitGroup
 }
@@ -240,9 +241,12 @@ func (c *conn) closeAll() {
 		}
 	}
 	for _, m := range c.mirrors {
-		m.close()
+		m.Close()
 	}
 	c.lives.Wait()
+	for _, m := range c.mirrors {
+		m.Wait()
+	}
 	for _, s := range streams {
 		closeStream(s)
 	}

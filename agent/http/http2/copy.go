@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"errors"
 	"slices"
 
 	framing "golang.org/x/net/http2"
@@ -17,19 +16,17 @@ const (
 	maxCopies = 100
 )
 
-var errSlow = errors.New("the target of the copy is too slow")
-
 // copyTo sends a copy of a request. It is an exchange whose caller has left, so that what
 // the target answers goes nowhere.
-func (x *exchange) copyTo(t http.Target) {
+func (x *exchange) copyTo(t http.Copier) {
 	s := x.caller.leg.s
 	t.Arrived()
 	l := s.legTo(t)
-	if len(l.waiting) >= maxCopies {
-		t.Missed(errSlow)
+	if len(l.waiting) >= maxCopies || t.Full() {
+		t.Missed(http.ErrSlow)
 		return
 	}
-	y := &exchange{fields: slices.Clone(x.fields), kind: x.kind, copy: true}
+	y := &exchange{fields: slices.Clone(x.fields), kind: x.kind, copier: t}
 	y.caller = end{x: y, leg: s.caller, closed: true}
 	y.target = end{x: y}
 	e := &y.target
@@ -47,9 +44,9 @@ func (x *exchange) toCopies(p []byte, over bool, trailers []hpack.HeaderField) {
 		e := &y.target
 		switch {
 		case e.closed || e.sent:
-		case x.caller.leg.s.copied+len(p) > maxCopied:
+		case x.caller.leg.s.copied+len(p) > maxCopied || y.copier.Full():
 			if e.leg != nil {
-				e.leg.target.Missed(errSlow)
+				e.leg.target.Missed(http.ErrSlow)
 			}
 			e.kill(framing.ErrCodeCancel)
 		case trailers != nil:

@@ -17,7 +17,7 @@ type exchange struct {
 	held           bool // a goroutine decides about it, without the lock
 	tries          int
 	copies         []*exchange
-	copy           bool // it is one of another's copies
+	copier         http.Copier // that it is a copy for; nil if it is none
 }
 
 // end is one end of an exchange: a stream of one leg. What arrives on it goes to the other
@@ -169,7 +169,7 @@ func (s *session) release(x *exchange) {
 		return
 	}
 	x.drop()
-	if x.copy { // others still refer to it
+	if x.copier != nil { // others still refer to it
 		return
 	}
 	if n := len(s.caller.streams); n == 0 {

@@ -76,8 +76,9 @@ func (l *leg) refill() {
 // they slow nothing.
 func (e *end) drained(n int) {
 	s := e.x.caller.leg.s
-	if e.x.copy {
+	if to := e.x.copier; to != nil {
 		s.copied -= n
+		to.Waits(-n)
 		return
 	}
 	before := s.queued
@@ -172,7 +173,7 @@ func (l *leg) carry(e *end) {
 // half of the window is used. The window grows while the far end takes more.
 func (e *end) grant() {
 	to := e.other()
-	if e.x.copy {
+	if e.x.copier != nil {
 		e.grantCopy()
 		return
 	}

@@ -48,7 +48,7 @@ func FuzzCaller(f *testing.F) {
 	}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := newLab(t, app)
-		l.set("laptop", http.Decision{To: laptop, Copies: []http.Target{app}})
+		l.set("laptop", http.Decision{To: laptop, Copies: []http.Copier{app}})
 		c := l.connect()
 		go func() {
 			io.WriteString(c, framing.ClientPreface)

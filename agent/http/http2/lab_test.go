@@ -28,6 +28,7 @@ type farEnd struct {
 	missed        atomic.Int64
 	in, out       atomic.Int64
 	opened        atomic.Int64
+	waiting       atomic.Int64 // bytes of copies
 	beforeOpening func()
 }
 
@@ -52,6 +53,8 @@ func (t *farEnd) Missed(error) http.Decision { t.missed.Add(1); return t.instead
 func (t *farEnd) Moved(in, out int)          { t.in.Add(int64(in)); t.out.Add(int64(out)) }
 func (t *farEnd) Gone() <-chan struct{}      { return t.gone }
 func (t *farEnd) Mark() http.Field           { return t.mark }
+func (t *farEnd) Waits(n int)                { t.waiting.Add(int64(n)) }
+func (t *farEnd) Full() bool                 { return false }
 
 // lab is a Switch that decides by the field "to", and one caller after the other.
 type lab struct {

@@ -50,7 +50,7 @@ func (s *session) onRequest(b *block) error {
 // decide asks what becomes of a request. One that is malformed is the application's.
 func (s *session) decide(x *exchange, q *question) http.Decision {
 	var ok bool
-	if x.copy {
+	if x.copier != nil {
 		return http.Decision{} // it goes nowhere else
 	}
 	if x.kind, ok = inspect(x.fields); !ok {

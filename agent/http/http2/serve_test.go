@@ -149,7 +149,7 @@ func TestCopies(t *testing.T) {
 		w.Write(make([]byte, 1<<20))
 		seen.Done()
 	}))}
-	l.set("copied", http.Decision{To: l.app, Copies: []http.Target{mirror, stuck, away}})
+	l.set("copied", http.Decision{To: l.app, Copies: []http.Copier{mirror, stuck, away}})
 	c := l.client()
 	for k := range 20 {
 		seen.Add(1)
@@ -165,7 +165,7 @@ func TestCopies(t *testing.T) {
 		}
 		mu.Unlock()
 	}
-	l.set("copied", http.Decision{To: l.app, Copies: []http.Target{stuck}})
+	l.set("copied", http.Decision{To: l.app, Copies: []http.Copier{stuck}})
 	body := strings.Repeat("0123456789", 1<<20)
 	for range 3 {
 		if _, answer := request(t, c, "POST", strings.NewReader(body), "To", "copied"); answer != body {

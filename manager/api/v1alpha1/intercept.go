@@ -43,8 +43,11 @@ type InterceptList struct {
 // +kubebuilder:validation:XValidation:rule="self.workload == oldSelf.workload",message="spec.workload is immutable: leave, then add again"
 // +kubebuilder:validation:XValidation:rule="self.ports.all(p, self.ports.exists_one(q, q.localPort == p.localPort && q.protocol == p.protocol && q.localHost == p.localHost))",message="two ports go to the same local port"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Personal' || has(self.match)",message="mode Personal needs spec.match, which says whose requests the intercept takes; {} takes every HTTP request"
-// +kubebuilder:validation:XValidation:rule="self.mode == 'Personal' || !has(self.match)",message="spec.match needs mode Personal, since mode Global takes every connection: set spec.mode to Personal, or remove spec.match"
+// +kubebuilder:validation:XValidation:rule="self.mode in ['Personal', 'Mirror'] || !has(self.match)",message="spec.match needs mode Personal or Mirror, since mode Global takes every connection: set spec.mode to Personal, or remove spec.match"
 // +kubebuilder:validation:XValidation:rule="!has(self.match) || self.ports.all(p, p.protocol == 'TCP')",message="spec.match is about HTTP requests, which a UDP port does not have: remove the UDP port, or intercept it with mode Global"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Mirror' || has(self.match) || self.ports.all(p, p.protocol == 'TCP')",message="mode Mirror copies what comes by TCP: remove the UDP port, or intercept it with mode Global"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Mirror' || !has(self.noFallback) || !self.noFallback",message="spec.noFallback is not for mode Mirror, since the application answers everything: remove spec.noFallback"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Mirror' || !has(self.preview)",message="spec.preview is not for mode Mirror, since the application answers everything: set spec.mode to Personal, or remove spec.preview"
 type InterceptSpec struct {
 	// User is the Kubernetes user name of the owner. The admission policy of
 	// the chart admits only the name of the user who makes the request.
@@ -78,15 +81,19 @@ type InterceptSpec struct {
 
 	// Mode says what happens to the traffic. Global takes all of it. Personal takes the
 	// HTTP requests that match says, and leaves all else to the application; several
-	// users can have personal intercepts of one port.
+	// users can have personal intercepts of one port. Mirror takes nothing: the laptop gets
+	// a copy, what it answers is thrown away, and no caller notices. With a match it gets a
+	// copy of each HTTP request that matches; without one, a copy of all bytes that callers
+	// send on each TCP connection. What the laptop does not take in time is dropped and
+	// counted. A port can have any number of mirrors, beside intercepts of the other modes.
 	//
 	// +kubebuilder:default=Global
 	Mode InterceptMode `json:"mode,omitempty"`
 
-	// Match says which HTTP requests a personal intercept takes: those for which all
-	// conditions hold. The application has the others, and all that is not HTTP. An empty
-	// object, {}, takes every HTTP request. Mode Personal needs a match, and mode Global
-	// has none.
+	// Match says which HTTP requests a personal intercept takes, or a mirror copies: those
+	// for which all conditions hold. The application has the others, and all that is not
+	// HTTP. An empty object, {}, is for every HTTP request. Mode Personal needs a match,
+	// mode Mirror can have one, and mode Global has none.
 	//
 	// Entries of one list must all hold, too. For one value or another, write one regexp
 	// with a "|". A regexp is in the syntax of RE2
@@ -109,7 +116,8 @@ type InterceptSpec struct {
 	Inject InjectMode `json:"inject,omitempty"`
 
 	// KeepEstablished leaves connections alone that were open before the
-	// intercept became active; they bypass it until they close.
+	// intercept became active; they bypass it until they close. A mirror always does
+	// so.
 	//
 	// +optional
 	KeepEstablished bool `json:"keepEstablished,omitempty"`
@@ -193,7 +201,7 @@ const (
 
 // InterceptMode says what happens to captured traffic.
 //
-// +kubebuilder:validation:Enum=Global;Personal
+// +kubebuilder:validation:Enum=Global;Personal;Mirror
 type InterceptMode string
 
 // The modes.
@@ -202,6 +210,9 @@ const (
 	ModeGlobal InterceptMode = "Global"
 	// ModePersonal sends the HTTP requests to the laptop that Match says.
 	ModePersonal InterceptMode = "Personal"
+	// ModeMirror sends a copy to the laptop: of the HTTP requests that Match says, or of
+	// what callers send on every connection. The application answers.
+	ModeMirror InterceptMode = "Mirror"
 )
 
 // InjectMode says how the agent enters a pod.

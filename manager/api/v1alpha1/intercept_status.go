@@ -36,8 +36,8 @@ type InterceptStatus struct {
 	//
 	// +optional
 	Connections int64 `json:"connections,omitempty"`
-	// Requests is the number of HTTP requests that a personal intercept took, over all
-	// pods.
+	// Requests is the number of HTTP requests that a personal intercept took, or a mirror
+	// copied, over all pods.
 	//
 	// +optional
 	Requests int64 `json:"requests,omitempty"`
@@ -195,6 +195,10 @@ const (
 	ManagerUnreachable NotDeliveredReason = "ManagerUnreachable"
 	// NotAllowed: the traffic-manager knew of no such intercept and session.
 	NotAllowed NotDeliveredReason = "NotAllowed"
+	// TooSlow: a mirror's program did not take the copies as fast as they came.
+	TooSlow NotDeliveredReason = "TooSlow"
+	// Cut: the connection ended before a mirror's program had the whole copy.
+	Cut NotDeliveredReason = "Cut"
 	// UnknownReason is one that this version does not know.
 	UnknownReason NotDeliveredReason = "Unknown"
 )
@@ -280,7 +284,7 @@ type Counters struct {
 	// +optional
 	Opaque int64 `json:"opaque,omitempty"`
 	// Fallbacks is how many of them the application answered because the
-	// laptop did not.
+	// laptop did not. Of a mirror, it is how many copies were dropped.
 	//
 	// +optional
 	Fallbacks int64 `json:"fallbacks,omitempty"`

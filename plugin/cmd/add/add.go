@@ -50,7 +50,14 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			expression has the syntax of RE2 and must match the whole value: louise does not
 			match louise2, and louise.* does. OpenTelemetry passes members of baggage and
 			tracestate on from service to service, so they also select requests of a service
-			that is called by others only.`),
+			that is called by others only.
+
+			With --mode mirror, callers notice nothing: the application answers them, and
+			this machine gets a copy of what they send. With --match, that is each HTTP request
+			that matches (--match all: each of them); without it, all bytes of each TCP
+			connection that begins from then on. What the local program answers is thrown away,
+			and what it does not take in time is dropped and counted. A mirror beside an
+			intercept of your own needs another --name.`),
 		Example: templates.Examples(`
 			# Send what arrives at the port "http" of deployment quote to 127.0.0.1:8080
 			kubectl intercept add deploy/quote --port 8080:http
@@ -74,6 +81,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			# Only those with a header that is made and shown
 			kubectl intercept add quote --port 8080 --match auto
 
+			# Copies of all HTTP requests, while the application answers them
+			kubectl intercept add quote --port 8080 --mode mirror --match all
+
 			# A URL for others, who see what a browser on this machine would
 			kubectl intercept add quote --port 8080 --preview-url`),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -94,6 +104,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 func (f *Flags) AddFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	f.Flags.AddFlags(fs)
+	intercept.CompleteFlags(cmd)
 	fs.BoolVar(&f.Wait, "wait", f.Wait, "Wait until traffic arrives here")
 	f.Preview.add(fs)
 	cmdutil.AddDryRunFlag(cmd)

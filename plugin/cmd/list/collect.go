@@ -148,6 +148,9 @@ func owners(all []v1alpha1.Intercept, user string) string {
 		}
 	}
 	s := "intercepted"
+	if !slices.ContainsFunc(all, func(i v1alpha1.Intercept) bool { return !mirrors(&i) }) {
+		s = "mirrored"
+	}
 	switch {
 	case mine && len(others) > 0:
 		s += ", also by " + strings.Join(others, ", ")
@@ -160,3 +163,6 @@ func owners(all []v1alpha1.Intercept, user string) string {
 	}
 	return s
 }
+
+// mirrors says that an intercept copies, and takes nothing.
+func mirrors(i *v1alpha1.Intercept) bool { return i.Spec.Mode == v1alpha1.ModeMirror }

@@ -82,7 +82,7 @@ func (p printer) each(w io.Writer, rows []Workload) error {
 	return nil
 }
 
-// table is the form kubectl's printer lays out. A workload with personal intercepts has a
+// table is the form kubectl's printer lays out. A workload with personal intercepts or mirrors has a
 // line for each intercept.
 func table(rows []Workload, now time.Time) *metav1.Table {
 	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{
@@ -112,7 +112,7 @@ func table(rows []Workload, now time.Time) *metav1.Table {
 		})
 	}
 	for _, row := range rows {
-		if !slices.ContainsFunc(row.Intercepts, func(i v1alpha1.Intercept) bool { return i.Spec.Match != nil }) {
+		if !slices.ContainsFunc(row.Intercepts, func(i v1alpha1.Intercept) bool { return i.Spec.Match != nil || mirrors(&i) }) {
 			add(&row, row.Message, row.Intercepts)
 			continue
 		}

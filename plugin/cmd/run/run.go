@@ -73,6 +73,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 		},
 	}
 	flags.add(cmd.Flags())
+	intercept.CompleteFlags(cmd)
 	return cmd
 }
 

@@ -47,6 +47,22 @@ func (i *Intercept) missedRows() []render.Row {
 	return rows
 }
 
+// copiedRows say what a mirror has copied, and what it dropped for what reasons.
+func (i *Intercept) copiedRows() []render.Row {
+	copied, noun := soFar(i.Connections-i.Fallbacks), "connection"
+	if i.Requests > 0 {
+		noun = "request"
+	}
+	if n := i.Connections - i.Fallbacks; n > 0 {
+		copied = fmt.Sprintf("%s, %s", render.Count(n, noun), render.Count(i.BytesCopied, "byte"))
+	}
+	rows := []render.Row{{Label: "Mirroring", Value: i.Mirroring}, {Label: "Copied", Value: copied}}
+	for _, m := range i.NotDelivered {
+		rows = append(rows, render.Row{Label: "Dropped", Value: fmt.Sprintf("%s: %s", render.Count(m.Connections, noun), i.why(m.Reason))})
+	}
+	return rows
+}
+
 func (i *Intercept) why(r v1alpha1.NotDeliveredReason) string {
 	switch r {
 	case v1alpha1.ProgramRefused:
@@ -59,6 +75,10 @@ func (i *Intercept) why(r v1alpha1.NotDeliveredReason) string {
 		return "the session did not answer in time"
 	case v1alpha1.ManagerUnreachable:
 		return "the agent did not reach the traffic-manager"
+	case v1alpha1.TooSlow:
+		return fmt.Sprintf("the program on %s did not take them as fast as they came", i.locals())
+	case v1alpha1.Cut:
+		return fmt.Sprintf("the connection to the program on %s ended before it had all of them", i.locals())
 	case v1alpha1.NotAllowed:
 		return "the traffic-manager knew of no such intercept of this session"
 	}

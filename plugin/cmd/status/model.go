@@ -66,9 +66,13 @@ type Intercept struct {
 	TryIt      string             `json:"tryIt,omitempty"`
 
 	// Opaque is how many connections passed to the application unread.
-	Opaque     int64 `json:"opaque,omitempty"`
-	Fallbacks  int64 `json:"fallbacks"`
-	NoFallback bool  `json:"noFallback,omitempty"`
+	Opaque    int64 `json:"opaque,omitempty"`
+	Fallbacks int64 `json:"fallbacks"`
+	// Mirroring says what a mirror copies, in words, and BytesCopied how much that was.
+	// Connections are its copies then, and Fallbacks those that were dropped.
+	Mirroring   string `json:"mirroring,omitempty"`
+	BytesCopied int64  `json:"bytesCopied,omitempty"`
+	NoFallback  bool   `json:"noFallback,omitempty"`
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
 	// session.
 	Elsewhere string `json:"elsewhere,omitempty"`
@@ -89,7 +93,13 @@ func describe(i *v1alpha1.Intercept) Intercept {
 		State: string(render.State(i)), Message: i.Status.Message, Connections: i.Status.Connections, Requests: i.Status.Requests,
 		NoFallback: i.Spec.NoFallback, Ports: []Port{}, Mode: string(cmp.Or(i.Spec.Mode, v1alpha1.ModeGlobal)), Match: render.Conditions(&i.Spec)}
 	d.addMatching(i)
+	if i.Spec.Mode == v1alpha1.ModeMirror {
+		d.Mirroring = render.Taken(&i.Spec)
+	}
 	for _, p := range i.Status.Pods {
+		if d.Mirroring != "" {
+			d.BytesCopied += p.BytesIn
+		}
 		d.Fallbacks += p.Fallbacks
 		d.Opaque += p.Opaque
 		d.NotDelivered = addMissed(d.NotDelivered, p)

@@ -104,8 +104,12 @@ func (i *Intercept) rows() []render.Row {
 		rows = append(rows, render.Row{Label: "Intercepting", Value: render.Requests(i.Match)}, render.Row{Label: "Requests", Value: soFar(i.Requests)})
 	}
 	rows = append(rows, i.matchingRows()...)
-	rows = append(rows, render.Row{Label: "Connections", Value: soFar(i.Connections)})
-	rows = append(rows, i.missedRows()...)
+	if i.Mirroring != "" {
+		rows = append(rows, i.copiedRows()...)
+	} else {
+		rows = append(rows, render.Row{Label: "Connections", Value: soFar(i.Connections)})
+		rows = append(rows, i.missedRows()...)
+	}
 	rows = append(rows, i.probeRows()...)
 	rows = append(rows, render.Row{Label: "Message", Value: i.Message})
 	return append(rows, i.hintRows()...)
