@@ -30,7 +30,7 @@ const (
 // admit says whether a visitor may pass. It has answered if not. A visitor with the cookie
 // passes, and one with the password in HTTP's Basic authentication, whose user name does
 // not matter. Everybody else gets the form. The application does not get the password.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request, o *opened) bool {
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, o *openPreview) bool {
 	if o.intercept.Spec.Preview.PasswordHash == "" {
 		return true
 	}
@@ -57,7 +57,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, o *opened) bool {
 }
 
 // ask shows the form, or takes what was typed into it.
-func (s *Server) ask(w http.ResponseWriter, r *http.Request, o *opened) {
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, o *openPreview) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") || r.PostFormValue(passwordField) == "" {
 		s.form(w, r, pageAsk)
@@ -95,12 +95,12 @@ func (s *Server) tooMany(w http.ResponseWriter) {
 }
 
 // try compares a password. Allowed is false if there were too many attempts.
-func (s *Server) try(ctx context.Context, o *opened, password string) (allowed, right bool) {
+func (s *Server) try(ctx context.Context, o *openPreview, password string) (allowed, right bool) {
 	return o.attempts.try(ctx, s.now(), s.passwordSum(password), s.comparison(ctx, o, password))
 }
 
 // comparison returns a function that compares a password with the preview's.
-func (s *Server) comparison(ctx context.Context, o *opened, password string) func() (bool, error) {
+func (s *Server) comparison(ctx context.Context, o *openPreview, password string) func() (bool, error) {
 	return func() (bool, error) { return s.hashing.compare(ctx, o.intercept.Spec.Preview.PasswordHash, password) }
 }
 

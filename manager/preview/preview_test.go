@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -239,6 +240,36 @@ func TestRefusedVisit(t *testing.T) {
 	}
 	if w := visit(s, host, "/", nil); w.Code != http.StatusBadGateway || strings.Contains(w.Body.String(), "ada") {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// The log tells once that a preview leads nowhere, and not for each request. About
+// conditions that no preview meets the status tells.
+func TestLogIsShort(t *testing.T) {
+	s, c := newServer(t, intercept(nil))
+	var log strings.Builder
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	now := time.Unix(1_800_000_000, 0)
+	s.now = func() time.Time { return now }
+	visit(s, host, "/", nil)
+	if err := c.Delete(t.Context(), session("")); err != nil {
+		t.Fatal(err)
+	}
+	for lines := range 3 {
+		for range 5 {
+			visit(s, host, "/", nil)
+		}
+		if n := strings.Count(log.String(), "\n"); n != lines+1 {
+			t.Errorf("%d lines: %s", n, &log)
+		}
+		now = now.Add(logEvery)
+	}
+	two := intercept(func(ic *v1alpha1.Intercept) { ic.Spec.Match.Headers[0].Regexp = "a|b" })
+	s, _ = newServer(t, two)
+	log.Reset()
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	if w := visit(s, host, "/", nil); w.Code != http.StatusBadGateway || log.Len() > 0 {
+		t.Errorf("%d, %s", w.Code, &log)
 	}
 }
 
