@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -42,7 +44,25 @@ func (r *Intercepts) event(ctx context.Context, ic *v1alpha1.Intercept, kind, re
 		TypeMeta:   metav1.TypeMeta{APIVersion: w.Ref.APIVersion, Kind: w.Ref.Kind},
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Ref.Name, UID: w.UID},
 	}
-	r.Events.Eventf(about, ic, kind, reason, action, format, args...)
+	r.Events.Eventf(about, ic, kind, reason, action, "%s", note(fmt.Sprintf(format, args...)))
+}
+
+// maxNote is how many bytes the note of an Event may have. The API server refuses longer
+// ones.
+const maxNote = 1024
+
+// note cuts a text that is too long for an Event, between two words if it can. The status
+// has all of it.
+func note(text string) string {
+	const more = " …"
+	if len(text) <= maxNote {
+		return text
+	}
+	text = text[:maxNote-len(more)]
+	if at := strings.LastIndexByte(text, ' '); at > 0 {
+		text = text[:at]
+	}
+	return strings.ToValidUTF8(text, "") + more
 }
 
 func active(ic *v1alpha1.Intercept) bool {
