@@ -51,6 +51,8 @@ func TestSchemaIsStrict(t *testing.T) {
 		{"serviceMonitor.label.a=b", "/serviceMonitor"},
 		{"preview.domain=*.example.com", "/preview/domain"},
 		{"preview.services={ingress}", "/preview/services/0"},
+		{"preview.hosts={a.*.example.com}", "/preview/hosts/0"},
+		{"preview.hosts={shop.example.com:80}", "/preview/hosts/0"},
 		{"preview.gateway.parentRefs[0].names=a", "/preview/gateway/parentRefs/0"},
 	} {
 		_, err := render(t, "intercept-system", tt.set)
@@ -65,6 +67,8 @@ func TestContradictions(t *testing.T) {
 	for _, tt := range []struct{ set, want string }{
 		{"clientRbac.namespaces={shop}", "name the people in clientRbac.subjects"},
 		{"preview.enabled=true", "preview.enabled needs preview.domain"},
+		{"preview.enabled=true,preview.domain=a.example.com,namespaces={shop},preview.services={shop/web,edge/nginx}",
+			"preview.services has edge/nginx, and the traffic-manager does not work in namespace edge: add that to namespaces"},
 		{"license.required=true", "license.required needs license.publicKey"},
 		{"policy.requireMatch.enabled=true", "set policy.requireMatch.header or policy.requireMatch.baggage"},
 		{"policy.requireMatch.enabled=true,policy.requireMatch.header=a,policy.requireMatch.baggage=b", "and not both"},

@@ -27,5 +27,6 @@ func (s *shared) newNamer() *preview.Namer {
 // preview need not prove who they are.
 func (s *shared) previewPolicy() *preview.Policy {
 	return &preview.Policy{Reader: s.mgr.GetClient(), Reach: authz.New(s.mgr.GetClient(), s.direct, authz.Policy{}), Namespace: s.namespace,
-		Namespaces: s.watch, Domain: s.config.Preview.Domain, ClusterDomain: domain(s.names.Search), Services: s.config.Preview.Services}
+		Namespaces: s.watch, Domain: s.config.Preview.Domain, ClusterDomain: domain(s.names.Search), Services: s.config.Preview.Services,
+		Hosts: &preview.Hosts{Allowed: s.config.Preview.Hosts, Live: s.direct}}
 }

@@ -86,7 +86,7 @@ func prepare(ctx context.Context, log *slog.Logger, o *options) (*shared, error)
 
 // answers says what the callers of personal intercepts are told.
 func answers(c config.Intercept) plan.Answers {
-	a := plan.Answers{Mark: c.ResponseHeader}
+	a := plan.Answers{ResponseHeader: c.ResponseHeader}
 	if c.ExpiredNotifications.Enabled {
 		a.Notice = c.ExpiredNotifications.Deadline.Duration
 	}

@@ -17,8 +17,8 @@ import (
 )
 
 // watchPlans tells the planner when an Intercept, a Session or a workload has
-// changed. Plans do not depend on status, but changes of status are not filtered out:
-// that would cost more than to plan, since plans are made on demand and compared.
+// changed. Plans depend on what the status of Intercepts and Sessions says of ports and
+// relays, and not on what agents count.
 func watchPlans(ctx context.Context, mgr ctrl.Manager, p *plan.Planner) error {
 	for _, o := range []client.Object{&v1alpha1.Intercept{}, &v1alpha1.Session{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.ReplicaSet{}} {
 		inf, err := mgr.GetCache().GetInformer(ctx, o)
@@ -29,7 +29,7 @@ func watchPlans(ctx context.Context, mgr ctrl.Manager, p *plan.Planner) error {
 		if _, err := inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 			AddFunc: changed, DeleteFunc: changed,
 			UpdateFunc: func(before, now any) {
-				if !controller.SameOwner(before, now) {
+				if !controller.SameOwner(before, now) && !controller.OnlyCounters(before, now) {
 					p.Changed()
 				}
 			},

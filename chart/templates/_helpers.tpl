@@ -77,6 +77,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [events]
   verbs: [get, list]
+{{- if and .Values.preview.enabled .Values.preview.services (not .Values.preview.hosts) }}
+# For which hosts previews may enter the cluster.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [list]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [list]
+{{- end }}
 {{- if eq .Values.trafficManager.serviceMesh.type "istio" }}
 # How Istio leads numeric ports to sidecars.
 - apiGroups: [networking.istio.io]

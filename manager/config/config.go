@@ -41,6 +41,9 @@ type Preview struct {
 	// Services are those that every preview may enter the cluster by, as
 	// "NAMESPACE/NAME".
 	Services []string `json:"services,omitempty"`
+	// Hosts are those that previews may ask these Services for. None: those of the
+	// Ingresses and HTTPRoutes in the namespace of the intercept.
+	Hosts []string `json:"hosts,omitempty"`
 }
 
 // Client is about the network of connected machines.

@@ -22,20 +22,20 @@ import (
 // conflict refuses an Intercept if another one takes the same requests of one of the ports
 // in one of the workload's pods, and has the better claim. If it does not refuse it, it
 // returns the others that may take some of its requests, from the oldest on.
-func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort, w *resolve.Workload, pods []corev1.Pod) (*problem.Problem, []*v1alpha1.Intercept, error) {
+func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort, w *resolve.Workload, pods []corev1.Pod) (*problem.Problem, []rival, error) {
 	var list v1alpha1.InterceptList
 	if err := r.Client.List(ctx, &list, client.InNamespace(ic.Namespace)); err != nil {
 		return nil, nil, err
 	}
 	own := r.claim(ctx, ic)
-	var rivals []*v1alpha1.Intercept
+	var rivals []rival
 	for i := range list.Items {
 		other := &list.Items[i]
 		port := shared(ports, other.Status.Ports)
 		if port == "" || other.UID == ic.UID || !plan.Accepted(other) {
 			continue
 		}
-		relation := relate(ic, other)
+		relation := r.relate(ic, other)
 		if relation == apart || relation == same && !r.claim(ctx, other).precedes(own) {
 			continue
 		}
@@ -44,11 +44,11 @@ func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, ports
 			continue
 		}
 		if relation == same {
-			return taken(ic, other, port), nil, nil
+			return takenBy(ic, other, port), nil, nil
 		}
-		rivals = append(rivals, other)
+		rivals = append(rivals, rival{other, r.away(ctx, other)})
 	}
-	slices.SortFunc(rivals, plan.Older)
+	slices.SortFunc(rivals, func(a, b rival) int { return plan.Older(a.Intercept, b.Intercept) })
 	return nil, rivals, nil
 }
 
@@ -90,6 +90,13 @@ func (r *Intercepts) absent(ctx context.Context, ic *v1alpha1.Intercept) bool {
 	}
 	c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionConnected)
 	return c != nil && c.Status != metav1.ConditionTrue && time.Since(c.LastTransitionTime.Time) > absence
+}
+
+// away says that the laptop has no connection now.
+func (r *Intercepts) away(ctx context.Context, ic *v1alpha1.Intercept) bool {
+	var s v1alpha1.Session
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: ic.Spec.Session}, &s)
+	return err != nil || s.Spec.User != ic.Spec.User || len(s.Status.Relays) == 0
 }
 
 // shared is the first port that both lists have; empty for none.

@@ -30,17 +30,17 @@ func (r *Intercepts) decide(ctx context.Context, ic *v1alpha1.Intercept) (*decis
 		}
 	}
 	if refusal == nil {
-		refusal = impersonal(ic, d.ports)
+		refusal = unfit(ic, w, d.ports)
 	}
 	if refusal == nil {
 		if pods, err = w.Pods(ctx, r.Client); err != nil {
 			return nil, 0, err
 		}
-		var rivals []*v1alpha1.Intercept
+		var rivals []rival
 		if refusal, rivals, err = r.conflict(ctx, ic, d.ports, w, pods); err != nil {
 			return nil, 0, err
 		}
-		d.overlap = overlap(ic, rivals)
+		d.overlap = overlap(ic, len(session.Status.Relays) == 0, rivals)
 	}
 	if d.refusal = refusal; refusal != nil {
 		if refusal.Reason == v1alpha1.ReasonSessionNotFound {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
 )
 
@@ -25,7 +26,7 @@ type decision struct {
 	// refusal is why the Intercept cannot be resolved; nil if it is, and only then the
 	// following counts.
 	refusal   *problem.Problem
-	overlap   string   // which requests others may take, or would have taken; empty for none
+	overlap   string   // which requests both this and other Intercepts match, and who has them; empty for none
 	matched   *verdict // whether requests meet the conditions; nil if that is not known
 	connected bool     // the laptop is
 	injection injection
@@ -117,10 +118,26 @@ func (d *decision) active() verdict {
 	case !d.connected:
 		return verdict{metav1.ConditionFalse, v1alpha1.ReasonDisconnected, laptopAway}
 	case p.active > 0:
-		return verdict{metav1.ConditionTrue, v1alpha1.ReasonActive, fmt.Sprintf("%d of %d pods send their traffic to the laptop", p.active, p.pods)}
+		return verdict{metav1.ConditionTrue, v1alpha1.ReasonActive, fmt.Sprintf("%d of %d pods send %s to the laptop", p.active, p.pods, d.share())}
 	default:
 		return verdict{metav1.ConditionFalse, v1alpha1.ReasonVerifying, agents.message}
 	}
+}
+
+// share is what of a pod's traffic the Intercept gets.
+func (d *decision) share() string {
+	switch plan.TierOf(d.mode, d.match) {
+	case plan.Some:
+		return "the HTTP requests that match"
+	case plan.EveryRequest:
+		return "every HTTP request"
+	case plan.Copies:
+		if d.match != nil {
+			return "copies of the HTTP requests that match"
+		}
+		return "a copy of their traffic"
+	}
+	return "their traffic"
 }
 
 // podsReady is whether Services send callers to the pods.
@@ -137,10 +154,9 @@ func (d *decision) podsReady() verdict {
 	return verdict{metav1.ConditionTrue, v1alpha1.ReasonPodsReady, ""}
 }
 
-// state is the state in a word, and why it is not Active, or what keeps callers away
-// although it is, or which condition no request meets, or whose requests may be another's.
-// It is not Active while a pod is being replaced, which is not among the pods that are
-// counted.
+// state is the state in a word, and a message: why it is not Active, or else what keeps
+// callers away or the overlap, and that no request meets the conditions. It is not Active
+// while a pod is being replaced, which is not among the pods that are counted.
 func (d *decision) state(agents verdict) (v1alpha1.InterceptState, string) {
 	switch {
 	case d.progress.problem != nil && v1alpha1.MeaningOf(d.progress.problem.Reason).Fails():

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,34 @@ func TestState(t *testing.T) {
 		(&decision{progress: c.p}).write(&ic.Status)
 		if ic.Status.State == v1alpha1.StateActive {
 			t.Errorf("%s: active without a laptop", name)
+		}
+	}
+}
+
+// What is said of an active intercept is what it takes.
+func TestActiveSaysWhat(t *testing.T) {
+	for want, d := range map[string]*decision{
+		"1 of 2 pods send their traffic to the laptop":                {mode: v1alpha1.ModeGlobal},
+		"1 of 2 pods send every HTTP request to the laptop":           {mode: v1alpha1.ModePersonal, match: &v1alpha1.Match{}},
+		"1 of 2 pods send the HTTP requests that match to the laptop": {mode: v1alpha1.ModePersonal, match: &v1alpha1.Match{Method: "GET"}},
+	} {
+		d.connected, d.progress = true, progress{pods: 2, serving: 2, active: 1}
+		if got := d.active().message; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// The API server refuses Events with a longer note.
+func TestNoteIsShort(t *testing.T) {
+	for text, want := range map[string]string{
+		"short":                      "short",
+		strings.Repeat("x", maxNote): strings.Repeat("x", maxNote),
+		strings.Repeat("word ", 300): strings.TrimSpace(strings.Repeat("word ", 204)) + " …",
+		strings.Repeat("ä", maxNote): strings.Repeat("ä", (maxNote-len(" …"))/2) + " …",
+	} {
+		if got := note(text); got != want || len(got) > maxNote {
+			t.Errorf("%d bytes: %q", len(got), got)
 		}
 	}
 }

@@ -48,20 +48,25 @@ func (r *Intercepts) event(ctx context.Context, ic *v1alpha1.Intercept, kind, re
 		TypeMeta:   metav1.TypeMeta{APIVersion: w.Ref.APIVersion, Kind: w.Ref.Kind},
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Ref.Name, UID: w.UID},
 	}
-	r.Events.Eventf(about, ic, kind, reason, action, "%s", note(format, args...))
+	r.Events.Eventf(about, ic, kind, reason, action, "%s", note(fmt.Sprintf(format, args...)))
 }
 
-// maxNote is how many bytes the API server takes for the note of an Event.
+// maxNote is how many bytes the note of an Event may have. The API server refuses longer
+// ones.
 const maxNote = 1024
 
-// note is a text that an Event can have. It ends early if it is too long.
-func note(format string, args ...any) string {
-	text := fmt.Sprintf(format, args...)
+// note cuts a text that is too long for an Event, between two words if it can. The status
+// has all of it.
+func note(text string) string {
+	const more = " …"
 	if len(text) <= maxNote {
 		return text
 	}
-	const more = " …"
-	return strings.ToValidUTF8(text[:maxNote-len(more)], "") + more
+	text = text[:maxNote-len(more)]
+	if at := strings.LastIndexByte(text, ' '); at > 0 {
+		text = text[:at]
+	}
+	return strings.ToValidUTF8(text, "") + more
 }
 
 func active(ic *v1alpha1.Intercept) bool {

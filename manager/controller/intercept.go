@@ -60,6 +60,8 @@ type Intercepts struct {
 	UnmatchedAfter time.Duration
 	Events         events.EventRecorder
 	Log            *slog.Logger
+
+	compiled compiled
 }
 
 // Reconcile brings one Intercept forward.
@@ -117,6 +119,7 @@ func (r *Intercepts) release(ctx context.Context, ic *v1alpha1.Intercept) (ctrl.
 	if err := r.Replacer.End(ctx, ic); err != nil {
 		return ctrl.Result{}, err
 	}
+	r.compiled.forget(ic)
 	old := ic.DeepCopy()
 	controllerutil.RemoveFinalizer(ic, finalizer)
 	if err := r.Client.Patch(ctx, ic, client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})); err != nil {

@@ -29,7 +29,7 @@ const (
 
 // relate says how an Intercept is related to another one of its port. ARCHITECTURE.md has
 // the rules in a table, under "A port has routes".
-func relate(ic, other *v1alpha1.Intercept) relation {
+func (r *Intercepts) relate(ic, other *v1alpha1.Intercept) relation {
 	if tier(ic) != tier(other) || tier(ic) == plan.Copies {
 		return apart
 	}
@@ -37,15 +37,15 @@ func relate(ic, other *v1alpha1.Intercept) relation {
 	if plan.Older(ic, other) < 0 {
 		older, younger = ic, other
 	}
-	first, second := older.Spec.Match.Conditions(), younger.Spec.Match.Conditions()
-	switch match.Overlap(first, second) {
+	first, second := r.compiled.of(older), r.compiled.of(younger)
+	switch first.Overlap(second) {
 	case match.Disjoint:
 		return apart
 	case match.Undecided:
 		return undecided
 	}
 	// Of one user's two the younger one is of use if the older one leaves it something.
-	if ic.Spec.User == other.Spec.User && !match.Within(second, first) {
+	if ic.Spec.User == other.Spec.User && !second.Within(first) {
 		return apart
 	}
 	return same
@@ -53,9 +53,9 @@ func relate(ic, other *v1alpha1.Intercept) relation {
 
 func tier(ic *v1alpha1.Intercept) plan.Tier { return plan.TierOf(ic.Spec.Mode, ic.Spec.Match) }
 
-// taken is why an Intercept cannot be, beside another one that has the port or all of its
+// takenBy is why an Intercept cannot be, beside another one that has the port or all of its
 // requests.
-func taken(ic, other *v1alpha1.Intercept, port string) *problem.Problem {
+func takenBy(ic, other *v1alpha1.Intercept, port string) *problem.Problem {
 	where := fmt.Sprintf("port %s of %s", port, resolve.RefString(ic.Spec.Workload))
 	what, then := where+" is", ""
 	switch tier(other) {
@@ -71,23 +71,43 @@ func taken(ic, other *v1alpha1.Intercept, port string) *problem.Problem {
 		what, other.Spec.User, other.CreationTimestamp.UTC().Format("2006-01-02 15:04:05 UTC"), other.Name, then)
 }
 
-// overlap says which requests of an Intercept others may take, or it may take of theirs.
-func overlap(ic *v1alpha1.Intercept, rivals []*v1alpha1.Intercept) string {
-	var older, younger []string
+// rival is another Intercept that may take some of the same requests.
+type rival struct {
+	*v1alpha1.Intercept
+	// away says that its laptop has no connection. Agents ask it last.
+	away bool
+}
+
+// overlap says which requests of an Intercept others may take, or it may take of theirs, as
+// plan orders them. Away says that its own laptop has no connection.
+func overlap(ic *v1alpha1.Intercept, away bool, rivals []rival) string {
+	var older, present, younger, absent []string
 	for _, o := range rivals {
 		text := fmt.Sprintf("%v (intercept %s of %s)", o.Spec.Match.Conditions(), o.Name, o.Spec.User)
-		if plan.Older(o, ic) < 0 {
+		switch isOlder := plan.Older(o.Intercept, ic) < 0; {
+		case isOlder && (away || !o.away):
 			older = append(older, text)
-		} else {
+		case isOlder:
+			absent = append(absent, text)
+		case away && !o.away:
+			present = append(present, text)
+		default:
 			younger = append(younger, text)
 		}
 	}
 	var sentences []string
-	if len(older) > 0 {
-		sentences = append(sentences, "requests that also match "+oneOf(older)+" go there, since that intercept is older")
-	}
-	if len(younger) > 0 {
-		sentences = append(sentences, "requests that also match "+oneOf(younger)+" come here, since this intercept is older")
+	for _, s := range []struct {
+		texts []string
+		then  string
+	}{
+		{older, "go there, since that intercept is older"},
+		{present, "go there while the laptop of this intercept is not connected"},
+		{younger, "come here, since this intercept is older"},
+		{absent, "come here while the laptop of that intercept is not connected"},
+	} {
+		if len(s.texts) > 0 {
+			sentences = append(sentences, "requests that also match "+oneOf(s.texts)+" "+s.then)
+		}
 	}
 	return strings.Join(sentences, "; ")
 }
@@ -100,9 +120,8 @@ func oneOf(texts []string) string {
 	return strings.Join(texts, " or ")
 }
 
-// impersonal says why an Intercept cannot have its match on one of its ports; nil if it can,
-// or has no match.
-func impersonal(ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort) *problem.Problem {
+// unfit says why an Intercept cannot have its match on its ports; nil if it can, or has none.
+func unfit(ic *v1alpha1.Intercept, w *resolve.Workload, ports []v1alpha1.ResolvedPort) *problem.Problem {
 	if ic.Spec.Match == nil {
 		return nil
 	}
@@ -114,24 +133,13 @@ func impersonal(ic *v1alpha1.Intercept, ports []v1alpha1.ResolvedPort) *problem.
 		unmatched = v1alpha1.ModeMirror
 	}
 	for _, p := range ports {
-		speaks := ""
-		switch {
-		case p.Protocol == corev1.ProtocolUDP:
-			speaks = "is a UDP port"
-		case slices.Contains(otherProtocols(), strings.ToLower(p.AppProtocol)):
-			speaks = fmt.Sprintf("speaks %s, as the appProtocol of service/%s says", p.AppProtocol, p.Service)
-		default:
-			continue
+		if p.Protocol == corev1.ProtocolUDP {
+			return problem.New(v1alpha1.ReasonNotSupported, "port %s of %s is a UDP port, and has no HTTP requests that could match: intercept it without a match, in mode %s",
+				resolve.Identifier(p), w, unmatched)
 		}
-		return problem.New(v1alpha1.ReasonNotSupported, "port %s of %s %s, and has no HTTP requests that could match: intercept it without a match, in mode %s",
-			resolve.Identifier(p), resolve.RefString(ic.Spec.Workload), speaks, unmatched)
+	}
+	if err := resolve.CannotTellApart(w, ports); err != nil {
+		return problem.New(v1alpha1.ReasonNotSupported, "%v; without a match, mode %s gets all of it", err, unmatched)
 	}
 	return nil
-}
-
-// otherProtocols are values of a Service's appProtocol that are surely not HTTP, by their
-// names at IANA and in Istio.
-func otherProtocols() []string {
-	return []string{"amqp", "amqps", "dns", "domain", "ftp", "imap", "imaps", "kafka", "ldap", "ldaps", "memcache", "memcached", "mongo", "mongodb", "mqtt",
-		"mysql", "nats", "pop3", "pop3s", "postgres", "postgresql", "redis", "smtp", "smtps", "ssh"}
 }

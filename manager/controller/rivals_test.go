@@ -2,7 +2,7 @@ package controller
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
@@ -209,13 +210,46 @@ func TestOverlapIsTold(t *testing.T) {
 // Many others are counted.
 func TestOverlapIsShort(t *testing.T) {
 	then := time.Now()
-	var rivals []*v1alpha1.Intercept
+	var rivals []rival
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		rivals = append(rivals, personal(name, then, byHeader("x-"+name, "1")))
+		rivals = append(rivals, rival{personal(name, then, byHeader("x-"+name, "1")), false})
 	}
-	got := overlap(personal("z", then.Add(time.Hour), byHeader("x-z", "1")), rivals)
+	got := overlap(personal("z", then.Add(time.Hour), byHeader("x-z", "1")), false, rivals)
 	if !strings.HasSuffix(got, `(intercept quote-c of c) or those of 2 more go there, since that intercept is older`) {
 		t.Error(got)
+	}
+}
+
+// What both owners are told is the order in which agents ask, which has those at the end
+// whose laptop is away.
+func TestOverlapWithoutLaptop(t *testing.T) {
+	then := time.Now().Add(-time.Hour)
+	const older, younger = "alice", "bob"
+	for _, tt := range []struct{ away, there, here string }{
+		{older, "go there while the laptop of this intercept is not connected", "come here while the laptop of that intercept is not connected"},
+		{younger, "come here, since this intercept is older", "go there, since that intercept is older"},
+		{"alice and bob", "come here, since this intercept is older", "go there, since that intercept is older"},
+	} {
+		w := newWorld(t, interceptor.Funcs{}, personal(older, then, byHeader("x-user", "alice")), personal(younger, then.Add(time.Minute), byHeader("x-team", "b.*")))
+		w.reconcile(older)
+		w.reconcile(younger)
+		for _, user := range []string{older, younger} {
+			if strings.Contains(tt.away, user) {
+				w.connected(user, false, time.Now())
+			}
+		}
+		for user, want := range map[string]string{older: tt.there, younger: tt.here} {
+			if got := condition(w.reconcile(user), v1alpha1.ConditionOverlap).Message; !strings.HasSuffix(got, want) {
+				t.Errorf("%s away: %s is told: %s", tt.away, user, got)
+			}
+		}
+		p, err := plan.New(w, system, plan.Answers{}).Pod(t.Context(), "shop", "quote-1", "p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first := p.Ports()[0].Routes[0].User; (first == older) != strings.HasPrefix(tt.there, "come") {
+			t.Errorf("%s away: %s is asked first", tt.away, first)
+		}
 	}
 }
 
@@ -232,12 +266,15 @@ func TestAbsentLaptopLosesItsRequests(t *testing.T) {
 	}
 }
 
-// A match on a port that has no HTTP requests is an error, and a global intercept of it
-// is none.
-func TestImpersonal(t *testing.T) {
+// A match on a port that has no HTTP requests, or whose requests are in TLS that the agent
+// does not end, is an error. A global intercept of it is none.
+func TestUnfit(t *testing.T) {
+	const other = `port http of deployment/quote has the appProtocol %q, which is not HTTP: it has no requests that could be told apart; without a match, mode Global gets all of it`
 	for protocol, want := range map[string]string{
-		"": "", "http": "", "https": "", "tcp": "", "kubernetes.io/h2c": "", "grpc": "",
-		"MySQL": "port http of deployment/quote speaks MySQL, as the appProtocol of service/quote says, and has no HTTP requests that could match: intercept it without a match, in mode Global",
+		"": "", "http": "", "kubernetes.io/h2c": "", "grpc": "", "example.com/own": "",
+		"MySQL": fmt.Sprintf(other, "MySQL"), "tcp": fmt.Sprintf(other, "tcp"),
+		"https": `port http of deployment/quote has the appProtocol "https": its requests cannot be told apart in TLS; annotate the pod template with ` +
+			resolve.TerminatingTLSKey + `: SECRET, which has the certificate and key that callers are to see; without a match, mode Global gets all of it`,
 	} {
 		w := newWorld(t, interceptor.Funcs{}, personal("alice", time.Now(), v1alpha1.Match{}), intercept("bob", time.Now()))
 		var s corev1.Service
@@ -251,11 +288,12 @@ func TestImpersonal(t *testing.T) {
 			t.Errorf("%s, global: %s", protocol, got.Message)
 		}
 	}
-	if got := impersonal(personal("alice", time.Now(), byHeader("a", "((a{30}){30}b?){5}c?")), nil); got == nil || !strings.HasPrefix(got.Message, "spec.match.headers[0].regexp: ") {
+	quote := &resolve.Workload{Ref: intercept("alice", time.Now()).Spec.Workload}
+	if got := unfit(personal("alice", time.Now(), byHeader("a", "((a{30}){30}b?){5}c?")), quote, nil); got == nil || !strings.HasPrefix(got.Message, "spec.match.headers[0].regexp: ") {
 		t.Errorf("%+v", got)
 	}
 	udp := []v1alpha1.ResolvedPort{{ContainerPort: 53, Protocol: corev1.ProtocolUDP}}
-	if got := impersonal(personal("alice", time.Now(), v1alpha1.Match{}), udp); got == nil || !strings.HasPrefix(got.Message, "port 53 of deployment/quote is a UDP port, and has") {
+	if got := unfit(personal("alice", time.Now(), v1alpha1.Match{}), quote, udp); got == nil || !strings.HasPrefix(got.Message, "port 53 of deployment/quote is a UDP port, and has") {
 		t.Errorf("%+v", got)
 	}
 }
@@ -281,8 +319,5 @@ func TestServiceHasRivals(t *testing.T) {
 	w.reconcile("alice")
 	if got := condition(w.reconcile("bob"), v1alpha1.ConditionResolved); got.Reason != v1alpha1.ReasonPortTaken {
 		t.Errorf("%s: %s", got.Reason, got.Message)
-	}
-	if !slices.IsSorted(otherProtocols()) {
-		t.Error("not sorted")
 	}
 }

@@ -137,11 +137,16 @@ func (g *Gateway) request(p *httputil.ProxyRequest) {
 	p.Out.URL.RawQuery = p.In.URL.RawQuery // with parameters that Go would not parse
 	p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]
 	p.SetXForwarded()
-	p.Out.Header.Set("X-Forwarded-Proto", scheme(g.cfg.TLS))
-	// Applications compare Origin with Host. A page of another port is another origin.
+	// Applications compare Origin with Host, or with the origin that X-Forwarded-Host and
+	// X-Forwarded-Proto name: all say the same. An application that redirects to https is
+	// content if one of the two connections has TLS. A page of another port is another
+	// origin.
+	l5 := &url.URL{Scheme: scheme(g.cfg.TLS || to.TLS), Host: to.L5Host}
+	p.Out.Header.Set("X-Forwarded-Host", l5.Host)
+	p.Out.Header.Set("X-Forwarded-Proto", l5.Scheme)
 	own := func(host string) bool { return strings.EqualFold(host, p.In.Host) }
 	for _, name := range []string{"Origin", "Referer"} {
-		replaceHost(p.Out.Header, name, own, &url.URL{Scheme: to.scheme(), Host: to.L5Host})
+		replaceHost(p.Out.Header, name, own, l5)
 	}
 	p.Out.Header.Add("CDN-Loop", loop)
 	removeCookies(p.Out.Header, g.cfg.Cookies)

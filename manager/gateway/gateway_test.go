@@ -89,7 +89,6 @@ func TestRequest(t *testing.T) {
 	seen := make(chan *http.Request, 1)
 	ingress := serve(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r })
 	p := open(t, ingress, nil)
-	host := strings.TrimPrefix(p.url, "http://")
 	resp, _ := get(t, http.MethodPut, p.url+"/a%2Fb?q=1;2&%zz", http.Header{
 		"Cookie": {"own=secret; basket=3"}, "Origin": {p.url}, "Referer": {p.url + "/page?x=1"},
 		"X-Forwarded-For": {"192.0.2.1"}, "Accept": {"x/y"}, "X-Intercept-Id": {"forged"}})
@@ -100,7 +99,7 @@ func TestRequest(t *testing.T) {
 	for name, want := range map[string]string{
 		"X-Intercept-Id": "7f:quote", "Baggage": "x-intercept-id=7f:quote", "Cookie": "basket=3; x-intercept-id=7f:quote",
 		"Origin": "http://shop.example.com", "Referer": "http://shop.example.com/page?x=1", "Accept": "x/y",
-		"X-Forwarded-For": "192.0.2.1, 127.0.0.1", "X-Forwarded-Host": host, "X-Forwarded-Proto": "http",
+		"X-Forwarded-For": "192.0.2.1, 127.0.0.1", "X-Forwarded-Host": "shop.example.com", "X-Forwarded-Proto": "http",
 	} {
 		if got := r.Header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -108,6 +107,33 @@ func TestRequest(t *testing.T) {
 	}
 	if got := resp.Header.Get("X-Robots-Tag"); got != "noindex" {
 		t.Errorf("X-Robots-Tag: %q", got)
+	}
+}
+
+// Applications compare Origin with Host, or with what X-Forwarded-Host and
+// X-Forwarded-Proto say. All of them name the L5 host, by the scheme that visitors see, or
+// by https if the ingress speaks TLS.
+func TestOneOrigin(t *testing.T) {
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s://%s %s", r.Header.Get("Origin"), r.Header.Get("X-Forwarded-Proto"), r.Header.Get("X-Forwarded-Host"), r.Host)
+	})
+	for _, tt := range []struct {
+		visitor, ingress bool // speak TLS
+		scheme           string
+	}{{false, false, "http"}, {true, false, "https"}, {false, true, "https"}, {true, true, "https"}} {
+		ingress := httptest.NewUnstartedServer(answer)
+		if tt.ingress {
+			ingress.StartTLS()
+		} else {
+			ingress.Start()
+		}
+		t.Cleanup(ingress.Close)
+		p := open(t, ingress, func(c *Config) { c.TLS, c.Ingress.TLS = tt.visitor, tt.ingress })
+		origin := tt.scheme + "://shop.example.com"
+		seen := scheme(tt.visitor) + strings.TrimPrefix(p.url, "http")
+		if _, body := get(t, http.MethodGet, p.url, http.Header{"Origin": {seen}}); body != origin+" "+origin+" shop.example.com" {
+			t.Errorf("%+v: %s", tt, body)
+		}
 	}
 }
 

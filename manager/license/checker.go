@@ -23,9 +23,9 @@ import (
 // folder. The kubelet takes up to a minute to do that.
 const reloadEvery = 5 * time.Second
 
-// Checker reads and checks the license file of this replica. Every replica has
-// a Checker, because every replica admits intercepts by itself. A Checker is
-// safe for concurrent use.
+// Checker reads and checks the license file of this replica. Every replica has a
+// Checker, because each has metrics of the license, and each may become the leader, which
+// publishes the license's state. A Checker is safe for concurrent use.
 type Checker struct {
 	options Options
 	reader  client.Reader

@@ -78,9 +78,14 @@ func (p *Publisher) publish(ctx context.Context) error {
 	if cm.Data == nil {
 		cm.Data = map[string]string{}
 	}
-	cm.Data[api.Key], cm.Data[api.DecisionKey] = string(text), api.Allowed
-	if err := Admit(r); err != nil {
+	cm.Data[api.Key] = string(text)
+	switch err := Admit(r); {
+	case err != nil:
 		cm.Data[api.DecisionKey] = err.Error()
+	case r.Required:
+		cm.Data[api.DecisionKey] = api.Allowed
+	default: // it would still be there, and out of date, when a license is required later
+		delete(cm.Data, api.DecisionKey)
 	}
 	due := n.key != cm.Annotations[eventAnnotation]
 	if cm.Annotations == nil {

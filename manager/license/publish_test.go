@@ -169,4 +169,14 @@ func TestPublishDecision(t *testing.T) {
 		t.Fatal(err)
 	}
 	says(api.Allowed)
+
+	// Without a decision, the policy asks users to wait for the traffic-manager. An old
+	// decision would be followed as soon as a license is required again.
+	k.options.Required = false
+	if err := p.publish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if cm, _ := c.read(t); cm.Data[api.DecisionKey] != "" {
+		t.Errorf("while no license is required, the decision is %q", cm.Data[api.DecisionKey])
+	}
 }

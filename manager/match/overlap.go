@@ -20,9 +20,21 @@ const (
 	Overlapping
 )
 
+// Set is compiled conditions that are compared with others. It is immutable.
+type Set struct{ predicates []predicate }
+
+// Compile compiles valid conditions.
+func Compile(all Conditions) *Set { return &Set{predicates(all)} }
+
 // Overlap says how two valid sets of conditions are related. It is symmetric.
-func Overlap(a, b Conditions) Relation {
-	x, y := predicates(a), predicates(b)
+func Overlap(a, b Conditions) Relation { return Compile(a).Overlap(Compile(b)) }
+
+// Within reports whether it is sure that every request that meets a meets b as well.
+func Within(a, b Conditions) bool { return Compile(a).Within(Compile(b)) }
+
+// Overlap says how two sets are related. It is symmetric.
+func (s *Set) Overlap(other *Set) Relation {
+	x, y := s.predicates, other.predicates
 	both := slices.Concat(x, y)
 	switch {
 	case contradict(both, both, func(p Part) bool { return !p.Named() }):
@@ -35,8 +47,9 @@ func Overlap(a, b Conditions) Relation {
 	return Undecided
 }
 
-// Within reports whether it is sure that every request that meets a meets b as well.
-func Within(a, b Conditions) bool { return implies(predicates(a), predicates(b)) }
+// Within reports whether it is sure that every request that meets s meets the other set as
+// well.
+func (s *Set) Within(other *Set) bool { return implies(s.predicates, other.predicates) }
 
 // predicate is a compiled condition.
 type predicate struct {

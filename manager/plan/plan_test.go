@@ -52,7 +52,7 @@ func accepted(user string) *v1alpha1.Intercept {
 
 func plan(t *testing.T, uid string, objects ...client.Object) []*rpc.CapturePort {
 	t.Helper()
-	plan, err := New(cluster(t, objects...), system, Answers{Mark: true, Notice: time.Hour}).Pod(context.Background(), "shop", "quote-1", types.UID(uid))
+	plan, err := New(cluster(t, objects...), system, Answers{ResponseHeader: true, Notice: time.Hour}).Pod(context.Background(), "shop", "quote-1", types.UID(uid))
 	if err != nil {
 		t.Fatal(err)
 	}

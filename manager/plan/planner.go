@@ -37,8 +37,8 @@ type Planner struct {
 
 // Answers says what the callers of personal intercepts are told.
 type Answers struct {
-	// Mark adds the Intercept's name to the laptop's answers.
-	Mark bool
+	// ResponseHeader adds the Intercept's name to the laptop's answers.
+	ResponseHeader bool
 	// Notice is for how long callers are told that an Intercept has ended.
 	Notice time.Duration
 }
@@ -162,7 +162,7 @@ func (p *Planner) route(c candidate) *rpc.Route {
 	}
 	r.Match = rpc.MatchOf(c.Status.Match.Conditions())
 	r.NoticeSeconds = uint32(p.answers.Notice.Seconds())
-	if p.answers.Mark {
+	if p.answers.ResponseHeader {
 		r.Mark = c.Name
 	}
 	return r

@@ -9,7 +9,9 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/gateway"
@@ -17,8 +19,8 @@ import (
 )
 
 const (
-	// again is when a preview that leads nowhere is looked at once more: permissions and
-	// Services may change.
+	// again is when a preview is looked at once more: permissions, Services and sessions
+	// change.
 	again = 30 * time.Second
 	// conflict is the pause before a write that met another one is repeated.
 	conflict = 30 * time.Millisecond
@@ -38,7 +40,8 @@ type Namer struct {
 
 // Setup registers the Namer with the manager. It runs in the leader.
 func (n *Namer) Setup(mgr ctrl.Manager) error {
-	return ctrl.NewControllerManagedBy(mgr).Named("preview").For(&v1alpha1.Intercept{}).Complete(n)
+	return ctrl.NewControllerManagedBy(mgr).Named("preview").
+		For(&v1alpha1.Intercept{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).Complete(n)
 }
 
 // Reconcile writes status.preview of one Intercept.
@@ -47,15 +50,15 @@ func (n *Namer) Reconcile(ctx context.Context, q ctrl.Request) (ctrl.Result, err
 	if err := n.Client.Get(ctx, q.NamespacedName, &ic); err != nil || ic.DeletionTimestamp != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	now, err := n.decide(ctx, &ic)
+	preview, err := n.decide(ctx, &ic)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	_, err = status.Write(ctx, n.Client, &ic, func(s *v1alpha1.InterceptStatus) { s.Preview = now })
+	_, err = status.Write(ctx, n.Client, &ic, func(s *v1alpha1.InterceptStatus) { s.Preview = preview })
 	switch {
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: conflict}, nil
-	case err == nil && now != nil && now.Message != "" && n.Enabled:
+	case err == nil && preview != nil && n.Enabled:
 		return ctrl.Result{RequeueAfter: again}, nil
 	}
 	return ctrl.Result{}, client.IgnoreNotFound(err)
@@ -70,25 +73,35 @@ func (n *Namer) decide(ctx context.Context, ic *v1alpha1.Intercept) (*v1alpha1.P
 	if !n.Enabled {
 		return &v1alpha1.PreviewStatus{ObservedGeneration: ic.Generation, Message: off}, nil
 	}
-	now := &v1alpha1.PreviewStatus{ObservedGeneration: ic.Generation}
-	if before := ic.Status.Preview; before != nil && strings.HasSuffix(before.URL, urlEnd(n.Policy.Domain)) {
-		now.URL = before.URL
+	preview := &v1alpha1.PreviewStatus{ObservedGeneration: ic.Generation}
+	if before := ic.Status.Preview; before != nil && nameIn(before.URL, n.Policy.Domain) != "" {
+		preview.URL = before.URL
 	}
 	if _, err := gateway.MarksOf(ic.Spec.Match.Conditions()); err != nil {
-		now.Message = err.Error()
-		return now, nil
+		preview.Message = err.Error()
+		return preview, nil
 	}
 	_, err := n.Policy.Ingress(ctx, ic)
 	var refused *RefusedError
 	switch {
 	case errors.As(err, &refused):
-		now.Message = refused.Reason
+		preview.Message = refused.Reason
 	case err != nil:
 		return nil, err
-	case now.URL == "":
-		now.URL = urlOf(strings.ToLower(rand.Text()), n.Policy.Domain)
+	case preview.URL == "":
+		preview.URL = urlOf(strings.ToLower(rand.Text()), n.Policy.Domain)
 	}
-	return now, nil
+	return preview, nil
+}
+
+// nameIn is the name of the preview at a URL, one label below the domain; empty if it is
+// none of that domain.
+func nameIn(url, domain string) string {
+	name, rest, _ := strings.Cut(strings.TrimPrefix(url, "https://"), ".")
+	if "."+rest != urlEnd(domain) {
+		return ""
+	}
+	return name
 }
 
 // urlOf is the URL of the preview with a name.

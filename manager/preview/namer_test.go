@@ -46,6 +46,9 @@ func TestName(t *testing.T) {
 		"of another domain": {change: func(ic *v1alpha1.Intercept) {
 			ic.Status.Preview = &v1alpha1.PreviewStatus{URL: urlOf(strings.Repeat("a", 26), "old.example.com")}
 		}, url: true},
+		"of a domain below": {change: func(ic *v1alpha1.Intercept) {
+			ic.Status.Preview = &v1alpha1.PreviewStatus{URL: urlOf(strings.Repeat("a", 26), "old.preview.example.com")}
+		}, url: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ic := intercept(func(ic *v1alpha1.Intercept) {
@@ -64,9 +67,9 @@ func TestName(t *testing.T) {
 				return
 			case c.url != random.MatchString(now.URL), !strings.Contains(now.Message, c.message), (c.message == "") != (now.Message == ""):
 				t.Errorf("%+v", now)
-			case before != nil && (before.URL == now.URL) != strings.HasSuffix(before.URL, "."+domain+"/"):
+			case before != nil && (before.URL == now.URL) != (name == "of before"):
 				t.Errorf("%s after %s", now.URL, before.URL)
-			case (again.RequeueAfter > 0) != (c.message != "" && !c.off):
+			case (again.RequeueAfter > 0) != !c.off:
 				t.Errorf("again %v", again)
 			}
 		})
@@ -82,7 +85,10 @@ func TestNameStays(t *testing.T) {
 	if err := kube.Delete(t.Context(), edge); err != nil {
 		t.Fatal(err)
 	}
-	away, _ := reconcile(t, kube, n)
+	away, again := reconcile(t, kube, n)
+	if again.RequeueAfter == 0 {
+		t.Error("nobody looks whether it is back")
+	}
 	if err := kube.Create(t.Context(), edge); err != nil {
 		t.Fatal(err)
 	}

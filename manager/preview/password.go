@@ -29,20 +29,23 @@ const (
 
 // admit says whether a visitor may pass. It has answered if not. A visitor with the cookie
 // passes, and one with the password in HTTP's Basic authentication, whose user name does
-// not matter. Everybody else gets the form.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request, o *opened) bool {
+// not matter. Everybody else gets the form. The application does not get the password.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, o *openPreview) bool {
 	if o.intercept.Spec.Preview.PasswordHash == "" {
 		return true
 	}
 	for _, c := range r.CookiesNamed(cookieName) {
 		if s.checkCookie(o.intercept, c.Value, s.now()) {
+			if _, password, ok := r.BasicAuth(); ok && o.attempts.own(s.passwordSum(password), s.comparison(r.Context(), o, password)) {
+				r.Header.Del("Authorization")
+			}
 			return true
 		}
 	}
 	if _, password, ok := r.BasicAuth(); ok {
 		switch allowed, right := s.try(r.Context(), o, password); {
 		case right:
-			r.Header.Del("Authorization") // it is not the application's
+			r.Header.Del("Authorization")
 			return true
 		case !allowed:
 			s.tooMany(w)
@@ -54,7 +57,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, o *opened) bool {
 }
 
 // ask shows the form, or takes what was typed into it.
-func (s *Server) ask(w http.ResponseWriter, r *http.Request, o *opened) {
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, o *openPreview) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") || r.PostFormValue(passwordField) == "" {
 		s.form(w, r, pageAsk)
@@ -92,20 +95,17 @@ func (s *Server) tooMany(w http.ResponseWriter) {
 }
 
 // try compares a password. Allowed is false if there were too many attempts.
-func (s *Server) try(ctx context.Context, o *opened, password string) (allowed, right bool) {
-	if !o.attempts.begin(s.now()) {
-		return false, false
-	}
-	sum := s.mac("password", password)
-	if o.attempts.wasRight(sum) {
-		return true, true
-	}
-	if !s.hashing.compare(ctx, o.intercept.Spec.Preview.PasswordHash, password) {
-		return true, false
-	}
-	o.attempts.remember(sum)
-	return true, true
+func (s *Server) try(ctx context.Context, o *openPreview, password string) (allowed, right bool) {
+	return o.attempts.try(ctx, s.now(), s.passwordSum(password), s.comparison(ctx, o, password))
 }
+
+// comparison returns a function that compares a password with the preview's.
+func (s *Server) comparison(ctx context.Context, o *openPreview, password string) func() (bool, error) {
+	return func() (bool, error) { return s.hashing.compare(ctx, o.intercept.Spec.Preview.PasswordHash, password) }
+}
+
+// passwordSum is the keyed hash by which attempts knows a password.
+func (s *Server) passwordSum(password string) []byte { return s.mac("password", password) }
 
 // cookie is the value of a cookie that is good for one preview and its password.
 func (s *Server) cookie(ic *v1alpha1.Intercept, until time.Time) string {

@@ -1,9 +1,11 @@
 package preview
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,6 +59,79 @@ func TestForm(t *testing.T) {
 	})
 	if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Seen"), "7f:quote basket=3; x-intercept-id=7f:quote Basic ") {
 		t.Errorf("with the cookie: %d %v", w.Code, w.Header())
+	}
+}
+
+// A browser may send the preview's password along with the cookie. The application does
+// not get it, whichever of the replicas took it first.
+func TestBasicWithCookie(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		s, ic := locked(t)
+		cookie := &http.Cookie{Name: cookieName, Value: s.cookie(ic, s.now().Add(time.Hour))}
+		if taken {
+			visit(s, host, "/", func(r *http.Request) { r.SetBasicAuth("", "secret") })
+		}
+		for _, password := range []string{"theirs", "secret", "theirs", "secret"} {
+			w := visit(s, host, "/", func(r *http.Request) {
+				r.AddCookie(cookie)
+				r.SetBasicAuth("ada", password)
+			})
+			if passed := strings.Contains(w.Header().Get("Seen"), " Basic "); w.Code != http.StatusOK || passed != (password == "theirs") {
+				t.Errorf("%s: %d, passed on: %t", password, w.Code, passed)
+			}
+		}
+	}
+}
+
+// A page of many parts that a program gets at once sends the password many times at once.
+func TestRightInParallel(t *testing.T) {
+	s, _ := locked(t)
+	for range maxCompared { // so that all are asked before one is answered
+		s.hashing <- struct{}{}
+	}
+	const n = 3 * maxAttempts
+	codes := make(chan int, n)
+	var asked sync.WaitGroup
+	asked.Add(n)
+	for range n {
+		go func() {
+			codes <- visit(s, host, "/", func(r *http.Request) {
+				r.SetBasicAuth("", "secret")
+				asked.Done()
+			}).Code
+		}()
+	}
+	asked.Wait()
+	for range maxCompared {
+		<-s.hashing
+	}
+	for range n {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("%d", code)
+		}
+	}
+}
+
+// A password that is compared for a visitor who goes away meanwhile is compared for the
+// next one, and is no wrong one.
+func TestVisitorGoesAway(t *testing.T) {
+	var a attempts
+	now := time.Unix(1_800_000_000, 0)
+	begun, gone := make(chan struct{}), make(chan struct{})
+	go a.try(t.Context(), now, []byte("sum"), func() (bool, error) {
+		close(begun)
+		<-gone
+		return false, context.Canceled
+	})
+	<-begun
+	next := make(chan bool)
+	go func() {
+		_, right := a.try(t.Context(), now, []byte("sum"), func() (bool, error) { return true, nil })
+		next <- right
+	}()
+	close(gone)
+	if !<-next || a.wrong != 0 {
+		t.Errorf("%d wrong attempts", a.wrong)
 	}
 }
 

@@ -30,8 +30,10 @@ func refused(format string, args ...any) error {
 
 // Policy decides what previews may enter: Services of the cluster, by name, that the
 // owner of the intercept may dial from a connected machine too, or that the operator has
-// opened. Everything else that the traffic-manager's pod reaches stays closed to a
-// preview: other addresses and names, the API server, and the traffic-manager itself.
+// opened. By one that the operator has opened they reach some hosts alone, since the
+// ingress leads to the applications of others, too. Everything else that the
+// traffic-manager's pod reaches stays closed to a preview: other addresses and names, the
+// API server, and the traffic-manager itself.
 type Policy struct {
 	// Reader reads Services and Sessions.
 	Reader client.Reader
@@ -45,37 +47,52 @@ type Policy struct {
 	Domain, ClusterDomain string
 	// Namespaces are those that the traffic-manager works in; none is all.
 	Namespaces []string
-	// Services are those that all previews may enter, as "NAMESPACE/NAME".
+	// Services are those that all previews may enter, as "NAMESPACE/NAME", for one of Hosts.
 	Services []string
+	Hosts    *Hosts
 }
 
 // Ingress returns the address by which the preview of an Intercept enters the cluster,
 // or a RefusedError.
 func (p *Policy) Ingress(ctx context.Context, ic *v1alpha1.Intercept) (netip.AddrPort, error) {
 	want := ic.Spec.Preview
-	if l5 := strings.ToLower(want.L5Host); within(gateway.Hostname(l5), p.Domain) {
+	l5 := strings.ToLower(gateway.Hostname(want.L5Host))
+	if within(l5, p.Domain) {
 		return netip.AddrPort{}, refused("the L5 host %s is a preview's own: name the host of the application", want.L5Host)
 	}
 	key, err := p.service(want.Host, ic.Namespace)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	opened := slices.Contains(p.Services, key.String())
-	to, err := p.address(ctx, key, want, opened)
+	open := slices.Contains(p.Services, key.String())
+	to, err := p.address(ctx, key, want, open)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	owner, err := p.owner(ctx, ic)
-	if err != nil || opened {
-		return to, err
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	if open {
+		if allowed, err := p.Hosts.allow(ctx, ic.Namespace, l5); err != nil || allowed {
+			return to, err
+		}
 	}
 	err = p.Reach.Check(ctx, owner, to)
 	var denied *authz.DeniedError
-	if errors.As(err, &denied) {
-		return netip.AddrPort{}, refused(`user %q may not have a preview enter the cluster by Service %s: that needs "create pods/portforward" in namespace %q, or %s in the chart value preview.services`,
-			owner.User, key, key.Namespace, key)
+	switch {
+	case !errors.As(err, &denied):
+		return to, err
+	case open:
+		routed := ""
+		if len(p.Hosts.Allowed) == 0 {
+			routed = fmt.Sprintf("an Ingress or HTTPRoute in namespace %q that names the host, ", ic.Namespace)
+		}
+		return netip.AddrPort{}, refused(`user %q may not have a preview ask Service %s for the host %s: that needs %s"create pods/portforward" in namespace %q, or %s in the chart value preview.hosts`,
+			owner.User, key, l5, routed, key.Namespace, l5)
 	}
-	return to, err
+	return netip.AddrPort{}, refused(`user %q may not have a preview enter the cluster by Service %s: that needs "create pods/portforward" in namespace %q, or %s in the chart value preview.services`,
+		owner.User, key, key.Namespace, key)
 }
 
 // service returns the Service that a host names, from within a namespace.
@@ -99,7 +116,7 @@ func (p *Policy) service(host, namespace string) (client.ObjectKey, error) {
 
 // address returns the address of a Service, whose port must exist. A Service without a
 // selector may lead to the API server, say, so the operator must have opened it.
-func (p *Policy) address(ctx context.Context, key client.ObjectKey, want *v1alpha1.Preview, opened bool) (netip.AddrPort, error) {
+func (p *Policy) address(ctx context.Context, key client.ObjectKey, want *v1alpha1.Preview, open bool) (netip.AddrPort, error) {
 	var s corev1.Service
 	switch err := p.Reader.Get(ctx, key, &s); {
 	case apierrors.IsNotFound(err):
@@ -111,7 +128,7 @@ func (p *Policy) address(ctx context.Context, key client.ObjectKey, want *v1alph
 	if err != nil || s.Spec.Type == corev1.ServiceTypeExternalName {
 		return netip.AddrPort{}, refused("Service %s has no address in the cluster: name one that is neither headless nor of type ExternalName", key)
 	}
-	if len(s.Spec.Selector) == 0 && !opened {
+	if len(s.Spec.Selector) == 0 && !open {
 		return netip.AddrPort{}, refused("Service %s has no selector: a preview may enter by it if the chart value preview.services has %s", key, key)
 	}
 	var ports []string

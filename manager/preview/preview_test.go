@@ -10,10 +10,13 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -79,6 +82,8 @@ func cluster(t *testing.T, objects ...client.Object) client.WithWatch {
 	bare.Spec.Selector = nil
 	outside := service("shop", "outside", "", 80)
 	outside.Spec.Type, outside.Spec.ExternalName = corev1.ServiceTypeExternalName, "metadata.example.com"
+	s.AddKnownTypeWithName(schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}, &unstructured.Unstructured{})
+	s.AddKnownTypeWithName(schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRouteList"}, &unstructured.UnstructuredList{})
 	objects = append(objects, session("ada"), bare, outside, service("shop", "edge", "10.96.1.1", 80, 443), service("shop", "headless", "None", 80),
 		service("edge", "nginx", "10.96.2.1", 80), service("edge", "open", "10.96.2.2", 80), service("default", "kubernetes", "10.96.0.1", 443),
 		service("intercept-system", "traffic-manager-preview", "10.96.1.9", 80))
@@ -87,81 +92,8 @@ func cluster(t *testing.T, objects ...client.Object) client.WithWatch {
 }
 
 func policy(r client.Reader) *Policy {
-	return &Policy{Reader: r, Reach: reach{}, Namespace: "intercept-system", Domain: domain, ClusterDomain: "cluster.local", Services: []string{"edge/open"}}
-}
-
-func TestIngress(t *testing.T) {
-	p := policy(cluster(t))
-	for _, c := range []struct {
-		host   string
-		port   int32
-		l5     string
-		want   string // an address
-		reason string
-	}{
-		{host: "edge", port: 80, want: "10.96.1.1:80"},
-		{host: "edge.shop", port: 443, want: "10.96.1.1:443"},
-		{host: "edge.shop.svc", port: 80, want: "10.96.1.1:80"},
-		{host: "edge.shop.svc.cluster.local", port: 80, want: "10.96.1.1:80"},
-		{host: "open.edge", port: 80, want: "10.96.2.2:80"},
-		{host: "nginx.edge", port: 80, reason: `"create pods/portforward" in namespace "edge", or edge/nginx in the chart value preview.services`},
-		{host: "edge.shop", port: 81, reason: "Service shop/edge has no TCP port 81; it has 80, 443"},
-		{host: "edge.shop.example.com", port: 80, reason: "is not a Service of the cluster"},
-		{host: "169.254.169.254", port: 80, reason: "is not a Service of the cluster"},
-		{host: "10.96.1.1", port: 80, reason: "is not a Service of the cluster"},
-		{host: "nothing", port: 80, reason: "there is no Service shop/nothing"},
-		{host: "headless", port: 80, reason: "has no address in the cluster"},
-		{host: "outside", port: 80, reason: "has no address in the cluster"},
-		{host: "bare", port: 80, reason: "has no selector"},
-		{host: "kubernetes.default", port: 443, reason: "cannot enter by Service default/kubernetes"},
-		{host: "traffic-manager-preview.intercept-system", port: 80, reason: "cannot enter by Service intercept-system/traffic-manager-preview"},
-		{host: "edge", port: 80, l5: host, reason: "is a preview's own"},
-		{host: "edge", port: 80, l5: strings.ToUpper(host) + ":443", reason: "is a preview's own"},
-	} {
-		ic := intercept(func(ic *v1alpha1.Intercept) {
-			ic.Spec.Preview.Host, ic.Spec.Preview.Port = c.host, c.port
-			if c.l5 != "" {
-				ic.Spec.Preview.L5Host = c.l5
-			}
-		})
-		got, err := p.Ingress(t.Context(), ic)
-		switch refused, ok := err.(*RefusedError); {
-		case c.reason == "" && (err != nil || got.String() != c.want):
-			t.Errorf("%s:%d: %v, %v", c.host, c.port, got, err)
-		case c.reason != "" && (!ok || !strings.Contains(refused.Reason, c.reason)):
-			t.Errorf("%s:%d: %v, %v; want %s", c.host, c.port, got, err, c.reason)
-		}
-	}
-}
-
-// A traffic-manager for some namespaces knows no Services of others.
-func TestIngressElsewhere(t *testing.T) {
-	p := policy(cluster(t))
-	p.Namespaces = []string{"shop"}
-	for host, want := range map[string]string{"edge": "", "open.edge": `does not work in namespace "edge"`} {
-		_, err := p.Ingress(t.Context(), intercept(func(ic *v1alpha1.Intercept) { ic.Spec.Preview.Host = host }))
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", host, err)
-		}
-	}
-}
-
-// A preview needs the session of its own user.
-func TestIngressWithoutSession(t *testing.T) {
-	c := cluster(t)
-	for _, user := range []string{"eve", ""} {
-		if err := c.Delete(t.Context(), session("")); err != nil {
-			t.Fatal(err)
-		}
-		if user != "" {
-			if err := c.Create(t.Context(), session(user)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, err := policy(c).Ingress(t.Context(), intercept(nil)); err == nil || !strings.Contains(err.Error(), `session of user "ada" has ended`) {
-			t.Errorf("with %q's: %v", user, err)
-		}
-	}
+	return &Policy{Reader: r, Reach: reach{}, Namespace: "intercept-system", Domain: domain, ClusterDomain: "cluster.local", Services: []string{"edge/open"},
+		Hosts: &Hosts{Live: r}}
 }
 
 // newServer serves ada's preview. Whatever its address is, the ingress is a test's.
@@ -178,7 +110,7 @@ func newServer(t *testing.T, ic *v1alpha1.Intercept) (*Server, client.Client) {
 	}))
 	t.Cleanup(ingress.Close)
 	to := netip.MustParseAddrPort(ingress.Listener.Addr().String())
-	c := cluster(t, ic, service("shop", "ingress", to.Addr().String(), int32(to.Port())))
+	c := cluster(t, ic, ingressOf("shop", "shop.example.com"), service("shop", "ingress", to.Addr().String(), int32(to.Port())))
 	ic.Spec.Preview.Host, ic.Spec.Preview.Port = "ingress", int32(to.Port())
 	if err := c.Update(t.Context(), ic); err != nil {
 		t.Fatal(err)
@@ -239,6 +171,36 @@ func TestRefusedVisit(t *testing.T) {
 	}
 	if w := visit(s, host, "/", nil); w.Code != http.StatusBadGateway || strings.Contains(w.Body.String(), "ada") {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// The log tells once that a preview leads nowhere, and not for each request. About
+// conditions that no preview meets the status tells.
+func TestLogIsShort(t *testing.T) {
+	s, c := newServer(t, intercept(nil))
+	var log strings.Builder
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	now := time.Unix(1_800_000_000, 0)
+	s.now = func() time.Time { return now }
+	visit(s, host, "/", nil)
+	if err := c.Delete(t.Context(), session("")); err != nil {
+		t.Fatal(err)
+	}
+	for lines := range 3 {
+		for range 5 {
+			visit(s, host, "/", nil)
+		}
+		if n := strings.Count(log.String(), "\n"); n != lines+1 {
+			t.Errorf("%d lines: %s", n, &log)
+		}
+		now = now.Add(logEvery)
+	}
+	two := intercept(func(ic *v1alpha1.Intercept) { ic.Spec.Match.Headers[0].Regexp = "a|b" })
+	s, _ = newServer(t, two)
+	log.Reset()
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	if w := visit(s, host, "/", nil); w.Code != http.StatusBadGateway || log.Len() > 0 {
+		t.Errorf("%d, %s", w.Code, &log)
 	}
 }
 

@@ -30,6 +30,8 @@ const (
 	shutdown = 3 * time.Second
 	// dialTimeout bounds a connection to an ingress.
 	dialTimeout = 10 * time.Second
+	// logEvery is the least time between two lines of the log about one preview.
+	logEvery = time.Minute
 )
 
 // urlField is the name of the index of Intercepts by the URL of their preview.
@@ -73,19 +75,22 @@ type Server struct {
 	now     func() time.Time
 
 	mu   sync.Mutex
-	open map[types.UID]*opened
+	open map[types.UID]*openPreview
 }
 
 // New returns a Server.
 func New(cfg Config) *Server {
-	return &Server{Config: cfg, hashing: make(hashing, maxCompared), now: time.Now, open: map[types.UID]*opened{}}
+	return &Server{Config: cfg, hashing: make(hashing, maxCompared), now: time.Now, open: map[types.UID]*openPreview{}}
 }
 
-// opened is a preview that has had a visitor since the traffic-manager started.
-type opened struct {
+// openPreview is a preview that has had a visitor since the traffic-manager started.
+type openPreview struct {
 	intercept *v1alpha1.Intercept
 	gateway   *gateway.Gateway
 	attempts  attempts
+
+	mu     sync.Mutex
+	logged time.Time // when the log last said that it leads nowhere
 }
 
 // NeedLeaderElection says that every replica serves.
@@ -119,7 +124,11 @@ func (s *Server) Start(ctx context.Context) error {
 // ServeHTTP serves one request of a visitor.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o, err := s.at(r.Context(), r.Host)
+	var unmet *gateway.ConditionError
 	switch {
+	case errors.As(err, &unmet): // the status of the Intercept says so
+		show(w, http.StatusBadGateway, pageAway)
+		return
 	case err != nil:
 		s.Log.Warn("preview cannot be found", "error", err)
 		show(w, http.StatusServiceUnavailable, pageAway)
@@ -131,15 +140,29 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := s.Policy.Ingress(r.Context(), o.intercept); err != nil {
-		s.Log.Info("preview refused", "intercept", client.ObjectKeyFromObject(o.intercept), "error", err)
+		s.logAway(o, err)
 		show(w, http.StatusBadGateway, pageAway)
 		return
 	}
 	o.gateway.ServeHTTP(w, r)
 }
 
+// logAway logs why a preview leads nowhere, once in logEvery: visitors ask often.
+func (s *Server) logAway(o *openPreview, err error) {
+	o.mu.Lock()
+	now := s.now()
+	due := now.Sub(o.logged) >= logEvery
+	if due {
+		o.logged = now
+	}
+	o.mu.Unlock()
+	if due {
+		s.Log.Info("preview leads nowhere", "intercept", client.ObjectKeyFromObject(o.intercept), "error", err)
+	}
+}
+
 // at returns the preview at a host; nil if there is none.
-func (s *Server) at(ctx context.Context, host string) (*opened, error) {
+func (s *Server) at(ctx context.Context, host string) (*openPreview, error) {
 	name, domain, _ := strings.Cut(strings.ToLower(gateway.Hostname(host)), ".")
 	if domain != s.Policy.Domain {
 		return nil, nil
@@ -153,11 +176,11 @@ func (s *Server) at(ctx context.Context, host string) (*opened, error) {
 	if len(list.Items) != 1 {
 		return nil, nil
 	}
-	return s.opened(&list.Items[0])
+	return s.openNow(&list.Items[0])
 }
 
-// opened returns the preview of an Intercept as it is now. The caller holds mu.
-func (s *Server) opened(ic *v1alpha1.Intercept) (*opened, error) {
+// openNow returns the preview of an Intercept as it is now. The caller holds mu.
+func (s *Server) openNow(ic *v1alpha1.Intercept) (*openPreview, error) {
 	before := s.open[ic.UID]
 	if before != nil && !changed(before.intercept, ic) {
 		return before, nil
@@ -170,15 +193,16 @@ func (s *Server) opened(ic *v1alpha1.Intercept) (*opened, error) {
 		before.gateway.Close()
 	}
 	ic = ic.DeepCopy()
-	o := &opened{intercept: ic, gateway: gateway.New(gateway.Config{
+	o := &openPreview{intercept: ic}
+	o.gateway = gateway.New(gateway.Config{
 		Ingress: gateway.Ingress{Host: ic.Spec.Preview.Host, Port: uint16(ic.Spec.Preview.Port), TLS: ic.Spec.Preview.TLS, L5Host: ic.Spec.Preview.L5Host},
 		Marks:   marks, TLS: true, Cookies: []string{cookieName}, Log: s.Log,
 		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) { return s.dial(ctx, network, ic) },
 		Failed: func(w http.ResponseWriter, r *http.Request, err error) {
-			s.Log.Info("preview has no answer", "intercept", client.ObjectKeyFromObject(ic), "error", err)
+			s.logAway(o, err)
 			show(w, http.StatusBadGateway, pageAway)
 		},
-	})}
+	})
 	s.open[ic.UID] = o
 	return o, nil
 }

@@ -222,6 +222,13 @@ func TestPolicies(t *testing.T) {
 	holds("mode: Global", global)
 	rejects(l, alice, all, global)
 	admits(l, alice, louise)
+	paths := func(path string) string { return "mode: Personal\nmatch: {paths: [{" + path + "}]}" }
+	for _, spec := range []string{paths("prefix: /"), paths("regexp: '/.*'"), "mode: Personal\nmatch: {method: GET}", "mode: Personal\nmatch: {headers: [{name: Host, regexp: '.*'}]}"} {
+		rejects(l, alice, spec, global)
+	}
+	for _, spec := range []string{paths("prefix: /api"), paths("regexp: '/api/.*'"), "mode: Personal\nmatch: {headers: [{name: x-user, regexp: '.*'}]}"} {
+		admits(l, alice, spec)
+	}
 
 	const name, key = "policy.requireMatch.header", "policy.requireMatch.baggage"
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "policy.requireMatch.enabled=true", "--set", name+"=X-User", "--set", `policy.requireMatch.pattern=\{user\}(-.*)?`))

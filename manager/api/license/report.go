@@ -15,7 +15,8 @@ import (
 const Key = "license"
 
 // DecisionKey is the key, beside Key, under which the traffic-manager says whether users
-// may create personal intercepts: Allowed, or why not. The chart's admission policy reads it.
+// may create personal intercepts: Allowed, or why not. The chart's admission policy reads
+// it. It is there only while personal intercepts need a license.
 const DecisionKey = "personalIntercepts"
 
 // Allowed is the decision that users may create personal intercepts.

@@ -148,6 +148,8 @@ type WorkloadReference struct {
 }
 
 // InterceptPort maps one port of the workload to one on the laptop.
+//
+// +kubebuilder:validation:XValidation:rule="self.protocol != 'UDP' || !has(self.localTLS) || !self.localTLS",message="localTLS is about connections, which a UDP port does not have: remove it"
 type InterceptPort struct {
 	// Port identifies the intercepted port: name or number of a Service port,
 	// or name or number of a container port. Empty is allowed when there is
