@@ -53,7 +53,7 @@ func (p printer) human() bool { return p.format == "" || p.format == "wide" }
 func (p printer) all(w io.Writer, rows []Workload) error {
 	switch {
 	case p.human():
-		return p.table.PrintObj(table(rows, time.Now()), w)
+		return p.table.PrintObj(table(rows, p.format == "wide", time.Now()), w)
 	case p.format == "name":
 		return p.each(w, rows)
 	}
@@ -82,8 +82,9 @@ func (p printer) each(w io.Writer, rows []Workload) error {
 }
 
 // table is the form kubectl's printer lays out. A workload with personal intercepts has a
-// line for each intercept.
-func table(rows []Workload, now time.Time) *metav1.Table {
+// line for each intercept. The wide table has a column for the URLs of previews; the
+// other one has them behind the conditions.
+func table(rows []Workload, wide bool, now time.Time) *metav1.Table {
 	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{
 		{Name: "Name", Type: "string"},
 		{Name: "State", Type: "string"},
@@ -92,9 +93,10 @@ func table(rows []Workload, now time.Time) *metav1.Table {
 		{Name: "Connections", Type: "string", Priority: 1},
 		{Name: "Requests", Type: "string", Priority: 1},
 		{Name: "Last Request", Type: "string", Priority: 1},
+		{Name: "Preview", Type: "string", Priority: 1},
 	}}
 	add := func(w *Workload, message string, intercepts []v1alpha1.Intercept) {
-		var owners, ports, connections, requests, last []string
+		var owners, ports, connections, requests, last, previews []string
 		for _, i := range intercepts {
 			owners = append(owners, i.Spec.User)
 			ports = append(ports, mapping(&i))
@@ -103,9 +105,12 @@ func table(rows []Workload, now time.Time) *metav1.Table {
 				requests = append(requests, soFar(i.Status.Requests))
 			}
 			last = append(last, lastRequest(&i, now))
+			if url := render.PreviewURL(&i); url != "" {
+				previews = append(previews, url)
+			}
 		}
 		t.Rows = append(t.Rows, metav1.TableRow{
-			Cells: []any{resolve.RefString(w.Workload), message, cell(owners), cell(ports), cell(connections), cell(requests), cell(last)},
+			Cells: []any{resolve.RefString(w.Workload), message, cell(owners), cell(ports), cell(connections), cell(requests), cell(last), cell(previews)},
 			Object: runtime.RawExtension{Object: &metav1.PartialObjectMetadata{
 				ObjectMeta: metav1.ObjectMeta{Name: w.Name, Namespace: w.Namespace}}},
 		})
@@ -117,7 +122,11 @@ func table(rows []Workload, now time.Time) *metav1.Table {
 		}
 		for n := range row.Intercepts {
 			one := row.Intercepts[n : n+1]
-			add(&row, owners(one, row.user)+": "+taken(&one[0].Spec), one)
+			message := owners(one, row.user) + ": " + taken(&one[0].Spec)
+			if url := render.PreviewURL(&one[0]); url != "" && !wide {
+				message += ", " + strings.TrimSuffix(url, "/")
+			}
+			add(&row, message, one)
 		}
 	}
 	return t

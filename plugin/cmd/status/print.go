@@ -103,10 +103,23 @@ func (i *Intercept) rows() []render.Row {
 	if i.Mode == string(v1alpha1.ModePersonal) {
 		rows = append(rows, render.Row{Label: "Intercepting", Value: render.Requests(i.Match)}, render.Row{Label: "Requests", Value: soFar(i.Requests)})
 	}
+	rows = append(rows, i.previewRow())
 	rows = append(rows, render.Row{Label: "Connections", Value: soFar(i.Connections)})
 	rows = append(rows, i.missedRows()...)
 	rows = append(rows, i.probeRows()...)
 	return append(rows, render.Row{Label: "Message", Value: i.Message})
+}
+
+// previewRow says where the preview is, or why it leads nowhere.
+func (i *Intercept) previewRow() render.Row {
+	switch p := i.Preview; {
+	case p == nil:
+		return render.Row{}
+	case p.Message != "":
+		return render.Row{Label: "Preview", Value: "leads nowhere: " + p.Message}
+	default:
+		return render.Row{Label: "Preview URL", Value: p.URL}
+	}
 }
 
 // sessionRows are what a process says of itself. Its tunnel to the traffic-manager
