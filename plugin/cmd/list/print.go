@@ -134,8 +134,8 @@ func table(rows []Workload, wide bool, now time.Time) *metav1.Table {
 
 // taken says in one line what an intercept takes.
 func taken(spec *v1alpha1.InterceptSpec) string {
-	if spec.Match != nil {
-		return spec.Match.Conditions().String()
+	if conditions := spec.Match.Conditions(); len(conditions) > 0 {
+		return conditions.String()
 	}
 	return render.Taken(spec)
 }
