@@ -75,7 +75,8 @@ func (m *Marks) put(c match.Condition, value string) string {
 	switch c.Part {
 	case match.Header:
 		one.name, to = http.CanonicalHeaderKey(c.Name), &m.headers
-		valid = httpguts.ValidHeaderFieldValue(value) && !slices.Contains(fixed, one.name)
+		// Spaces around a value are not part of it (RFC 9110, section 5.5).
+		valid = httpguts.ValidHeaderFieldValue(value) && strings.Trim(value, " \t") == value && !slices.Contains(fixed, one.name)
 	case match.Baggage:
 		to = &m.baggage
 	case match.Tracestate:

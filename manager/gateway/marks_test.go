@@ -130,6 +130,7 @@ func TestConditionsThatNoPreviewMeets(t *testing.T) {
 		"a loop's end":    {Part: match.Header, Name: "cdn-loop", Op: match.Regexp, Value: "shop"},
 		"the host":        {Part: match.Header, Name: "host", Op: match.Regexp, Value: "shop"},
 		"a line":          {Part: match.Header, Name: "who", Op: match.Exact, Value: "a\r\nb: c"},
+		"a space":         {Part: match.Header, Name: "who", Op: match.Exact, Value: "ada "},
 		"no cookie value": {Part: match.Cookie, Name: "who", Op: match.Exact, Value: "a;b"},
 		"no trace value":  {Part: match.Tracestate, Name: "who", Op: match.Exact, Value: "a=b"},
 	} {
@@ -157,4 +158,38 @@ func TestConditionsThatNoRequestMeets(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// FuzzMarks: conditions for which there are marks hold, whatever the visitor sends, and
+// the visitor's cookies of other names stay.
+func FuzzMarks(f *testing.F) {
+	f.Add(uint8(match.Header), "x-user", "ada", uint8(match.Baggage), "x-user", "a b", "a=1,x-user=b;p", "a=1; x-user=c", "a=1")
+	f.Add(uint8(match.Header), "x-user", "\tada", uint8(match.Header), "x-user", "ada", "", "", "")
+	f.Add(uint8(match.Header), "baggage", "a=1", uint8(match.Header), "Baggage", "b=1", "a=2", "", "")
+	f.Add(uint8(match.Tracestate), "a", "1", uint8(match.Header), "tracestate", "b=1", "", "", "a=2,b=3")
+	f.Add(uint8(match.Cookie), "a", "1", uint8(match.Cookie), "a", "2", "", `a="3"; b`, "")
+	f.Fuzz(func(t *testing.T, part1 uint8, name1, value1 string, part2 uint8, name2, value2, baggage, cookie, tracestate string) {
+		all := match.Conditions{{Part: match.Part(part1), Name: name1, Op: match.Exact, Value: value1}, {Part: match.Part(part2), Name: name2, Op: match.Exact, Value: value2}}
+		if all.Validate() != nil || len(baggage) > 4096 || strings.Count(baggage, ",") > 99 || strings.Count(tracestate, ",") > 9 {
+			return // the agent reads so much and no more
+		}
+		m, err := MarksOf(all)
+		if err != nil {
+			return
+		}
+		h := http.Header{"Baggage": {baggage}, "Cookie": {cookie}, "Tracestate": {tracestate}}
+		m.add(h)
+		if !holds(all, h) {
+			t.Errorf("%v do not hold for %v", all, h)
+		}
+		if len(m.lines("Cookie")) > 0 {
+			return
+		}
+		for pair := range strings.SplitSeq(cookie, ";") {
+			pair = strings.TrimSpace(pair)
+			if name := nameOf(pair); pair != "" && name != name1 && name != name2 && !slices.Contains(cookies(h), pair) {
+				t.Errorf("cookie %s is lost: %v", pair, h)
+			}
+		}
+	})
 }
