@@ -82,8 +82,7 @@ func (p printer) each(w io.Writer, rows []Workload) error {
 }
 
 // table is the form kubectl's printer lays out. A workload with personal intercepts has a
-// line for each intercept. The wide table has a column for the URLs of previews; the
-// other one has them behind the conditions.
+// line for each intercept.
 func table(rows []Workload, wide bool, now time.Time) *metav1.Table {
 	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{
 		{Name: "Name", Type: "string"},
@@ -109,6 +108,9 @@ func table(rows []Workload, wide bool, now time.Time) *metav1.Table {
 				previews = append(previews, url)
 			}
 		}
+		if !wide && len(previews) > 0 { // there is no column for it
+			message += ", " + strings.TrimSuffix(strings.Join(previews, ", "), "/")
+		}
 		t.Rows = append(t.Rows, metav1.TableRow{
 			Cells: []any{resolve.RefString(w.Workload), message, cell(owners), cell(ports), cell(connections), cell(requests), cell(last), cell(previews)},
 			Object: runtime.RawExtension{Object: &metav1.PartialObjectMetadata{
@@ -122,11 +124,7 @@ func table(rows []Workload, wide bool, now time.Time) *metav1.Table {
 		}
 		for n := range row.Intercepts {
 			one := row.Intercepts[n : n+1]
-			message := owners(one, row.user) + ": " + taken(&one[0].Spec)
-			if url := render.PreviewURL(&one[0]); url != "" && !wide {
-				message += ", " + strings.TrimSuffix(url, "/")
-			}
-			add(&row, message, one)
+			add(&row, owners(one, row.user)+": "+taken(&one[0].Spec), one)
 		}
 	}
 	return t

@@ -63,10 +63,10 @@ type Intercept struct {
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
 	// session.
 	Elsewhere string `json:"elsewhere,omitempty"`
-	// NotDelivered says for what reasons there were fallbacks.
-	NotDelivered []v1alpha1.NotDelivered `json:"notDelivered,omitempty"`
 	// Preview is where the preview is, or why it leads nowhere; nil: there is none.
 	Preview *v1alpha1.PreviewStatus `json:"preview,omitempty"`
+	// NotDelivered says for what reasons there were fallbacks.
+	NotDelivered []v1alpha1.NotDelivered `json:"notDelivered,omitempty"`
 	// Probes are those of the kubelet that failed in its pods since it began.
 	Probes []FailedProbe `json:"failedProbes,omitempty"`
 }
@@ -81,12 +81,12 @@ func describe(i *v1alpha1.Intercept) Intercept {
 	d := Intercept{Namespace: i.Namespace, Name: i.Name, Workload: resolve.RefString(i.Spec.Workload), Owner: i.Spec.User,
 		State: string(render.State(i)), Message: i.Status.Message, Connections: i.Status.Connections, Requests: i.Status.Requests,
 		NoFallback: i.Spec.NoFallback, Ports: []Port{}, Mode: string(cmp.Or(i.Spec.Mode, v1alpha1.ModeGlobal)), Match: render.Conditions(&i.Spec)}
-	if i.Spec.Preview != nil {
-		d.Preview = i.Status.Preview
-	}
 	for _, p := range i.Status.Pods {
 		d.Fallbacks += p.Fallbacks
 		d.NotDelivered = addMissed(d.NotDelivered, p)
+	}
+	if i.Spec.Preview != nil {
+		d.Preview = i.Status.Preview
 	}
 	for _, p := range i.Status.Ports {
 		d.Ports = append(d.Ports, Port{resolve.Identifier(p), render.Local(p.LocalHost, p.LocalPort, p.Protocol)})
