@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"net/http"
-	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -13,15 +12,26 @@ import (
 )
 
 // Marks are what a gateway adds to a request, so that the conditions of an intercept
-// hold. The value of a header is also added as a member of baggage and as a cookie of the
-// same name: services that the intercepted one does not call itself get it only by what
-// their callers pass on.
+// hold. What conditions ask for takes the place of what the visitor sent under the same
+// name. Further values of one name are further lines or members: none undoes another.
 type Marks struct {
 	headers, baggage, tracestate, cookies []mark
+	// copies are headers that are also added as a member of baggage and as a cookie of the
+	// same name: services that the intercepted one does not call itself get them only by
+	// what their callers pass on. A member or cookie of that name that the request has is
+	// the application's own, and stays alone.
+	copies []mark
 }
 
-// mark is a name and its value.
+// mark is a name and its value. The name of a header is in canonical form.
 type mark struct{ name, value string }
+
+// The headers that consist of members. A condition on such a header is about a whole line.
+const (
+	baggage    = "Baggage"
+	tracestate = "Tracestate"
+	cookie     = "Cookie"
+)
 
 // ConditionError says that a gateway cannot make a condition hold.
 type ConditionError struct {
@@ -38,7 +48,7 @@ func (e *ConditionError) Error() string {
 // MarksOf returns the marks for which all conditions hold. Path, method and query are the
 // visitor's: conditions on them hold for some of the requests. It returns a
 // ConditionError if a condition allows more than one value, or one that a request cannot
-// have.
+// have beside the others.
 func MarksOf(conditions match.Conditions) (Marks, error) {
 	var m Marks
 	for _, c := range conditions {
@@ -52,175 +62,159 @@ func MarksOf(conditions match.Conditions) (Marks, error) {
 		if !ok {
 			return Marks{}, &ConditionError{c, "the expression has to be one fixed value, so that the preview can send it"}
 		}
-		if err := m.put(c, value); err != nil {
-			return Marks{}, err
+		if reason := m.put(c, value); reason != "" {
+			return Marks{}, &ConditionError{c, reason}
 		}
 	}
 	return m, nil
 }
 
-// put notes the mark of one condition.
-func (m *Marks) put(c match.Condition, value string) error {
-	one := mark{c.Name, value}
-	valid := true
+// put notes the mark of one condition. It returns why a preview cannot send it, if so.
+func (m *Marks) put(c match.Condition, value string) string {
+	one, to, valid := mark{c.Name, value}, (*[]mark)(nil), true
 	switch c.Part {
 	case match.Header:
-		valid = httpguts.ValidHeaderFieldValue(value) && !slices.ContainsFunc(fixed, func(f string) bool { return strings.EqualFold(f, c.Name) })
-		m.headers = append(m.headers, one)
-		m.baggage = append(m.baggage, one)
-		if isCookieValue(value) {
-			m.cookies = append(m.cookies, one)
-		}
+		one.name, to = http.CanonicalHeaderKey(c.Name), &m.headers
+		// Spaces around a value are not part of it (RFC 9110, section 5.5).
+		valid = httpguts.ValidHeaderFieldValue(value) && strings.Trim(value, " \t") == value && !slices.Contains(fixed, one.name)
 	case match.Baggage:
-		m.baggage = append(m.baggage, one)
+		to = &m.baggage
 	case match.Tracestate:
-		valid = isTraceValue(value)
-		m.tracestate = append(m.tracestate, one)
+		to, valid = &m.tracestate, isTraceValue(value)
 	case match.Cookie:
-		valid = isCookieValue(value)
-		m.cookies = append(m.cookies, one)
+		to, valid = &m.cookies, isCookieValue(value)
 	}
-	if !valid {
-		return &ConditionError{c, "a preview cannot send that"}
+	switch {
+	case !valid:
+		return "a preview cannot send that"
+	case slices.Contains(*to, one):
+		return ""
 	}
-	return nil
+	*to = append(*to, one)
+	if c.Part == match.Header && one.name != baggage && one.name != tracestate && one.name != cookie && !secret(one.name) {
+		m.copy(mark{c.Name, value})
+	}
+	return m.contradiction()
 }
 
-// fixed are headers that are about the connection, or that the ingress routes by.
-var fixed = []string{"Host", "Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+// copy notes a header for baggage and cookies, unless there is another value of it.
+func (m *Marks) copy(x mark) {
+	if !slices.ContainsFunc(m.copies, func(y mark) bool { return strings.EqualFold(x.name, y.name) }) {
+		m.copies = append(m.copies, x)
+	}
+}
 
-// add puts the marks into the header of a request, in place of what has their names.
+// contradiction says why no request can have all marks; "" if one can.
+func (m *Marks) contradiction() string {
+	if lines := m.lines(cookie); len(lines) > 0 && len(lines)+len(m.cookies) > 1 {
+		return "a request has one line of cookies, and another condition is about that line: use cookie:NAME for each cookie"
+	}
+	keys := namesOf(members(m.lines(tracestate)))
+	for _, x := range m.tracestate {
+		keys = append(keys, x.name)
+	}
+	slices.Sort(keys)
+	if len(slices.Compact(slices.Clone(keys))) < len(keys) {
+		return "tracestate has each key once, and another condition is about the same key"
+	}
+	return ""
+}
+
+// lines are the lines that conditions ask for of a header.
+func (m *Marks) lines(header string) []string {
+	var lines []string
+	for _, x := range m.headers {
+		if x.name == header {
+			lines = append(lines, x.value)
+		}
+	}
+	return lines
+}
+
+// fixed are headers that are about the connection, that the ingress routes by, or by which
+// a gateway notices that it leads to itself.
+var fixed = []string{"Host", "Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Cdn-Loop"}
+
+// secret says whether a header may have a credential in it, by its name. Programs write
+// baggage and cookies into logs, and send baggage to other companies' services.
+func secret(header string) bool {
+	header = strings.ToLower(header)
+	return slices.ContainsFunc([]string{"auth", "cookie", "credential", "token", "secret", "passw", "session", "jwt", "csrf", "xsrf", "signature", "apikey", "-key"},
+		func(part string) bool { return strings.Contains(header, part) })
+}
+
+// add puts the marks into the header of a request.
 func (m *Marks) add(h http.Header) {
 	for _, x := range m.headers {
-		h.Set(x.name, x.value)
-	}
-	if len(m.baggage) > 0 {
-		addMembers(h, "Baggage", m.baggage, func(x mark) string { return x.name + "=" + baggageValue(x.value) }, false)
-	}
-	if len(m.tracestate) > 0 {
-		addMembers(h, "Tracestate", m.tracestate, func(x mark) string { return x.name + "=" + x.value }, true)
-	}
-	if len(m.cookies) > 0 {
-		names := make([]string, 0, len(m.cookies))
-		for _, x := range m.cookies {
-			names = append(names, x.name)
+		if x.name != baggage && x.name != tracestate {
+			h[x.name] = nil
 		}
-		removeCookies(h, names)
-		pairs := cookies(h)
-		for _, x := range m.cookies {
+	}
+	for _, x := range m.headers {
+		if x.name != baggage && x.name != tracestate {
+			h.Add(x.name, x.value)
+		}
+	}
+	if len(m.baggage)+len(m.copies)+len(m.lines(baggage)) > 0 {
+		m.addBaggage(h)
+	}
+	if len(m.tracestate)+len(m.lines(tracestate)) > 0 {
+		m.addTracestate(h)
+	}
+	if len(m.cookies)+len(m.copies) > 0 && len(m.lines(cookie)) == 0 {
+		m.addCookies(h)
+	}
+}
+
+// addBaggage adds members, and lines of their own (W3C Baggage, section 3.3).
+func (m *Marks) addBaggage(h http.Header) {
+	lines := m.lines(baggage)
+	wanted := members(lines)
+	var own []string
+	for _, x := range m.baggage {
+		own = append(own, x.name+"="+baggageValue(x.value))
+	}
+	list := append(without(members(h[baggage]), namesOf(slices.Concat(wanted, own))), own...)
+	for _, x := range m.copies {
+		if have := namesOf(slices.Concat(wanted, list)); !slices.Contains(have, x.name) {
+			list = append(list, x.name+"="+baggageValue(x.value))
+		}
+	}
+	set(h, baggage, list, ",", lines)
+}
+
+// addTracestate adds members in front, as whoever changes the header does, and lines of
+// their own (W3C Trace Context, section 3.3.1).
+func (m *Marks) addTracestate(h http.Header) {
+	lines := m.lines(tracestate)
+	var own []string
+	for _, x := range m.tracestate {
+		own = append(own, x.name+"="+x.value)
+	}
+	theirs := without(members(h[tracestate]), namesOf(slices.Concat(members(lines), own)))
+	set(h, tracestate, append(own, theirs...), ",", lines)
+}
+
+func (m *Marks) addCookies(h http.Header) {
+	var own []string
+	for _, x := range m.cookies {
+		own = append(own, x.name+"="+x.value)
+	}
+	pairs := append(without(cookies(h), namesOf(own)), own...)
+	for _, x := range m.copies {
+		if isCookieValue(x.value) && !slices.Contains(namesOf(pairs), x.name) {
 			pairs = append(pairs, x.name+"="+x.value)
 		}
-		h.Set("Cookie", strings.Join(pairs, "; "))
 	}
+	set(h, cookie, pairs, "; ", nil)
 }
 
-// addMembers adds members to a list of "key=value" with commas, which may be on several
-// lines, in place of members with their keys.
-func addMembers(h http.Header, name string, add []mark, text func(mark) string, first bool) {
-	var before, added []string
-	for member := range strings.SplitSeq(strings.Join(h.Values(name), ","), ",") {
-		key, _, _ := strings.Cut(member, "=")
-		key = strings.TrimSpace(key)
-		if key != "" && !slices.ContainsFunc(add, func(x mark) bool { return x.name == key }) {
-			before = append(before, strings.TrimSpace(member))
-		}
+// set makes a header one line of pairs, and further lines.
+func set(h http.Header, name string, pairs []string, separator string, lines []string) {
+	if len(pairs) > 0 {
+		lines = slices.Insert(lines, 0, strings.Join(pairs, separator))
 	}
-	for _, x := range add {
-		added = append(added, text(x))
+	if len(lines) > 0 {
+		h[name] = lines
 	}
-	if first {
-		before, added = added, before
-	}
-	h.Set(name, strings.Join(append(before, added...), ","))
-}
-
-// cookies are the pairs "name=value" of a request, as the visitor sent them.
-func cookies(h http.Header) []string {
-	var pairs []string
-	for _, line := range h["Cookie"] {
-		for pair := range strings.SplitSeq(line, ";") {
-			if pair = strings.TrimSpace(pair); pair != "" {
-				pairs = append(pairs, pair)
-			}
-		}
-	}
-	return pairs
-}
-
-// removeCookies takes cookies out of the header of a request.
-func removeCookies(h http.Header, names []string) {
-	all := cookies(h)
-	kept := slices.DeleteFunc(slices.Clone(all), func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		return slices.Contains(names, strings.TrimSpace(name))
-	})
-	switch len(kept) {
-	case len(all):
-	case 0:
-		h.Del("Cookie")
-	default:
-		h.Set("Cookie", strings.Join(kept, "; "))
-	}
-}
-
-// literal returns the only text that an expression matches, if there is only one but for
-// its case.
-func literal(expression string) (string, bool) {
-	re, err := syntax.Parse(expression, syntax.Perl)
-	if err != nil {
-		return "", false
-	}
-	return literalOf(re.Simplify())
-}
-
-func literalOf(re *syntax.Regexp) (string, bool) {
-	switch re.Op {
-	case syntax.OpLiteral:
-		return string(re.Rune), true
-	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText:
-		return "", true
-	case syntax.OpCapture:
-		return literalOf(re.Sub[0])
-	case syntax.OpConcat:
-		var all strings.Builder
-		for _, sub := range re.Sub {
-			text, ok := literalOf(sub)
-			if !ok {
-				return "", false
-			}
-			all.WriteString(text)
-		}
-		return all.String(), true
-	}
-	return "", false
-}
-
-// baggageValue percent-encodes what is not a baggage-octet (W3C Baggage, section 3.3.1).
-func baggageValue(value string) string {
-	var b strings.Builder
-	for i := range len(value) {
-		if c := value[i]; c == '%' || !isOctet(c) {
-			fmt.Fprintf(&b, "%%%02X", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
-// isOctet says whether a byte may be in a value of baggage and of a cookie (RFC 6265,
-// section 4.1.1), which have the same set.
-func isOctet(c byte) bool {
-	return c > ' ' && c < 0x7f && !strings.ContainsRune(`",;\`, rune(c))
-}
-
-func isCookieValue(value string) bool {
-	return !strings.ContainsFunc(value, func(r rune) bool { return r >= 0x7f || !isOctet(byte(r)) })
-}
-
-// isTraceValue says whether tracestate can have a value (W3C Trace Context, section
-// 3.3.1.3.2).
-func isTraceValue(value string) bool {
-	return value != "" && !strings.HasSuffix(value, " ") &&
-		!strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r >= 0x7f || r == ',' || r == '=' })
 }

@@ -27,7 +27,7 @@ const (
 )
 
 // off is what the status says where the operator has no previews.
-const off = "previews are off in this cluster: an administrator turns them on with kubectl intercept upgrade --reuse-values --set preview.enabled=true,preview.domain=DOMAIN"
+const off = "previews are off in this cluster: an administrator turns them on with " + gateway.Enable
 
 // Namer gives each preview its URL, in the status of its Intercept. Only the
 // traffic-manager writes the status, so that nobody claims the URL of another.

@@ -1,9 +1,11 @@
 package check_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,8 +40,31 @@ func TestObstacles(t *testing.T) {
 		addRunning(w)
 		w.Break("patch", "pods/ephemeralcontainers", err)
 	}
-	policy := checktest.Forbidden("intercepts", `ValidatingAdmissionPolicy 'p' with binding 'b' denied request: intercepts that take all traffic are `+
-		`forbidden in namespace "shop" (policy.forbidGlobalIntercepts of the traffic-manager in namespace "intercept-system")`)
+	denies := func(words string) error {
+		return checktest.Forbidden("intercepts", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: "+words)
+	}
+	const (
+		noGlobal  = `intercepts that take all traffic are forbidden in namespace "shop"`
+		mustName  = `every intercept in namespace "shop" must match on the header "X-User", with a plain text that the expression "alice(-.*)?" matches: use --match X-User=VALUE`
+		ofManager = ` of the traffic-manager in namespace "intercept-system")`
+	)
+	forbidGlobal := func(i *v1alpha1.Intercept) error {
+		if i.Spec.Match == nil {
+			return denies(noGlobal + " (policy.forbidGlobalIntercepts" + ofManager)
+		}
+		return nil
+	}
+	// requireMatch wants a header with one of these values.
+	requireMatch := func(values ...string) func(*v1alpha1.Intercept) error {
+		return func(i *v1alpha1.Intercept) error {
+			if i.Spec.Match != nil && i.Spec.Match.Headers[0].Name == "X-User" && slices.Contains(values, i.Spec.Match.Headers[0].Regexp) {
+				return nil
+			}
+			return denies(mustName + " (policy.requireMatch" + ofManager)
+		}
+	}
+	both := func(i *v1alpha1.Intercept) error { return cmp.Or(forbidGlobal(i), requireMatch("alice")(i)) }
+	refuseAll := func(err error) func(*v1alpha1.Intercept) error { return func(*v1alpha1.Intercept) error { return err } }
 	for name, test := range map[string]struct {
 		ruin   func(*checktest.World)
 		check  string
@@ -83,16 +108,21 @@ func TestObstacles(t *testing.T) {
 		}, read, check.Failed, []string{"list deployments.apps"}},
 		"Services hidden": {func(w *checktest.World) { w.Denied = []string{"list services"} }, read, check.Failed, []string{"you may not list services"}},
 
-		"nothing can be intercepted": {func(w *checktest.World) { w.Intercept = policy }, may, check.Failed,
-			[]string{`intercepts that take all traffic are forbidden in namespace "shop"`, "--set policy.forbidGlobalIntercepts.enabled=false"}},
-		"nothing can be intercepted, by what the traffic-manager says": {func(w *checktest.World) { w.Manager["forbidGlobalIntercepts"] = "blog,shop" }, may, check.Failed,
-			[]string{`intercepts that take all traffic are forbidden in namespace "shop"`, "--set policy.forbidGlobalIntercepts.enabled=false"}},
-		"nothing can be intercepted, and settings are hidden": {func(w *checktest.World) { w.Deny("get configmaps"); w.Intercept = policy }, may, check.Failed,
-			[]string{`intercepts that take all traffic are forbidden in namespace "shop"`}},
+		"only personal intercepts":                                   {func(w *checktest.World) { w.Admit = forbidGlobal }, may, check.OK, []string{noGlobal}},
+		"only personal intercepts, by what the traffic-manager says": {func(w *checktest.World) { w.Manager["forbidGlobalIntercepts"] = "blog,shop"; w.Admit = forbidGlobal }, may, check.OK, []string{noGlobal}},
+		"only personal intercepts, and settings are hidden":          {func(w *checktest.World) { w.Deny("get configmaps"); w.Admit = forbidGlobal }, may, check.OK, []string{noGlobal}},
+		"a header is wanted":                                         {func(w *checktest.World) { w.Admit = requireMatch("alice") }, may, check.OK, []string{mustName}},
+		"a header with another value is wanted":                      {func(w *checktest.World) { w.Admit = requireMatch("dev-alice") }, may, check.OK, []string{mustName}},
+		"only personal intercepts, with a header":                    {func(w *checktest.World) { w.Admit = both }, may, check.OK, []string{noGlobal, mustName}},
+		"neither global nor personal intercepts": {func(w *checktest.World) {
+			w.Admit = func(i *v1alpha1.Intercept) error {
+				return cmp.Or(forbidGlobal(i), denies("personal intercepts need a license in this cluster"))
+			}
+		}, may, check.Failed, []string{"an intercept would be refused", "personal intercepts need a license"}},
 		"forbidden elsewhere":       {func(w *checktest.World) { w.Manager["forbidGlobalIntercepts"] = "blog" }, may, check.OK, nil},
-		"another policy forbids it": {func(w *checktest.World) { w.Intercept = checktest.Forbidden("intercepts", "not on Fridays") }, may, check.Failed, []string{"not on Fridays"}},
+		"another policy forbids it": {func(w *checktest.World) { w.Admit = refuseAll(checktest.Forbidden("intercepts", "not on Fridays")) }, may, check.Failed, []string{"not on Fridays"}},
 		"definitions away": {func(w *checktest.World) {
-			w.Intercept = apierrors.NewNotFound(schema.GroupResource{Resource: "intercepts"}, "")
+			w.Admit = refuseAll(apierrors.NewNotFound(schema.GroupResource{Resource: "intercepts"}, ""))
 		}, may, check.OK, nil},
 
 		"nothing is dialed": {func(w *checktest.World) { w.Denied = []string{"create pods/portforward"} }, reach, check.Warning,
@@ -145,21 +175,22 @@ func TestObstacles(t *testing.T) {
 
 // TestAgreesWithAdd: where list and add have an obstacle, check has the same one.
 func TestAgreesWithAdd(t *testing.T) {
-	for key, name := range map[string]string{"namespaces": "it works in", "forbidGlobalIntercepts": "you may intercept"} {
+	run := func(key, value, name string) (*target.Installation, check.Outcome) {
 		w := checktest.New()
-		w.Manager[key] = map[string]string{"namespaces": "blog", "forbidGlobalIntercepts": "*"}[key]
+		w.Manager[key] = value
 		i, err := target.Installed(t.Context(), w.Client, w.ManagerNamespace)
 		if err != nil {
 			t.Fatal(err)
 		}
-		obstacle := i.Obstacle(w.Namespace)
-		if obstacle == nil {
-			t.Fatalf("%s: add has no obstacle", key)
-		}
-		o := find(t, check.Run(t.Context(), check.Categories(w.Env, false), time.Minute, nil), name)
-		if o.Status != check.Failed || o.Detail != obstacle.Reason || o.Hint != obstacle.Remedy {
-			t.Errorf("%s: check says %q, %q; add says %q, %q", key, o.Detail, o.Hint, obstacle.Reason, obstacle.Remedy)
-		}
+		return i, find(t, check.Run(t.Context(), check.Categories(w.Env, false), time.Minute, nil), name)
+	}
+	i, o := run("namespaces", "blog", "it works in")
+	if obstacle := i.Obstacle("shop"); obstacle == nil || o.Status != check.Failed || o.Detail != obstacle.Reason || o.Hint != obstacle.Remedy {
+		t.Errorf("check says %q, %q; add says %v", o.Detail, o.Hint, obstacle)
+	}
+	i, o = run("forbidGlobalIntercepts", "*", "you may intercept")
+	if obstacle := i.GlobalObstacle("shop"); obstacle == nil || i.Obstacle("shop") != nil || o.Status != check.OK || o.Detail != obstacle.Reason {
+		t.Errorf("check says %q, %q; add says %v", o.Detail, o.Hint, obstacle)
 	}
 }
 

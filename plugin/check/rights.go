@@ -7,12 +7,6 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
 // editHint is the hint how to give a user the right to work in the namespace. Its
@@ -63,29 +57,7 @@ func (e *Env) intercepts(ctx context.Context) Outcome {
 	if o := i.Obstacle(e.Namespace); o != nil {
 		return fail(o.Reason, o.Remedy)
 	}
-	return e.tryIntercept(ctx)
-}
-
-// tryIntercept creates an Intercept as a dry run, to find out whether an admission
-// policy refuses it. That may be a policy of the cluster's administrator. It may also
-// be one of the traffic-manager's, if the user is not allowed to read the
-// traffic-manager's configuration.
-func (e *Env) tryIntercept(ctx context.Context) Outcome {
-	user, _ := e.askUser(ctx) // no error: withAPI has got the name
-	try := &v1alpha1.Intercept{
-		ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, GenerateName: "check-"},
-		Spec: v1alpha1.InterceptSpec{User: user, Session: "check", Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "check"},
-			Ports: []v1alpha1.InterceptPort{{LocalHost: "127.0.0.1", LocalPort: 8080}}},
-	}
-	err := e.Client.Create(ctx, try, client.DryRunAll)
-	switch {
-	case err == nil, apierrors.IsNotFound(err):
-		return ok("")
-	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "forbidGlobalIntercepts"):
-		o := target.GlobalForbidden(e.Namespace, e.ManagerNamespace)
-		return fail(o.Reason, o.Remedy)
-	}
-	return fail("an intercept would be refused: "+render.Error(err), "")
+	return e.tryIntercept(ctx, i.GlobalObstacle(e.Namespace))
 }
 
 // dials checks whether a connected laptop can reach the pods and Services of the

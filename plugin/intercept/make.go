@@ -174,6 +174,9 @@ func (m *maker) checkManager(ctx context.Context) error {
 	if obstacle := i.WorkloadObstacle(m.workload); obstacle != nil {
 		return fmt.Errorf("%s cannot be intercepted: %w", m.workload, obstacle)
 	}
+	if obstacle := i.GlobalObstacle(m.Namespace); obstacle != nil && m.Match.all() {
+		return fmt.Errorf("%s cannot be intercepted like this: %w", m.workload, obstacle)
+	}
 	if i != nil {
 		return nil
 	}

@@ -114,6 +114,9 @@ func (f *MatchFlags) ToMatch() (*Match, error) {
 	return m, nil
 }
 
+// all says that the intercept takes all traffic, or every HTTP request.
+func (m *Match) all() bool { return m == nil || len(m.Conditions) == 0 && m.ID == "" }
+
 // word reads a value of --match. The words auto and all make no condition: Part is 0.
 func (m *Match) word(text string) (match.Condition, error) {
 	switch text {

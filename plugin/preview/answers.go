@@ -3,10 +3,11 @@ package preview
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/gateway"
 )
@@ -41,7 +42,7 @@ func (c *chooser) questions() []question {
 
 // takeHost also takes over what is known of that ingress.
 func (c *chooser) takeHost(to *gateway.Ingress, text string) error {
-	if !hostPattern().MatchString(text) {
+	if len(validation.IsDNS1123Subdomain(text)) > 0 {
 		return fmt.Errorf("%q is not the name of a Service: write NAME.NAMESPACE, for example ingress-nginx-controller.ingress-nginx", text)
 	}
 	if text == to.Host {
@@ -87,18 +88,16 @@ func takeTLS(to *gateway.Ingress, text string) error {
 }
 
 func takeL5Host(to *gateway.Ingress, text string) error {
-	if !l5Pattern().MatchString(text) {
+	if !isHost(text) {
 		return fmt.Errorf("%q is not a host name: write it as in the address bar of a browser, for example shop.example.com", text)
 	}
 	to.L5Host = text
 	return nil
 }
 
-// These are the patterns of v1alpha1.Preview.
-func hostPattern() *regexp.Regexp {
-	return regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-}
-
-func l5Pattern() *regexp.Regexp {
-	return regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$`)
+// isHost says whether a text is a host name with or without a port.
+func isHost(text string) bool {
+	host, port, found := strings.Cut(text, ":")
+	_, err := strconv.ParseUint(port, 10, 16)
+	return len(validation.IsDNS1123Subdomain(strings.ToLower(host))) == 0 && (err == nil || !found)
 }

@@ -1,8 +1,10 @@
 package preview
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,9 +25,12 @@ func Services(ports []v1alpha1.ResolvedPort) []string {
 	return names
 }
 
-// IngressOf returns the ingress that the spec of an Intercept names.
-func IngressOf(p *v1alpha1.Preview) gateway.Ingress {
-	return gateway.Ingress{Host: p.Host, Port: uint16(p.Port), TLS: p.TLS, L5Host: p.L5Host}
+// Own returns the way that the spec of an Intercept in a namespace names.
+func Own(namespace string, p *v1alpha1.Preview) Candidate {
+	service, rest, _ := strings.Cut(p.Host, ".")
+	in, _, _ := strings.Cut(rest, ".")
+	return Candidate{Namespace: cmp.Or(in, namespace), Service: service, From: "intercept",
+		Ingress: gateway.Ingress{Host: p.Host, Port: uint16(p.Port), TLS: p.TLS, L5Host: p.L5Host}}
 }
 
 // ServicePorts returns the ways that lead to the intercepted Services directly.

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 )
@@ -32,14 +33,25 @@ func Curl(i *v1alpha1.Intercept) string {
 	return r.command(base)
 }
 
-// address is the beginning of the URL of an intercept's first port with a Service.
+// address is the beginning of the URL of an intercept's first port that has a Service and
+// speaks what curl does.
 func address(i *v1alpha1.Intercept) string {
 	for _, p := range i.Status.Ports {
-		if p.Service == "" || p.Protocol == corev1.ProtocolUDP || p.AppProtocol == "grpc" {
+		if p.Service == "" || p.Protocol == corev1.ProtocolUDP || strings.Contains(p.AppProtocol, "grpc") {
 			continue
 		}
+		speaks := resolve.AppProtocol(p.AppProtocol)
+		if speaks == resolve.Undeclared {
+			speaks = resolve.ByName(p)
+		}
+		if speaks == resolve.Undeclared && p.ServicePort == 443 {
+			speaks = resolve.HTTPS
+		}
 		scheme := "http"
-		if p.AppProtocol == "https" || p.AppProtocol == "" && (p.ServicePort == 443 || strings.HasPrefix(p.ServicePortName, "https")) {
+		switch speaks {
+		case resolve.Other:
+			continue
+		case resolve.HTTPS:
 			scheme = "https"
 		}
 		return fmt.Sprintf("%s://%s.%s:%d", scheme, p.Service, i.Namespace, p.ServicePort)

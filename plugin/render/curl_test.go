@@ -27,6 +27,12 @@ func TestCurl(t *testing.T) {
 			"curl -X POST 'http://quote.shop:80/api?q=a%26b'"},
 		{v1alpha1.Match{Method: "HEAD"}, quote, "curl -I http://quote.shop:80/"},
 		{v1alpha1.Match{Method: "GET"}, v1alpha1.ResolvedPort{Service: "quote", ServicePort: 443}, "curl https://quote.shop:443/"},
+		{v1alpha1.Match{Method: "GET"}, v1alpha1.ResolvedPort{Service: "quote", ServicePort: 443, ServicePortName: "https"}, "curl https://quote.shop:443/"},
+		{v1alpha1.Match{Method: "GET"}, v1alpha1.ResolvedPort{Service: "quote", ServicePort: 8443, AppProtocol: "kubernetes.io/wss"}, "curl https://quote.shop:8443/"},
+		{v1alpha1.Match{Method: "GET"}, v1alpha1.ResolvedPort{Service: "quote", ServicePort: 8443, AppProtocol: "HTTPS"}, "curl https://quote.shop:8443/"},
+		{v1alpha1.Match{Method: "GET"}, v1alpha1.ResolvedPort{Service: "quote", ServicePort: 443, AppProtocol: "kubernetes.io/h2c"}, "curl http://quote.shop:443/"},
+		{v1alpha1.Match{Method: "GET"}, v1alpha1.ResolvedPort{Service: "quote", ServicePort: 3306, AppProtocol: "mysql"}, ""},
+		{v1alpha1.Match{Method: "GET"}, v1alpha1.ResolvedPort{Service: "quote", ServicePort: 80, AppProtocol: "grpc-web"}, ""},
 		// What does not say one text, or whose URL is not known.
 		{v1alpha1.Match{}, quote, ""},
 		{v1alpha1.Match{Headers: value("x", "a|bc")}, quote, ""},

@@ -40,6 +40,14 @@ func Intercept(w io.Writer, i *v1alpha1.Intercept) error {
 	return Block(w, "    ", append(rows, Row{"Try it", Curl(i)}))
 }
 
+// PreviewURL is the URL of an intercept's preview; "" if it has none that leads somewhere.
+func PreviewURL(i *v1alpha1.Intercept) string {
+	if p := i.Status.Preview; i.Spec.Preview != nil && p != nil && p.Message == "" {
+		return p.URL
+	}
+	return ""
+}
+
 // State is the state in one word; Waiting before the traffic-manager has
 // spoken of this generation.
 func State(i *v1alpha1.Intercept) v1alpha1.InterceptState {

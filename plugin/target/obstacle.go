@@ -41,18 +41,19 @@ func (i *Installation) Obstacle(namespace string) *Obstacle {
 			Remedy: fmt.Sprintf("name one of these with -n, or have it work in %q too: kubectl intercept upgrade -n %s --set namespaces='{%s}'",
 				namespace, i.Namespace, strings.Join(append(slices.Clone(i.Namespaces), namespace), ",")),
 		}
-	case i.ForbidsGlobal(namespace):
-		return GlobalForbidden(namespace, i.Namespace)
 	}
 	return nil
 }
 
-// GlobalForbidden is the obstacle where the traffic-manager in managerNamespace
-// forbids intercepts that take all traffic of a port.
-func GlobalForbidden(namespace, managerNamespace string) *Obstacle {
+// GlobalObstacle says why no intercept of a namespace may take all traffic of a port, or
+// every HTTP request, nil if that is allowed. Personal intercepts with conditions are.
+func (i *Installation) GlobalObstacle(namespace string) *Obstacle {
+	if i == nil || !i.ForbidsGlobal(namespace) {
+		return nil
+	}
 	return &Obstacle{
 		Reason: fmt.Sprintf("intercepts that take all traffic are forbidden in namespace %q (policy.forbidGlobalIntercepts)", namespace),
-		Remedy: fmt.Sprintf("this version has no others yet, and an administrator allows these with kubectl intercept upgrade -n %s --set policy.forbidGlobalIntercepts.enabled=false", managerNamespace),
+		Remedy: fmt.Sprintf("take some of the requests with --match, for example --match auto; an administrator allows all with kubectl intercept upgrade -n %s --set policy.forbidGlobalIntercepts.enabled=false", i.Namespace),
 	}
 }
 

@@ -148,8 +148,8 @@ func grant(l *lab.Lab, user string, rules ...rbacv1.PolicyRule) {
 }
 
 // TestAgreement has list and check say what add says where nothing can be intercepted: beside
-// the traffic-manager's namespaces, where the chart forbids it, and without a
-// traffic-manager, whose definitions stay.
+// the traffic-manager's namespaces, and without a traffic-manager, whose definitions stay;
+// and where the chart forbids to take all traffic.
 func TestAgreement(t *testing.T) {
 	l := lab.New(t, clusters)
 	onlyHere(l)
@@ -170,7 +170,14 @@ func TestAgreement(t *testing.T) {
 	upgrade(l, "--set", "namespaces={"+elsewhere+"}")
 	agree(fmt.Sprintf("the traffic-manager in namespace %q works only in %s", lab.ManagerNamespace, elsewhere))
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "policy.forbidGlobalIntercepts.enabled=true"))
-	agree(fmt.Sprintf("intercepts that take all traffic are forbidden in namespace %q (policy.forbidGlobalIntercepts)", l.Namespace))
+	global := fmt.Sprintf("intercepts that take all traffic are forbidden in namespace %q (policy.forbidGlobalIntercepts)", l.Namespace)
+	alice.Refused([]string{"add", "quote", "--port", program.To("")}, "deployment/quote cannot be intercepted like this: "+global)
+	if state := row(t, alice.Intercept("list").Out, "deployment/quote"); state != "ready to intercept with --match" {
+		t.Errorf("list says %q", state)
+	}
+	if out := alice.Try("kubectl-intercept", "check", "-n", l.Namespace).Out; !strings.Contains(out, "√ you may intercept in namespace \""+l.Namespace+"\": "+global+"\n") {
+		t.Errorf("check does not say %q:\n%s", global, out)
+	}
 	if n := len(alice.Sessions()); n != 0 {
 		t.Errorf("refusals have started %d sessions", n)
 	}

@@ -202,6 +202,34 @@ func TestRivals(t *testing.T) {
 	decided(l, alice, "port http of deployment/quote is intercepted by bob since ")
 }
 
+// matchOnNames has users with a dot and with a backslash in their names match on these
+// names, and on no others.
+func matchOnNames(l *lab.Lab, with func(string) string) {
+	l.Helper()
+	admin := administrator(l)
+	for _, tt := range []struct {
+		user, admitted string
+		rejected       []string
+	}{
+		{"ada.l", `ada\.l`, []string{"ada.l", "adaxl", `ada\\.l`}},
+		{`CORP\eve`, `CORP\\eve`, []string{"CORPeve", "CORP.eve", "eve"}},
+	} {
+		try := func(value string) lab.Output {
+			file := filepath.Join(l.TempDir(), "intercept.yaml")
+			l.Must(os.WriteFile(file, []byte(strings.Replace(manifest(l, tt.user, "none", with(value)), "quote-"+tt.user, "quote-by-name", 1)), 0o644))
+			return admin.Try("kubectl", "apply", "-f", file, "--dry-run=server", "--as", tt.user, "--as-group", "system:masters")
+		}
+		if o := try(tt.admitted); o.Failed {
+			l.Errorf("%s may not match on %s: %s", tt.user, tt.admitted, o.Err)
+		}
+		for _, value := range tt.rejected {
+			if o := try(value); !o.Failed || !strings.Contains(o.Err, `write \. for a dot and \\ for a backslash`) {
+				l.Errorf("%s may match on %s: %s", tt.user, value, o.Err)
+			}
+		}
+	}
+}
+
 // TestPolicies: the API server refuses intercepts that the chart's policies do not admit,
 // and the refusal names the policy.
 func TestPolicies(t *testing.T) {
@@ -239,12 +267,13 @@ func TestPolicies(t *testing.T) {
 	with := func(value string) string {
 		return "mode: Personal\nmatch: {headers: [{name: x-user, regexp: '" + value + "'}]}"
 	}
-	for _, value := range []string{"alice|bob", "alice-.*", "alicex", "(?i)alice", "alice.laptop", "alice?"} {
+	for _, value := range []string{"alice|bob", "alice-.*", "alicex", "(?i)alice", "alice.laptop", "alice-a.b", "alice?"} {
 		rejects(l, alice, with(value), hint)
 	}
 	for _, value := range []string{"alice", "alice-laptop", `alice-1\.2`} {
 		admits(l, alice, with(value))
 	}
+	matchOnNames(l, with)
 
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "policy.requireMatch.enabled=true", "--set", key+"=user"))
 	holds(with("alice"), `must match on the baggage member "user": use --match baggage:user=VALUE (policy.requireMatch of`)

@@ -57,8 +57,8 @@ type World struct {
 	Denied []string
 	// Forged is what becomes of a Session in another's name.
 	Forged error
-	// Intercept is what becomes of one in the user's own name.
-	Intercept error
+	// Admit is what becomes of an Intercept in the user's own name; nil: it is admitted.
+	Admit func(*v1alpha1.Intercept) error
 	// Pod is what becomes of a pod with the agent's rights, Warned what the
 	// webhook says about one that asks for an agent.
 	Pod    error
@@ -249,14 +249,17 @@ func (w *World) client() client.Client {
 		Create: func(_ context.Context, _ client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			var all client.CreateOptions
 			all.ApplyOptions(opts)
-			switch o.(type) {
+			switch o := o.(type) {
 			case *v1alpha1.Session:
 				if len(all.DryRun) > 0 {
 					return w.Forged
 				}
 			case *v1alpha1.Intercept:
+				if len(all.DryRun) > 0 && w.Admit != nil {
+					return w.Admit(o)
+				}
 				if len(all.DryRun) > 0 {
-					return w.Intercept
+					return nil
 				}
 			}
 			return fmt.Errorf("a check creates a %T", o)

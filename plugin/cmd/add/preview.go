@@ -23,7 +23,7 @@ import (
 const nameTime = 10 * time.Second
 
 // errNoPreviews says how to get previews.
-var errNoPreviews = errors.New("this cluster has no preview URLs: an administrator turns them on with kubectl intercept upgrade --reuse-values --set preview.enabled=true,preview.domain=DOMAIN; kubectl intercept preview NAME needs nothing of that, and shows the same to a browser on this machine")
+var errNoPreviews = errors.New("this cluster has no preview URLs: an administrator turns them on with " + gateway.Enable + "; kubectl intercept preview NAME needs nothing of that, and shows the same to a browser on this machine")
 
 // previewFlags are those about a preview URL.
 type previewFlags struct {

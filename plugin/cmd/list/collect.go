@@ -59,6 +59,8 @@ func (o *Options) collect(ctx context.Context) ([]Workload, error) {
 			row.State, row.Message = Impossible, "not interceptable: no pods"
 		case blind:
 			row.State, row.Message = Unknown, "not known: you may not list intercepts"
+		case manager.GlobalObstacle(w.Namespace) != nil:
+			row.Message = "ready to intercept with --match"
 		}
 		rows = append(rows, row)
 	}

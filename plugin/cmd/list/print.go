@@ -54,7 +54,7 @@ func (p printer) human() bool { return p.format == "" || p.format == "wide" }
 func (p printer) all(w io.Writer, rows []Workload) error {
 	switch {
 	case p.human():
-		return p.table.PrintObj(table(rows, time.Now()), w)
+		return p.table.PrintObj(table(rows, p.format == "wide", time.Now()), w)
 	case p.format == "name":
 		return p.each(w, rows)
 	}
@@ -84,7 +84,7 @@ func (p printer) each(w io.Writer, rows []Workload) error {
 
 // table is the form kubectl's printer lays out. A workload with personal intercepts or mirrors has a
 // line for each intercept.
-func table(rows []Workload, now time.Time) *metav1.Table {
+func table(rows []Workload, wide bool, now time.Time) *metav1.Table {
 	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{
 		{Name: "Name", Type: "string"},
 		{Name: "State", Type: "string"},
@@ -93,9 +93,10 @@ func table(rows []Workload, now time.Time) *metav1.Table {
 		{Name: "Connections", Type: "string", Priority: 1},
 		{Name: "Requests", Type: "string", Priority: 1},
 		{Name: "Last Request", Type: "string", Priority: 1},
+		{Name: "Preview", Type: "string", Priority: 1},
 	}}
 	add := func(w *Workload, message string, intercepts []v1alpha1.Intercept) {
-		var owners, ports, connections, requests, last []string
+		var owners, ports, connections, requests, last, previews []string
 		for _, i := range intercepts {
 			owners = append(owners, i.Spec.User)
 			ports = append(ports, mapping(&i))
@@ -104,9 +105,15 @@ func table(rows []Workload, now time.Time) *metav1.Table {
 				requests = append(requests, taken(&i.Status))
 			}
 			last = append(last, lastRequest(&i, now))
+			if url := render.PreviewURL(&i); url != "" {
+				previews = append(previews, url)
+			}
+		}
+		if !wide && len(previews) > 0 { // there is no column for it
+			message += ", " + strings.TrimSuffix(strings.Join(previews, ", "), "/")
 		}
 		t.Rows = append(t.Rows, metav1.TableRow{
-			Cells: []any{resolve.RefString(w.Workload), message, cell(owners), cell(ports), cell(connections), cell(requests), cell(last)},
+			Cells: []any{resolve.RefString(w.Workload), message, cell(owners), cell(ports), cell(connections), cell(requests), cell(last), cell(previews)},
 			Object: runtime.RawExtension{Object: &metav1.PartialObjectMetadata{
 				ObjectMeta: metav1.ObjectMeta{Name: w.Name, Namespace: w.Namespace}}},
 		})
@@ -144,8 +151,8 @@ func taken(s *v1alpha1.InterceptStatus) string {
 
 // takes says in one line what an intercept takes.
 func takes(spec *v1alpha1.InterceptSpec) string {
-	if spec.Match != nil {
-		return spec.Match.Conditions().String()
+	if conditions := spec.Match.Conditions(); len(conditions) > 0 {
+		return conditions.String()
 	}
 	return render.Taken(spec)
 }

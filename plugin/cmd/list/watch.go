@@ -109,7 +109,7 @@ func (o *Options) printChanges(ctx context.Context, changed <-chan struct{}) err
 // sameNumbers says whether a wide row would look the same.
 func sameNumbers(a, b Workload) bool {
 	now := time.Now()
-	return slices.EqualFunc(table([]Workload{a}, now).Rows, table([]Workload{b}, now).Rows, func(a, b metav1.TableRow) bool {
+	return slices.EqualFunc(table([]Workload{a}, true, now).Rows, table([]Workload{b}, true, now).Rows, func(a, b metav1.TableRow) bool {
 		return slices.Equal(a.Cells, b.Cells)
 	})
 }

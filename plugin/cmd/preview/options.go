@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -87,17 +88,16 @@ func (o *Options) serve(ctx context.Context, c client.WithWatch) error {
 }
 
 // candidates are the ways into the cluster, the best first: that of the intercept's own
-// preview, an ingress that the user may dial, the intercepted Service.
+// preview URL, other ingresses, the intercepted Service. The user may dial all but the
+// last, which says why if not.
 func (o *Options) candidates(ctx context.Context, c client.Client, ic *v1alpha1.Intercept) []preview.Candidate {
-	var all []preview.Candidate
+	all := preview.Detect(ctx, c, ic.Namespace, preview.Services(ic.Status.Ports))
 	if p := ic.Spec.Preview; p != nil {
-		all = append(all, preview.Candidate{Ingress: preview.IngressOf(p)})
+		all = slices.Insert(all, 0, preview.Own(ic.Namespace, p))
 	}
-	found := preview.Detect(ctx, c, ic.Namespace, preview.Services(ic.Status.Ports))
 	if i, err := target.Installed(ctx, c, o.factory.ManagerNamespace); err != nil || !i.OpenNetwork {
-		found = preview.Reachable(ctx, c, found)
+		all = preview.Reachable(ctx, c, all)
 	}
-	all = append(all, found...)
 	return append(all, preview.ServicePorts(ctx, c, ic.Namespace, ic.Status.Ports)...)
 }
 

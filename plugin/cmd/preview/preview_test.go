@@ -22,6 +22,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/preview"
 )
 
 // sessions is a background process whose proxy leads to one server.
@@ -211,11 +212,10 @@ func TestChange(t *testing.T) {
 
 // The page says why there is no answer.
 func TestNoAnswer(t *testing.T) {
-	ic := intercept()
-	ic.Spec.Preview = &v1alpha1.Preview{Host: "vault.bank", Port: 80, L5Host: "bank.example.com"}
 	r, w := io.Pipe()
 	o, _ := newOptions(&sessions{proxy: newProxy(t, "")}, w)
-	go o.serve(t.Context(), newCluster(t, ic))
+	o.Answers = map[string]string{preview.FlagHost: "vault.bank", preview.FlagPort: "80", preview.FlagL5Host: "bank.example.com"}
+	go o.serve(t.Context(), newCluster(t, intercept()))
 	line := make([]byte, 100)
 	n, err := r.Read(line)
 	if err != nil {
@@ -223,6 +223,31 @@ func TestNoAnswer(t *testing.T) {
 	}
 	if code, body := get(t, strings.TrimSpace(string(line[:n])), ""); code != http.StatusBadGateway || !strings.Contains(body, `user "ada" may not dial vault.bank:80`) {
 		t.Errorf("%d %s", code, body)
+	}
+}
+
+// The way of the intercept's preview URL comes first, if the user may dial it: the
+// traffic-manager may enter where its users may not.
+func TestCandidates(t *testing.T) {
+	open := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "intercept-system", Name: "traffic-manager"}, Data: map[string]string{"openNetwork": "true"}}
+	for _, test := range []struct {
+		host, want string
+		also       []client.Object
+	}{
+		{"edge.shop", "edge.shop", nil},
+		{"edge.shop.svc.cluster.local", "edge.shop.svc.cluster.local", nil},
+		{"edge", "edge", nil},
+		{"vault.bank", "quote.shop", nil},
+		{"vault.bank.svc", "quote.shop", nil},
+		{"vault.bank", "vault.bank", []client.Object{open}},
+	} {
+		ic := intercept()
+		ic.Spec.Preview = &v1alpha1.Preview{Host: test.host, Port: 80, L5Host: "bank.example.com"}
+		o, _ := newOptions(&sessions{}, io.Discard)
+		o.factory.ManagerNamespace = "intercept-system"
+		if all := o.candidates(t.Context(), newCluster(t, append(test.also, ic)...), ic); all[0].Host != test.want {
+			t.Errorf("%s: %+v", test.host, all)
+		}
 	}
 }
 

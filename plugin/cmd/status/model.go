@@ -76,6 +76,8 @@ type Intercept struct {
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
 	// session.
 	Elsewhere string `json:"elsewhere,omitempty"`
+	// Preview is where the preview is, or why it leads nowhere; nil: there is none.
+	Preview *v1alpha1.PreviewStatus `json:"preview,omitempty"`
 	// NotDelivered says for what reasons there were fallbacks.
 	NotDelivered []v1alpha1.NotDelivered `json:"notDelivered,omitempty"`
 	// Probes are those of the kubelet that failed in its pods since it began.
@@ -103,6 +105,9 @@ func describe(i *v1alpha1.Intercept) Intercept {
 		d.Fallbacks += p.Fallbacks
 		d.Opaque += p.Opaque
 		d.NotDelivered = addMissed(d.NotDelivered, p)
+	}
+	if i.Spec.Preview != nil {
+		d.Preview = i.Status.Preview
 	}
 	for _, p := range i.Status.Ports {
 		d.Ports = append(d.Ports, Port{resolve.Identifier(p), render.Local(p.LocalHost, p.LocalPort, p.Protocol)})

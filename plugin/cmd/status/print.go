@@ -100,6 +100,7 @@ func (i *Intercept) rows() []render.Row {
 		}
 		rows = append(rows, render.Row{Label: label, Value: p.Local})
 	}
+	rows = append(rows, i.previewRow())
 	if i.Mode == string(v1alpha1.ModePersonal) {
 		rows = append(rows, render.Row{Label: "Intercepting", Value: render.Requests(i.Match)}, render.Row{Label: "Requests", Value: soFar(i.Requests)})
 	}
@@ -113,6 +114,18 @@ func (i *Intercept) rows() []render.Row {
 	rows = append(rows, i.probeRows()...)
 	rows = append(rows, render.Row{Label: "Message", Value: i.Message})
 	return append(rows, i.hintRows()...)
+}
+
+// previewRow says where the preview is, or why it leads nowhere.
+func (i *Intercept) previewRow() render.Row {
+	switch p := i.Preview; {
+	case p == nil:
+		return render.Row{}
+	case p.Message != "":
+		return render.Row{Label: "Preview", Value: "leads nowhere: " + p.Message}
+	default:
+		return render.Row{Label: "Preview URL", Value: p.URL}
+	}
 }
 
 // sessionRows are what a process says of itself. Its tunnel to the traffic-manager
