@@ -70,7 +70,7 @@ func (c copier) Waits(n int) { c.waiting.Add(int64(n)) }
 func (c copier) Full() bool { return c.waiting.Load() >= maxWaiting }
 
 // copies are the mirrors that get a copy of a request.
-func (q *requests) copies(t *table, r *match.Request) []http.Copier {
+func (q *splitFlow) copies(t *table, r *match.Request) []http.Copier {
 	if t.copied == nil {
 		return nil
 	}

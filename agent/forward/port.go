@@ -67,7 +67,7 @@ func (p *Port) Set(c *rpc.CapturePort) (anew func(*Route) bool) {
 		now = p.newTable(c, old)
 	}
 	p.table.Store(now)
-	if len(now.requests) == 0 {
+	if len(now.personal) == 0 {
 		p.seen.forget()
 	}
 	var back []*Route

@@ -16,7 +16,7 @@ import (
 type Route struct {
 	relay.Owner
 	noFallback bool              // close what the laptop does not take
-	requests   *match.Conditions // the HTTP requests that the route is for; nil: it is for every connection
+	conditions *match.Conditions // the HTTP requests that the route is for; nil: it is for every connection
 	copies     bool              // it takes nothing, and gets copies
 	user       string            // whom the intercept belongs to
 	mark       http.Field        // for the laptop's answers
@@ -58,7 +58,7 @@ func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
 		if err != nil {
 			r.unknown = err.Error()
 		}
-		r.requests = &conditions
+		r.conditions = &conditions
 		if r.unknown == "" {
 			r.tally = p.newTally(r, sent.Match, before)
 		}

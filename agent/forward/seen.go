@@ -45,7 +45,7 @@ func (s *seen) request(t *table, r *match.Request, taker *Route, copiers []http.
 	if t.matches != nil {
 		t.matches.Count(r, t.counts)
 	}
-	for _, route := range t.requests {
+	for _, route := range t.personal {
 		if route != taker {
 			route.tally.passedNow()
 		}

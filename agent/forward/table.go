@@ -17,7 +17,7 @@ type table struct {
 	keepEstablished bool
 	callerFirst     bool // in what the port speaks, the server is never the first to speak
 
-	requests []*Route        // those of the routes that take single HTTP requests
+	personal []*Route        // those of the routes that take single HTTP requests
 	ended    []*ended        // routes of that kind which are gone, asked after the others
 	matches  *match.Table    // the conditions of both; nil if there are none
 	counts   []*match.Counts // of requests
@@ -35,7 +35,7 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 		callerFirst: c.Speaks == rpc.Speaks_SPEAKS_HTTP || c.Speaks == rpc.Speaks_SPEAKS_HTTPS}
 	for _, sent := range c.Routes {
 		r := p.newRoute(sent, before)
-		if c.Speaks == rpc.Speaks_SPEAKS_OTHER && r.requests != nil {
+		if c.Speaks == rpc.Speaks_SPEAKS_OTHER && r.conditions != nil {
 			r.unknown = "the port has no HTTP requests, by the appProtocol of its Service"
 		}
 		if c.Protocol == rpc.Protocol_UDP && r.copies {
@@ -47,14 +47,14 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 	t.ended = endedAfter(before, t.routes, time.Now())
 	var conditions []match.Conditions
 	for _, r := range t.routes {
-		if r.requests != nil && !r.copies && r.unknown == "" {
-			t.requests = append(t.requests, r)
-			conditions = append(conditions, *r.requests)
+		if r.conditions != nil && !r.copies && r.unknown == "" {
+			t.personal = append(t.personal, r)
+			conditions = append(conditions, *r.conditions)
 			t.counts = append(t.counts, r.tally.counts)
 		}
 	}
 	for _, e := range t.ended {
-		conditions = append(conditions, e.requests)
+		conditions = append(conditions, e.conditions)
 	}
 	t.matches = p.matches(conditions)
 	return t
@@ -66,12 +66,12 @@ func (p *Port) mirrors(t *table) {
 	for _, r := range t.routes {
 		switch {
 		case !r.copies || r.unknown != "" || len(r.Relays) == 0:
-		case r.requests == nil:
+		case r.conditions == nil:
 			t.wholes = append(t.wholes, r)
 		default:
 			t.copies = append(t.copies, r)
 			t.copiedCounts = append(t.copiedCounts, r.tally.counts)
-			conditions = append(conditions, *r.requests)
+			conditions = append(conditions, *r.conditions)
 		}
 	}
 	t.copied = p.matches(conditions)
@@ -92,7 +92,7 @@ func (p *Port) matches(all []match.Conditions) *match.Table {
 // everything is the first route that takes every connection; nil if there is none.
 func (t *table) everything() *Route {
 	for _, r := range t.routes {
-		if r.unknown == "" && r.requests == nil && !r.copies {
+		if r.unknown == "" && r.conditions == nil && !r.copies {
 			return r
 		}
 	}
@@ -115,18 +115,18 @@ func (t *table) during(tenure *tenure) *Route {
 	return nil
 }
 
-// take is the route that takes a request, or the ended one that would have; both are nil
+// find returns the route that takes a request, or the ended one that would have; both are nil
 // if the application has it.
-func (t *table) take(r *match.Request) (*Route, *ended) {
+func (t *table) find(r *match.Request) (*Route, *ended) {
 	if t.matches == nil {
 		return t.everything(), nil
 	}
 	var few [8]int
 	for _, k := range t.matches.Find(r, few[:0]) {
-		if k < len(t.requests) {
-			return t.requests[k], nil
+		if k < len(t.personal) {
+			return t.personal[k], nil
 		}
-		if e := t.ended[k-len(t.requests)]; time.Now().Before(e.until) {
+		if e := t.ended[k-len(t.personal)]; time.Now().Before(e.until) {
 			return nil, e
 		}
 	}

@@ -28,11 +28,11 @@ type tally struct {
 // had a route with the same conditions.
 func (p *Port) newTally(r *Route, sent *rpc.Match, before *table) *tally {
 	for _, old := range before.routes {
-		if old.UID == r.UID && old.tally != nil && slices.Equal(old.tally.conditions, *r.requests) {
+		if old.UID == r.UID && old.tally != nil && slices.Equal(old.tally.conditions, *r.conditions) {
 			return old.tally
 		}
 	}
-	return &tally{match: sent, conditions: *r.requests, before: p.seen.requests.Load(), counts: match.NewCounts(len(*r.requests))}
+	return &tally{match: sent, conditions: *r.conditions, before: p.seen.requests.Load(), counts: match.NewCounts(len(*r.conditions))}
 }
 
 // report is how the requests compare. As long as little has changed it is the last report,
