@@ -22,17 +22,17 @@ type Flow interface {
 	Routed() bool
 }
 
-// whole is a caller's connection that one far end has as a whole.
-type whole struct {
-	port     *Port
-	caller   tunnel.Stream
-	far      tunnel.Stream
-	route    *Route // nil: the application has it
-	requests bool   // single requests could be told apart when it began, and it has none
+// wholeFlow is a caller's connection that one far end has as a whole.
+type wholeFlow struct {
+	port       *Port
+	caller     tunnel.Stream
+	far        tunnel.Stream
+	route      *Route // nil: the application has it
+	noRequests bool   // single requests could be told apart when it began, and it has none
 }
 
 // Serve implements Flow.
-func (w *whole) Serve() error {
+func (w *wholeFlow) Serve() error {
 	if w.route == nil {
 		return tunnel.Pipe(w.caller, w.far, nil)
 	}
@@ -40,26 +40,26 @@ func (w *whole) Serve() error {
 }
 
 // Reset implements Flow.
-func (w *whole) Reset() {
+func (w *wholeFlow) Reset() {
 	w.caller.Reset()
 	w.far.Reset()
 }
 
 // Stale implements Flow.
-func (w *whole) Stale() bool {
+func (w *wholeFlow) Stale() bool {
 	now := w.port.table.Load()
-	return w.route != nil && w.route.Left() || now.matches != nil && !w.requests && !now.keepEstablished
+	return w.route != nil && w.route.Left() || now.matches != nil && !w.noRequests && !now.keepEstablished
 }
 
 // Routed implements Flow.
-func (w *whole) Routed() bool { return w.route != nil }
+func (w *wholeFlow) Routed() bool { return w.route != nil }
 
 // Connect finds what a caller's connection leads to. Nil means that there is nothing.
 // Dialed is where the caller meant to connect to.
 func (p *Port) Connect(c *net.TCPConn, source, dialed netip.AddrPort) Flow {
 	t := p.table.Load()
 	if t.matches != nil {
-		return p.newRequests(c, source, dialed)
+		return p.newSplitFlow(c, source, dialed)
 	}
 	caller, r := tunnel.NewTCP(c), t.everything()
 	if r == nil {
@@ -81,17 +81,17 @@ func (p *Port) Connect(c *net.TCPConn, source, dialed netip.AddrPort) Flow {
 	if o.probe {
 		return p.application(caller, dialed, o.first)
 	}
-	return p.take(r, caller, source, dialed, o.first)
+	return p.toLaptop(r, caller, source, dialed, o.first)
 }
 
-// take gives a connection to a route's laptop or, if the laptop does not take it,
+// toLaptop gives a connection to a route's laptop or, if the laptop does not take it,
 // to the application.
-func (p *Port) take(r *Route, caller tunnel.Stream, source, dialed netip.AddrPort, first []byte) Flow {
+func (p *Port) toLaptop(r *Route, caller tunnel.Stream, source, dialed netip.AddrPort, first []byte) Flow {
 	r.Arrived()
 	laptop, err := p.Open(r.ctx, r, &frame.Open{Protocol: frame.TCP, Source: source, First: first})
 	if err == nil {
 		r.Moved(len(first), 0)
-		return &whole{port: p, caller: caller, far: laptop, route: r}
+		return &wholeFlow{port: p, caller: caller, far: laptop, route: r}
 	}
 	if r.Left() && p.Pick() != nil {
 		return nil // another intercept has the port by now: the caller must connect anew
@@ -111,7 +111,7 @@ func (p *Port) application(caller tunnel.Stream, dialed netip.AddrPort, first []
 		p.log.Debug("the application did not take a connection", "error", err)
 		return nil
 	}
-	return &whole{port: p, caller: caller, far: application}
+	return &wholeFlow{port: p, caller: caller, far: application}
 }
 
 // openApplication connects with the application and sends it first.

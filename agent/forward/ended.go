@@ -14,7 +14,7 @@ import (
 // since whoever sends them expects the laptop's answers and not the application's.
 type ended struct {
 	uid, intercept string
-	requests       match.Conditions
+	conditions     match.Conditions
 	until          time.Time
 	answer         *agenthttp.Answer
 }
@@ -22,10 +22,10 @@ type ended struct {
 // end makes an ended of a route that has left. It is nil if nobody is told, since the
 // agent has never followed the route, or nobody shall be.
 func (r *Route) end(now time.Time) *ended {
-	if r.requests == nil || r.unknown != "" || r.notice == 0 {
+	if r.conditions == nil || r.unknown != "" || r.notice == 0 {
 		return nil
 	}
-	return &ended{uid: r.UID, intercept: r.Intercept, requests: *r.requests, until: now.Add(r.notice),
+	return &ended{uid: r.UID, intercept: r.Intercept, conditions: *r.conditions, until: now.Add(r.notice),
 		answer: &agenthttp.Answer{
 			Status: http.StatusServiceUnavailable, GRPC: unavailable,
 			Body: fmt.Sprintf("The intercept %s of %s ended at %s. It took this request; send it without what the intercept matched on.\n",

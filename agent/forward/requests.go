@@ -17,10 +17,10 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
 
-// requests is a caller's connection whose HTTP requests are told apart. It is the
+// splitFlow is a caller's connection whose HTTP requests are told apart. It is the
 // http.Switch of the connection. If it turns out to carry something else, it becomes a
-// whole.
-type requests struct {
+// wholeFlow.
+type splitFlow struct {
 	port           *Port
 	conn           *net.TCPConn
 	caller         tunnel.Stream
@@ -31,25 +31,25 @@ type requests struct {
 	secure         *tls.Session // if the caller speaks TLS, which ends here; else nil
 
 	mu      sync.Mutex
-	waiting *far   // was opened for a caller that was silent at first, and is not used yet
-	became  *whole // once it is known that the connection is not told apart
+	waiting *farStream // was opened for a caller that was silent at first, and is not used yet
+	became  *wholeFlow // once it is known that the connection is not told apart
 }
 
-// far is a connection to the application or, with a tenure, to a laptop.
-type far struct {
+// farStream is a connection to the application or, with a tenure, to a laptop.
+type farStream struct {
 	tunnel.Stream
 	tenure *tenure
 }
 
-func (p *Port) newRequests(c *net.TCPConn, source, dialed netip.AddrPort) *requests {
-	q := &requests{port: p, conn: c, caller: tunnel.NewTCP(c), source: source, dialed: dialed}
-	q.app.requests = q
+func (p *Port) newSplitFlow(c *net.TCPConn, source, dialed netip.AddrPort) *splitFlow {
+	q := &splitFlow{port: p, conn: c, caller: tunnel.NewTCP(c), source: source, dialed: dialed}
+	q.app.flow = q
 	q.ctx, q.cancel = context.WithCancel(p.ctx)
 	return q
 }
 
 // Serve implements Flow.
-func (q *requests) Serve() error {
+func (q *splitFlow) Serve() error {
 	defer q.end()
 	b, err := q.begin()
 	if err == nil && b.protocol == http.Other {
@@ -69,8 +69,8 @@ func (q *requests) Serve() error {
 }
 
 // pass gives the connection to one far end as a whole.
-func (q *requests) pass(b beginning) error {
-	w := q.whole(&b)
+func (q *splitFlow) pass(b beginning) error {
+	w := q.connectWhole(&b)
 	if w == nil {
 		q.caller.Reset()
 		return nil
@@ -89,10 +89,10 @@ func (q *requests) pass(b beginning) error {
 	return w.Serve()
 }
 
-// whole connects what is not told apart, after the first bytes.
-func (q *requests) whole(b *beginning) *whole {
+// connectWhole connects what is not told apart, after the first bytes.
+func (q *splitFlow) connectWhole(b *beginning) *wholeFlow {
 	var f Flow
-	waiting := q.take()
+	waiting := q.useAhead()
 	if waiting == nil && q.secure != nil {
 		var err error
 		if waiting, err = q.open(q.ctx); err != nil {
@@ -104,7 +104,7 @@ func (q *requests) whole(b *beginning) *whole {
 		waiting, b.answer = nil, nil
 	}
 	if waiting != nil {
-		w := &whole{port: q.port, caller: q.caller, far: waiting.Stream}
+		w := &wholeFlow{port: q.port, caller: q.caller, far: waiting.Stream}
 		w.route = q.port.table.Load().during(waiting.tenure)
 		if _, err := w.far.Write(b.first); err != nil {
 			w.far.Reset()
@@ -112,38 +112,38 @@ func (q *requests) whole(b *beginning) *whole {
 		}
 		f = w
 	} else if r := q.port.Pick(); r != nil && !b.probe {
-		f = q.port.take(r, q.caller, q.source, q.dialed, b.first)
+		f = q.port.toLaptop(r, q.caller, q.source, q.dialed, b.first)
 	} else {
 		f = q.port.application(q.caller, q.dialed, b.first)
 	}
-	w, ok := f.(*whole)
+	w, ok := f.(*wholeFlow)
 	if !ok {
 		return nil
 	}
-	w.requests = true
+	w.noRequests = true
 	return w
 }
 
 // Reset implements Flow.
-func (q *requests) Reset() {
+func (q *splitFlow) Reset() {
 	q.cancel()
 	tunnel.NewTCP(q.conn).Reset()
 }
 
 // Stale implements Flow. Each request is decided by the routes that there are then.
-func (q *requests) Stale() bool {
+func (q *splitFlow) Stale() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.became != nil && q.became.Stale()
 }
 
 // Routed implements Flow.
-func (q *requests) Routed() bool { return true }
+func (q *splitFlow) Routed() bool { return true }
 
 // end drops a connection that nothing used.
-func (q *requests) end() {
+func (q *splitFlow) end() {
 	q.cancel()
-	if unused := q.take(); unused != nil {
+	if unused := q.useAhead(); unused != nil {
 		unused.Close()
 	}
 	if q.secure != nil {
@@ -151,8 +151,8 @@ func (q *requests) end() {
 	}
 }
 
-// take returns the connection that was opened in advance, once.
-func (q *requests) take() *far {
+// useAhead returns the connection that was opened in advance, once.
+func (q *splitFlow) useAhead() *farStream {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f := q.waiting
@@ -160,9 +160,9 @@ func (q *requests) take() *far {
 	return f
 }
 
-// takeFor returns the connection that was opened in advance if it leads to the right
+// useAheadFor returns the connection that was opened in advance if it leads to the right
 // far end, and sends first on it.
-func (q *requests) takeFor(t *tenure, first []byte) tunnel.Stream {
+func (q *splitFlow) useAheadFor(t *tenure, first []byte) tunnel.Stream {
 	q.mu.Lock()
 	f := q.waiting
 	if f == nil || f.tenure != t {
@@ -185,12 +185,12 @@ func (q *requests) takeFor(t *tenure, first []byte) tunnel.Stream {
 }
 
 // Decide implements http.Switch.
-func (q *requests) Decide(r *match.Request) http.Decision {
+func (q *splitFlow) Decide(r *match.Request) http.Decision {
 	t := q.port.table.Load()
 	if t.probes != nil && t.probes.From(q.source.Addr()).Asks(r) {
 		return http.Decision{To: &q.app}
 	}
-	route, ended := t.take(r)
+	route, ended := t.find(r)
 	switch {
 	case ended != nil:
 		return http.Decision{Answer: ended.answer}
@@ -201,12 +201,12 @@ func (q *requests) Decide(r *match.Request) http.Decision {
 }
 
 // Application implements http.Switch.
-func (q *requests) Application() http.Target { return &q.app }
+func (q *splitFlow) Application() http.Target { return &q.app }
 
 // Opaque implements http.Switch.
-func (q *requests) Opaque(reason string) {
+func (q *splitFlow) Opaque(reason string) {
 	q.port.log.Debug("requests are not told apart", "caller", q.source, "reason", reason)
-	for _, r := range q.port.table.Load().requests {
+	for _, r := range q.port.table.Load().personal {
 		r.counters.opaque.Add(1)
 	}
 }
@@ -224,7 +224,7 @@ type beginning struct {
 const sniffWait = time.Second
 
 // begin finds out what a connection carries.
-func (q *requests) begin() (beginning, error) {
+func (q *splitFlow) begin() (beginning, error) {
 	b, silent, err := q.read()
 	if err != nil || !silent {
 		return b, err
@@ -239,7 +239,7 @@ func (q *requests) begin() (beginning, error) {
 
 // read reads how a connection begins. Silent says that the caller has sent nothing yet,
 // and that the server may be the first to speak.
-func (q *requests) read() (b beginning, silent bool, err error) {
+func (q *splitFlow) read() (b beginning, silent bool, err error) {
 	buf := q.port.firsts.Get().(*[maxFirst]byte)
 	defer q.port.firsts.Put(buf) // not held while the caller is silent
 	first, over, err := firstBytes(q.conn, buf[:])

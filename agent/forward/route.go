@@ -15,7 +15,7 @@ import (
 type Route struct {
 	relay.Owner
 	noFallback bool              // close what the laptop does not take
-	requests   *match.Conditions // the HTTP requests that the route takes; nil: it takes every connection
+	conditions *match.Conditions // the HTTP requests that the route takes; nil: it takes every connection
 	user       string            // whom the intercept belongs to
 	mark       http.Field        // for the laptop's answers
 	notice     time.Duration     // for how long requests are told that the route is gone
@@ -50,7 +50,7 @@ func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
 		if err != nil {
 			r.unknown = err.Error()
 		}
-		r.requests = &conditions
+		r.conditions = &conditions
 	}
 	if old := before.of(&r.Owner); old != nil {
 		r.tenure = old.tenure

@@ -16,7 +16,7 @@ import (
 // terminate takes the application's place in the caller's TLS, and returns how what is
 // inside begins. A connection that the agent stays out of begins as before. What may be a
 // probe of the kubelet, by its ClientHello, is known for sure by its request.
-func (q *requests) terminate(b beginning) (beginning, error) {
+func (q *splitFlow) terminate(b beginning) (beginning, error) {
 	if !tls.Speaks(b.first) {
 		return b, nil
 	}
@@ -31,7 +31,7 @@ func (q *requests) terminate(b beginning) (beginning, error) {
 		return b, err
 	}
 	q.secure, q.caller = s, s.Caller
-	if unused := q.take(); unused != nil {
+	if unused := q.useAhead(); unused != nil {
 		unused.Close() // it was opened for a caller without TLS
 	}
 	switch s.Protocol {
@@ -45,7 +45,7 @@ func (q *requests) terminate(b beginning) (beginning, error) {
 
 // inside finds out what is in TLS without a protocol of ALPN. As in clear text, the server
 // may speak first.
-func (q *requests) inside() (beginning, error) {
+func (q *splitFlow) inside() (beginning, error) {
 	buf := q.port.firsts.Get().(*[maxFirst]byte)
 	defer q.port.firsts.Put(buf)
 	n := 0
@@ -77,7 +77,7 @@ func (q *requests) inside() (beginning, error) {
 }
 
 // frame opens a flow to a laptop.
-func (q *requests) frame(first []byte) *frame.Open {
+func (q *splitFlow) frame(first []byte) *frame.Open {
 	o := &frame.Open{Protocol: frame.TCP, Source: q.source, First: first}
 	if q.secure != nil {
 		o.TLS, o.ServerName = true, q.secure.ServerName
@@ -87,7 +87,7 @@ func (q *requests) frame(first []byte) *frame.Open {
 
 // openApplication connects with the application, in TLS if the caller speaks that, and
 // sends it first.
-func (q *requests) openApplication(first []byte) (tunnel.Stream, error) {
+func (q *splitFlow) openApplication(first []byte) (tunnel.Stream, error) {
 	if q.secure == nil {
 		return q.port.openApplication(q.dialed, first)
 	}

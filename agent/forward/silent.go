@@ -24,7 +24,7 @@ type ahead struct {
 	mu      sync.Mutex
 	stopped bool // what the far end says is not waited for any more
 
-	far    *far // nil: it could not be reached
+	far    *farStream // nil: it could not be reached
 	answer []byte
 	err    error // of reading
 }
@@ -39,7 +39,7 @@ type ahead struct {
 //
 // A far end that cannot be reached is never first: a laptop may take what the caller
 // sends. The connection to the far end is kept for what follows.
-func (q *requests) silent(wait func() error) (first bool, answer []byte, err error) {
+func (q *splitFlow) silent(wait func() error) (first bool, answer []byte, err error) {
 	a := &ahead{heard: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancel(q.ctx)
 	defer a.cancel()
@@ -78,7 +78,7 @@ func (q *requests) silent(wait func() error) (first bool, answer []byte, err err
 
 // listen connects with the far end and waits until it speaks or ends. It is false if it
 // was stopped, or if there is no far end.
-func (a *ahead) listen(q *requests) bool {
+func (a *ahead) listen(q *splitFlow) bool {
 	f, err := q.open(a.ctx)
 	if err != nil {
 		return false
@@ -109,7 +109,7 @@ func (a *ahead) stop() {
 }
 
 // peek waits until the caller sends something, and reads nothing.
-func (q *requests) peek() error {
+func (q *splitFlow) peek() error {
 	peeker, err := socket.NewPeeker(q.conn)
 	if err == nil {
 		_, err = peeker.First()
@@ -118,12 +118,12 @@ func (q *requests) peek() error {
 }
 
 // open connects with the far end of everything that no request is taken out of.
-func (q *requests) open(ctx context.Context) (*far, error) {
+func (q *splitFlow) open(ctx context.Context) (*farStream, error) {
 	if r := q.port.Pick(); r != nil {
 		r.Arrived()
 		s, err := q.port.Open(ctx, r, q.frame(nil))
 		if err == nil {
-			return &far{s, r.tenure}, nil
+			return &farStream{s, r.tenure}, nil
 		}
 		if ctx.Err() != nil || !q.port.FallsBack(r, err) {
 			return nil, err
@@ -133,5 +133,5 @@ func (q *requests) open(ctx context.Context) (*far, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &far{Stream: s}, nil
+	return &farStream{Stream: s}, nil
 }

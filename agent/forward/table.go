@@ -17,7 +17,7 @@ type table struct {
 	keepEstablished bool
 	callerFirst     bool // in what the port speaks, the server is never the first to speak
 
-	requests []*Route     // those of the routes that take single HTTP requests
+	personal []*Route     // those of the routes that take single HTTP requests
 	ended    []*ended     // routes of that kind which are gone, asked after the others
 	matches  *match.Table // the conditions of both; nil if there are none
 }
@@ -28,7 +28,7 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 		callerFirst: c.Speaks == rpc.Speaks_SPEAKS_HTTP || c.Speaks == rpc.Speaks_SPEAKS_HTTPS}
 	for _, sent := range c.Routes {
 		r := p.newRoute(sent, before)
-		if c.Speaks == rpc.Speaks_SPEAKS_OTHER && r.requests != nil {
+		if c.Speaks == rpc.Speaks_SPEAKS_OTHER && r.conditions != nil {
 			r.unknown = "the port has no HTTP requests, by the appProtocol of its Service"
 		}
 		t.routes = append(t.routes, r)
@@ -36,13 +36,13 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 	t.ended = endedAfter(before, t.routes, time.Now())
 	var conditions []match.Conditions
 	for _, r := range t.routes {
-		if r.requests != nil && r.unknown == "" {
-			t.requests = append(t.requests, r)
-			conditions = append(conditions, *r.requests)
+		if r.conditions != nil && r.unknown == "" {
+			t.personal = append(t.personal, r)
+			conditions = append(conditions, *r.conditions)
 		}
 	}
 	for _, e := range t.ended {
-		conditions = append(conditions, e.requests)
+		conditions = append(conditions, e.conditions)
 	}
 	if len(conditions) == 0 {
 		return t
@@ -57,7 +57,7 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 // everything is the first route that takes every connection; nil if there is none.
 func (t *table) everything() *Route {
 	for _, r := range t.routes {
-		if r.unknown == "" && r.requests == nil {
+		if r.unknown == "" && r.conditions == nil {
 			return r
 		}
 	}
@@ -80,18 +80,18 @@ func (t *table) during(tenure *tenure) *Route {
 	return nil
 }
 
-// take is the route that takes a request, or the ended one that would have; both are nil
+// find returns the route that takes a request, or the ended one that would have; both are nil
 // if the application has it.
-func (t *table) take(r *match.Request) (*Route, *ended) {
+func (t *table) find(r *match.Request) (*Route, *ended) {
 	if t.matches == nil {
 		return t.everything(), nil
 	}
 	var few [8]int
 	for _, k := range t.matches.Find(r, few[:0]) {
-		if k < len(t.requests) {
-			return t.requests[k], nil
+		if k < len(t.personal) {
+			return t.personal[k], nil
 		}
-		if e := t.ended[k-len(t.requests)]; time.Now().Before(e.until) {
+		if e := t.ended[k-len(t.personal)]; time.Now().Before(e.until) {
 			return nil, e
 		}
 	}

@@ -10,14 +10,14 @@ import (
 )
 
 // application is the http.Target of requests that the application has.
-type application struct{ requests *requests }
+type application struct{ flow *splitFlow }
 
 // Open implements http.Target.
 func (a *application) Open(_ context.Context, first []byte) (tunnel.Stream, error) {
-	if s := a.requests.takeFor(nil, first); s != nil {
+	if s := a.flow.useAheadFor(nil, first); s != nil {
 		return s, nil
 	}
-	return a.requests.openApplication(first)
+	return a.flow.openApplication(first)
 }
 
 // Arrived implements http.Target.
@@ -38,18 +38,18 @@ func (a *application) Mark() http.Field { return http.Field{} }
 
 // laptop is the http.Target of requests that a route takes.
 type laptop struct {
-	requests *requests
+	flow *splitFlow
 	*tenure
 }
 
 // Open implements http.Target.
 func (l laptop) Open(ctx context.Context, first []byte) (tunnel.Stream, error) {
-	q := l.requests
+	q := l.flow
 	r := q.port.table.Load().during(l.tenure)
 	if r == nil {
 		return nil, relay.ErrAway
 	}
-	if s := q.takeFor(l.tenure, first); s != nil {
+	if s := q.useAheadFor(l.tenure, first); s != nil {
 		return s, nil
 	}
 	return q.port.Open(ctx, r, q.frame(first))
@@ -57,7 +57,7 @@ func (l laptop) Open(ctx context.Context, first []byte) (tunnel.Stream, error) {
 
 // Missed implements http.Target.
 func (l laptop) Missed(why error) http.Decision {
-	q := l.requests
+	q := l.flow
 	r := q.port.table.Load().during(l.tenure)
 	if r == nil || q.port.FallsBack(r, why) {
 		return http.Decision{To: &q.app}
@@ -79,7 +79,7 @@ func (l laptop) Gone() <-chan struct{} { return l.ctx.Done() }
 
 // Mark implements http.Target.
 func (l laptop) Mark() http.Field {
-	if r := l.requests.port.table.Load().during(l.tenure); r != nil {
+	if r := l.flow.port.table.Load().during(l.tenure); r != nil {
 		return r.mark
 	}
 	return http.Field{}
