@@ -27,7 +27,7 @@ func (r *Route) end(now time.Time) *ended {
 	}
 	return &ended{uid: r.UID, intercept: r.Intercept, conditions: *r.conditions, until: now.Add(r.notice),
 		answer: &agenthttp.Answer{
-			Status: http.StatusServiceUnavailable, GRPC: unavailable,
+			Status: http.StatusServiceUnavailable, GRPC: agenthttp.Unavailable,
 			Body: fmt.Sprintf("The intercept %s of %s ended at %s. It took this request; send it without what the intercept matched on.\n",
 				r.Intercept, r.user, now.UTC().Format("2006-01-02 15:04:05 UTC")),
 			Fields: []agenthttp.Field{{Name: markName, Value: r.Intercept}},

@@ -63,13 +63,10 @@ func (l laptop) Missed(why error) http.Decision {
 		return http.Decision{To: &q.app}
 	}
 	return http.Decision{Answer: &http.Answer{
-		Status: 502, GRPC: unavailable,
+		Status: 502, GRPC: http.Unavailable,
 		Body: fmt.Sprintf("The intercept %s takes this request, and its laptop does not answer: %v.\n", r.Intercept, why),
 	}}
 }
-
-// unavailable is the status UNAVAILABLE of gRPC.
-const unavailable = 14
 
 // Arrived implements http.Target.
 func (l laptop) Arrived() { l.counters.requested() }

@@ -55,7 +55,7 @@ func (h *Head) ParseRequest(b []byte) Progress {
 		return NoRequest
 	}
 	h.Method, h.Target = method, target
-	if !isToken(method) || len(target) == 0 || bytes.ContainsAny(target, " \t") {
+	if !IsToken(method) || len(target) == 0 || bytes.ContainsAny(target, " \t") {
 		h.Flaw = FlawLine
 	}
 	h.parseFields(rest)
@@ -123,6 +123,9 @@ func (h *Head) version(b []byte) bool {
 	return h.Old || string(b) == "HTTP/1.1"
 }
 
+// whitespace is what may surround a value (RFC 9110, section 5.6.3).
+const whitespace = " \t"
+
 // cutLast cuts a line at its last space.
 func cutLast(line []byte) (before, after []byte) {
 	at := bytes.LastIndexByte(line, ' ')
@@ -143,10 +146,10 @@ func (h *Head) parseFields(b []byte) {
 			return
 		}
 		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok || !isToken(name) {
+		if !ok || !IsToken(name) {
 			h.Flaw = FlawField
 		}
-		f := match.Field{Name: name, Value: trim(value)}
+		f := match.Field{Name: name, Value: bytes.Trim(value, whitespace)}
 		if isFolded(rest) {
 			f.Value, rest = h.unfold(f, rest)
 		}
@@ -173,8 +176,8 @@ func (h *Head) unfold(f match.Field, b []byte) (value, rest []byte) {
 		if !whole {
 			break
 		}
-		line = trim(line)
-		if name, _, _ := bytes.Cut(line, []byte(":")); Framing(trim(name)) {
+		line = bytes.Trim(line, whitespace)
+		if name, _, _ := bytes.Cut(line, []byte(":")); Framing(bytes.Trim(name, whitespace)) {
 			h.Flaw = FlawFold
 		}
 		value = append(append(value, ' '), line...)
@@ -229,15 +232,4 @@ func lower(c byte) byte {
 		return c | 0x20
 	}
 	return c
-}
-
-// trim removes spaces and tabs at both ends.
-func trim(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
-	}
-	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
-		b = b[:len(b)-1]
-	}
-	return b
 }

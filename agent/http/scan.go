@@ -59,15 +59,15 @@ func (s *Scan) bound(n int) string {
 	return ""
 }
 
-// isToken says that b is a token: what a method and the name of a field are (RFC 9110,
+// IsToken says that s is a token: what a method and the name of a field are (RFC 9110,
 // section 5.6.2).
-func isToken(b []byte) bool {
-	for _, c := range b {
-		if !IsTokenByte(c) {
+func IsToken[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if !IsTokenByte(s[i]) {
 			return false
 		}
 	}
-	return len(b) > 0
+	return len(s) > 0
 }
 
 // IsTokenByte says that a byte may be part of a token.

@@ -36,7 +36,7 @@ func Sniff(first []byte) Protocol {
 	line, _, whole := bytes.Cut(first[:min(len(first), maxLine)], []byte("\n"))
 	method, rest, spaced := bytes.Cut(line, []byte(" "))
 	if !spaced {
-		if whole || len(method) > maxMethod || len(method) > 0 && !isToken(method) {
+		if whole || len(method) > maxMethod || len(method) > 0 && !IsToken(method) {
 			return Other
 		}
 		return Unknown
@@ -44,7 +44,7 @@ func Sniff(first []byte) Protocol {
 	rest, _ = bytes.CutSuffix(rest, []byte("\r"))
 	target, version := cutLast(rest)
 	switch {
-	case len(method) > maxMethod, !isToken(method), bytes.ContainsFunc(rest, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case len(method) > maxMethod, !IsToken(method), bytes.ContainsFunc(rest, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return Other
 	case whole && len(target) > 0 && isVersion(version), !whole && len(line) == maxLine:
 		return HTTP1

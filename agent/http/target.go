@@ -42,6 +42,9 @@ type Answer struct {
 	Fields []Field
 }
 
+// Unavailable is the status of gRPC for a server that cannot be reached.
+const Unavailable = 14
+
 // Field is a header field of an Answer.
 type Field struct{ Name, Value string }
 

@@ -3,7 +3,6 @@ package http1
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 )
@@ -384,78 +383,4 @@ func playAll(t *testing.T, p *play, steps string) {
 	if err := p.over(); err != nil && last == "caller end" {
 		t.Error(err)
 	}
-}
-
-// TestSlowHead: the application gets a head of which the rest does not come in time, and
-// what comes later.
-func TestSlowHead(t *testing.T) {
-	for _, begin := range []string{"GET /l HT", "GET /l HTTP/1.1|Host: "} {
-		p := newPlay(t)
-		p.slowest = time.Nanosecond
-		playAll(t, p, `
-		caller says `+begin+`
-		app hears `+begin+`
-		caller says x||
-		app hears x||
-		app says HTTP/1.1 400 Bad|Content-Length: 0||
-		caller hears HTTP/1.1 400 Bad|Content-Length: 0||
-		caller ends
-		app end
-		app ends
-		caller end`)
-		p.opaque(flawSlow)
-	}
-}
-
-// TestReserved: a target that has got a request is not passed over, although another one
-// has taken the rest of the connection meanwhile; one that could not be reached has no
-// exchange.
-func TestReserved(t *testing.T) {
-	p := newPlay(t)
-	opening, resume := make(chan struct{}), make(chan struct{})
-	p.laptop.before = func() {
-		close(opening)
-		<-resume
-	}
-	p.start("")
-	p.act("caller says GET / HTTP/1.1||GET /l HTTP/1.1||", "app hears GET / HTTP/1.1||")
-	<-opening
-	p.act("app says HTTP/1.1 200 OK|Connection: close|Content-Length: 0||",
-		"caller hears HTTP/1.1 200 OK|Connection: close|Content-Length: 0||")
-	close(resume)
-	p.act("laptop hears GET /l HTTP/1.1||", "app ends", "caller end", "caller ends", "app end")
-	if err := p.over(); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestOneWrite: what arrives together for one target leaves in one write, on a new stream
-// and on one that is kept.
-func TestOneWrite(t *testing.T) {
-	const a, b, c = "GET /l/1 HTTP/1.1\r\n\r\n", "POST /l/2 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "PUT /l/3 HTTP/1.1\r\nContent-Length: 3\r\n\r\nab"
-	p := newPlay(t)
-	writes := make(chan string, 10)
-	p.laptop.first = func(b []byte) { writes <- string(b) }
-	p.laptop.wrap = func(s tunnel.Stream) tunnel.Stream { return &written{s, writes} }
-	p.start(a + b + "GET / HTTP/1.1\r\n\r\n" + b + c)
-	for _, want := range []string{a + b, b + c} {
-		if got := <-writes; got != want {
-			t.Errorf("%q\nwant %q", got, want)
-		}
-	}
-	p.act("app hears GET / HTTP/1.1||", "laptop hears "+a+b+b+c)
-	if n := p.laptop.arrived.Load(); n != 4 {
-		t.Errorf("%d requests", n)
-	}
-}
-
-// written tells what is written to a stream, write by write.
-type written struct {
-	tunnel.Stream
-	writes chan string
-}
-
-func (w *written) Write(p []byte) (int, error) {
-	w.writes <- string(p)
-	return w.Stream.Write(p)
 }

@@ -10,9 +10,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 )
 
-// unavailable is the status of gRPC for a server that cannot be reached.
-const unavailable = 14
-
 // onAnswer passes on a header block of a target: an interim answer, the head of the final
 // one, or its trailers.
 func (l *leg) onAnswer(b *block) error {

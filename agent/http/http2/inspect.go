@@ -76,7 +76,7 @@ func inspect(fields []hpack.HeaderField) (k kind, ok bool) {
 	if *method == "CONNECT" && protocol == nil {
 		return k, ok && scheme == nil && path == nil && authority != nil
 	}
-	ok = ok && validMethod(*method) && scheme != nil && path != nil &&
+	ok = ok && http.IsToken(*method) && scheme != nil && path != nil &&
 		(strings.HasPrefix(*path, "/") || *path == "*" && *method == "OPTIONS") && !strings.ContainsAny(*path, " #\t") &&
 		(protocol == nil || *method == "CONNECT") && (host == nil || authority == nil || *host == *authority)
 	return k, ok
@@ -84,21 +84,7 @@ func inspect(fields []hpack.HeaderField) (k kind, ok bool) {
 
 // validName says whether a field may have this name: a token without capitals.
 func validName(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c >= 'A' && c <= 'Z' || !httpguts.IsTokenRune(rune(c)) {
-			return false
-		}
-	}
-	return name != ""
-}
-
-func validMethod(method string) bool {
-	for i := range len(method) {
-		if !httpguts.IsTokenRune(rune(method[i])) {
-			return false
-		}
-	}
-	return method != ""
+	return http.IsToken(name) && !strings.ContainsFunc(name, func(r rune) bool { return r >= 'A' && r <= 'Z' })
 }
 
 func digits(s string) bool {

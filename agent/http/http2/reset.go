@@ -80,10 +80,10 @@ func (x *exchange) lose(why string) {
 	case e.closed || e.over && x.answered:
 		x.target.part() // the answer is complete
 	case x.kind.grpc && !x.answered:
-		x.answer(&http.Answer{GRPC: unavailable, Body: why})
+		x.answer(&http.Answer{GRPC: http.Unavailable, Body: why})
 	case x.kind.grpc:
 		x.target.part()
-		e.trailers, e.over = statusOf(unavailable, why), true
+		e.trailers, e.over = statusOf(http.Unavailable, why), true
 		e.reset, e.code = true, framing.ErrCodeNo
 		e.schedule()
 	case !x.answered && x.kind.again && !x.target.carried:
