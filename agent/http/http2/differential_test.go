@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	nethttp "net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -127,6 +128,7 @@ func TestDifferential(t *testing.T) {
 			corpus = append(corpus, asked{fields: slices.Delete(fields, leave, leave+2)})
 		}
 	}
+	date := regexp.MustCompile(` date=[^=]* GMT`)
 	same := 0
 	for _, a := range corpus {
 		conn, err := net.Dial("tcp", address)
@@ -136,7 +138,8 @@ func TestDifferential(t *testing.T) {
 		direct, through := newPeer(t, conn.(*net.TCPConn)), l.caller()
 		io.WriteString(conn, framing.ClientPreface)
 		direct.WriteSettings()
-		want, got := direct.ask(a), through.ask(a)
+		// The server refuses some itself, and adds the time.
+		want, got := date.ReplaceAllString(direct.ask(a), ""), date.ReplaceAllString(through.ask(a), "")
 		if got != want {
 			t.Errorf("%q:\nthrough: %.500s\ndirect:  %.500s", a.fields, got, want)
 		} else {

@@ -1,4 +1,5 @@
-// Package socket looks at what has arrived on connections, and leaves it there.
+//go:build unix
+
 package socket
 
 import (

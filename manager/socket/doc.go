@@ -1,0 +1,2 @@
+// Package socket looks at what has arrived on connections, and leaves it there.
+package socket
