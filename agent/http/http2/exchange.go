@@ -129,9 +129,9 @@ func (e *end) settle() {
 	}
 }
 
-// kill resets the stream of e.
+// kill resets the stream of e, unless its whole connection ends.
 func (e *end) kill(code framing.ErrCode) {
-	if e.id != 0 && !e.closed {
+	if e.id != 0 && !e.closed && !e.leg.closing {
 		e.leg.putUint32(framing.FrameRSTStream, e.id, uint32(code))
 	}
 	e.part()
