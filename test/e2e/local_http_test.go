@@ -58,7 +58,7 @@ func TestLocalHTTP1(t *testing.T) {
 	l.Apply("quote.yaml")
 	quote := l.Serving("quote", "http")
 	alice := l.Laptop("alice")
-	program := alice.Serve("alice")
+	program := alice.ServeHTTP1("alice")
 	alice.Intercept("add", "quote", "--port", program.To(""), "--match", "x-user=alice")
 	caller := http2Caller{&http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{Protocols: http2Only(), DialContext: l.Nodes[0].Dial}}, quote}
 	for range 5 {

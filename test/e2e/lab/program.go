@@ -53,12 +53,23 @@ func (p *Laptop) Serve(name string) *Program { return p.ServeAt(name, 0) }
 // ServeAt is Serve on a given port.
 func (p *Laptop) ServeAt(name string, port int) *Program {
 	p.lab.Helper()
-	ln, err := p.Space.Listen(fmt.Sprintf("127.0.0.1:%d", port))
-	p.lab.Must(err)
 	both := &http.Protocols{}
 	both.SetHTTP1(true)
 	both.SetUnencryptedHTTP2(true)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Protocols: both, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return p.serve(name, port, both)
+}
+
+// ServeHTTP1 is Serve for a server that does not speak HTTP/2.
+func (p *Laptop) ServeHTTP1(name string) *Program {
+	p.lab.Helper()
+	return p.serve(name, 0, nil)
+}
+
+func (p *Laptop) serve(name string, port int, protocols *http.Protocols) *Program {
+	p.lab.Helper()
+	ln, err := p.Space.Listen(fmt.Sprintf("127.0.0.1:%d", port))
+	p.lab.Must(err)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "answered by %s (laptop)\n", name)
 	})}
 	go server.Serve(ln)
