@@ -40,12 +40,15 @@ func (p *Port) newTally(r *Route, sent *rpc.Match, before *table) *tally {
 func (t *tally) report(s *seen) *rpc.Comparison {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := &rpc.Comparison{Match: t.match, Taken: t.taken.Load(), Compared: t.counts.Requests.Load(),
-		MetAll: t.counts.All.Load(), PassedSince: t.passed.Load()}
-	now.Requests = s.requests.Load() - t.before // after taken, so that it is not less
+	// What is counted first for a request is loaded last, so that no number is too small for
+	// another.
+	now := &rpc.Comparison{Match: t.match, PassedSince: t.passed.Load(), MetAll: t.counts.All.Load()}
 	for i := range t.counts.Met {
 		now.Met = append(now.Met, t.counts.Met[i].Load())
 	}
+	now.Compared = t.counts.Requests.Load()
+	now.Taken = t.taken.Load()
+	now.Requests = s.requests.Load() - t.before
 	if now.Taken == 0 && now.PassedSince != 0 {
 		now.Headers = s.headers()
 	}

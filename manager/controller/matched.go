@@ -18,14 +18,14 @@ import (
 // yet, and then maybe after a time. What was once met stays so until the spec changes.
 func (r *Intercepts) matched(ic *v1alpha1.Intercept, now time.Time) (*verdict, time.Duration) {
 	m := ic.Status.Matching
-	if r.UnmatchedAfter == 0 || m == nil || !equality.Semantic.DeepEqual(ic.Spec.Match, ic.Status.Match) {
+	if r.UnmatchedAfter == 0 || !equality.Semantic.DeepEqual(ic.Spec.Match, ic.Status.Match) {
 		return nil, 0
 	}
 	before := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionMatched)
-	if m.Taken > 0 || before != nil && before.Status == metav1.ConditionTrue && before.ObservedGeneration == ic.Generation {
+	if m != nil && m.Taken > 0 || before != nil && before.Status == metav1.ConditionTrue && before.ObservedGeneration == ic.Generation {
 		return &verdict{metav1.ConditionTrue, v1alpha1.ReasonRequestMatched, ""}, 0
 	}
-	if m.PassedSince == nil {
+	if m == nil || m.PassedSince == nil {
 		return nil, 0
 	}
 	if left := m.PassedSince.Add(r.UnmatchedAfter).Sub(now); left > 0 {

@@ -77,6 +77,8 @@ func noRequestMatches(t *testing.T) {
 	is("True", "", 0)
 	says(matching(typo, 9, 0, time.Now().Add(-time.Minute), "host")) // of other pods
 	is("True", "", 0)
+	says(nil) // all pods are replaced
+	is("True", "", 0)
 
 	// With other conditions it begins anew.
 	ic, right := w.reconcile("alice"), byHeader("x-user", "alice")

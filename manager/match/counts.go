@@ -11,7 +11,8 @@ type Counts struct {
 	// Requests is how many were compared with every condition, and All how many of these
 	// met every one.
 	Requests, All atomic.Uint64
-	// Met is how many met each condition, in the order of the set.
+	// Met is how many met each condition, in the order of the set. If a reader loads All and
+	// Met first, neither is more than Requests.
 	Met []atomic.Uint64
 }
 
@@ -25,6 +26,7 @@ func (t *Table) Count(r *Request, counts []*Counts) {
 	s := t.scratches.Get().(*scratch)
 	t.subjects.read(r, s)
 	for set, c := range counts {
+		c.Requests.Add(1)
 		all := true
 		for i := range t.sets[set] {
 			if test := &t.sets[set][i]; slices.ContainsFunc(s.values[test.subject], test.pattern.meets) {
@@ -33,7 +35,6 @@ func (t *Table) Count(r *Request, counts []*Counts) {
 				all = false
 			}
 		}
-		c.Requests.Add(1)
 		if all {
 			c.All.Add(1)
 		}

@@ -29,7 +29,7 @@ func keep(l *lab.Lab, s *lab.Space, addr string) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &kept{conn, bufio.NewReader(conn), addr}, conn.SetDeadline(time.Now().Add(lab.Patience))
+	return &kept{conn, bufio.NewReader(conn), addr}, nil
 }
 
 // as asks with the mark of a person, and returns the name in the answer.
@@ -39,6 +39,9 @@ func (c *kept) as(p person) (string, error) {
 		return "", err
 	}
 	p.mark(req.Header)
+	if err := c.conn.SetDeadline(time.Now().Add(lab.Patience)); err != nil {
+		return "", err
+	}
 	if err := req.Write(c.conn); err != nil {
 		return "", err
 	}

@@ -26,7 +26,7 @@
 //
 // The tests need Linux, root and the build tag e2e:
 //
-//	go test -count=1 -tags e2e -parallel 2 -timeout 40m ./test/e2e/...
+//	go test -count=1 -tags e2e -parallel 2 -timeout 60m ./test/e2e/...
 //
 // `make deps bin/tools.tar` gets the programs that laptops run (curl, dig, psql,
 // ping, iperf3, systemd-resolved), pods serve with and visitors browse with, and

@@ -34,6 +34,9 @@ func (c *kept) told(p person) (told, error) {
 		return told{}, err
 	}
 	p.mark(req.Header)
+	if err := c.conn.SetDeadline(time.Now().Add(lab.Patience)); err != nil {
+		return told{}, err
+	}
 	if err := req.Write(c.conn); err != nil {
 		return told{}, err
 	}
@@ -50,7 +53,7 @@ func (c *kept) told(p person) (told, error) {
 // has ended are answered with whose it was and when it ended. Others' requests are not.
 func TestExpired(t *testing.T) {
 	l := lab.New(t, clusters)
-	upgrade(l, "--set", "intercept.expiredNotifications.enabled=true,intercept.expiredNotifications.deadline=15s")
+	upgrade(l, "--set", "intercept.expiredNotifications.enabled=true,intercept.expiredNotifications.deadline=30s")
 	l.Apply("quote.yaml")
 	quote := l.Serving("quote", "http")
 	alice, bob := l.Laptop("alice"), l.Laptop("bob")

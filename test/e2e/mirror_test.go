@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -166,9 +167,13 @@ func TestMirrorOfBytes(t *testing.T) {
 	})
 	alice.Intercept("add", "quote", "--port", program.To(""), "--mode", "mirror")
 	l.Answers(quote, lab.Application)
-	for len(sums) == 0 {
+	l.Until("a connection is copied", func() error {
 		l.Answers(quote, lab.Application)
-	}
+		if len(sums) == 0 {
+			return errors.New("no copy has come")
+		}
+		return nil
+	})
 	for len(sums) > 0 {
 		<-sums
 	}

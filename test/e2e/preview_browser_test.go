@@ -107,6 +107,7 @@ func answerQuestions(l *lab.Lab, p *lab.Laptop, args ...string) *url.URL {
 	screen := &running{Cmd: cmd, done: make(chan struct{})}
 	go io.Copy(screen, user)
 	l.Must(cmd.Start())
+	l.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended if all went well
 	go func() {
 		_ = cmd.Wait() // the test looks at the state
 		close(screen.done)
@@ -135,7 +136,11 @@ func answerQuestions(l *lab.Lab, p *lab.Laptop, args ...string) *url.URL {
 		}
 		return nil
 	})
-	<-screen.done
+	select {
+	case <-screen.done:
+	case <-time.After(lab.Patience):
+		l.Fatalf("the command does not end: %s", screen.printed())
+	}
 	l.Logf("%s's terminal:\n%s", p.User, screen.printed())
 	if code := cmd.ProcessState.ExitCode(); code != 0 {
 		l.Fatalf("exit code %d", code)
@@ -149,7 +154,9 @@ func answerQuestions(l *lab.Lab, p *lab.Laptop, args ...string) *url.URL {
 // returns what is in the element "result" when the page is loaded.
 func browse(l *lab.Lab, node *lab.Space, page *url.URL, address string) string {
 	l.Helper()
-	home := l.TempDir()
+	home, err := os.MkdirTemp("", "browser")
+	l.Must(err)
+	l.Cleanup(func() { os.RemoveAll(home) }) // a process of the browser may still write
 	root := l.Bin("browser")
 	fonts := filepath.Join(home, "fonts.conf")
 	l.Must(os.WriteFile(fonts, []byte("<fontconfig><dir>"+root+"/usr/share/fonts</dir><cachedir>"+home+"</cachedir></fontconfig>"), 0o600))

@@ -87,7 +87,7 @@ func (t *Tools) environment() []string {
 
 // ShOn runs a line of shell like Sh, on a node. Variables have the form NAME=VALUE.
 func (l *Lab) ShOn(node *Space, line string, variables ...string) Output {
-	ctx, cancel := context.WithTimeout(l.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(l.Context(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "nsenter", "--net="+node.path, "sh", "-c", line)
 	cmd.Env = slices.Concat(os.Environ(), l.environment(), variables)
