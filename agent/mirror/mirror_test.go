@@ -28,7 +28,7 @@ type laptop struct {
 
 func newLaptop(t *testing.T) (l *laptop, program net.Conn) {
 	near, far := tunneltest.Pair(t)
-	s := stuck{Stream: tunnel.NewTCP(near), writing: make(chan struct{}, 1000), take: make(chan struct{}), broken: make(chan struct{})}
+	s := stuck{Stream: tunnel.NewTCP(near), writing: make(chan struct{}, 1000), take: make(chan struct{}), broken: make(chan struct{}), ended: make(chan struct{})}
 	s.once = new(sync.Once)
 	return &laptop{stream: s, gone: make(chan struct{})}, far
 }
@@ -56,6 +56,15 @@ type stuck struct {
 	writing      chan struct{} // a write has begun
 	take, broken chan struct{}
 	once         *sync.Once
+	ended        chan struct{} // the program has ended its direction, and this is known
+}
+
+func (s stuck) Read(p []byte) (int, error) {
+	n, err := s.Stream.Read(p)
+	if err != nil {
+		close(s.ended)
+	}
+	return n, err
 }
 
 func (s stuck) Write(p []byte) (int, error) {
@@ -118,6 +127,22 @@ func TestLaptopThatTakesNothing(t *testing.T) {
 				t.Errorf("%d bytes wait", n)
 			}
 		})
+	}
+}
+
+// A program that ends its own direction, and takes nothing, holds nothing either.
+func TestProgramThatHasEnded(t *testing.T) {
+	l, program := newLaptop(t)
+	m := mirror.New(t.Context(), l)
+	m.Begin([]byte("a"))
+	m.Add([]byte("b"))
+	<-l.stream.writing
+	program.(*net.TCPConn).CloseWrite()
+	<-l.stream.ended
+	close(l.gone)
+	m.Wait()
+	if n := l.waiting.Load(); n != 0 {
+		t.Errorf("%d bytes wait", n)
 	}
 }
 

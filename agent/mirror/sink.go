@@ -14,6 +14,9 @@ import (
 type sink struct {
 	tunnel.Stream
 	over chan struct{} // closed at its end
+	// stop ends the watch that resets the stream with the mirror, which also ends a write
+	// that the laptop does not take.
+	stop func() bool
 }
 
 // run sends the messages until there are no more.
@@ -31,7 +34,7 @@ func (m *Mirror) run() {
 			s = m.send(s, p)
 			buffer.Pool().Put(p.buf)
 		} else if s != nil {
-			s.Reset()
+			s.drop()
 			s = nil
 		}
 	}
@@ -98,10 +101,10 @@ func (m *Mirror) send(s *sink, p part) *sink {
 			}
 			return nil
 		}
-		s = &sink{stream, make(chan struct{})}
-		go s.run(m.ctx)
+		s = &sink{stream, make(chan struct{}), context.AfterFunc(m.ctx, stream.Reset)}
+		go s.run()
 	} else if _, err := s.Write(*p.buf); err != nil {
-		s.Reset()
+		s.drop()
 		if m.ctx.Err() == nil {
 			m.target.Missed(http.ErrCut)
 		}
@@ -111,12 +114,16 @@ func (m *Mirror) send(s *sink, p part) *sink {
 	return s
 }
 
-// run reads until the stream ends. It resets the stream when ctx ends, which also ends a
-// write that the laptop does not take.
-func (s *sink) run(ctx context.Context) {
+// run reads until the stream ends.
+func (s *sink) run() {
 	defer close(s.over)
-	defer context.AfterFunc(ctx, s.Reset)()
 	io.Copy(io.Discard, s.Stream)
+}
+
+// drop resets the stream.
+func (s *sink) drop() {
+	s.stop()
+	s.Reset()
 }
 
 // ended says that the stream has ended.
@@ -131,6 +138,7 @@ func (s *sink) ended() bool {
 
 // close closes a stream that has ended. What is below it may serve another flow then.
 func (s *sink) close() {
+	s.stop()
 	s.SetReadDeadline(time.Time{})
 	s.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
 
 // TestSlowHead: the application gets a head of which the rest does not come in time, and
@@ -44,7 +45,7 @@ func TestReserved(t *testing.T) {
 	p.act("app says HTTP/1.1 200 OK|Connection: close|Content-Length: 0||",
 		"caller hears HTTP/1.1 200 OK|Connection: close|Content-Length: 0||")
 	close(resume)
-	p.act("laptop hears GET /l HTTP/1.1||", "app ends", "caller end", "caller ends", "app end")
+	p.act("laptop hears GET /l HTTP/1.1||", "laptop ends", "app ends", "caller end", "caller ends", "app end")
 	if err := p.over(); err != nil {
 		t.Error(err)
 	}
@@ -65,9 +66,7 @@ func TestOneWrite(t *testing.T) {
 		}
 	}
 	p.act("app hears GET / HTTP/1.1||", "laptop hears "+a+b+b+c)
-	if n := p.laptop.arrived.Load(); n != 4 {
-		t.Errorf("%d requests", n)
-	}
+	tunneltest.Wait(t, "4 requests", func() bool { return p.laptop.arrived.Load() == 4 })
 }
 
 // written tells what is written to a stream, write by write.

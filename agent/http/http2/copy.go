@@ -21,8 +21,12 @@ const (
 func (x *exchange) copyTo(t http.Copier) {
 	s := x.caller.leg.s
 	t.Arrived()
+	if t.Full() {
+		t.Missed(http.ErrSlow)
+		return
+	}
 	l := s.legTo(t)
-	if len(l.waiting) >= maxCopies || t.Full() {
+	if len(l.waiting) >= maxCopies { // of a leg that others wait for
 		t.Missed(http.ErrSlow)
 		return
 	}

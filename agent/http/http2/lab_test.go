@@ -29,6 +29,7 @@ type farEnd struct {
 	in, out       atomic.Int64
 	opened        atomic.Int64
 	waiting       atomic.Int64 // bytes of copies
+	full          atomic.Bool  // no more of them
 	beforeOpening func()
 }
 
@@ -54,7 +55,7 @@ func (t *farEnd) Moved(in, out int)          { t.in.Add(int64(in)); t.out.Add(in
 func (t *farEnd) Gone() <-chan struct{}      { return t.gone }
 func (t *farEnd) Mark() http.Field           { return t.mark }
 func (t *farEnd) Waits(n int)                { t.waiting.Add(int64(n)) }
-func (t *farEnd) Full() bool                 { return false }
+func (t *farEnd) Full() bool                 { return t.full.Load() }
 
 // lab is a Switch that decides by the field "to", and one caller after the other.
 type lab struct {

@@ -177,6 +177,30 @@ func TestCopies(t *testing.T) {
 	}
 	close(mirror.gone)
 	request(t, c, "POST", strings.NewReader("x"), "To", "app")
+	c.CloseIdleConnections()
+	<-l.done
+	for name, m := range map[string]*farEnd{"mirror": mirror, "stuck": stuck, "away": away} {
+		if n := m.waiting.Load(); n != 0 {
+			t.Errorf("%s: %d bytes still wait when the caller has gone", name, n)
+		}
+	}
+}
+
+// A mirror for which too much waits gets no copy, and keeps no connection of a caller.
+func TestFullMirror(t *testing.T) {
+	l := newLab(t, &farEnd{address: serve(t, named("app"))})
+	full := &farEnd{address: "127.0.0.1:1"}
+	full.full.Store(true)
+	l.set("copied", http.Decision{To: l.app, Copies: []http.Copier{full}})
+	c := l.client()
+	if _, answer := request(t, c, "POST", strings.NewReader("x"), "To", "copied"); answer != "x" {
+		t.Errorf("answered is %q", answer)
+	}
+	c.CloseIdleConnections()
+	<-l.done
+	if full.arrived.Load() != 1 || full.missed.Load() != 1 || full.opened.Load() != 0 {
+		t.Errorf("%d copies, %d dropped, %d connections", full.arrived.Load(), full.missed.Load(), full.opened.Load())
+	}
 }
 
 // Large bodies pass both ways at once, and are what was sent.

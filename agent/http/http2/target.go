@@ -181,9 +181,26 @@ func (l *leg) close() {
 		}
 		l.drain()
 		delete(l.s.open, l)
+		if l.s.ended {
+			l.partCopies()
+		}
 	}
 	if l.conn != nil && !l.closing {
 		l.conn.Reset()
+	}
+}
+
+// partCopies ends the copies on the connection, so that their memory is given back.
+func (l *leg) partCopies() {
+	for _, e := range l.streams {
+		if e.x.copier != nil {
+			e.part()
+		}
+	}
+	for _, x := range slices.Clone(l.waiting) {
+		if x.copier != nil {
+			x.target.part()
+		}
 	}
 }
 
