@@ -36,10 +36,12 @@ func section(t *testing.T, title string) string {
 // that of the prompt, "alice$ "; empty if the prompt has none.
 type step struct{ user, command, printed string }
 
-// transcript are the steps of a section: lines with a prompt, and what follows them.
+// transcript are the steps of a section: lines with a prompt, and what follows them until
+// the next sentence.
 func transcript(t *testing.T, title string) []step {
 	t.Helper()
 	var steps []step
+	prints := false // the last step may
 	prompt := regexp.MustCompile(`^([a-z]*)\$ (.*\n)`)
 	for line := range strings.Lines(section(t, title)) {
 		line, indented := strings.CutPrefix(line, "    ")
@@ -47,8 +49,11 @@ func transcript(t *testing.T, title string) []step {
 		switch {
 		case indented && typed != nil:
 			steps = append(steps, step{user: typed[1], command: uncomment(typed[2])})
-		case indented && len(steps) > 0:
+			prints = true
+		case indented && prints:
 			steps[len(steps)-1].printed += line
+		case strings.TrimSpace(line) != "":
+			prints = false
 		}
 	}
 	if len(steps) == 0 {
