@@ -114,11 +114,20 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			"freeport": func(ts *testscript.TestScript, _ bool, args []string) {
-				listen(ts, args[0]).Close()
+				// A connection holds the port, so that no other process listens there.
+				d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}
+				port(ts, args[0], func() (net.Addr, io.Closer) {
+					c, err := d.DialContext(context.Background(), "tcp", in(ts).api.Listener.Addr().String())
+					ts.Check(err)
+					return c.LocalAddr(), c
+				})
 			},
 			"listen": func(ts *testscript.TestScript, _ bool, args []string) {
-				l := listen(ts, args[0])
-				ts.Defer(func() { l.Close() })
+				port(ts, args[0], func() (net.Addr, io.Closer) {
+					l, err := net.Listen("tcp", "127.0.0.1:0")
+					ts.Check(err)
+					return l.Addr(), l
+				})
 			},
 		},
 	})
@@ -133,12 +142,17 @@ func (w *world) edit(f func(*fakeAPI)) {
 	f(w.api)
 }
 
-func listen(ts *testscript.TestScript, name string) net.Listener {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	ts.Setenv(name, port)
-	return l
+// port gives a script a local port until it ends. All have five digits, since tables are as
+// wide as their cells.
+func port(ts *testscript.TestScript, name string, open func() (net.Addr, io.Closer)) {
+	for {
+		addr, c := open()
+		ts.Defer(func() { c.Close() })
+		if _, text, _ := net.SplitHostPort(addr.String()); len(text) == 5 {
+			ts.Setenv(name, text)
+			return
+		}
+	}
 }
 
 // kubectl runs the plugin as kubectl would.
