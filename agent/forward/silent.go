@@ -32,7 +32,7 @@ type ahead struct {
 // silent waits until the caller or the far end of everything else speaks, or one of them
 // ends. Wait waits for the caller until a deadline of its connection.
 //
-//	who is first            first    answer
+//	first to speak          first    answer
 //	the far end speaks      true     what it said
 //	the far end ends        true     none
 //	the caller              false    none

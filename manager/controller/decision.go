@@ -26,7 +26,7 @@ type decision struct {
 	// refusal is why the Intercept cannot be resolved; nil if it is, and only then the
 	// following counts.
 	refusal   *problem.Problem
-	overlap   string   // which requests both this and other Intercepts match, and who has them; empty for none
+	overlap   string   // which requests both this and other Intercepts match, and where they go; empty for none
 	matched   *verdict // whether requests meet the conditions; nil if that is not known
 	connected bool     // the laptop is
 	injection injection

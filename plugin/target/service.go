@@ -41,7 +41,7 @@ func Find(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.W
 	return w, service, nil
 }
 
-// FindAll is Find for a caller who wants every workload of a Service, also one that comes
+// FindAll is Find for a command that wants every workload of a Service, also one that comes
 // later: a Service that has pods stays what it is.
 func FindAll(ctx context.Context, r client.Reader, namespace string, ref v1alpha1.WorkloadReference) (*resolve.Workload, string, error) {
 	if ref.Kind == "Service" {

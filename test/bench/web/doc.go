@@ -32,7 +32,7 @@ type Load struct {
 	Size        int  // of the answer's body
 	Field       string
 	Value       string // of the field with which an intercept matches
-	Server      string // who is to answer
+	Server      string // the name of the server that is to answer
 }
 
 const (
