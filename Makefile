@@ -45,8 +45,11 @@ V       ?=
 STEP    := $(if $(V),,@)test/step.sh
 export V
 
-# build makes a program: name, folder of the module, linker flags, package.
-build = $(STEP) $(1) env CGO_ENABLED=0 $(GO) build -C $(2) -v -trimpath -ldflags '-s -w $(3)' -o $(CURDIR)/bin/$(1) $(4)
+# build makes a program: name, folder of the module, linker flags, package, other flags.
+build = $(STEP) $(1) env CGO_ENABLED=0 $(GO) build -C $(2) -v -trimpath $(5) -ldflags '-s -w $(3)' -o $(CURDIR)/bin/$(1) $(4)
+# The product's programs are linked without gRPC's pages for debugging. Their templates keep
+# the linker from leaving out unused methods, which are a sixth of the agent.
+PRODUCT := -tags grpcnotrace
 KUBEVER := -X k8s.io/component-base/version.gitVersion=$(KUBE) \
            -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 \
            -X k8s.io/client-go/pkg/version.gitVersion=$(KUBE)
@@ -72,10 +75,10 @@ build: bin/cluster bin/coredns bin/pause programs ## Build every binary into bin
 
 .PHONY: programs
 programs:
-	$(call build,kubectl-intercept,.,,./plugin)
-	$(call build,intercept-netd,.,-X main.version=$(VERSION),./netd)
-	$(call build,traffic-manager,.,,./manager)
-	$(call build,traffic-agent,.,,./agent)
+	$(call build,kubectl-intercept,.,,./plugin,$(PRODUCT))
+	$(call build,intercept-netd,.,-X main.version=$(VERSION),./netd,$(PRODUCT))
+	$(call build,traffic-manager,.,,./manager,$(PRODUCT))
+	$(call build,traffic-agent,.,,./agent,$(PRODUCT))
 	$(call build,quote,.,,./test/quote)
 	$(call build,mesh,.,,./test/mesh)
 	$(call build,health,.,,./test/health)

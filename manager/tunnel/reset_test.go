@@ -88,3 +88,38 @@ func TestSpliceTellsSides(t *testing.T) {
 		})
 	}
 }
+
+// TestPipeResetsWhileItWrites: a reset passes on although the far end reads nothing, so that
+// a write to it lasts, and the near end is not read.
+func TestPipeResetsWhileItWrites(t *testing.T) {
+	for name, far := range map[string]func(*net.TCPConn) tunnel.Stream{
+		"in the kernel": tunnel.NewTCP,
+		"past it":       func(c *net.TCPConn) tunnel.Stream { return struct{ tunnel.Stream }{tunnel.NewTCP(c)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			caller, a := tunneltest.Pair(t)
+			program, b := tunneltest.Pair(t)
+			done := make(chan error, 1)
+			go func() { done <- tunnel.Pipe(tunnel.NewTCP(a), far(b), nil) }()
+			caller.SetWriteDeadline(time.Now().Add(time.Second))
+			for err := error(nil); err == nil; { // until nothing fits any more
+				_, err = caller.Write(make([]byte, 1<<20))
+			}
+			caller.SetLinger(0)
+			caller.Close()
+			select {
+			case err := <-done:
+				if err == nil {
+					t.Error("the pipe ends as if all had been moved")
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatal("the pipe goes on")
+			}
+			program.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := io.Copy(io.Discard, program); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the program sees %v", err)
+			}
+		})
+	}
+}

@@ -21,6 +21,7 @@ func Splice(dst, src Stream, count func(int)) error {
 	}
 	batch := record.NewBatcher(s.TCPConn)
 	from := &io.LimitedReader{R: s.TCPConn}
+	guard := newGuard(d, s)
 	for {
 		n, err := s.arrived(peeker)
 		if errors.Is(err, io.EOF) {
@@ -31,7 +32,11 @@ func Splice(dst, src Stream, count func(int)) error {
 		}
 		batch.Read(n)
 		from.N = int64(n)
+		guard.begin()
 		moved, err := d.move(from)
+		if reset := guard.end(); reset != nil {
+			return reset
+		}
 		count(int(moved))
 		if err != nil {
 			return &WriteError{err}
@@ -48,6 +53,7 @@ func SpliceN(dst, src Stream, n int64, count func(int)) error {
 		return err
 	}
 	from := &io.LimitedReader{R: s.TCPConn}
+	guard := newGuard(d, s)
 	for n > 0 {
 		arrived, err := s.arrived(peeker)
 		if errors.Is(err, io.EOF) {
@@ -57,7 +63,11 @@ func SpliceN(dst, src Stream, n int64, count func(int)) error {
 			return err
 		}
 		from.N = min(n, int64(arrived))
+		guard.begin()
 		moved, err := d.move(from)
+		if reset := guard.end(); reset != nil {
+			return reset
+		}
 		count(int(moved))
 		n -= moved
 		if err != nil {

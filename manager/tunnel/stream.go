@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -66,13 +67,16 @@ func copyStream(dst, src Stream, count func(int)) error {
 	}
 	var size buffer.Sizer
 	pool := buffer.Pool()
+	guard := newGuard(dst, src)
 	for {
 		buf := pool.Get(size.Next())
 		n, err := src.Read(*buf)
 		size.Adapt(n)
 		var werr error
 		if n > 0 {
+			guard.begin()
 			_, werr = dst.Write((*buf)[:n])
+			werr = cmp.Or(guard.end(), werr)
 		}
 		pool.Put(buf)
 		if werr != nil {
