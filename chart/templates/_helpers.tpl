@@ -146,3 +146,10 @@ chart makes, secret is the name of that one or of the user's.
 {{- end }}
 {{- uniq $lines | join "\n" }}
 {{- end }}
+
+{{/* Texts that nobody has a reason to send. An expression that matches one of them is not
+about one caller: the policies take it for one that matches everything, or what every
+browser sends. */}}
+{{- define "traffic-manager.oddTexts" -}}
+"['zqxj', 'xq7z', 'Xq7Z', '9837.41', 'x-zq.j', 'Zq7x/9.8; q=~', 'Bearer zq7x', 'Mozilla/5.0 (zq7x)', '00-zq7x-01']"
+{{- end }}

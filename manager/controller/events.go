@@ -24,8 +24,12 @@ func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) 
 		r.event(ctx, ic, corev1.EventTypeNormal, "InterceptsOverlap", "Intercept", "intercept %s of %s: %s", ic.Name, ic.Spec.User, overlap.Message)
 	}
 	if unmatched(ic) && !unmatched(old) {
-		r.event(ctx, ic, corev1.EventTypeWarning, v1alpha1.ReasonNoRequest, "Intercept", "intercept %s of %s takes no requests: %s",
-			ic.Name, ic.Spec.User, unmet(ic.Spec.Match.Conditions(), ic.Status.Matching, ic.Status.Matching.Requests))
+		does := "takes"
+		if ic.Spec.Mode == v1alpha1.ModeMirror {
+			does = "copies"
+		}
+		r.event(ctx, ic, corev1.EventTypeWarning, v1alpha1.ReasonNoRequest, "Intercept", "intercept %s of %s %s no requests: %s",
+			ic.Name, ic.Spec.User, does, unmet(ic.Spec.Match.Conditions(), ic.Status.Matching, ic.Status.Matching.Requests))
 	}
 	now := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionAgentsReady)
 	before := meta.FindStatusCondition(old.Status.Conditions, v1alpha1.ConditionAgentsReady)

@@ -96,6 +96,27 @@ func noRequestMatches(t *testing.T) {
 	is("", "", 1)
 }
 
+// A mirror takes nothing, so its owner is told that it copies nothing.
+func TestMirrorCopiesNoRequest(t *testing.T) {
+	typo := byHeader("x-usr", "alice")
+	mirror := personal("alice", time.Now(), typo)
+	mirror.Spec.Mode = v1alpha1.ModeMirror
+	w := newWorld(t, interceptor.Funcs{}, mirror)
+	recorder := events.NewFakeRecorder(100)
+	w.ics.Events, w.ics.UnmatchedAfter = recorder, 30*time.Second
+	ic := w.reconcile("alice")
+	ic.Status.Matching = matching(typo, 12, 0, time.Now().Add(-time.Minute), "host")
+	w.Must(w.Status().Update(t.Context(), ic))
+	w.reconcile("alice")
+	var all []string
+	for range len(recorder.Events) {
+		all = append(all, <-recorder.Events)
+	}
+	if text := strings.Join(all, "\n"); !strings.Contains(text, "intercept quote-alice of alice copies no requests: no request had the header") {
+		t.Error(text)
+	}
+}
+
 // What was not met is said as narrowly as is known, and in bounded length.
 func TestUnmet(t *testing.T) {
 	many := make([]string, v1alpha1.MaxHeaders)

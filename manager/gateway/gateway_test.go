@@ -170,12 +170,38 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// An ingress that sends every request from http to https would do so without end.
+func TestIngressWantsTLS(t *testing.T) {
+	ingress := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		to := url.URL{Scheme: "https", Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery}
+		switch r.URL.Path {
+		case "/login":
+			to.Path = "/"
+		case "/check":
+			w.Header().Set("Set-Cookie", "checked=1")
+		}
+		http.Redirect(w, r, to.String(), http.StatusPermanentRedirect)
+	})
+	p := open(t, ingress, nil)
+	for path, want := range map[string]int{"/": http.StatusBadGateway, "/a%20b?c=d": http.StatusBadGateway, "/login": http.StatusPermanentRedirect, "/check": http.StatusPermanentRedirect} {
+		resp, body := get(t, http.MethodGet, p.url+path, nil)
+		if resp.StatusCode != want || want == http.StatusBadGateway && !strings.Contains(body, "ingress.edge:80 redirects to https: enter at its port for TLS, with --preview-tls") {
+			t.Errorf("%s: %s %s", path, resp.Status, body)
+		}
+	}
+	if resp, _ := get(t, http.MethodPost, p.url, nil); resp.StatusCode != http.StatusPermanentRedirect {
+		t.Errorf("POST: %s", resp.Status)
+	}
+}
+
 func TestCookiesOfTheApplication(t *testing.T) {
 	for cookie, want := range map[string][2]string{ // without and with TLS
 		"a=1; Domain=shop.example.com; Path=/": {"a=1; Path=/", "a=1; Path=/"},
 		"a=1;domain=.example.com;HttpOnly":     {"a=1;HttpOnly", "a=1;HttpOnly"},
 		"a=1; Secure; SameSite=None":           {"a=1", "a=1; Secure; SameSite=None"},
 		"a=1; SameSite=Lax; Max-Age=5":         {"a=1; SameSite=Lax; Max-Age=5", "a=1; SameSite=Lax; Max-Age=5"},
+		"__Host-a=1; Path=/; Secure":           {"__Host-a=1; Path=/; Secure", "__Host-a=1; Path=/; Secure"},
+		"__secure-a=1; Domain=b; Secure":       {"__secure-a=1; Secure", "__secure-a=1; Secure"},
 	} {
 		for i, tls := range []bool{false, true} {
 			if got := ownCookie(cookie, tls); got != want[i] {

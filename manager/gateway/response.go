@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,8 +15,12 @@ func Unlisted(h http.Header) {
 	h.Set("Referrer-Policy", "same-origin")
 }
 
-// response makes the answer that the visitor gets out of the ingress's.
+// response makes the answer that the visitor gets out of the ingress's. It returns an error
+// for one that would have the visitor come again without end.
 func (g *Gateway) response(resp *http.Response) error {
+	if g.wantsTLS(resp) {
+		return fmt.Errorf("%s redirects to https: enter at its port for TLS, with --preview-tls", g.cfg.Ingress.Address())
+	}
 	Unlisted(resp.Header)
 	seen, _ := resp.Request.Context().Value(visitor{}).(string)
 	to := &url.URL{Scheme: scheme(g.cfg.TLS), Host: seen}
@@ -28,6 +33,18 @@ func (g *Gateway) response(resp *http.Response) error {
 		resp.Header["Set-Cookie"][i] = ownCookie(cookie, g.cfg.TLS)
 	}
 	return nil
+}
+
+// wantsTLS reports whether an answer does no more than to redirect from http to https. The
+// visitor, to whom both are the preview's URL, would ask again and get the same answer.
+func (g *Gateway) wantsTLS(resp *http.Response) bool {
+	asked := resp.Request
+	if g.cfg.Ingress.TLS || resp.StatusCode/100 != 3 || len(resp.Header["Set-Cookie"]) > 0 || asked.Method != http.MethodGet && asked.Method != http.MethodHead {
+		return false
+	}
+	to, err := url.Parse(resp.Header.Get("Location"))
+	return err == nil && to.Scheme == "https" && strings.EqualFold(to.Hostname(), Hostname(g.cfg.Ingress.L5Host)) &&
+		to.EscapedPath() == asked.URL.EscapedPath() && to.RawQuery == asked.URL.RawQuery
 }
 
 // replaceHost changes scheme and host of the URL in a header field, if its host, which may
@@ -44,9 +61,12 @@ func replaceHost(h http.Header, name string, replace func(host string) bool, to 
 // ownCookie makes a cookie (RFC 6265) that the application sets one of the preview's host
 // alone. A browser would refuse a cookie for the L5 host's domain here, and a cookie for
 // a parent domain would reach other previews. Without TLS, some browsers refuse what is
-// meant for TLS.
+// meant for TLS. A name that begins with __Secure- or __Host- stays as it is: without the
+// attribute Secure, every browser would refuse it.
 func ownCookie(cookie string, tls bool) string {
 	parts := strings.Split(cookie, ";")
+	name := strings.ToLower(nameOf(parts[0]))
+	tls = tls || strings.HasPrefix(name, "__secure-") || strings.HasPrefix(name, "__host-")
 	parts = slices.DeleteFunc(parts, func(part string) bool {
 		name, value, _ := strings.Cut(part, "=")
 		switch strings.ToLower(strings.TrimSpace(name)) {

@@ -20,7 +20,7 @@ func (b *budget) take(line []byte) (member, rest []byte, more bool) {
 	member, rest, _ = bytes.Cut(line, []byte{','})
 	b.members--
 	b.bytes -= len(member) + 1
-	return trim(member), rest, b.bytes >= 0
+	return bytes.Trim(member, space), rest, b.bytes >= 0
 }
 
 // readBaggage reads one line of the header "baggage" (W3C Baggage, section 3.3). A member
@@ -29,8 +29,8 @@ func readBaggage(line []byte, names map[string]int, to *scratch) {
 	for member, rest, more := to.baggage.take(line); more; member, rest, more = to.baggage.take(rest) {
 		member, _, _ = bytes.Cut(member, []byte{';'}) // properties follow
 		key, value, has := bytes.Cut(member, []byte{'='})
-		if n, wanted := names[string(trim(key))]; wanted && has {
-			to.add(n, to.decode(trim(value), false))
+		if n, wanted := names[string(bytes.Trim(key, space))]; wanted && has {
+			to.add(n, to.decode(bytes.Trim(value, space), false))
 		}
 	}
 }
@@ -54,11 +54,11 @@ func readCookies(line []byte, names map[string]int, to *scratch) {
 		var pair []byte
 		pair, line, _ = bytes.Cut(line, []byte{';'})
 		name, value, has := bytes.Cut(pair, []byte{'='})
-		n, wanted := names[string(trim(name))]
+		n, wanted := names[string(bytes.Trim(name, space))]
 		if !wanted || !has {
 			continue
 		}
-		value = trim(value)
+		value = bytes.Trim(value, space)
 		if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
 			value = value[1 : n-1]
 		}

@@ -55,8 +55,9 @@ func (s *Set) Within(other *Set) bool { return implies(s.predicates, other.predi
 type predicate struct {
 	subject subject
 	pattern pattern
-	// expression is the text of one that is more than a literal.
+	// expression is one that is more than a literal, in its canonical form.
 	expression string
+	every      bool // each request meets it
 }
 
 // predicates compiles conditions. It leaves out those that are not valid.
@@ -67,33 +68,46 @@ func predicates(all Conditions) []predicate {
 		if err != nil {
 			continue
 		}
-		q := predicate{subject: subject{c.Part, fold(c.Part, c.Name)}, pattern: p}
+		q := predicate{subject: subject{c.Part, fold(c.Part, c.Name)}, pattern: p, every: c.every()}
 		if p.op == Regexp {
-			q.expression = c.Value
+			q.expression = canonical(c.Value)
 		}
 		out = append(out, q)
 	}
 	return out
 }
 
-// implies reports whether each of b follows from one of a.
+// implies reports whether each of b follows from one of a, or is met by every request.
 func implies(a, b []predicate) bool {
 	return !slices.ContainsFunc(b, func(q predicate) bool {
-		return !slices.ContainsFunc(a, func(p predicate) bool { return p.implies(&q) })
+		return !q.every && !slices.ContainsFunc(a, func(p predicate) bool { return p.implies(&q) })
 	})
 }
 
 // implies reports whether it is sure that each value that meets p meets q.
 func (p *predicate) implies(q *predicate) bool {
-	switch {
-	case p.subject != q.subject:
+	if p.subject != q.subject {
 		return false
-	case p.pattern.op == Exact:
-		return q.pattern.meets([]byte(p.pattern.text))
-	case p.pattern.op == Prefix && q.pattern.op == Prefix:
-		return p.pattern.text == q.pattern.text || q.pattern.meets([]byte(p.pattern.text))
 	}
-	return p.pattern.op == q.pattern.op && p.expression == q.expression
+	if all := p.pattern.all(); all != nil {
+		return !slices.ContainsFunc(all, func(text string) bool { return !q.pattern.meets([]byte(text)) })
+	}
+	return p.pattern.op == q.pattern.op && p.expression == q.expression && (p.pattern.op != Prefix || p.pattern.text == q.pattern.text) ||
+		q.pattern.covers(p.pattern.text)
+}
+
+// all returns the texts that meet the pattern, if they are known; else nil.
+func (p *pattern) all() []string {
+	if p.op == Exact {
+		return []string{p.text}
+	}
+	return p.texts
+}
+
+// covers reports whether it is sure that each value that begins with a text meets the
+// pattern.
+func (p *pattern) covers(text string) bool {
+	return p.op == Prefix && strings.HasPrefix(text, p.text+"/") || p.open && strings.HasPrefix(text, p.text)
 }
 
 // contradict reports whether one of a and one of b are about the same name, of a part that
@@ -106,15 +120,20 @@ func contradict(a, b []predicate, counts func(Part) bool) bool {
 
 // contradicts reports whether it is sure that no value meets both.
 func (p *predicate) contradicts(q *predicate) bool {
-	v, w := &p.pattern, &q.pattern
-	switch {
-	case p.subject != q.subject:
+	if p.subject != q.subject {
 		return false
-	case v.op == Exact:
-		return !w.meets([]byte(v.text))
-	case w.op == Exact:
-		return !v.meets([]byte(w.text))
-	case v.op == Prefix && w.op == Prefix:
+	}
+	v, w := &p.pattern, &q.pattern
+	none := func(all []string, of *pattern) bool {
+		return !slices.ContainsFunc(all, func(text string) bool { return of.meets([]byte(text)) })
+	}
+	if all := v.all(); all != nil {
+		return none(all, w)
+	}
+	if all := w.all(); all != nil {
+		return none(all, v)
+	}
+	if v.op == Prefix && w.op == Prefix {
 		return !p.implies(q) && !q.implies(p)
 	}
 	return !strings.HasPrefix(v.text, w.text) && !strings.HasPrefix(w.text, v.text)

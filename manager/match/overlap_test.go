@@ -21,7 +21,23 @@ func TestOverlap(t *testing.T) {
 		{Conditions{louise}, Conditions{header("x-user", "ann.*")}, Disjoint},
 		{Conditions{header("x-user", "lou.*")}, Conditions{header("x-user", "ann.*")}, Disjoint},
 		{Conditions{header("x-user", "lou.*")}, Conditions{header("x-user", "lou.*")}, Overlapping},
-		{Conditions{header("x-user", "lou.*")}, Conditions{header("x-user", "l.*")}, Undecided},
+		{Conditions{header("x-user", "lou.*")}, Conditions{header("x-user", "l.*")}, Overlapping},
+		{Conditions{header("x-user", "lou.*")}, Conditions{header("x-user", "^(lou.*)$")}, Overlapping},
+		{Conditions{header("x-user", "lou[a-z]+")}, Conditions{header("x-user", ".*")}, Overlapping},
+		{Conditions{header("x-user", "(lou)[a-z]+")}, Conditions{header("x-user", "^lou([a-z]+)$")}, Overlapping},
+		{Conditions{header("x-user", "lou[a-z]+")}, Conditions{header("x-user", "lou[0-9]+")}, Undecided},
+		{Conditions{header("x-user", "louise|anna")}, Conditions{header("x-user", "bob|eve")}, Disjoint},
+		{Conditions{header("x-user", "louise|anna")}, Conditions{header("x-user", "^(anna|louise)$")}, Overlapping},
+		{Conditions{header("x-user", "louise|anna|eve")}, Conditions{header("x-user", "anna|louise")}, Overlapping},
+		{Conditions{header("x-user", "louise|anna")}, Conditions{header("x-user", "anna|bob")}, Undecided},
+		{Conditions{header("x-user", "louise|anna")}, Conditions{header("x-user", ".*s.*|.*n.*")}, Overlapping},
+		{Conditions{header("x-user", "lou(ise)?")}, Conditions{header("x-user", ".*n")}, Disjoint},
+		{Conditions{header("x-user", "user-[0-9]")}, Conditions{header("x-user", "user-1[0-9]?")}, Undecided},
+		{Conditions{louise}, Conditions{path(Prefix, "/")}, Overlapping},
+		{Conditions{louise}, Conditions{path(Regexp, ".*")}, Overlapping},
+		{Conditions{louise, path(Prefix, "/")}, Conditions{anna}, Disjoint},
+		{Conditions{louise, path(Regexp, "/api/.*")}, Conditions{louise, path(Prefix, "/api")}, Overlapping},
+		{Conditions{louise, path(Prefix, "/api")}, Conditions{louise, path(Regexp, "/ap.*")}, Overlapping},
 		{Conditions{header("x-user", "lou.*")}, Conditions{header("x-user", ".*se")}, Undecided},
 		{Conditions{louise}, Conditions{baggage("x-user", "louise")}, Undecided},
 		{Conditions{louise}, Conditions{header("x-team", "louise")}, Undecided},
@@ -60,9 +76,9 @@ var (
 	genParts  = []Part{Header, Header, Baggage, Cookie, Query, Path, Path, Method}
 	genNames  = []string{"a", "b"}
 	genValues = []string{"", "x", "xy", "xyz", "y", "z"}
-	genTexts  = []string{"x", "xy", "y", "x.*", "xy.*", ".*y", "[xy]", "x?y", ".*", "^$"}
+	genTexts  = []string{"x", "xy", "y", "x.*", "^(xy.*)$", ".*y", "[xy]", "x?y", ".*", "^$", "x|xy", "(y|z)", "xy?", "x[a-z]+"}
 	genPaths  = []string{"/", "/x", "/x/y", "/x/y/z", "/xy", "/y"}
-	genRoutes = []string{"/x.*", "/x/.*", "/.*", ".*y"}
+	genRoutes = []string{"/x.*", "/x/.*", "/.*", ".*y", "/x|/y"}
 	genVerbs  = []string{"GET", "POST"}
 )
 
@@ -87,7 +103,9 @@ func generate(r *rand.Rand) Conditions {
 		default:
 			c.Name, c.Value = pick(r, genNames), pick(r, genTexts)
 		}
-		set = append(set, c)
+		if more := append(slices.Clone(set), c); more.Validate() == nil {
+			set = more
+		}
 	}
 	return set
 }

@@ -15,6 +15,10 @@ type pattern struct {
 	// what every match begins with for Regexp.
 	text string
 	re   *regexp.Regexp // only for Regexp
+	// texts are all that meet a Regexp, if they are few; else nil.
+	texts []string
+	// open says that a Regexp is met by all that begins with text.
+	open bool
 }
 
 // compile compiles a condition. An expression that stands for one text alone becomes
@@ -34,22 +38,22 @@ func compile(c Condition) (pattern, error) {
 	if program, err := syntax.Compile(simple); err != nil || len(program.Inst) > maxProgram {
 		return pattern{}, errors.New("it repeats too much")
 	}
-	text, whole := beginning(simple)
-	if whole {
-		return pattern{op: Exact, text: text}, nil
+	all := texts(simple, true, true)
+	if len(all) == 1 {
+		return pattern{op: Exact, text: all[0]}, nil
 	}
 	// The text itself cannot be put into parentheses if it has \Q without \E.
 	re, err := regexp.Compile(`\A(?:` + tree.String() + `)\z`)
-	return pattern{op: Regexp, text: text, re: re}, err
+	text, _ := literal(sequence(simple)...)
+	return pattern{op: Regexp, text: text, re: re, texts: all, open: open(simple)}, err
 }
 
 // maxProgram is how many instructions an expression may have. A value of n bytes costs n
 // times as many steps.
 const maxProgram = 4096
 
-// beginning returns the text that every match of an anchored expression begins with, and
-// whether that is the whole match.
-func beginning(e *syntax.Regexp) (text string, whole bool) {
+// sequence is an expression in its parts, without anchors at its ends.
+func sequence(e *syntax.Regexp) []*syntax.Regexp {
 	for e.Op == syntax.OpCapture {
 		e = e.Sub[0]
 	}
@@ -63,10 +67,11 @@ func beginning(e *syntax.Regexp) (text string, whole bool) {
 	for len(sub) > 0 && sub[len(sub)-1].Op == syntax.OpEndText {
 		sub = sub[:len(sub)-1]
 	}
-	return literal(sub...)
+	return sub
 }
 
-// literal is beginning for a sequence of expressions anywhere in an expression.
+// literal returns the text that every match of a sequence of expressions begins with, and
+// whether that is the whole match.
 func literal(sequence ...*syntax.Regexp) (text string, whole bool) {
 	for _, e := range sequence {
 		var more string

@@ -1,6 +1,9 @@
 package match
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // subject is what a condition is about: a part of a request, and a name in it.
 type subject struct {
@@ -23,6 +26,9 @@ const (
 	tracestateHeader = "tracestate"
 	cookieHeader     = "cookie"
 )
+
+// space is what may stand around values and members (RFC 9110, section 5.6.3).
+const space = " \t"
 
 // add returns the number of a subject.
 func (s *subjects) add(part Part, name string) int {
@@ -118,7 +124,7 @@ func (s *subjects) readField(f *Field, to *scratch) {
 		}
 		to.name = append(to.name, c)
 	}
-	value := trim(f.Value)
+	value := bytes.Trim(f.Value, space)
 	if n, wanted := s.numbers[Header][string(to.name)]; wanted {
 		to.add(n, value)
 	}
@@ -136,15 +142,4 @@ func (s *subjects) readField(f *Field, to *scratch) {
 			readCookies(value, names, to)
 		}
 	}
-}
-
-// trim removes spaces and tabs from both ends.
-func trim(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
-	}
-	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
-		b = b[:len(b)-1]
-	}
-	return b
 }

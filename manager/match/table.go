@@ -65,7 +65,7 @@ func (t *Table) breadth(c test) int {
 	switch {
 	case s.part == Method:
 		return 1 << 16
-	case p.op == Exact:
+	case p.all() != nil:
 		return -1 << 16
 	}
 	return -len(p.text)
@@ -139,11 +139,13 @@ type beginnings struct {
 }
 
 func (k *keys) add(p *pattern, set int) {
-	if p.op == Exact {
+	if all := p.all(); all != nil {
 		if k.exact == nil {
 			k.exact = map[string][]int{}
 		}
-		k.exact[p.text] = append(k.exact[p.text], set)
+		for _, text := range all {
+			k.exact[text] = append(k.exact[text], set)
+		}
 		return
 	}
 	at, ok := slices.BinarySearchFunc(k.begins, len(p.text), func(b beginnings, n int) int { return cmp.Compare(b.length, n) })

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp/syntax"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits of an intercept's conditions, as the API has them.
@@ -40,6 +42,24 @@ func (all Conditions) Validate() error {
 		if err := c.validate(at); err != nil {
 			return err
 		}
+	}
+	return all.contradiction()
+}
+
+// contradiction returns an error if no request meets all conditions on the path. There is
+// one path, but any number of headers.
+func (all Conditions) contradiction() error {
+	var paths []predicate
+	var words []Condition
+	for _, c := range all {
+		if c.Part != Path {
+			continue
+		}
+		p := predicates(Conditions{c})
+		if k := slices.IndexFunc(paths, func(q predicate) bool { return contradict(p, []predicate{q}, func(Part) bool { return true }) }); k >= 0 {
+			return fmt.Errorf("paths[%d]: no request has both %v and %v; for one path or another, write one regexp with a |", len(paths), words[k], c)
+		}
+		paths, words = append(paths, p...), append(words, c)
 	}
 	return nil
 }
@@ -81,7 +101,7 @@ func (c Condition) validate(at string) error {
 		at += map[Op]string{Regexp: ".regexp", Exact: ".exact", Prefix: ".prefix"}[c.Op]
 	}
 	switch {
-	case len(c.Value) > longest:
+	case utf8.RuneCountInString(c.Value) > longest:
 		return fmt.Errorf("%s: more than %d characters", at, longest)
 	case c.Op == Regexp:
 		return expression(at, c.Value)
@@ -89,8 +109,8 @@ func (c Condition) validate(at string) error {
 		return fmt.Errorf("%s: only a path has a prefix", at)
 	case c.Part == Path && (!strings.HasPrefix(c.Value, "/") || strings.ContainsAny(c.Value, "?# \t\r\n")):
 		return fmt.Errorf("%s: %q is not a path: it begins with / and has no query", at, c.Value)
-	case c.Part == Method && !token(c.Value):
-		return fmt.Errorf("%s: %q is not a method", at, c.Value)
+	case c.Part == Method && (c.Value == "" || !only(c.Value, letters+"_-")):
+		return fmt.Errorf("%s: %q is not a method: write one as GET, since this is no expression", at, c.Value)
 	}
 	return nil
 }
@@ -115,7 +135,7 @@ func (p Part) nameFault(name string) string {
 	switch {
 	case name == "":
 		return "is empty"
-	case len(name) > MaxName:
+	case utf8.RuneCountInString(name) > MaxName:
 		return fmt.Sprintf("has more than %d characters", MaxName)
 	case p == Query:
 		return ""

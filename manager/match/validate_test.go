@@ -37,7 +37,7 @@ func TestValidate(t *testing.T) {
 		want string // the beginning of the error; empty for none
 	}{
 		{nil, ""},
-		{Conditions{header("a", "1"), baggage("b", "2"), state("c@d/e", "3"), cookie("e", ".*"), query("ü &", "x"), path(Exact, "/"), path(Prefix, "/a"), path(Regexp, "/b"), method("PURGE")}, ""},
+		{Conditions{header("a", "1"), baggage("b", "2"), state("c@d/e", "3"), cookie("e", ".*"), query("ü &", "x"), path(Prefix, "/a"), path(Exact, "/a/b"), path(Regexp, "/a/b|/c"), method("M-SEARCH")}, ""},
 		{Conditions{header("a", "1"), cookie("b", "1"), header("c", "a(b")}, "headers[1].regexp: \"a(b\" is not a regular expression in the syntax of RE2: missing closing ): \"a(b\""},
 		{Conditions{header("a", "(?=b)")}, "headers[0].regexp: \"(?=b)\" is not"},
 		{Conditions{header("a", "b)(c")}, "headers[0].regexp: "},
@@ -57,6 +57,12 @@ func TestValidate(t *testing.T) {
 		{Conditions{path(Exact, "/"), path(Prefix, "/x?y")}, "paths[1].prefix: "},
 		{Conditions{path(Regexp, "*")}, "paths[0].regexp: \"*\" is not"},
 		{Conditions{method("GE T")}, "method: \"GE T\" is not a method"},
+		{Conditions{method(".*")}, "method: \".*\" is not a method: write one as GET, since this is no expression"},
+		{Conditions{method("GET|PUT")}, "method: "},
+		{Conditions{header("a", strings.Repeat("ü", MaxValue))}, ""},
+		{Conditions{path(Exact, "/a"), header("b", "1"), path(Exact, "/b")}, `paths[1]: no request has both path == "/a" and path == "/b"; for one path or another, write one regexp with a |`},
+		{Conditions{path(Prefix, "/a"), path(Prefix, "/a/b"), path(Regexp, "/a|/c")}, "paths[2]: no request has both path prefix \"/a/b\" and"},
+		{Conditions{header("a", "1"), header("a", "2")}, ""},
 		{Conditions{method("GET"), method("PUT")}, "method: there can be only one"},
 		{slices.Repeat(Conditions{header("a", "1")}, MaxEntries+1), "headers: there can be at most 16"},
 		{Conditions{{Header, "a", Prefix, "1"}}, "headers[0].prefix: only a path has a prefix"},

@@ -15,7 +15,8 @@ type Tier int
 const (
 	// Some are personal Intercepts with conditions.
 	Some Tier = iota
-	// EveryRequest are personal Intercepts without conditions.
+	// EveryRequest are personal Intercepts without conditions, or with one that every
+	// request meets.
 	EveryRequest
 	// Everything are global Intercepts.
 	Everything
@@ -31,7 +32,7 @@ func TierOf(mode v1alpha1.InterceptMode, m *v1alpha1.Match) Tier {
 		return Copies
 	case mode != v1alpha1.ModePersonal:
 		return Everything
-	case len(m.Conditions()) == 0:
+	case m.Conditions().Every():
 		return EveryRequest
 	}
 	return Some

@@ -19,6 +19,7 @@ var (
 	pageAway    = page{"This preview does not answer", "What it leads to does not answer at the moment. The owner of the preview can see why.", false}
 	pageAsk     = page{"This preview has a password", "Its owner knows it.", true}
 	pageWrong   = page{"This preview has a password", "That was not the password.", true}
+	pageBusy    = page{"This preview has many visitors", "It takes no more requests at the moment. Try again in a while.", false}
 	pageTooMany = page{"Too many attempts", "Wait a minute before the next one.", false}
 )
 

@@ -25,6 +25,8 @@ const (
 	passwordField = "kubectl-intercept-password"
 	// maxForm bounds what is read of the form.
 	maxForm = 4 << 10
+	// formTimeout is how long the form may take to arrive.
+	formTimeout = 10 * time.Second
 )
 
 // admit says whether a visitor may pass. It has answered if not. A visitor with the cookie
@@ -59,6 +61,8 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, o *openPreview) b
 // ask shows the form, or takes what was typed into it.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, o *openPreview) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	// An error says that w cannot have a deadline, as in tests. It ends with the request.
+	_ = http.NewResponseController(w).SetReadDeadline(s.now().Add(formTimeout))
 	if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") || r.PostFormValue(passwordField) == "" {
 		s.form(w, r, pageAsk)
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +60,30 @@ func TestForm(t *testing.T) {
 	})
 	if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Seen"), "7f:quote basket=3; x-intercept-id=7f:quote Basic ") {
 		t.Errorf("with the cookie: %d %v", w.Code, w.Header())
+	}
+}
+
+// withDeadline is an answer whose request can have a deadline.
+type withDeadline struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+}
+
+func (w *withDeadline) SetReadDeadline(at time.Time) error {
+	w.deadline = at
+	return nil
+}
+
+// A form that never ends holds no connection for long.
+func TestFormHasADeadline(t *testing.T) {
+	s, _ := locked(t)
+	now := time.Unix(1_800_000_000, 0)
+	s.now = func() time.Time { return now }
+	w, r := &withDeadline{ResponseRecorder: httptest.NewRecorder()}, httptest.NewRequest(http.MethodPost, "/", nil)
+	typed("wrong")(r)
+	r.Host = host
+	if s.ServeHTTP(w, r); w.Code != http.StatusForbidden || !w.deadline.Equal(now.Add(formTimeout)) {
+		t.Errorf("%d until %v", w.Code, w.deadline)
 	}
 }
 

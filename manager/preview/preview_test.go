@@ -204,6 +204,36 @@ func TestLogIsShort(t *testing.T) {
 	}
 }
 
+// A visitor who goes away before the answer comes says nothing about the preview.
+func TestVisitorWhoLeavesIsNotLogged(t *testing.T) {
+	s, _ := newServer(t, intercept(nil))
+	var log strings.Builder
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	visit(s, host, "/", func(r *http.Request) { *r = *r.WithContext(ctx) })
+	if log.Len() > 0 {
+		t.Error(&log)
+	}
+}
+
+// One preview does not take all that a replica can serve.
+func TestManyVisitors(t *testing.T) {
+	s, _ := newServer(t, intercept(nil))
+	visit(s, host, "/", nil)
+	o := s.open["uid-1"]
+	o.requests.Store(maxOpen)
+	if w := visit(s, host, "/", nil); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || w.Header().Get("X-Robots-Tag") == "" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	o.requests.Store(maxOpen - 1)
+	for range 3 {
+		if w := visit(s, host, "/", nil); w.Code != http.StatusOK {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+}
+
 // What is open ends with the preview, or when it changes.
 func TestForget(t *testing.T) {
 	ic := intercept(nil)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -32,6 +33,9 @@ const (
 	dialTimeout = 10 * time.Second
 	// logEvery is the least time between two lines of the log about one preview.
 	logEvery = time.Minute
+	// maxOpen is how many requests of one preview a replica serves at the same time,
+	// WebSockets among them: whoever has the URL can send any number.
+	maxOpen = 512
 )
 
 // urlField is the name of the index of Intercepts by the URL of their preview.
@@ -88,6 +92,7 @@ type openPreview struct {
 	intercept *v1alpha1.Intercept
 	gateway   *gateway.Gateway
 	attempts  attempts
+	requests  atomic.Int64 // that are being served
 
 	mu     sync.Mutex
 	logged time.Time // when the log last said that it leads nowhere
@@ -136,19 +141,31 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case o == nil:
 		show(w, http.StatusNotFound, pageEnded)
 		return
-	case !s.admit(w, r, o):
+	}
+	defer o.requests.Add(-1)
+	if o.requests.Add(1) > maxOpen {
+		w.Header().Set("Retry-After", "1")
+		show(w, http.StatusServiceUnavailable, pageBusy)
+		return
+	}
+	if !s.admit(w, r, o) {
 		return
 	}
 	if _, err := s.Policy.Ingress(r.Context(), o.intercept); err != nil {
-		s.logAway(o, err)
+		s.logAway(r.Context(), o, err)
 		show(w, http.StatusBadGateway, pageAway)
 		return
 	}
 	o.gateway.ServeHTTP(w, r)
 }
 
-// logAway logs why a preview leads nowhere, once in logEvery: visitors ask often.
-func (s *Server) logAway(o *openPreview, err error) {
+// logAway logs why a preview leads nowhere, once in logEvery: visitors ask often. It logs
+// nothing once ctx, that of the request, has ended: the visitor went away, or the preview
+// ended.
+func (s *Server) logAway(ctx context.Context, o *openPreview, err error) {
+	if ctx.Err() != nil {
+		return
+	}
 	o.mu.Lock()
 	now := s.now()
 	due := now.Sub(o.logged) >= logEvery
@@ -199,7 +216,7 @@ func (s *Server) openNow(ic *v1alpha1.Intercept) (*openPreview, error) {
 		Marks:   marks, TLS: true, Cookies: []string{cookieName}, Log: s.Log,
 		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) { return s.dial(ctx, network, ic) },
 		Failed: func(w http.ResponseWriter, r *http.Request, err error) {
-			s.logAway(o, err)
+			s.logAway(r.Context(), o, err)
 			show(w, http.StatusBadGateway, pageAway)
 		},
 	})

@@ -251,10 +251,11 @@ func TestPolicies(t *testing.T) {
 	rejects(l, alice, all, global)
 	admits(l, alice, louise)
 	paths := func(path string) string { return "mode: Personal\nmatch: {paths: [{" + path + "}]}" }
-	for _, spec := range []string{paths("prefix: /"), paths("regexp: '/.*'"), "mode: Personal\nmatch: {method: GET}", "mode: Personal\nmatch: {headers: [{name: Host, regexp: '.*'}]}"} {
+	for _, spec := range []string{paths("prefix: /"), paths("regexp: '/.*'"), "mode: Personal\nmatch: {method: GET}", "mode: Personal\nmatch: {headers: [{name: te, regexp: trailers}]}",
+		"mode: Personal\nmatch: {headers: [{name: x-user, regexp: '.*'}]}"} {
 		rejects(l, alice, spec, global)
 	}
-	for _, spec := range []string{paths("prefix: /api"), paths("regexp: '/api/.*'"), "mode: Personal\nmatch: {headers: [{name: x-user, regexp: '.*'}]}"} {
+	for _, spec := range []string{paths("prefix: /api"), paths("regexp: '/api/.*'"), "mode: Personal\nmatch: {headers: [{name: x-user, regexp: 'lou.*'}]}"} {
 		admits(l, alice, spec)
 	}
 
@@ -276,8 +277,10 @@ func TestPolicies(t *testing.T) {
 	matchOnNames(l, with)
 
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "policy.requireMatch.enabled=true", "--set", key+"=user"))
-	holds(with("alice"), `must match on the baggage member "user": use --match baggage:user=VALUE (policy.requireMatch of`)
-	admits(l, alice, "mode: Personal\nmatch: {baggage: [{name: user, regexp: '.*'}]}")
+	const inBaggage = "mode: Personal\nmatch: {baggage: [{name: user, regexp: '%s'}]}"
+	holds(with("alice"), `must match on the baggage member "user", with a value that tells your requests from those of others: use --match baggage:user=VALUE (policy.requireMatch of`)
+	rejects(l, alice, fmt.Sprintf(inBaggage, ".*"), "must match on the baggage member")
+	admits(l, alice, fmt.Sprintf(inBaggage, "alice"))
 
 	acme := newSigner(t, signing.Ed25519)
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "license.required=true", "--set-file", "license.publicKey="+acme.file+".pub"))

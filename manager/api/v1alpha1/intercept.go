@@ -101,6 +101,15 @@ type InterceptSpec struct {
 	// began with ^ and ended with $: "louise" does not match "louise2", and "louise.*"
 	// does. It distinguishes case, unless it begins with (?i).
 	//
+	// An example: {headers: [{name: x-user, regexp: louise}], paths: [{prefix: /api}]} takes
+	// the requests for /api, and for what is below it, that have the header
+	// "x-user: louise".
+	//
+	// Several personal intercepts of one port can be beside each other. One that would take
+	// nothing but what another one takes, or all of that, is refused; status.message names
+	// the other one. Where a request meets the conditions of two, the older intercept has
+	// it, and the condition Overlap in the status of both says so.
+	//
 	// +optional
 	Match *Match `json:"match,omitempty"`
 

@@ -52,6 +52,9 @@ type InterceptStatus struct {
 	//
 	// +optional
 	Mode InterceptMode `json:"mode,omitempty"`
+	// Match says which HTTP requests agents take or copy. It is spec.match once that has
+	// been accepted, and explained there.
+	//
 	// +optional
 	Match *Match `json:"match,omitempty"`
 

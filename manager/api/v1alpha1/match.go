@@ -1,7 +1,7 @@
 package v1alpha1
 
-// Match is the conditions of a personal intercept. InterceptSpec explains it, so that
-// kubectl explain does.
+// Match is the conditions of a personal intercept or a mirror. The field InterceptSpec.Match
+// explains it, where kubectl explain reads.
 type Match struct {
 	// Headers are conditions on header fields of the request, and on gRPC metadata.
 	// Names have no case: "X-User" and "x-user" are the same header. If a request has
@@ -45,18 +45,20 @@ type Match struct {
 	// +kubebuilder:validation:MaxItems=16
 	QueryParams []MatchValue `json:"queryParams,omitempty"`
 	// Paths are conditions on the path of the request as the client sent it, without
-	// the query. All must hold. For gRPC it is "/package.Service/Method".
+	// the query. All must hold; for one path or another, write one regexp with a "|". For
+	// gRPC the path is "/package.Service/Method".
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Paths []MatchPath `json:"paths,omitempty"`
-	// Method is the method of the request, "GET". gRPC uses "POST".
+	// Method is the method of the request, "GET". It is no expression, and has case. gRPC
+	// uses "POST".
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern="^[!#$%&'*+.^_\\x60|~0-9A-Za-z-]+$"
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_-]+$`
 	Method string `json:"method,omitempty"`
 }
 
