@@ -146,3 +146,17 @@ chart makes, secret is the name of that one or of the user's.
 {{- end }}
 {{- uniq $lines | join "\n" }}
 {{- end }}
+{{- /*
+A validation that refuses the question by which a session asks agents for values of headers:
+they are what all others send. An old question is left alone: finalizers must come off.
+*/}}
+{{- define "traffic-manager.noValues" -}}
+- expression: >-
+    !has(object.metadata.annotations) || !('kubectl-intercept.dev/show-values' in object.metadata.annotations) ||
+    request.operation == 'UPDATE' && has(oldObject.metadata.annotations) &&
+    'kubectl-intercept.dev/show-values' in oldObject.metadata.annotations &&
+    object.metadata.annotations['kubectl-intercept.dev/show-values'] == oldObject.metadata.annotations['kubectl-intercept.dev/show-values']
+  reason: Forbidden
+  message: >-
+    values of other users' headers are not shown here ({{ .policy }} of the traffic-manager in namespace "{{ .namespace }}")
+{{- end }}
