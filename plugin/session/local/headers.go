@@ -78,7 +78,7 @@ func (t *Table) Headers(ctx context.Context, key types.NamespacedName) (*Headers
 	if err := t.annotate(ctx, i, number); err != nil {
 		return nil, err
 	}
-	defer t.annotate(context.WithoutCancel(ctx), i, "") //nolint:errcheck // a question that stays is asked once all the same
+	defer t.annotate(context.WithoutCancel(ctx), i, "") // a question that stays is asked once all the same
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	for out.Answered < out.Agents {
