@@ -67,8 +67,11 @@ func (p *Port) Set(c *rpc.CapturePort) (anew func(*Route) bool) {
 		now = p.newTable(c, old)
 	}
 	p.table.Store(now)
-	if len(now.personal) == 0 {
+	if len(now.personal)+len(now.copies) == 0 {
 		p.seen.forget()
+	}
+	for _, r := range now.asked(old) {
+		go p.tell(r)
 	}
 	var back []*Route
 	for _, r := range old.routes {

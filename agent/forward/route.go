@@ -22,6 +22,7 @@ type Route struct {
 	mark       http.Field        // for the laptop's answers
 	notice     time.Duration     // for how long requests are told that the route is gone
 	unknown    string            // why the agent does not follow the route; empty if it does
+	question   string            // what the owner asks: see tell
 	tally      *tally            // of a route for single requests that the agent follows; else nil
 	*tenure
 }
@@ -38,7 +39,7 @@ type tenure struct {
 // newRoute returns the route that the traffic-manager sent. It goes on where one of
 // the table before has been.
 func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
-	r := &Route{Owner: relay.OwnerOf(sent), noFallback: sent.NoFallback, user: sent.User,
+	r := &Route{Owner: relay.OwnerOf(sent), noFallback: sent.NoFallback, user: sent.User, question: sent.Question,
 		notice: time.Duration(sent.NoticeSeconds) * time.Second}
 	if sent.Mark != "" {
 		r.mark = http.Field{Name: markName, Value: sent.Mark}

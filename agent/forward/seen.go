@@ -25,7 +25,7 @@ type seen struct {
 	left     atomic.Int64 // how many are still compared with every condition before the next look
 
 	mu    sync.Mutex
-	names map[string]bool // of headers, in lower case
+	names map[string]*heard // headers, by their names in lower case
 	lower [maxHeaderName]byte
 }
 
@@ -58,23 +58,34 @@ func (s *seen) request(t *table, r *match.Request, taker *Route, copiers []http.
 			route.tally.passedNow()
 		}
 	}
-	s.note(r)
+	s.note(r, t.named)
 }
 
-// note keeps the names of the request's headers. It allocates nothing unless there is a new
-// one.
-func (s *seen) note(r *match.Request) {
+// note keeps the request's headers, with values of those that may hold credentials only if
+// they are among named. It allocates nothing unless there is a new header, or the second
+// or third value of one.
+func (s *seen) note(r *match.Request, named map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range r.Fields {
 		name := lowered(r.Fields[i].Name, &s.lower)
-		if len(name) == 0 || len(s.names) >= maxHeaders || s.names[string(name)] {
+		if len(name) == 0 {
 			continue
 		}
-		if s.names == nil {
-			s.names = map[string]bool{}
+		h := s.names[string(name)]
+		switch {
+		case h == nil && len(s.names) >= maxHeaders:
+			continue
+		case h == nil:
+			if s.names == nil {
+				s.names = map[string]*heard{}
+			}
+			h = &heard{secret: secret(string(name))}
+			s.names[string(name)] = h
 		}
-		s.names[string(name)] = true
+		if !h.secret || named[string(name)] {
+			h.add(r.Fields[i].Value)
+		}
 	}
 }
 

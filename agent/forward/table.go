@@ -21,6 +21,7 @@ type table struct {
 	ended    []*ended        // routes of that kind which are gone, asked after the others
 	matches  *match.Table    // the conditions of both; nil if there are none
 	counts   []*match.Counts // of requests
+	named    map[string]bool // the headers on which routes have conditions, in lower case
 
 	// Mirrors take nothing. Those whose laptop is away are not here.
 	wholes       []*Route     // that get a copy of each connection
@@ -45,8 +46,11 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 	}
 	p.mirrors(t)
 	t.ended = endedAfter(before, t.routes, time.Now())
-	var conditions []match.Conditions
+	var conditions, live []match.Conditions
 	for _, r := range t.routes {
+		if r.tally != nil {
+			live = append(live, *r.conditions)
+		}
 		if r.conditions != nil && !r.copies && r.unknown == "" {
 			t.personal = append(t.personal, r)
 			conditions = append(conditions, *r.conditions)
@@ -57,6 +61,7 @@ func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 		conditions = append(conditions, e.conditions)
 	}
 	t.matches = p.matches(conditions)
+	t.named = named(live)
 	return t
 }
 

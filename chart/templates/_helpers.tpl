@@ -153,3 +153,18 @@ browser sends. */}}
 {{- define "traffic-manager.oddTexts" -}}
 "['zqxj', 'xq7z', 'Xq7Z', '9837.41', 'x-zq.j', 'Zq7x/9.8; q=~', 'Bearer zq7x', 'Mozilla/5.0 (zq7x)', '00-zq7x-01']"
 {{- end }}
+
+{{- /*
+A validation that refuses the question by which a session asks agents for values of headers:
+they are what all others send. An old question is left alone: finalizers must come off.
+*/}}
+{{- define "traffic-manager.noValues" -}}
+- expression: >-
+    !has(object.metadata.annotations) || !('kubectl-intercept.dev/show-values' in object.metadata.annotations) ||
+    request.operation == 'UPDATE' && has(oldObject.metadata.annotations) &&
+    'kubectl-intercept.dev/show-values' in oldObject.metadata.annotations &&
+    object.metadata.annotations['kubectl-intercept.dev/show-values'] == oldObject.metadata.annotations['kubectl-intercept.dev/show-values']
+  reason: Forbidden
+  message: >-
+    values of other users' headers are not shown here ({{ .policy }} of the traffic-manager in namespace "{{ .namespace }}")
+{{- end }}

@@ -317,6 +317,27 @@ func TestChangedMatchWaits(t *testing.T) {
 	}
 }
 
+// What the session of an Intercept asks goes to the agents of routes with a match.
+func TestQuestion(t *testing.T) {
+	ic := accepted("alice")
+	asks := func(question string) string {
+		ic.Annotations = map[string]string{v1alpha1.ShowValuesKey: question}
+		return plan(t, "p", quotePod(), ic)[0].Routes[0].Question
+	}
+	if got := asks("q"); got != "" {
+		t.Errorf("a route without a match has the question %q", got)
+	}
+	for _, mode := range []v1alpha1.InterceptMode{v1alpha1.ModePersonal, v1alpha1.ModeMirror} {
+		ic.Status.Mode, ic.Status.Match = mode, &v1alpha1.Match{Method: "GET"}
+		if got := asks("q"); got != "q" {
+			t.Errorf("%s: the question is %q", mode, got)
+		}
+		if got := asks(strings.Repeat("q", v1alpha1.MaxQuestion+1)); got != "" {
+			t.Errorf("%s: a question of %d bytes", mode, len(got))
+		}
+	}
+}
+
 // A mirror is a route of its own that copies, asked last. It resets no connection.
 func TestMirror(t *testing.T) {
 	of := func(name string, m *v1alpha1.Match) *v1alpha1.Intercept {

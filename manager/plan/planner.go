@@ -153,19 +153,27 @@ func (p *Planner) route(c candidate) *rpc.Route {
 	if c.Status.Mode == v1alpha1.ModeMirror {
 		r.Mode = rpc.Route_COPY
 		if c.Status.Match != nil {
-			r.Match = rpc.MatchOf(c.Status.Match.Conditions())
+			r.Match, r.Question = rpc.MatchOf(c.Status.Match.Conditions()), question(c.Intercept)
 		}
 		return r
 	}
 	if c.Status.Mode != v1alpha1.ModePersonal {
 		return r
 	}
-	r.Match = rpc.MatchOf(c.Status.Match.Conditions())
+	r.Match, r.Question = rpc.MatchOf(c.Status.Match.Conditions()), question(c.Intercept)
 	r.NoticeSeconds = uint32(p.answers.Notice.Seconds())
 	if p.answers.ResponseHeader {
 		r.Mark = c.Name
 	}
 	return r
+}
+
+// question is what the Intercept's session asks the agents.
+func question(ic *v1alpha1.Intercept) string {
+	if q := ic.Annotations[v1alpha1.ShowValuesKey]; len(q) <= v1alpha1.MaxQuestion {
+		return q
+	}
+	return ""
 }
 
 // workloadKey is a reference to a workload in a namespace.

@@ -64,7 +64,7 @@ func (r *Relay) serveFlow(pod pki.Pod, agent tunnel.Stream) {
 // open opens a flow to the session that it names, if the pod may send it there. It
 // returns a flow if and only if the verdict is Accepted.
 func (r *Relay) open(pod pki.Pod, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
-	if !o.Supported(frame.Captured) {
+	if !o.Supported(frame.Captured, frame.Headers) {
 		return nil, frame.Unsupported
 	}
 	if !r.allowed(pod, o) {

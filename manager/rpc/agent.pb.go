@@ -416,7 +416,7 @@ func (x Condition_Part) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Condition_Part.Descriptor instead.
 func (Condition_Part) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8, 0}
+	return file_agent_proto_rawDescGZIP(), []int{10, 0}
 }
 
 type Condition_Op int32
@@ -468,7 +468,7 @@ func (x Condition_Op) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Condition_Op.Descriptor instead.
 func (Condition_Op) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8, 1}
+	return file_agent_proto_rawDescGZIP(), []int{10, 1}
 }
 
 type EnrollRequest struct {
@@ -939,6 +939,10 @@ type Route struct {
 	// notice_seconds is for how long the requests of a route with a match are answered
 	// with an error once the route is gone. With 0 the application has them at once.
 	NoticeSeconds uint32 `protobuf:"varint,10,opt,name=notice_seconds,json=noticeSeconds,proto3" json:"notice_seconds,omitempty"`
+	// question is new each time the owner asks which values headers have. The agent
+	// then sends a SeenHeaders to the owner's session, in a flow of the kind Headers, and
+	// tells nobody else.
+	Question      string `protobuf:"bytes,11,opt,name=question,proto3" json:"question,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1043,6 +1047,123 @@ func (x *Route) GetNoticeSeconds() uint32 {
 	return 0
 }
 
+func (x *Route) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+// SeenHeaders are headers of requests that an agent compared with the match of a route, as
+// long as the route took none.
+type SeenHeaders struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Headers       []*SeenHeader          `protobuf:"bytes,1,rep,name=headers,proto3" json:"headers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeenHeaders) Reset() {
+	*x = SeenHeaders{}
+	mi := &file_agent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeenHeaders) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeenHeaders) ProtoMessage() {}
+
+func (x *SeenHeaders) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeenHeaders.ProtoReflect.Descriptor instead.
+func (*SeenHeaders) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SeenHeaders) GetHeaders() []*SeenHeader {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+// SeenHeader is a header of some requests.
+type SeenHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is in lower case.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// values are the latest that differ, each cut to 128 bytes.
+	Values [][]byte `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	// masked: the header may hold credentials, so there are no values.
+	Masked        bool `protobuf:"varint,3,opt,name=masked,proto3" json:"masked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeenHeader) Reset() {
+	*x = SeenHeader{}
+	mi := &file_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeenHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeenHeader) ProtoMessage() {}
+
+func (x *SeenHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeenHeader.ProtoReflect.Descriptor instead.
+func (*SeenHeader) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SeenHeader) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SeenHeader) GetValues() [][]byte {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *SeenHeader) GetMasked() bool {
+	if x != nil {
+		return x.Masked
+	}
+	return false
+}
+
 // Match is the conditions of a route. All must hold; without any, the route takes
 // every HTTP request. An agent does not follow a route whose match or mode it does
 // not know, and reports it as FAILED.
@@ -1055,7 +1176,7 @@ type Match struct {
 
 func (x *Match) Reset() {
 	*x = Match{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1188,7 @@ func (x *Match) String() string {
 func (*Match) ProtoMessage() {}
 
 func (x *Match) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1201,7 @@ func (x *Match) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Match.ProtoReflect.Descriptor instead.
 func (*Match) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Match) GetConditions() []*Condition {
@@ -1104,7 +1225,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1237,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1250,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Condition) GetPart() Condition_Part {
@@ -1177,7 +1298,7 @@ type AgentReport struct {
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +1310,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +1323,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AgentReport) GetVersion() string {
@@ -1271,7 +1392,7 @@ type RouteReport struct {
 
 func (x *RouteReport) Reset() {
 	*x = RouteReport{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1404,7 @@ func (x *RouteReport) String() string {
 func (*RouteReport) ProtoMessage() {}
 
 func (x *RouteReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1417,7 @@ func (x *RouteReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteReport.ProtoReflect.Descriptor instead.
 func (*RouteReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RouteReport) GetPort() uint32 {
@@ -1426,7 +1547,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1559,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1572,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Comparison) GetMatch() *Match {
@@ -1522,7 +1643,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1655,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1668,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Missed) GetReason() Reason {
@@ -1606,7 +1727,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x04GRPC\x10\x03\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xfb\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\x97\x03\n" +
 	"\x05Route\x12\x1c\n" +
 	"\tintercept\x18\x01 \x01(\tR\tintercept\x12#\n" +
 	"\rintercept_uid\x18\x02 \x01(\tR\finterceptUid\x12\x18\n" +
@@ -1619,10 +1740,18 @@ const file_agent_proto_rawDesc = "" +
 	"\x04user\x18\b \x01(\tR\x04user\x12\x12\n" +
 	"\x04mark\x18\t \x01(\tR\x04mark\x12%\n" +
 	"\x0enotice_seconds\x18\n" +
-	" \x01(\rR\rnoticeSeconds\"\x1a\n" +
+	" \x01(\rR\rnoticeSeconds\x12\x1a\n" +
+	"\bquestion\x18\v \x01(\tR\bquestion\"\x1a\n" +
 	"\x04Mode\x12\b\n" +
 	"\x04TAKE\x10\x00\x12\b\n" +
-	"\x04COPY\x10\x01\"M\n" +
+	"\x04COPY\x10\x01\"N\n" +
+	"\vSeenHeaders\x12?\n" +
+	"\aheaders\x18\x01 \x03(\v2%.kubectlintercept.agent.v1.SeenHeaderR\aheaders\"P\n" +
+	"\n" +
+	"SeenHeader\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\fR\x06values\x12\x16\n" +
+	"\x06masked\x18\x03 \x01(\bR\x06masked\"M\n" +
 	"\x05Match\x12D\n" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2$.kubectlintercept.agent.v1.ConditionR\n" +
@@ -1734,7 +1863,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_agent_proto_goTypes = []any{
 	(Protocol)(0),          // 0: kubectlintercept.agent.v1.Protocol
 	(Speaks)(0),            // 1: kubectlintercept.agent.v1.Speaks
@@ -1751,12 +1880,14 @@ var file_agent_proto_goTypes = []any{
 	(*Probe)(nil),          // 12: kubectlintercept.agent.v1.Probe
 	(*Header)(nil),         // 13: kubectlintercept.agent.v1.Header
 	(*Route)(nil),          // 14: kubectlintercept.agent.v1.Route
-	(*Match)(nil),          // 15: kubectlintercept.agent.v1.Match
-	(*Condition)(nil),      // 16: kubectlintercept.agent.v1.Condition
-	(*AgentReport)(nil),    // 17: kubectlintercept.agent.v1.AgentReport
-	(*RouteReport)(nil),    // 18: kubectlintercept.agent.v1.RouteReport
-	(*Comparison)(nil),     // 19: kubectlintercept.agent.v1.Comparison
-	(*Missed)(nil),         // 20: kubectlintercept.agent.v1.Missed
+	(*SeenHeaders)(nil),    // 15: kubectlintercept.agent.v1.SeenHeaders
+	(*SeenHeader)(nil),     // 16: kubectlintercept.agent.v1.SeenHeader
+	(*Match)(nil),          // 17: kubectlintercept.agent.v1.Match
+	(*Condition)(nil),      // 18: kubectlintercept.agent.v1.Condition
+	(*AgentReport)(nil),    // 19: kubectlintercept.agent.v1.AgentReport
+	(*RouteReport)(nil),    // 20: kubectlintercept.agent.v1.RouteReport
+	(*Comparison)(nil),     // 21: kubectlintercept.agent.v1.Comparison
+	(*Missed)(nil),         // 22: kubectlintercept.agent.v1.Missed
 }
 var file_agent_proto_depIdxs = []int32{
 	11, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
@@ -1767,26 +1898,27 @@ var file_agent_proto_depIdxs = []int32{
 	4,  // 5: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
 	13, // 6: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
 	5,  // 7: kubectlintercept.agent.v1.Route.mode:type_name -> kubectlintercept.agent.v1.Route.Mode
-	15, // 8: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
-	16, // 9: kubectlintercept.agent.v1.Match.conditions:type_name -> kubectlintercept.agent.v1.Condition
-	6,  // 10: kubectlintercept.agent.v1.Condition.part:type_name -> kubectlintercept.agent.v1.Condition.Part
-	7,  // 11: kubectlintercept.agent.v1.Condition.op:type_name -> kubectlintercept.agent.v1.Condition.Op
-	18, // 12: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
-	0,  // 13: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	2,  // 14: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
-	20, // 15: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
-	19, // 16: kubectlintercept.agent.v1.RouteReport.comparison:type_name -> kubectlintercept.agent.v1.Comparison
-	15, // 17: kubectlintercept.agent.v1.Comparison.match:type_name -> kubectlintercept.agent.v1.Match
-	3,  // 18: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
-	8,  // 19: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
-	17, // 20: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
-	9,  // 21: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
-	10, // 22: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
-	21, // [21:23] is the sub-list for method output_type
-	19, // [19:21] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	17, // 8: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
+	16, // 9: kubectlintercept.agent.v1.SeenHeaders.headers:type_name -> kubectlintercept.agent.v1.SeenHeader
+	18, // 10: kubectlintercept.agent.v1.Match.conditions:type_name -> kubectlintercept.agent.v1.Condition
+	6,  // 11: kubectlintercept.agent.v1.Condition.part:type_name -> kubectlintercept.agent.v1.Condition.Part
+	7,  // 12: kubectlintercept.agent.v1.Condition.op:type_name -> kubectlintercept.agent.v1.Condition.Op
+	20, // 13: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
+	0,  // 14: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	2,  // 15: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
+	22, // 16: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
+	21, // 17: kubectlintercept.agent.v1.RouteReport.comparison:type_name -> kubectlintercept.agent.v1.Comparison
+	17, // 18: kubectlintercept.agent.v1.Comparison.match:type_name -> kubectlintercept.agent.v1.Match
+	3,  // 19: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
+	8,  // 20: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
+	19, // 21: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
+	9,  // 22: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
+	10, // 23: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
+	22, // [22:24] is the sub-list for method output_type
+	20, // [20:22] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1800,7 +1932,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -116,17 +116,22 @@ func TestAddUnheard(t *testing.T) {
 	})
 }
 
-func TestListWatch(t *testing.T) {
-	w, config := start(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	intercept := &unstructured.Unstructured{Object: map[string]any{
+// ofBob is an Intercept of deployment quote.
+func ofBob() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "kubectl-intercept.dev/v1alpha1", "kind": "Intercept",
 		"metadata": map[string]any{"name": "quote", "namespace": "default", "generation": int64(1)},
 		"spec": map[string]any{"user": "bob", "session": "x", "ports": []any{},
 			"workload": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": "quote"}},
 		"status": map[string]any{"observedGeneration": int64(1), "state": "Active"},
 	}}
+}
+
+func TestListWatch(t *testing.T) {
+	w, config := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	intercept := ofBob()
 	out := &sink{after: map[string]func(){
 		"statefulset/store": func() { w.api.load(intercept) },
 		"intercepted by":    cancel,
@@ -147,6 +152,26 @@ deployment/quote       intercepted by bob
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out, want)
+	}
+}
+
+// What changed while the cluster did not answer is shown once it does.
+func TestListWatchGoesOn(t *testing.T) {
+	w, config := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := &sink{after: map[string]func(){
+		"statefulset/store": func() {
+			w.edit(func(s *fakeAPI) { s.absent = []string{"intercepts"} })
+			w.api.load(ofBob())
+		},
+		"intercepted by bob": cancel,
+	}}
+	errs := &sink{after: map[string]func(){
+		"; trying again": func() { w.edit(func(s *fakeAPI) { s.absent = nil }) },
+	}}
+	if code := execute(ctx, genericiooptions.IOStreams{Out: out, ErrOut: errs}, []string{"list", "--watch", "--kubeconfig", config}, fakeSessions{w}); code != 0 {
+		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
 

@@ -37,6 +37,15 @@ func (sessions) Find(ctx context.Context, f *kube.Factory) (*session.Status, err
 	return nil, nil
 }
 
+// Headers asks through the session that runs.
+func (sessions) Headers(ctx context.Context, f *kube.Factory, namespace, name string) (*session.Headers, error) {
+	c, err := session.Find(ctx, session.Config{Factory: f})
+	if err != nil {
+		return nil, err
+	}
+	return c.Headers(ctx, namespace, name)
+}
+
 // Asked looks at what a dead one has left.
 func (sessions) Asked(ctx context.Context, f *kube.Factory) (bool, error) {
 	list, err := meant(ctx, f, false)

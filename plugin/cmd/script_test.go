@@ -29,6 +29,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
+	sessionlocal "github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -365,6 +366,15 @@ func fakeOther() session.Known {
 
 // Undo has nothing to do.
 func (f fakeSessions) Undo(context.Context, genericiooptions.IOStreams) error { return nil }
+
+// Headers are those of an agent.
+func (f fakeSessions) Headers(_ context.Context, _ *kube.Factory, namespace, name string) (*session.Headers, error) {
+	if f.w.lost != nil {
+		return nil, f.w.lost
+	}
+	return &session.Headers{Agents: 2, Answered: 1, Seen: []sessionlocal.Header{{Name: "accept", Values: []string{"*/*"}},
+		{Name: "authorization", Masked: true}, {Name: "x-user", Values: []string{"Alice", "bob\x1b[2J"}}}}, nil
+}
 
 // Asked is what was not forgotten.
 func (f fakeSessions) Asked(context.Context, *kube.Factory) (bool, error) {

@@ -26,13 +26,20 @@ func (m *maker) apply(ctx context.Context, s *Session) (now, before *v1alpha1.In
 	return now, before, err
 }
 
-func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha1.Intercept, err error) {
-	visible, err := target.VisibleIntercepts(ctx, m.client, m.Namespace, m.Factory.ManagerNamespace)
+// existing returns the name of the intercept, the intercept if it exists already, and all
+// that the user sees.
+func (m *maker) existing(ctx context.Context, user string) (visible []v1alpha1.Intercept, name string, i *v1alpha1.Intercept, err error) {
+	visible, err = target.VisibleIntercepts(ctx, m.client, m.Namespace, m.Factory.ManagerNamespace)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	here := slices.DeleteFunc(slices.Clone(visible), func(i v1alpha1.Intercept) bool { return i.Namespace != m.Namespace })
-	name, existing, err := nameFor(here, s.User, m.Name, m.workload.Ref)
+	name, i, err = nameFor(here, user, m.Name, m.workload.Ref)
+	return visible, name, i, err
+}
+
+func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha1.Intercept, err error) {
+	visible, name, existing, err := m.existing(ctx, s.User)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,7 +55,7 @@ func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha
 		before, now = existing, existing.DeepCopy()
 	}
 	now.Spec = v1alpha1.InterceptSpec{
-		User: s.User, Session: s.Name, Workload: m.workload.Ref, Service: m.Service, Ports: m.Ports,
+		User: s.User, Session: s.Name, Workload: m.workload.Ref, Service: m.Service, Ports: slices.Clone(m.Ports),
 		Mode: v1alpha1.ModeGlobal, Inject: m.Inject, KeepEstablished: m.KeepEstablished, NoFallback: m.NoFallback,
 		Preview: m.Preview,
 	}
@@ -57,6 +64,11 @@ func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha
 	}
 	if m.Mirror {
 		now.Spec.Mode = v1alpha1.ModeMirror
+	}
+	if before != nil {
+		if err := m.keep(&now.Spec, &before.Spec); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := clash(visible, now); err != nil {
 		return nil, nil, err

@@ -37,6 +37,8 @@ type Flags struct {
 	Requests        MatchFlags
 	Mount           string // as other tools have it
 	PreviewURL      bool   // for the caller: of run it is what other tools have
+
+	typed *pflag.FlagSet // says which flags were typed; nil: all were
 }
 
 // DefaultFlags are the flags before any was typed.
@@ -46,6 +48,7 @@ func DefaultFlags() Flags {
 
 // AddFlags binds the flags.
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
+	f.typed = fs
 	fs.StringArrayVarP(&f.Ports, "port", "p", nil, "`LOCAL[:SVCPORT[/PROTO]]`: local port, and name or number of the port to intercept. Repeatable")
 	fs.StringVar(&f.Service, "service", "", "Which Service to intercept if several select the workload")
 	fs.StringVar(&f.Workload, "workload", "", "`TYPE/NAME` of the workload; the argument is then the intercept's name")
@@ -67,10 +70,24 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.Timeout, "timeout", f.Timeout, "How long to wait. Zero checks once, negative waits for a week")
 }
 
+// Typed is the name of a flag that was typed and says how a workload is intercepted; "" if
+// there is none.
+func (f *Flags) Typed() string {
+	for _, name := range []string{"service", "name", "inject", "keep-established", "no-fallback", "local-tls", "local-protocol", "mount"} {
+		if f.typed != nil && f.typed.Changed(name) {
+			return name
+		}
+	}
+	return ""
+}
+
 // ToOptions checks the flags; it does not speak to the cluster.
 func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams genericiooptions.IOStreams) (*Options, error) {
 	o := &Options{IOStreams: streams, Factory: factory, Transport: f.Transport, Wait: true, Timeout: f.Timeout, DryRun: cmdutil.DryRunNone,
 		Request: Request{Service: f.Service, Name: f.Name, KeepEstablished: f.KeepEstablished, NoFallback: f.NoFallback, Inject: v1alpha1.InjectMode(f.Inject)}}
+	if f.typed != nil {
+		o.Unsaid = f.Requests.unsaid(f.typed)
+	}
 	workload, err := f.workload(args)
 	if err != nil {
 		return nil, err

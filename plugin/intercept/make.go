@@ -50,6 +50,8 @@ type Request struct {
 	NoFallback      bool
 	// Preview asks for a preview URL; nil: none.
 	Preview *v1alpha1.Preview
+	// Unsaid is what an intercept that exists keeps.
+	Unsaid Unsaid
 }
 
 // Options are the checked flags.
@@ -174,7 +176,7 @@ func (m *maker) checkManager(ctx context.Context) error {
 	if obstacle := i.WorkloadObstacle(m.workload); obstacle != nil {
 		return fmt.Errorf("%s cannot be intercepted: %w", m.workload, obstacle)
 	}
-	if obstacle := i.GlobalObstacle(m.Namespace); obstacle != nil && m.Match.all() {
+	if obstacle := i.GlobalObstacle(m.Namespace); obstacle != nil && m.Match.all() && !m.keepsConditions(ctx) {
 		return fmt.Errorf("%s cannot be intercepted like this: %w", m.workload, obstacle)
 	}
 	if i != nil {

@@ -1,6 +1,7 @@
 package intercept
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -95,7 +96,7 @@ func (f *MatchFlags) ToMatch() (*Match, error) {
 				err = check(c)
 			}
 			if err != nil {
-				return nil, fmt.Errorf("--%s %s: %w", flag.name, text, err)
+				return nil, fmt.Errorf("--%s %s: %w", flag.name, cmp.Or(text, `""`), err)
 			}
 			if c.Part != 0 && !slices.Contains(m.Conditions, c) {
 				m.Conditions = append(m.Conditions, c)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
@@ -37,21 +35,18 @@ func (m *maker) resolve(ctx context.Context) error {
 	if m.resolved, err = resolve.Ports(w, services, m.Service, m.Ports); err != nil {
 		return advise(err)
 	}
+	m.workload = w
 	if m.Match != nil {
-		if err := resolve.CannotTellApart(w, m.resolved); err != nil {
+		if err := m.checkMatch(); err != nil {
 			return err
 		}
 	}
 	for n, p := range m.resolved {
-		if m.Match != nil && p.Protocol == corev1.ProtocolUDP {
-			return fmt.Errorf("port %s of %s is UDP, which has no HTTP requests to match: intercept it without --match, under another --name", resolve.Identifier(p), w)
-		}
 		m.Ports[n].Protocol = p.Protocol
 		if m.Ports[n].Port == "" {
 			m.Ports[n].Port = resolve.Identifier(p)
 		}
 	}
-	m.workload = w
 	m.warnOfDoubts(ctx, all)
 	return twice(m.Ports)
 }

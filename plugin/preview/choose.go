@@ -74,6 +74,20 @@ func Choose(answers map[string]string, candidates []Candidate, terminal *Termina
 	return to, nil
 }
 
+// Check returns an error about the first answer of flags that cannot be right, whatever the
+// cluster has.
+func Check(answers map[string]string) error {
+	var to gateway.Ingress
+	for _, q := range (&chooser{}).questions() {
+		if text, given := answers[q.flag]; given {
+			if err := q.take(&to, text); err != nil {
+				return fmt.Errorf("--%s: %w", q.flag, err)
+			}
+		}
+	}
+	return nil
+}
+
 // ask asks one question until the answer is valid. An empty answer is the fallback.
 func (c *chooser) ask(n int, q question, to *gateway.Ingress) error {
 	if !c.asked {

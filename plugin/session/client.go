@@ -28,6 +28,7 @@ type (
 	Denial          = socket.Denial
 	StatusIntercept = socket.StatusIntercept
 	StatusPort      = socket.StatusPort
+	Headers         = socket.Headers
 )
 
 // Client sends requests to a session process.
@@ -104,6 +105,16 @@ func (c *Client) Leave(ctx context.Context, namespace, name string, wait bool) (
 	var was v1alpha1.Intercept
 	err := c.call(ctx, http.MethodPost, socket.PathLeave, socket.Leaving{Namespace: namespace, Name: name, Wait: wait}, &was)
 	return &was, err
+}
+
+// Headers asks the agents of an intercept of the session which headers requests had that the
+// intercept did not take.
+func (c *Client) Headers(ctx context.Context, namespace, name string) (*Headers, error) {
+	var seen Headers
+	if err := c.call(ctx, http.MethodPost, socket.PathHeaders, socket.Asked{Namespace: namespace, Name: name}, &seen); err != nil {
+		return nil, err
+	}
+	return &seen, nil
 }
 
 // Quit ends the process, the Session object and its intercepts. It returns after the

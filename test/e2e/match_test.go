@@ -259,6 +259,13 @@ func TestPolicies(t *testing.T) {
 		admits(l, alice, spec)
 	}
 
+	file := filepath.Join(l.TempDir(), "question.yaml")
+	asking := strings.Replace(manifest(l, alice.User, "none", louise), "metadata: {", "metadata: {annotations: {"+v1alpha1.ShowValuesKey+": q}, ", 1)
+	l.Must(os.WriteFile(file, []byte(asking), 0o644))
+	if o := alice.Try("kubectl", "apply", "-f", file, "--dry-run=server"); !o.Failed || !strings.Contains(o.Err, "values of other users' headers are not shown here (policy.forbidGlobalIntercepts of") {
+		l.Errorf("the question for values is admitted")
+	}
+
 	const name, key = "policy.requireMatch.header", "policy.requireMatch.baggage"
 	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "policy.requireMatch.enabled=true", "--set", name+"=X-User", "--set", `policy.requireMatch.pattern=\{user\}(-.*)?`))
 	const hint = `must match on the header "X-User", with a plain text that the expression "alice(-.*)?" matches: use --match X-User=VALUE (policy.requireMatch of the traffic-manager in namespace`

@@ -81,10 +81,22 @@ func TestNoRequestsMatch(t *testing.T) {
 		}
 		return err
 	})
+	const marker = "value-of-a-header"
+	tell := person{lab.Application, "", func(h http.Header) { meant.mark(h); h.Set("X-Marker", marker) }}
+	l.Must(ask(tell))
+	values := alice.Intercept("status", "--show-values").Out
+	for _, text := range []string{`      x-user: "alice"`, `      x-marker: "` + marker + `"`, "      authorization: hidden, since it may be a credential"} {
+		if !strings.Contains(values, text) {
+			t.Errorf("status --show-values does not say %q:\n%s", text, values)
+		}
+	}
 	object, err := kubectl(l, "get", "intercept", "quote", "-n", l.Namespace, "-o", "yaml")
 	l.Must(err)
-	if strings.Contains(object+events+status, secret) {
+	if strings.Contains(object+events+status, secret) || strings.Contains(object+events, marker) || strings.Contains(values, secret) {
 		t.Error("the value of a header is told")
+	}
+	if strings.Contains(object, v1alpha1.ShowValuesKey) {
+		t.Errorf("the question stays:\n%s", object)
 	}
 
 	// A request that meets the conditions, and then others again.

@@ -10,6 +10,14 @@ import (
 // product sets.
 const Group = "kubectl-intercept.dev"
 
+// ShowValuesKey is the annotation by which the session of an Intercept asks the agents for
+// values of headers. Its value, of at most MaxQuestion bytes, is new for each question. The
+// answer goes to the session, and to no object.
+const ShowValuesKey = Group + "/show-values"
+
+// MaxQuestion is the length of the longest value of ShowValuesKey that is a question.
+const MaxQuestion = 64
+
 // GroupVersion names this version of the group.
 func GroupVersion() schema.GroupVersion {
 	return schema.GroupVersion{Group: Group, Version: "v1alpha1"}

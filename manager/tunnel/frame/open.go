@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net/netip"
+	"slices"
 )
 
 // Limits of the wire format, in bytes.
@@ -56,6 +57,10 @@ const (
 	Captured Kind = 0
 	// Dialed: a program on the laptop has dialed Target. The session opens the flow.
 	Dialed Kind = 1
+	// Headers: the agent of a pod tells the session which headers requests had, because
+	// the session asked. Target is the question, and First an rpc.SeenHeaders. Nothing
+	// follows, so the session answers Refused once it has it.
+	Headers Kind = 2
 )
 
 // Open is the frame that asks the peer to accept a flow.
@@ -73,7 +78,7 @@ type Open struct {
 	// Source is the caller's address, as the pod saw it.
 	Source netip.AddrPort
 	// Target is the destination of a dialed flow: "address:port", the address alone
-	// for ICMP, or TargetDNS.
+	// for ICMP, or TargetDNS. Of a flow of the kind Headers it is the question.
 	Target string
 	// TLS says that the agent took the flow out of TLS, in which the caller named the
 	// server ServerName; empty if it named none.
@@ -86,9 +91,9 @@ type Open struct {
 	First []byte
 }
 
-// Supported says whether the flow is of the kind by and of a protocol that this
+// Supported says whether the flow is of one of these kinds and of a protocol that this
 // program knows. A newer peer may send other kinds and protocols.
-func (o *Open) Supported(by Kind) bool { return o.Kind == by && o.Protocol <= ICMP }
+func (o *Open) Supported(by ...Kind) bool { return slices.Contains(by, o.Kind) && o.Protocol <= ICMP }
 
 // TargetDNS stands for the name server that the traffic-manager itself uses, over
 // UDP.

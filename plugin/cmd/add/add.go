@@ -42,7 +42,8 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			Every pod of the workload takes part, those that appear later too. No pod is
 			restarted, except where the agent can enter as a sidecar only: then pods are
 			replaced, one after the other. TYPE is ` + target.Kinds + `; NAME alone means a deployment.
-			Adding the same workload again changes its ports and conditions.
+			Adding the same workload again changes what the flags say, and the intercept keeps
+			the rest: its mode, its conditions, its preview. To start afresh, leave it first.
 
 			With --match, only the HTTP requests that meet all conditions come here. The
 			application answers the others, also those of the same connection. So several

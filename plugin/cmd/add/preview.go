@@ -49,8 +49,14 @@ func (f *Flags) preview(fs *pflag.FlagSet) error {
 			return fmt.Errorf("--%s is about a preview URL: add --preview-url", name)
 		}
 	}
+	if err := preview.Check(f.Preview.answers); err != nil {
+		return err
+	}
+	secured := fs.Changed("preview-password")
 	switch {
-	case f.Preview.Password != "" && !f.PreviewURL:
+	case secured && f.Preview.Password == "": // a variable that is not set
+		return errors.New("--preview-password is empty: leave it out for a preview that everybody can see")
+	case secured && !f.PreviewURL:
 		return errors.New("--preview-password is about a preview URL: add --preview-url")
 	case len(f.Preview.Password) > 72: // as much as bcrypt reads
 		return errors.New("--preview-password: use at most 72 bytes")

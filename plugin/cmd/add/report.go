@@ -42,9 +42,9 @@ func (o *Options) report(ctx context.Context, i *intercept.Made) error {
 		return err
 	}
 	if o.Wait {
-		o.warnIfSilent(ctx)
+		o.warnIfSilent(ctx, &i.Spec)
 	}
-	if o.preview != nil {
+	if i.Spec.Preview != nil {
 		return o.reportPreview(ctx, i.Intercept)
 	}
 	return nil
@@ -52,7 +52,7 @@ func (o *Options) report(ctx context.Context, i *intercept.Made) error {
 
 // warnIfSilent tells about local TCP ports on which nothing listens. UDP does
 // not say.
-func (o *Options) warnIfSilent(ctx context.Context) {
+func (o *Options) warnIfSilent(ctx context.Context, spec *v1alpha1.InterceptSpec) {
 	for _, p := range o.Ports {
 		if p.Protocol == corev1.ProtocolUDP {
 			continue
@@ -61,7 +61,10 @@ func (o *Options) warnIfSilent(ctx context.Context) {
 			continue
 		}
 		then := "the application keeps answering"
-		if o.NoFallback {
+		switch {
+		case spec.Mode == v1alpha1.ModeMirror:
+			then = "copies are dropped"
+		case spec.NoFallback:
 			then = "callers are refused"
 		}
 		render.Warn(o.ErrOut, fmt.Sprintf("nothing listens on %s yet; until something does, %s", render.Local(p.LocalHost, p.LocalPort, p.Protocol), then))

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
 const (
@@ -65,14 +66,23 @@ func (o *Options) notice(ctx context.Context, resource string, list client.Objec
 	}
 }
 
-func (o *Options) printChanges(ctx context.Context, changed <-chan struct{}) error {
+func (o *Options) printChanges(ctx context.Context, changed chan struct{}) error {
 	type key struct{ namespace, workload string }
 	seen := map[key]Workload{}
 	out := printers.GetNewTabWriter(o.Out) // remembers how wide the columns are
 	for first := true; ; first = false {
+		pause := settle
 		all, err := o.collect(ctx)
 		if err != nil && first {
 			return err
+		}
+		if err != nil && ctx.Err() == nil { // what has changed is still to be shown
+			o.warn(render.Error(err) + "; trying again")
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+			pause = retryWatch
 		}
 		var news []Workload
 		for _, row := range all {
@@ -101,7 +111,7 @@ func (o *Options) printChanges(ctx context.Context, changed <-chan struct{}) err
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(settle):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -13,11 +13,18 @@ import (
 )
 
 // find returns the intercept that the argument means: the one of that name, or the only
-// one of that workload.
-func (o *Options) find(ctx context.Context, r client.Reader) (*v1alpha1.Intercept, error) {
-	all, err := target.Intercepts(ctx, r, o.Namespace, o.factory.ManagerNamespace)
+// one of that workload. Those of the user come first, since all users have workloads by the
+// same names.
+func (o *Options) find(ctx context.Context, c client.Client) (*v1alpha1.Intercept, error) {
+	all, err := target.Intercepts(ctx, c, o.Namespace, o.factory.ManagerNamespace)
 	if err != nil {
 		return nil, err
+	}
+	if user, err := target.User(ctx, c); err == nil {
+		mine := slices.DeleteFunc(slices.Clone(all), func(i v1alpha1.Intercept) bool { return i.Spec.User != user })
+		if ic, err := choose(mine, o.Namespace, o.Name); err == nil {
+			return ic, nil
+		}
 	}
 	return choose(all, o.Namespace, o.Name)
 }
@@ -30,7 +37,9 @@ func choose(all []v1alpha1.Intercept, namespace, name string) (*v1alpha1.Interce
 		if err != nil {
 			return nil, err
 		}
-		is = func(i v1alpha1.Intercept) bool { return i.Spec.Workload == ref }
+		is = func(i v1alpha1.Intercept) bool {
+			return i.Spec.Workload == ref || ref.Kind == "Service" && i.Spec.Service == ref.Name
+		}
 	} else if i := slices.IndexFunc(all, func(i v1alpha1.Intercept) bool { return i.Name == name }); i >= 0 {
 		return &all[i], nil
 	}

@@ -54,6 +54,9 @@ func (o *Options) serve(ctx context.Context, c client.WithWatch) error {
 	if err != nil {
 		return err
 	}
+	if ic.Spec.Mode == v1alpha1.ModeMirror {
+		return fmt.Errorf("intercept %s is a mirror: nobody gets what the local program answers, so there is nothing to preview", ic.Name)
+	}
 	marks, err := gateway.MarksOf(ic.Spec.Match.Conditions())
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,6 +68,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 				return err
 			}
 			o.Answers = preview.Given(cmd.Flags())
+			if err := preview.Check(o.Answers); err != nil {
+				return err
+			}
 			return o.Run(cmd.Context())
 		},
 	}
@@ -86,6 +90,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	host, _, err := net.SplitHostPort(f.Listen)
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("--listen %q: use an address and port of this machine alone, such as 127.0.0.1:8000", f.Listen)
+	}
+	if !slices.Contains([]string{"auto", "service-proxy", "port-forward"}, f.Transport) {
+		return nil, fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", f.Transport)
 	}
 	if f.Timeout <= 0 {
 		return nil, fmt.Errorf("--timeout %s: must be positive", f.Timeout)

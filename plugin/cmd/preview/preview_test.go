@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,6 +93,10 @@ func newCluster(t *testing.T, objects ...client.Object) client.WithWatch {
 		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}})
 	return fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if r, ok := o.(*authenticationv1.SelfSubjectReview); ok {
+				r.Status.UserInfo.Username = "ada"
+				return nil
+			}
 			if r, ok := o.(*authorizationv1.SelfSubjectAccessReview); ok {
 				r.Status.Allowed = r.Spec.ResourceAttributes.Namespace == "shop"
 				return nil
@@ -256,11 +261,14 @@ func TestRefused(t *testing.T) {
 	two.Spec.Match.Headers[0].Regexp = "a|b"
 	port := intercept()
 	port.Status.Ports = nil
+	mirror := intercept()
+	mirror.Spec.Mode = v1alpha1.ModeMirror
 	for name, c := range map[string]struct {
 		ic   *v1alpha1.Intercept
 		name string
 		want string
 	}{
+		"mirror":    {mirror, "quote", "intercept quote is a mirror: nobody gets what the local program answers"},
 		"unknown":   {intercept(), "store", `there is no intercept "store" in namespace "shop": kubectl intercept add makes one`},
 		"near":      {intercept(), "qoute", "did you mean quote?"},
 		"two":       {two, "deploy/quote", "a preview cannot match the header x-intercept-id=a|b"},
@@ -271,5 +279,24 @@ func TestRefused(t *testing.T) {
 		if err := o.serve(t.Context(), newCluster(t, c.ic)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A user's own intercept of a workload comes before that of another one, which is named like
+// the workload.
+func TestOwnFirst(t *testing.T) {
+	another, own := intercept(), intercept()
+	own.Spec.Service = "shown"
+	another.Spec.User, own.Name, own.UID = "bob", "quote-ada", "uid-2"
+	o, _ := newOptions(&sessions{}, io.Discard)
+	for name, want := range map[string]string{"quote": "quote-ada", "deploy/quote": "quote-ada", "svc/shown": "quote-ada", "quote-ada": "quote-ada"} {
+		o.Name = name
+		if ic, err := o.find(t.Context(), newCluster(t, another, own)); err != nil || ic.Name != want {
+			t.Errorf("%s: %v, %v, want %s", name, ic, err, want)
+		}
+	}
+	o.Name = "quote"
+	if ic, err := o.find(t.Context(), newCluster(t, another)); err != nil || ic.Spec.User != "bob" {
+		t.Errorf("the only one: %v, %v", ic, err)
 	}
 }

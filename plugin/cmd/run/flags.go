@@ -54,10 +54,12 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 		}
 	case len(f.Intercept.Ports) > 0:
 		return nil, errors.New("--port says where a workload's traffic goes: name the workload, for example deploy/quote; for a port that this machine reaches use --publish")
-	case f.Intercept.Requests.Given():
+	case f.Intercept.Requests.Given() || f.Intercept.Requests.Mechanism != "":
 		return nil, errors.New("--match says which requests of a workload come to the program: name the workload, for example deploy/quote")
 	case f.Intercept.Mode != intercept.DefaultFlags().Mode:
 		return nil, errors.New("--mode says what the program gets of a workload's traffic: name the workload, for example deploy/quote")
+	case f.Intercept.Typed() != "":
+		return nil, fmt.Errorf("--%s is about the intercept of a workload: name the workload, for example deploy/quote", f.Intercept.Typed())
 	case o.Timeout <= 0:
 		return nil, fmt.Errorf("--timeout %s: must be positive", o.Timeout)
 	}

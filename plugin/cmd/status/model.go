@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -34,6 +37,8 @@ type Status struct {
 	Others []session.Known `json:"others,omitempty"`
 	// Error is why the cluster, or the kubeconfig, did not tell everything.
 	Error string `json:"error,omitempty"`
+
+	unread bool // Intercepts could not be listed
 }
 
 // Manager is the traffic-manager.
@@ -64,6 +69,8 @@ type Intercept struct {
 	Matching   *v1alpha1.Matching `json:"matching,omitempty"`
 	DidYouMean []string           `json:"didYouMean,omitempty"`
 	TryIt      string             `json:"tryIt,omitempty"`
+	// Values are there with --show-values.
+	Values *Values `json:"values,omitempty"`
 
 	// Opaque is how many connections passed to the application unread.
 	Opaque    int64 `json:"opaque,omitempty"`
@@ -73,6 +80,8 @@ type Intercept struct {
 	Mirroring   string `json:"mirroring,omitempty"`
 	BytesCopied int64  `json:"bytesCopied,omitempty"`
 	NoFallback  bool   `json:"noFallback,omitempty"`
+	// Overlap says which other intercepts may take some of the requests, or lose them.
+	Overlap string `json:"overlap,omitempty"`
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
 	// session.
 	Elsewhere string `json:"elsewhere,omitempty"`
@@ -94,6 +103,9 @@ func describe(i *v1alpha1.Intercept) Intercept {
 	d := Intercept{Namespace: i.Namespace, Name: i.Name, Workload: resolve.RefString(i.Spec.Workload), Owner: i.Spec.User,
 		State: string(render.State(i)), Message: i.Status.Message, Connections: i.Status.Connections, Requests: i.Status.Requests,
 		NoFallback: i.Spec.NoFallback, Ports: []Port{}, Mode: string(cmp.Or(i.Spec.Mode, v1alpha1.ModeGlobal)), Match: render.Conditions(&i.Spec)}
+	if c := meta.FindStatusCondition(i.Status.Conditions, v1alpha1.ConditionOverlap); c != nil && c.Status == metav1.ConditionTrue {
+		d.Overlap = c.Message
+	}
 	d.addMatching(i)
 	if i.Spec.Mode == v1alpha1.ModeMirror {
 		d.Mirroring = render.Taken(&i.Spec)

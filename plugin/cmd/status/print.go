@@ -44,11 +44,16 @@ func (s *Status) print(w io.Writer) error {
 	if err := s.printDenied(w); err != nil {
 		return err
 	}
-	if len(s.Intercepts) == 0 {
-		_, err := fmt.Fprintln(w, "Intercepts: none")
-		return err
+	switch {
+	case s.unread && s.Manager.Version != "": // Manager does not tell the error
+		fmt.Fprintf(w, "Intercepts: not known: %s\n", s.Error)
+	case s.unread && len(s.Intercepts) == 0:
+		fmt.Fprintln(w, "Intercepts: not known")
+	case len(s.Intercepts) == 0:
+		fmt.Fprintln(w, "Intercepts: none")
+	default:
+		fmt.Fprintln(w, "Intercepts:")
 	}
-	fmt.Fprintln(w, "Intercepts:")
 	for _, i := range s.Intercepts {
 		fmt.Fprintf(w, "%s%s/%s: %s\n", indent, i.Namespace, i.Name, i.State)
 		if err := render.Block(w, indent+indent, i.rows()); err != nil {
@@ -112,8 +117,8 @@ func (i *Intercept) rows() []render.Row {
 		rows = append(rows, i.missedRows()...)
 	}
 	rows = append(rows, i.probeRows()...)
-	rows = append(rows, render.Row{Label: "Message", Value: i.Message})
-	return append(rows, i.hintRows()...)
+	rows = append(rows, render.Row{Label: "Message", Value: i.Message}, render.Row{Label: "Overlap", Value: i.Overlap})
+	return append(append(rows, i.valueRows()...), i.hintRows()...)
 }
 
 // previewRow says where the preview is, or why it leads nowhere.

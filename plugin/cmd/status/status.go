@@ -33,6 +33,8 @@ type Options struct {
 	Output string
 	// All shows other sessions as fully as that of the kube context.
 	All bool
+	// ShowValues asks for values of headers.
+	ShowValues bool
 
 	factory  *kube.Factory
 	sessions Sessions
@@ -42,7 +44,7 @@ type Options struct {
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
 	o := &Options{IOStreams: streams, factory: f, sessions: sessions}
 	cmd := &cobra.Command{
-		Use:                   "status [--all]",
+		Use:                   "status [--all] [--show-values]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Show session, traffic-manager and intercepts",
 		Example: templates.Examples(`
@@ -50,12 +52,16 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			kubectl intercept status
 
 			# All sessions of yours on this machine, whatever their context
-			kubectl intercept status --all`),
+			kubectl intercept status --all
+
+			# No request meets the conditions: which headers, with which values, came instead?
+			kubectl intercept status --show-values`),
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return o.Run(cmd.Context()) },
 	}
 	cmd.Flags().BoolVar(&o.All, "all", false, "Show every session of yours on this machine, also of contexts that the kubeconfig does not have")
+	cmd.Flags().BoolVar(&o.ShowValues, "show-values", false, "Show values of the headers that requests had while none met the conditions of a personal intercept of yours. They come from the agents and are stored nowhere; those that may be credentials stay hidden")
 	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "Output format: json or yaml")
 	return cmd
 }
@@ -117,6 +123,9 @@ func (o *Options) collect(ctx context.Context) (*Status, error) {
 		s.User = running.User
 		s.addOffline(running)
 	}
+	if o.ShowValues {
+		o.addValues(ctx, s)
+	}
 	return s, nil
 }
 
@@ -145,6 +154,7 @@ func (o *Options) contextName() (string, error) {
 // ask learns from the cluster who the user is, which traffic-manager there is
 // and what is intercepted.
 func (o *Options) ask(ctx context.Context, s *Status) error {
+	s.unread = true
 	c, err := o.factory.Client()
 	if err != nil {
 		return err
@@ -161,6 +171,7 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 	if err != nil {
 		return cmp.Or(absent, err)
 	}
+	s.unread = false
 	events := map[string][]corev1.Event{} // by namespace
 	for _, i := range visible {
 		if i.Spec.User == s.User || i.Namespace == s.Namespace {

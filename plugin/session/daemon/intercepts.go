@@ -64,6 +64,25 @@ func (a *api) serveLeave(w http.ResponseWriter, r *http.Request) {
 	answer(w, was)
 }
 
+// serveHeaders asks the agents of an intercept which headers requests had.
+func (a *api) serveHeaders(w http.ResponseWriter, r *http.Request) {
+	var want socket.Asked
+	if err := decode(w, r, &want); err != nil || want.Namespace == "" || want.Name == "" {
+		http.Error(w, "want an intercept's namespace and name", http.StatusBadRequest)
+		return
+	}
+	var seen *socket.Headers
+	work, err := a.working()
+	if err == nil {
+		seen, err = work.table.Headers(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name})
+	}
+	if err != nil {
+		http.Error(w, render.Error(err), http.StatusBadGateway)
+		return
+	}
+	answer(w, seen)
+}
+
 // leave deletes an intercept of the user and returns the deleted object. With wait, it
 // returns only when the application has its traffic back.
 func (w *work) leave(ctx context.Context, key types.NamespacedName, wait bool) (*v1alpha1.Intercept, error) {

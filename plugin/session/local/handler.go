@@ -23,8 +23,11 @@ const (
 // Handle connects a flow with the local program it belongs to. It is a
 // tunnel.Handler.
 func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) error {
-	if !o.Supported(frame.Captured) {
+	if !o.Supported(frame.Captured, frame.Headers) {
 		return frame.ErrUnsupported
+	}
+	if o.Kind == frame.Headers {
+		return t.told(o)
 	}
 	e, p, err := t.find(ctx, o)
 	if err != nil {

@@ -30,15 +30,17 @@ type Table struct {
 	log     *slog.Logger
 	changed func()
 
-	flight  singleflight.Group
-	mu      sync.Mutex
-	entries map[types.NamespacedName]*entry
+	flight    singleflight.Group
+	mu        sync.Mutex
+	entries   map[types.NamespacedName]*entry
+	questions map[string]*question // that agents have not all answered yet
 }
 
 // NewTable returns the Table of a user's session. It watches what it serves until ctx ends,
 // and calls changed when an Intercept comes or goes.
 func NewTable(ctx context.Context, c client.WithWatch, session, user string, log *slog.Logger, changed func()) *Table {
-	return &Table{ctx: ctx, client: c, session: session, user: user, log: log, changed: changed, entries: map[types.NamespacedName]*entry{}}
+	return &Table{ctx: ctx, client: c, session: session, user: user, log: log, changed: changed, entries: map[types.NamespacedName]*entry{},
+		questions: map[string]*question{}}
 }
 
 // Keys are the served Intercepts, sorted.

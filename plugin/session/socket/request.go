@@ -17,12 +17,16 @@ const (
 	PathDevice     = "/device"
 	PathRelease    = "/release" // with by=NAME of a command
 	PathDisconnect = "/disconnect"
+	PathHeaders    = "/headers"
 )
 
 // Tracked is an intercept for which the process is to stay alive. Socket is where the
 // command listens that started a program in a network of its own (netd/handover); ""
 // means that the ports are this machine's. In the answer it is the socket before.
 type Tracked struct{ Namespace, Name, Socket string }
+
+// Asked is an intercept whose agents are asked which headers requests had.
+type Asked struct{ Namespace, Name string }
 
 // Leaving is an intercept that is to end. With Wait the answer comes when the
 // application has its traffic back.

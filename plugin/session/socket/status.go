@@ -51,6 +51,9 @@ type Denial = outbound.Denial
 // StatusIntercept is an intercept as the session sees it.
 type StatusIntercept = local.Intercept
 
+// Headers are headers of requests that an intercept did not take.
+type Headers = local.Headers
+
 // StatusPort counts what went through one local port.
 type StatusPort = local.Port
 
