@@ -239,21 +239,29 @@ func (q *splitFlow) useAheadFor(t *tenure, first []byte) tunnel.Stream {
 }
 
 // Decide implements http.Switch.
-func (q *splitFlow) Decide(r *match.Request) http.Decision {
+func (q *splitFlow) Decide(r *match.Request) http.Decision { return q.decide(r, true) }
+
+// DecideAgain implements http.Switch.
+func (q *splitFlow) DecideAgain(r *match.Request) http.Decision { return q.decide(r, false) }
+
+func (q *splitFlow) decide(r *match.Request, count bool) http.Decision {
 	t := q.port.table.Load()
 	if t.probes != nil && t.probes.From(q.source.Addr()).Asks(r) {
 		return http.Decision{To: &q.app}
 	}
 	route, ended := t.find(r)
+	d := http.Decision{To: &q.app}
 	if ended != nil {
-		q.port.seen.request(t, r, nil, nil)
-		return http.Decision{Answer: ended.answer}
+		d = http.Decision{Answer: ended.answer}
+	} else {
+		d.Copies = q.copies(t, r)
 	}
-	d := http.Decision{To: &q.app, Copies: q.copies(t, r)}
 	if route != nil {
 		d.To = laptop{q, route.tenure}
 	}
-	q.port.seen.request(t, r, route, d.Copies)
+	if count {
+		q.port.seen.request(t, r, route, d.Copies)
+	}
 	return d
 }
 

@@ -52,6 +52,9 @@ func (c *conn) serve() (more bool, err error) {
 		switch missed := asMissed(err); {
 		case missed != nil:
 			if d = d.To.Missed(missed.err); len(c.batch) > 1 { // each goes its own way
+				if c.counted += len(c.batch) - 1; c.isAhead {
+					c.counted++
+				}
 				last, first, c.batch, c.isAhead = a, first[:a.size], c.batch[:1], false
 			}
 			continue

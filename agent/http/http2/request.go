@@ -56,6 +56,9 @@ func (s *session) decide(x *exchange, q *question) http.Decision {
 	if x.kind, ok = inspect(x.fields); !ok {
 		return http.Decision{To: s.sw.Application()}
 	}
+	if x.tries > 0 {
+		return s.sw.DecideAgain(q.ask(x.fields))
+	}
 	return s.sw.Decide(q.ask(x.fields))
 }
 
