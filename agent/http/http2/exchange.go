@@ -183,7 +183,12 @@ func (s *session) release(x *exchange) {
 
 // drop forgets the fields of the request: it will not be sent again.
 func (x *exchange) drop() {
-	x.caller.leg.s.weight -= x.weight
+	if s := x.caller.leg.s; x.copier != nil {
+		s.copied -= x.weight
+		x.copier.Waits(-x.weight)
+	} else {
+		s.weight -= x.weight
+	}
 	x.weight = 0
 	clear(x.fields)
 	x.fields = x.fields[:0]
