@@ -257,7 +257,8 @@ func TestFieldsOfCopiesAreBounded(t *testing.T) {
 	for range 100 {
 		request(t, c, "GET", nil, "To", "copied", "Large", strings.Repeat("x", 100_000))
 		if n := mirror.waiting.Load(); n > maxCopied {
-			t.Fatalf("%d bytes wait", n)
+			t.Errorf("%d bytes wait", n)
+			break
 		}
 	}
 	if n := mirror.missed.Load(); n < 50 || n == 100 {
