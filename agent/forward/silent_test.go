@@ -176,3 +176,21 @@ func TestSilentCallerCountsOnce(t *testing.T) {
 		}
 	}
 }
+
+// A connection on which the laptop's program speaks first counts once, with what it said.
+func TestGreetingCounts(t *testing.T) {
+	const greeting = "220 welcome\n"
+	all := tunneltest.Listen(t, func(c net.Conn) {
+		defer c.Close()
+		fmt.Fprint(c, greeting)
+		io.Copy(io.Discard, c)
+	})
+	l := capturing(t, named(t, "app"), laptops{"all": laptop(all.Addr().String())})
+	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice"), route("all", "all")}})
+	if got, err := call(t, l).in.ReadString('\n'); got != greeting {
+		t.Fatalf("greeted with %q, %v", got, err)
+	}
+	if r := counts(l, "all"); r.Connections != 1 || r.BytesOut != uint64(len(greeting)) {
+		t.Errorf("counts are %v", r)
+	}
+}
