@@ -29,7 +29,7 @@ type wholeFlow struct {
 	far        tunnel.Stream
 	route      *Route // nil: the application has it
 	noRequests bool   // single requests could be told apart when it began, and it has none
-	mirrored   bool   // the application has it since there were mirrors only when it began
+	untaken    bool   // the application has it since no route was for it when it began
 }
 
 // Serve implements Flow.
@@ -52,7 +52,7 @@ func (w *wholeFlow) Stale() bool {
 	if w.route != nil && w.route.Left() {
 		return true
 	}
-	taken := now.matches != nil && !w.noRequests || w.mirrored && now.everything() != nil
+	taken := now.matches != nil && !w.noRequests || w.untaken && now.everything() != nil
 	return taken && !now.keepEstablished
 }
 
@@ -70,7 +70,7 @@ func (p *Port) Connect(c *net.TCPConn, source, dialed netip.AddrPort) Flow {
 	if r == nil {
 		f := p.application(p.copied(t, caller, source, nil), dialed, nil)
 		if w, ok := f.(*wholeFlow); ok {
-			w.mirrored = len(t.wholes) > 0
+			w.untaken = len(t.routes) > 0
 		}
 		return f
 	}

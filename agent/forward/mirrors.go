@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
@@ -96,8 +97,10 @@ func open(source netip.AddrPort, secure *tls.Session, first []byte) *frame.Open 
 type copied struct {
 	tunnel.Stream
 	port   *Port
-	to     []copier // forgotten once the caller has sent something
+	to     []copier // forgotten once it is known whether they get copies
 	probes probe.Caller
+	inside bool   // the bytes are those in TLS
+	held   []byte // what has come until then
 
 	mu      sync.Mutex
 	mirrors []*mirror.Mirror
@@ -110,7 +113,7 @@ func (p *Port) copied(t *table, caller tunnel.Stream, source netip.AddrPort, sec
 	if len(t.wholes) == 0 {
 		return caller
 	}
-	c := &copied{Stream: caller, port: p, probes: t.probes.From(source.Addr())}
+	c := &copied{Stream: caller, port: p, probes: t.probes.From(source.Addr()), inside: secure != nil}
 	for _, r := range t.wholes {
 		c.to = append(c.to, copier{p, source, secure, nil, r.tenure})
 	}
@@ -120,7 +123,7 @@ func (p *Port) copied(t *table, caller tunnel.Stream, source netip.AddrPort, sec
 // began copies what was read of a caller before.
 func began(caller tunnel.Stream, first []byte) {
 	if c, ok := caller.(*copied); ok && len(first) > 0 {
-		c.copy(first)
+		c.copy(first, false)
 	}
 }
 
@@ -128,10 +131,13 @@ func began(caller tunnel.Stream, first []byte) {
 func (c *copied) Read(p []byte) (int, error) {
 	n, err := c.Stream.Read(p)
 	if n > 0 {
-		c.copy(p[:n])
+		c.copy(p[:n], false)
 	}
 	switch {
 	case errors.Is(err, io.EOF):
+		if len(c.held) > 0 {
+			c.copy(nil, true)
+		}
 		c.end((*mirror.Mirror).Close)
 	case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
 		c.end((*mirror.Mirror).Cut)
@@ -139,19 +145,26 @@ func (c *copied) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// copy copies bytes of the caller. The kubelet's probes, which it tells by the first of
-// them, are nobody's but the application's.
-func (c *copied) copy(b []byte) {
+// copy copies bytes of the caller; over says that no others come. The kubelet's probes are
+// nobody's but the application's: what may be one waits until more tells.
+func (c *copied) copy(b []byte, over bool) {
 	if c.to == nil {
 		for _, m := range c.mirrors {
 			m.Add(b)
 		}
 		return
 	}
-	if c.probes.Classify(b, false) != probe.Probe {
+	if len(c.held) > 0 {
+		b = append(c.held, b...)
+	}
+	switch c.probes.Begins(b, over || len(b) >= maxFirst, c.inside) {
+	case probe.Unknown:
+		c.held = slices.Clone(b)
+		return
+	case probe.Other:
 		c.begin()
 	}
-	c.to = nil
+	c.to, c.held = nil, nil
 	for _, m := range c.mirrors {
 		m.Begin(b)
 	}

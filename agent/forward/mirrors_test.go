@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
@@ -174,6 +178,95 @@ func TestMirrorOfProbes(t *testing.T) {
 				t.Errorf("counts are %v", r)
 			}
 		})
+	}
+}
+
+// The kubelet's gRPC probes are not copied, and calls of others are.
+func TestMirrorOfGRPCProbes(t *testing.T) {
+	program, heard := overhearing(t)
+	l := capturing(t, healthServer(t, grpc_health_v1.HealthCheckResponse_SERVING), laptops{"m": laptop(program)})
+	l.Route(&rpc.CapturePort{Port: 80, Probes: []*rpc.Probe{{Kind: rpc.Probe_GRPC}}, NodeAddresses: []string{"127.0.0.1"},
+		Routes: []*rpc.Route{mirrorOf("m", nil)}})
+	for connections, agent := range []string{"kube-probe/1.36", "another"} {
+		conn, err := grpc.NewClient(address(l), grpc.WithUserAgent(agent), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+			t.Error(err)
+		}
+		conn.Close()
+		if r := counts(l, "m"); r.Connections != uint64(connections) {
+			t.Errorf("%s: counts are %v", agent, r)
+		}
+	}
+	if got := <-heard; got != " /grpc.health.v1.Health/Check" {
+		t.Errorf("copied %q", got)
+	}
+}
+
+// The kubelet's HTTPS probes are not copied where TLS ends in the agent.
+func TestMirrorOfProbesInTLS(t *testing.T) {
+	site, _ := secureSite(t)
+	program, _ := overhearing(t)
+	l := securely(t, site.Listener.Addr().String(), secret(t, site.TLS.Certificates[0]), laptops{"m": laptop(program)},
+		&rpc.CapturePort{Port: 443, Probes: []*rpc.Probe{{Kind: rpc.Probe_HTTPS, Target: "/x"}}, Routes: []*rpc.Route{personal("alice"), mirrorOf("m", nil)}})
+	for connections, agent := range []string{"kube-probe/1.36", "another"} {
+		for version := 1; version <= 2; version++ {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+address(l)+"/x", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("User-Agent", agent)
+			got, err := secureClient(t, site, version == 2).Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Body.Close(); got.ProtoMajor != version {
+				t.Errorf("HTTP/%d", got.ProtoMajor)
+			}
+			if r := counts(l, "m"); r.Connections != uint64(connections*version) {
+				t.Errorf("%s, HTTP/%d: counts are %v", agent, version, r)
+			}
+		}
+	}
+}
+
+// What may be a probe is copied once it is none, from its first byte on, and at its end at the
+// latest.
+func TestMirrorOfPieces(t *testing.T) {
+	copies := make(chan net.Conn, 100)
+	program := tunneltest.Listen(t, func(c net.Conn) { copies <- c }).Addr().String()
+	echo := tunneltest.Listen(t, func(c net.Conn) {
+		defer c.Close()
+		io.Copy(c, c)
+	})
+	l := capturing(t, echo.Addr().String(), laptops{"m": laptop(program)})
+	l.Route(&rpc.CapturePort{Port: 80, Probes: []*rpc.Probe{{Kind: rpc.Probe_HTTP}}, Routes: []*rpc.Route{mirrorOf("m", nil)}})
+	copied := 0
+	for _, pieces := range [][]string{
+		{"GET /healthz HTTP/1.1\r\nUser-", "Agent: kube-probe/1.36\r\n\r\n", "more"},
+		{"GET /healthz HTTP/1.1\r\nUser-", "Agent: curl/8\r\n\r\n", "more"},
+		{"GET /heal"},
+	} {
+		c := call(t, l)
+		for _, piece := range pieces {
+			fmt.Fprint(c, piece)
+			if _, err := io.ReadFull(c.in, make([]byte, len(piece))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, c.in)
+		if sent := strings.Join(pieces, ""); !strings.Contains(sent, "kube-probe") {
+			copied++
+			if got, err := io.ReadAll(<-copies); string(got) != sent || err != nil {
+				t.Errorf("copied %q, %v", got, err)
+			}
+		}
+		if r := counts(l, "m"); r.Connections != uint64(copied) {
+			t.Errorf("counts are %v", r)
+		}
 	}
 }
 

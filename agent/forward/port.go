@@ -128,7 +128,7 @@ func (p *Port) Open(ctx context.Context, r *Route, open *frame.Open) (tunnel.Str
 // application has it instead.
 func (p *Port) FallsBack(r *Route, why error) bool {
 	r.counters.missed(why)
-	falls := !r.noFallback || len(r.Relays) == 0
+	falls := r.fallsBack()
 	p.log.Debug("the laptop did not take a flow", "intercept", r.Intercept, "fallback", falls, "error", why)
 	return falls
 }

@@ -3,6 +3,9 @@ package forward
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -40,6 +43,18 @@ type splitFlow struct {
 type farStream struct {
 	tunnel.Stream
 	tenure *tenure
+	asked  *Route // the route that takes every connection; nil if there was none
+	missed error  // why its laptop does not have the connection
+}
+
+// count counts the connection for the route.
+func (f *farStream) count(p *Port) {
+	if f.asked != nil {
+		f.asked.Arrived()
+	}
+	if f.missed != nil {
+		p.FallsBack(f.asked, f.missed)
+	}
 }
 
 func (p *Port) newSplitFlow(c *net.TCPConn, source, dialed netip.AddrPort) *splitFlow {
@@ -88,7 +103,12 @@ func (q *splitFlow) pass(b beginning) error {
 	}
 	q.mu.Lock()
 	q.became = w
+	stale := w.Stale() // by routes that have changed meanwhile
 	q.mu.Unlock()
+	if stale {
+		w.Reset()
+		return nil
+	}
 	stop := context.AfterFunc(q.ctx, w.Reset)
 	defer stop()
 	return w.Serve()
@@ -96,29 +116,26 @@ func (q *splitFlow) pass(b beginning) error {
 
 // connectWhole connects what is not told apart, after the first bytes.
 func (q *splitFlow) connectWhole(b *beginning) *wholeFlow {
-	var f Flow
-	waiting := q.useAhead()
-	if waiting == nil && q.secure != nil {
+	far := q.useAhead()
+	if far != nil && q.misleads(far, b) {
+		far.Reset()
+		far, b.answer = nil, nil
+	}
+	if far == nil && q.secure != nil {
 		var err error
-		if waiting, err = q.open(q.ctx); err != nil {
+		if far, err = q.open(q.ctx); err != nil {
+			far.count(q.port)
 			return nil
 		}
 	}
-	if waiting != nil && waiting.tenure != nil && (b.probe || waiting.tenure.Left()) {
-		waiting.Reset() // it leads to a laptop
-		waiting, b.answer = nil, nil
-	}
-	if waiting != nil {
-		w := &wholeFlow{port: q.port, caller: q.caller, far: waiting.Stream}
-		w.route = q.port.table.Load().during(waiting.tenure)
-		if _, err := w.far.Write(b.first); err != nil {
-			w.far.Reset()
-			return nil
-		}
-		f = w
-	} else if r := q.port.Pick(); r != nil && !b.probe {
+	r := q.port.Pick()
+	var f Flow
+	switch {
+	case far != nil:
+		f = q.use(far, b)
+	case r != nil && !b.probe:
 		f = q.port.toLaptop(r, q.caller, q.source, q.dialed, b.first)
-	} else {
+	default:
 		f = q.port.application(q.caller, q.dialed, b.first)
 	}
 	w, ok := f.(*wholeFlow)
@@ -126,6 +143,38 @@ func (q *splitFlow) connectWhole(b *beginning) *wholeFlow {
 		return nil
 	}
 	w.noRequests = true
+	if far != nil {
+		r = far.asked
+	}
+	w.untaken = r == nil && !b.probe
+	return w
+}
+
+// misleads says that a connection which was opened in advance leads elsewhere than one that
+// is opened now: to a laptop although it is a probe or the laptop's intercept has ended, or to
+// the application although an intercept of every connection has begun.
+func (q *splitFlow) misleads(far *farStream, b *beginning) bool {
+	if far.tenure != nil {
+		return b.probe || far.tenure.Left()
+	}
+	t := q.port.table.Load()
+	return far.asked == nil && !b.probe && len(b.answer) == 0 && t.everything() != nil && !t.keepEstablished
+}
+
+// use makes an open connection the far end of the flow. It is nil if that fails.
+func (q *splitFlow) use(far *farStream, b *beginning) Flow {
+	if !b.probe {
+		far.count(q.port)
+	}
+	if _, err := far.Write(b.first); err != nil {
+		far.Reset()
+		return nil
+	}
+	w := &wholeFlow{port: q.port, caller: q.caller, far: far.Stream}
+	if far.tenure != nil {
+		w.route = far.asked
+		w.route.Moved(len(b.first), len(b.answer))
+	}
 	return w
 }
 
@@ -190,21 +239,29 @@ func (q *splitFlow) useAheadFor(t *tenure, first []byte) tunnel.Stream {
 }
 
 // Decide implements http.Switch.
-func (q *splitFlow) Decide(r *match.Request) http.Decision {
+func (q *splitFlow) Decide(r *match.Request) http.Decision { return q.decide(r, true) }
+
+// DecideAgain implements http.Switch.
+func (q *splitFlow) DecideAgain(r *match.Request) http.Decision { return q.decide(r, false) }
+
+func (q *splitFlow) decide(r *match.Request, count bool) http.Decision {
 	t := q.port.table.Load()
 	if t.probes != nil && t.probes.From(q.source.Addr()).Asks(r) {
 		return http.Decision{To: &q.app}
 	}
 	route, ended := t.find(r)
+	d := http.Decision{To: &q.app}
 	if ended != nil {
-		q.port.seen.request(t, r, nil, nil)
-		return http.Decision{Answer: ended.answer}
+		d = http.Decision{Answer: ended.answer}
+	} else {
+		d.Copies = q.copies(t, r)
 	}
-	d := http.Decision{To: &q.app, Copies: q.copies(t, r)}
 	if route != nil {
 		d.To = laptop{q, route.tenure}
 	}
-	q.port.seen.request(t, r, route, d.Copies)
+	if count {
+		q.port.seen.request(t, r, route, d.Copies)
+	}
 	return d
 }
 
@@ -238,16 +295,21 @@ func (q *splitFlow) begin() (beginning, error) {
 	if err != nil || !silent {
 		return b, err
 	}
-	first, answer, err := q.silent(q.peek)
-	if err != nil || first {
-		return beginning{answer: answer}, err
+	if q.port.table.Load().callerFirst {
+		if err := q.peek(); err != nil && !errors.Is(err, io.EOF) {
+			return beginning{}, fmt.Errorf("wait for first bytes: %w", err)
+		}
+	} else {
+		first, answer, err := q.silent(q.peek)
+		if err != nil || first {
+			return beginning{answer: answer}, err
+		}
 	}
 	b, _, err = q.read()
 	return b, err
 }
 
-// read reads how a connection begins. Silent says that the caller has sent nothing yet,
-// and that the server may be the first to speak.
+// read reads how a connection begins. Silent says that the caller has sent nothing yet.
 func (q *splitFlow) read() (b beginning, silent bool, err error) {
 	buf := q.port.firsts.Get().(*[maxFirst]byte)
 	defer q.port.firsts.Put(buf) // not held while the caller is silent
@@ -256,7 +318,7 @@ func (q *splitFlow) read() (b beginning, silent bool, err error) {
 		return beginning{}, false, err
 	}
 	t := q.port.table.Load()
-	if len(first) == 0 && !over && !t.callerFirst {
+	if len(first) == 0 && !over {
 		return beginning{}, true, nil
 	}
 	protocol := http.Sniff(first)

@@ -83,6 +83,9 @@ const markName = "x-intercept"
 
 const olderAgent = "this agent does not know what the intercept asks for: it is older than the traffic-manager"
 
+// fallsBack says that the application has what the laptop does not take.
+func (r *Route) fallsBack() bool { return !r.noFallback || len(r.Relays) == 0 }
+
 // Left says that the route's owner has no route of the port any more.
 func (t *tenure) Left() bool { return t.ctx.Err() != nil }
 

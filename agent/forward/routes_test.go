@@ -170,3 +170,25 @@ func TestFlowsBeginAnew(t *testing.T) {
 	check("it stays", set(route("b", "bob"))(second), false)
 	check("it leaves", p.Set(nil)(second), true)
 }
+
+// A connection that is not HTTP, and that no route took when it began, is taken by an
+// intercept of all connections that begins later, unless that leaves such connections alone.
+func TestGlobalTakesWhatNobodyTook(t *testing.T) {
+	away := mirrorOf("m", nil)
+	away.Relays = nil
+	for name, before := range map[string]*rpc.Route{"personal": personal("alice"), "mirror": mirrorOf("m", &rpc.Match{}), "mirror that is away": away} {
+		t.Run(name, func(t *testing.T) {
+			l := capturing(t, named(t, "app"), laptops{"all": laptop(named(t, "all")), "m": laptop(named(t, "m"))})
+			l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{before}})
+			c := call(t, l)
+			c.answers(t, "app")
+			both := &rpc.CapturePort{Port: 80, Routes: []*rpc.Route{before, route("all", "all")}, KeepEstablished: true}
+			l.Route(both)
+			c.answers(t, "app")
+			both.KeepEstablished = false
+			l.Route(both)
+			c.isReset(t)
+			call(t, l).answers(t, "all")
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/tls"
@@ -64,9 +65,11 @@ func (q *splitFlow) inside() (beginning, error) {
 	}
 	protocol := http.Sniff(buf[:n])
 	for err == nil && protocol == http.Unknown && !first && 0 < n && n < len(buf) {
+		q.conn.SetReadDeadline(time.Now().Add(sniffWait)) // as in clear text
 		err = read()
 		protocol = http.Sniff(buf[:n])
 	}
+	q.conn.SetReadDeadline(time.Time{})
 	if n == 0 && !first && err != nil {
 		return beginning{}, fmt.Errorf("read first bytes in TLS: %w", err)
 	}

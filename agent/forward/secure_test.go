@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -265,6 +266,57 @@ func TestOtherInTLS(t *testing.T) {
 	if line, err := in.ReadString('\n'); line != "250 EHLO\r\n" {
 		t.Errorf("answered %q, %v", line, err)
 	}
+}
+
+// A word in TLS that could be a method, and is followed by nothing, reaches the application.
+func TestWordInTLS(t *testing.T) {
+	site, _ := secureSite(t)
+	certificate := site.TLS.Certificates[0]
+	app := tunneltest.Listen(t, func(below net.Conn) {
+		c := tls.Server(below, &tls.Config{Certificates: []tls.Certificate{certificate}})
+		defer c.Close()
+		word := make([]byte, 4)
+		if _, err := io.ReadFull(c, word); err == nil && string(word) == "ruok" {
+			fmt.Fprintln(c, "imok")
+		}
+	})
+	l := securely(t, app.Addr().String(), secret(t, certificate), laptops{}, &rpc.CapturePort{Port: 443, Routes: []*rpc.Route{personal("alice")}})
+	c, err := tls.Dial("tcp", address(l), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "ruok")
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if got, err := bufio.NewReader(c).ReadString('\n'); got != "imok\n" {
+		t.Errorf("answered %q, %v", got, err)
+	}
+}
+
+// Inside TLS, a caller that was silent while the intercept of all connections ended reaches
+// the application, in TLS as well.
+func TestSilentCallerInTLS(t *testing.T) {
+	site, _ := secureSite(t)
+	certificate := site.TLS.Certificates[0]
+	app := tunneltest.Listen(t, func(below net.Conn) {
+		c := tls.Server(below, &tls.Config{Certificates: []tls.Certificate{certificate}})
+		defer c.Close()
+		if line, err := bufio.NewReader(c).ReadString('\n'); err == nil {
+			fmt.Fprint(c, "app ", line)
+		}
+	})
+	asked := make(chan struct{}, 1)
+	all := tunneltest.Listen(t, func(net.Conn) { asked <- struct{}{} })
+	c := &rpc.CapturePort{Port: 443, Routes: []*rpc.Route{personal("alice"), route("all", "all")}}
+	l := securely(t, app.Addr().String(), secret(t, certificate), laptops{"all": laptop(all.Addr().String())}, c)
+	conn, err := tls.Dial("tcp", address(l), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	<-asked
+	l.Route(&rpc.CapturePort{Port: 443, Routes: []*rpc.Route{personal("alice")}})
+	(&caller{conn, bufio.NewReader(conn)}).answers(t, "app")
 }
 
 // Where the Service says that a port is not HTTP, a connection is not looked at, and the

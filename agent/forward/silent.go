@@ -117,21 +117,23 @@ func (q *splitFlow) peek() error {
 	return err
 }
 
-// open connects with the far end of everything that no request is taken out of.
+// open connects with the far end of everything that no request is taken out of. It counts
+// nothing; what it returns does, also after an error.
 func (q *splitFlow) open(ctx context.Context) (*farStream, error) {
-	if r := q.port.Pick(); r != nil {
-		r.Arrived()
-		s, err := q.port.Open(ctx, r, q.frame(nil))
-		if err == nil {
-			return &farStream{s, r.tenure}, nil
+	f := &farStream{asked: q.port.Pick()}
+	var err error
+	if r := f.asked; r != nil {
+		if f.Stream, err = q.port.Open(ctx, r, q.frame(nil)); err == nil {
+			f.tenure = r.tenure
+			return f, nil
 		}
-		if ctx.Err() != nil || !q.port.FallsBack(r, err) {
-			return nil, err
+		if ctx.Err() != nil {
+			return f, err
+		}
+		if f.missed = err; !r.fallsBack() {
+			return f, err
 		}
 	}
-	s, err := q.openApplication(nil)
-	if err != nil {
-		return nil, err
-	}
-	return &farStream{Stream: s}, nil
+	f.Stream, err = q.openApplication(nil)
+	return f, err
 }

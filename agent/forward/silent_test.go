@@ -130,3 +130,67 @@ func TestWordWithoutLine(t *testing.T) {
 		t.Errorf("answered %q, %v", got, err)
 	}
 }
+
+// A caller that was silent while an intercept of all connections began is that one's, unless
+// the application has spoken to it. It counts once, and not at all for the connection that
+// was opened in advance.
+func TestSilentCallerAfterTheBeginning(t *testing.T) {
+	accepted := make(chan struct{}, 1)
+	app := tunneltest.Listen(t, func(c net.Conn) {
+		accepted <- struct{}{}
+		io.Copy(io.Discard, c)
+		c.Close()
+	})
+	l := capturing(t, app.Addr().String(), laptops{"alice": laptop(website(t, "alice")), "all": laptop(named(t, "all"))})
+	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice")}})
+	c := call(t, l)
+	<-accepted
+	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice"), route("all", "all")}})
+	c.answers(t, "all")
+	if r := counts(l, "all"); r.Connections != 1 {
+		t.Errorf("counts are %v", r)
+	}
+}
+
+// A connection that is opened in advance counts if it is used as a whole, and not beside the
+// requests that travel on it.
+func TestSilentCallerCountsOnce(t *testing.T) {
+	for text, want := range map[string][2]uint64{"GET / HTTP/1.1\r\nHost: shop\r\n\r\n": {1, 1}, "hello\n": {1, 0}} {
+		asked := make(chan struct{}, 1)
+		all := tunneltest.Listen(t, func(c net.Conn) {
+			defer c.Close()
+			asked <- struct{}{}
+			b := make([]byte, len(text))
+			if _, err := io.ReadFull(c, b); err == nil {
+				fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
+		})
+		l := capturing(t, named(t, "app"), laptops{"all": laptop(all.Addr().String())})
+		l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice"), route("all", "all")}})
+		c := late(t, l, asked, text)
+		if _, err := c.in.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		if r := counts(l, "all"); r.Connections != want[0] || r.Requests != want[1] || r.Fallbacks != 0 {
+			t.Errorf("%q: counts are %v", text, r)
+		}
+	}
+}
+
+// A connection on which the laptop's program speaks first counts once, with what it said.
+func TestGreetingCounts(t *testing.T) {
+	const greeting = "220 welcome\n"
+	all := tunneltest.Listen(t, func(c net.Conn) {
+		defer c.Close()
+		fmt.Fprint(c, greeting)
+		io.Copy(io.Discard, c)
+	})
+	l := capturing(t, named(t, "app"), laptops{"all": laptop(all.Addr().String())})
+	l.Route(&rpc.CapturePort{Port: 80, Routes: []*rpc.Route{personal("alice"), route("all", "all")}})
+	if got, err := call(t, l).in.ReadString('\n'); got != greeting {
+		t.Fatalf("greeted with %q, %v", got, err)
+	}
+	if r := counts(l, "all"); r.Connections != 1 || r.BytesOut != uint64(len(greeting)) {
+		t.Errorf("counts are %v", r)
+	}
+}

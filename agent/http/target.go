@@ -11,8 +11,11 @@ import (
 // Switch decides where each request of one connection goes. Its methods may be called
 // concurrently.
 type Switch interface {
-	// Decide says what becomes of a request. It keeps nothing of it.
+	// Decide counts a request and says what becomes of it. It keeps nothing of it.
 	Decide(*match.Request) Decision
+	// DecideAgain is Decide for a request that was counted before, and has not got to where
+	// it was to go.
+	DecideAgain(*match.Request) Decision
 	// Application is where everything goes that is not told apart.
 	Application() Target
 	// Opaque is told that the connection goes to the application from here on, unread,

@@ -178,5 +178,15 @@ func (m *Mirror) Close() {
 // Cut drops the connection to the laptop at once, so that the laptop sees an error.
 func (m *Mirror) Cut() { m.cancel() }
 
+// Ended says that the connection to the laptop has ended, and that there is no other.
+func (m *Mirror) Ended() bool {
+	select {
+	case <-m.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Wait waits until the connection to the laptop has ended.
 func (m *Mirror) Wait() { <-m.done }

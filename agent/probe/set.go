@@ -110,6 +110,49 @@ func (c Caller) Classify(first []byte, over bool) Kind {
 	return Other
 }
 
+// Begins says whether a connection that begins with these bytes is the kubelet's: Unknown,
+// Probe or Other. In contrast to Classify it waits for the first request of HTTP/2, which the
+// server's SETTINGS must bring about. Inside says that the bytes are what is in TLS that ends
+// in the agent. If no more bytes will come, which over says, it is not Unknown.
+func (c Caller) Begins(first []byte, over, inside bool) Kind {
+	if c.set == nil {
+		return Other
+	}
+	kind := Other
+	switch declared := slices.Concat(c.set.http, c.set.https); {
+	case http.Preface(first) != http.NoRequest:
+		kind = c.firstRequest(first)
+	case !inside:
+		kind = c.Classify(first, over)
+	case len(declared) > 0:
+		kind = matchHTTP(first, declared)
+	}
+	if kind == Unknown && over {
+		return Other
+	}
+	return kind
+}
+
+// firstRequest says whether the first request is the kubelet's on an HTTP/2 connection that
+// begins with these bytes.
+func (c Caller) firstRequest(b []byte) Kind {
+	if http.Preface(b) != http.Request {
+		return Unknown
+	}
+	h, progress := http.FirstRequest(b)
+	switch progress {
+	case http.Partial:
+		return Unknown
+	case http.NoRequest:
+		return Other
+	}
+	var r match.Request
+	if h.Describe(&r); c.Asks(&r) {
+		return Probe
+	}
+	return Other
+}
+
 // Asks says that a request is the kubelet's. The agent may have told it apart from others
 // on the same connection.
 func (c Caller) Asks(r *match.Request) bool {

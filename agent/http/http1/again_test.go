@@ -83,3 +83,31 @@ func TestSendAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestRequestMeetsEnd: a request that comes between the end of an idle stream and its
+// consequences is answered by what reads the stream, and not forgotten.
+func TestRequestMeetsEnd(t *testing.T) {
+	for _, to := range []string{"laptop", "app"} {
+		p := newPlay(t)
+		c := &conn{to: p.to}
+		c.changed.L = &c.mu
+		f := c.newFar(map[string]*target{"laptop": p.laptop, "app": p.app}[to])
+		c.join(f)
+		if _, ok := c.turn(f); ok {
+			t.Fatalf("%s: a turn without a request", to)
+		}
+		if err := c.add(false, f, exchange{}); err != nil { // now
+			t.Fatal(err)
+		}
+		if !f.unasked(io.EOF) {
+			t.Errorf("%s: nobody answers the request", to)
+		}
+		if _, ok := c.turn(f); !ok {
+			t.Errorf("%s: the request has no turn", to)
+		}
+		c.takeRest(c.newFar(p.away), false)
+		if f.unasked(io.EOF) {
+			t.Errorf("%s: it waits for a turn that does not come", to)
+		}
+	}
+}

@@ -61,9 +61,11 @@ func (f *far) run() {
 	for {
 		err := f.in.wait()
 		x, ok := f.conn.turn(f)
-		if !ok {
-			f.unasked(err)
-			return
+		for !ok {
+			if !f.unasked(err) {
+				return
+			}
+			x, ok = f.conn.turn(f)
 		}
 		if !f.respond(&x, err) {
 			return
@@ -223,16 +225,19 @@ func (f *far) copyRest() error {
 	}
 }
 
-// unasked is for a stream that has ended, or on which something came, without a request.
-func (f *far) unasked(err error) {
+// unasked is for a stream that has ended, or on which something came, without a request. It
+// is true if a request has come meanwhile, which f has to answer.
+func (f *far) unasked(err error) (asked bool) {
 	c := f.conn
 	if c.speaks(f, err != nil) {
 		f.relayRest(false, err)
-		return
+		return false
 	}
 	if left, _ := c.leave(f); left {
 		closeStream(f.stream)
+		return false
 	}
+	return c.asked(f)
 }
 
 func (f *far) write(b []byte) error {

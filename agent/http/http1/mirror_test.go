@@ -3,6 +3,7 @@ package http1
 import (
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -72,4 +73,68 @@ func TestMirrorThatIsSlow(t *testing.T) {
 	}
 	c.Close()
 	p.over()
+}
+
+// A request that offers another protocol is copied on a connection of its own: what comes
+// behind it must not meet a program that has switched.
+func TestMirrorOfUpgrade(t *testing.T) {
+	p := newPlay(t)
+	p.to.others["/m"] = http.Decision{To: p.app, Copies: []http.Copier{p.laptop}}
+	const offer = "GET /m HTTP/1.1|Connection: Upgrade|Upgrade: h2c||"
+	p.start("")
+	for again := range 2 {
+		p.act(
+			"caller says "+offer,
+			"app hears "+offer,
+			"app says HTTP/1.1 200 OK|Content-Length: 0||",
+			"caller hears HTTP/1.1 200 OK|Content-Length: 0||",
+		)
+		if again > 0 {
+			p.act("laptop again")
+		}
+		p.act("laptop hears " + offer)
+	}
+	first := p.conn("laptop")
+	p.act(
+		"caller says GET /m HTTP/1.1||",
+		"app hears GET /m HTTP/1.1||",
+		"laptop end", // the offer is all of it
+		"laptop again",
+		"laptop hears GET /m HTTP/1.1||",
+	)
+	first.Close()
+	if n := p.laptop.arrived.Load(); n != 3 {
+		t.Errorf("%d copies", n)
+	}
+}
+
+// A caller that breaks off with its answer takes no copy of a whole request with it, and a
+// part of a request is dropped.
+func TestMirrorOfCallerThatResets(t *testing.T) {
+	p := newPlay(t)
+	opening, hold := make(chan struct{}), make(chan struct{})
+	p.laptop.before = func() {
+		close(opening)
+		<-hold
+	}
+	p.to.others["/m"] = http.Decision{To: p.app, Copies: []http.Copier{p.laptop}}
+	p.start("").act(
+		"caller says GET /m HTTP/1.1||",
+		"app hears GET /m HTTP/1.1||",
+		"app says HTTP/1.1 200 OK|Content-Length: 0||",
+		"caller hears HTTP/1.1 200 OK|Content-Length: 0||",
+		"caller says POST /m HTTP/1.1|Content-Length: 4||ab",
+		"app hears POST /m HTTP/1.1|Content-Length: 4||ab",
+	)
+	<-opening
+	p.act("caller resets", "app reset")
+	for p.laptop.misses.Load() == 0 {
+		runtime.Gosched()
+	}
+	close(hold)
+	p.act("laptop hears GET /m HTTP/1.1||", "laptop end", "laptop ends")
+	p.over()
+	if a, m := p.laptop.arrived.Load(), p.laptop.misses.Load(); a != 2 || m != 1 {
+		t.Errorf("%d copies, %d missed", a, m)
+	}
 }

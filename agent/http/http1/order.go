@@ -261,6 +261,13 @@ func (o *order) leave(f *far) (left, busy bool) {
 	return true, false
 }
 
+// asked says that f has requests to answer, in its turn.
+func (o *order) asked(f *far) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.over && f.pending > 0 && (o.rest == nil || o.rest == f)
+}
+
 // streams are those of the far ends that live. Ended says that nothing more is sent to the
 // caller.
 func (o *order) streams() (list []tunnel.Stream, ended bool) {

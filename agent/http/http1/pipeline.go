@@ -32,7 +32,12 @@ func (c *conn) ask(b []byte, size int) (a asked, flaw string) {
 	method, m := string(c.head.Method), &a.message
 	a.exchange = exchange{head: method == "HEAD", connect: method == "CONNECT", upgrade: m.upgrade, last: m.last,
 		idempotent: http.Idempotent(method) && !m.switches}
-	a.decision = c.to.Decide(&c.request)
+	if c.counted > 0 {
+		c.counted--
+		a.decision = c.to.DecideAgain(&c.request)
+	} else {
+		a.decision = c.to.Decide(&c.request)
+	}
 	c.request = match.Request{}
 	n, flaw := m.body.feed(b[size:])
 	a.size, a.flaw = size+n, flaw

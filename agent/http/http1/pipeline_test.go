@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -78,4 +79,25 @@ type written struct {
 func (w *written) Write(p []byte) (int, error) {
 	w.writes <- string(p)
 	return w.Stream.Write(p)
+}
+
+// TestCountedOnce: a request that is decided about once more, since it could not leave with
+// those before it, counts once.
+func TestCountedOnce(t *testing.T) {
+	for behind, want := range map[string]int{"": 3, "GET /l HTTP/1.1||": 4} {
+		p := newPlay(t)
+		p.start("")
+		p.act("caller says GET /away1 HTTP/1.1||GET /away2 HTTP/1.1||GET /away3 HTTP/1.1||" + behind)
+		for k := range 3 {
+			p.act(fmt.Sprintf("app hears GET /away%d HTTP/1.1||", k+1), "app says HTTP/1.1 200 OK|Content-Length: 0||", "caller hears HTTP/1.1 200 OK|Content-Length: 0||")
+		}
+		if behind != "" {
+			p.act("laptop hears "+behind, "laptop says HTTP/1.1 200 OK|Content-Length: 0||", "caller hears HTTP/1.1 200 OK")
+		}
+		p.to.mu.Lock()
+		if p.to.counted != want || p.away.arrived.Load() != 3 || p.away.misses.Load() != 3 {
+			t.Errorf("%q behind: %d counted, %d arrived, %d missed", behind, p.to.counted, p.away.arrived.Load(), p.away.misses.Load())
+		}
+		p.to.mu.Unlock()
+	}
 }

@@ -71,9 +71,17 @@ type paths struct {
 
 	mu      sync.Mutex
 	reasons []string
+	counted int // requests
 }
 
 func (p *paths) Decide(r *match.Request) http.Decision {
+	p.mu.Lock()
+	p.counted++
+	p.mu.Unlock()
+	return p.DecideAgain(r)
+}
+
+func (p *paths) DecideAgain(r *match.Request) http.Decision {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for prefix, d := range p.others {

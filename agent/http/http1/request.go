@@ -35,8 +35,8 @@ func (c *conn) serve() (more bool, err error) {
 	m, d := &a.message, a.decision
 	c.careful = m.switches
 	c.copies = nil
-	if len(d.Copies) > 0 && !m.switches { // what follows a switch is no request
-		c.copies = c.mirrorsOf(d.Copies)
+	if len(d.Copies) > 0 {
+		c.copies = c.mirrorsOf(d.Copies, m.switches)
 	}
 	last, size := c.pipelined(a)
 	first := c.in.bytes()[:size]
@@ -52,6 +52,9 @@ func (c *conn) serve() (more bool, err error) {
 		switch missed := asMissed(err); {
 		case missed != nil:
 			if d = d.To.Missed(missed.err); len(c.batch) > 1 { // each goes its own way
+				if c.counted += len(c.batch) - 1; c.isAhead {
+					c.counted++
+				}
 				last, first, c.batch, c.isAhead = a, first[:a.size], c.batch[:1], false
 			}
 			continue
@@ -193,6 +196,7 @@ func (c *conn) sendBody(f *far, m *message, flaw string) (more bool, err error) 
 		}
 		return false, c.passOn(f, true)
 	}
+	c.copies = nil
 	if partial {
 		c.sent(f)
 	}

@@ -56,6 +56,7 @@ type conn struct {
 
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
+	outer  context.Context // that of Serve
 	to     http.Switch
 	log    *slog.Logger
 	caller tunnel.Stream
@@ -69,9 +70,10 @@ type conn struct {
 	batch   []exchange       // of the requests that leave in one write
 	ahead   asked            // the request behind the batch
 	isAhead bool             // there is one
+	counted int              // so many of the next requests have been decided about before
 	careful bool             // the last request may switch protocols
 	mirrors []mirrored       // all of the connection
-	copies  []*mirror.Mirror // those of the request that is being sent
+	copies  []*mirror.Mirror // those of the request that is being sent, until all of it was
 
 	lives sync.WaitGroup
 }
@@ -84,10 +86,10 @@ func Serve(ctx context.Context, caller tunnel.Stream, first []byte, s http.Switc
 	return serve(ctx, caller, first, s, log, headWait)
 }
 
-func serve(ctx context.Context, caller tunnel.Stream, first []byte, s http.Switch, log *slog.Logger, slowest time.Duration) error {
-	ctx, cancel := context.WithCancel(ctx)
+func serve(outer context.Context, caller tunnel.Stream, first []byte, s http.Switch, log *slog.Logger, slowest time.Duration) error {
+	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
-	c := &conn{ctx: ctx, cancel: cancel, to: s, log: log, caller: caller, slowest: slowest}
+	c := &conn{ctx: ctx, cancel: cancel, outer: outer, to: s, log: log, caller: caller, slowest: slowest}
 	c.changed.L = &c.mu
 	if err := c.in.open(caller, first); err != nil {
 		caller.Reset()
@@ -239,6 +241,9 @@ func (c *conn) closeAll() {
 			tunnel.CloseWrite(s)
 			s.SetReadDeadline(time.Now().Add(linger))
 		}
+	}
+	for _, m := range c.copies { // of a request that has not come to its end
+		m.Drop(http.ErrCut)
 	}
 	for _, m := range c.mirrors {
 		m.Close()

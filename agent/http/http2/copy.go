@@ -2,6 +2,7 @@ package http2
 
 import (
 	"slices"
+	"time"
 
 	framing "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -10,10 +11,14 @@ import (
 )
 
 const (
-	// maxCopied is how many bytes of bodies wait for the targets of copies.
+	// maxCopied is how many bytes of header fields and bodies wait for the targets of copies.
 	maxCopied = 2 << 20
 	// maxCopies is how many copies wait for a target that takes no more at once.
 	maxCopies = 100
+	// linger is how long copies may take once the caller's connection has ended, and
+	// lingerCost what a connection to their target takes until then.
+	linger     = 5 * time.Second
+	lingerCost = 64 << 10
 )
 
 // copyTo sends a copy of a request. It is an exchange whose caller has left, so that what
@@ -21,7 +26,7 @@ const (
 func (x *exchange) copyTo(t http.Copier) {
 	s := x.caller.leg.s
 	t.Arrived()
-	if t.Full() {
+	if s.copied+x.weight > maxCopied || t.Full() {
 		t.Missed(http.ErrSlow)
 		return
 	}
@@ -30,13 +35,12 @@ func (x *exchange) copyTo(t http.Copier) {
 		t.Missed(http.ErrSlow)
 		return
 	}
-	y := &exchange{fields: slices.Clone(x.fields), kind: x.kind, copier: t}
+	y := &exchange{fields: slices.Clone(x.fields), weight: x.weight, kind: x.kind, copier: t}
 	y.caller = end{x: y, leg: s.caller, closed: true}
 	y.target = end{x: y}
-	e := &y.target
-	e.trailers, e.over = x.target.trailers, x.target.over
-	e.queue.push(x.target.queue.b[x.target.queue.head:])
-	e.drained(-e.queue.len())
+	y.target.over = x.target.over
+	s.copied += y.weight
+	t.Waits(y.weight)
 	x.copies = append(x.copies, y)
 	l.begin(y)
 }
@@ -68,6 +72,43 @@ func (x *exchange) dropCopies() {
 		y.target.kill(framing.ErrCodeCancel)
 	}
 	x.copies = nil
+}
+
+// copier is the target of a connection that has copies; nil if it has none.
+func (l *leg) copier() http.Copier {
+	for _, e := range l.streams {
+		if e.x.copier != nil {
+			return e.x.copier
+		}
+	}
+	for _, x := range l.waiting {
+		if x.copier != nil {
+			return x.copier
+		}
+	}
+	return nil
+}
+
+// outlives says that a connection has copies that go on although the caller's connection has
+// ended: those of whole requests. The others end.
+func (l *leg) outlives() bool {
+	for _, e := range l.streams {
+		if e.x.copier != nil && !e.over {
+			e.kill(framing.ErrCodeCancel)
+		}
+	}
+	for _, x := range slices.Clone(l.waiting) {
+		if x.copier != nil && !x.target.over {
+			x.target.part()
+		}
+	}
+	t := l.copier()
+	if t == nil || t.Full() || l.closed || l.closing {
+		return false
+	}
+	t.Waits(lingerCost)
+	l.lingers = t
+	return true
 }
 
 // grantCopy lets the target of a copy send its answer, which is thrown away.

@@ -16,6 +16,7 @@ type exchange struct {
 	answered       bool // the head of the final answer went to the caller
 	held           bool // a goroutine decides about it, without the lock
 	tries          int
+	counted        http.Target // that has counted it as arrived; nil if none has
 	copies         []*exchange
 	copier         http.Copier // that it is a copy for; nil if it is none
 }
@@ -182,7 +183,12 @@ func (s *session) release(x *exchange) {
 
 // drop forgets the fields of the request: it will not be sent again.
 func (x *exchange) drop() {
-	x.caller.leg.s.weight -= x.weight
+	if s := x.caller.leg.s; x.copier != nil {
+		s.copied -= x.weight
+		x.copier.Waits(-x.weight)
+	} else {
+		s.weight -= x.weight
+	}
 	x.weight = 0
 	clear(x.fields)
 	x.fields = x.fields[:0]
@@ -194,7 +200,7 @@ func (s *session) place(x *exchange, d http.Decision) {
 	if x.tries > maxTries {
 		d = http.Decision{}
 	}
-	if !x.caller.closed && x.copies == nil {
+	if !x.caller.closed && x.tries == 0 {
 		for _, t := range d.Copies {
 			x.copyTo(t)
 		}
@@ -209,7 +215,10 @@ func (s *session) place(x *exchange, d http.Decision) {
 	case d.To == nil:
 		x.fail(framing.ErrCodeRefusedStream)
 	default:
-		d.To.Arrived()
+		if d.To != x.counted { // else it comes back to where it was lost
+			x.counted = d.To
+			d.To.Arrived()
+		}
 		s.legTo(d.To).begin(x)
 	}
 }

@@ -89,6 +89,7 @@ func TestFloods(t *testing.T) {
 	}{
 		{"PING", func(c *peer, _ uint32) error { return c.WritePing(false, [8]byte{}) }},
 		{"SETTINGS", func(c *peer, _ uint32) error { return c.WriteSettings() }},
+		{"acknowledgments", func(c *peer, _ uint32) error { return c.WriteSettingsAck() }},
 		{"PRIORITY", func(c *peer, _ uint32) error { return c.WritePriority(1, framing.PriorityParam{}) }},
 		{"unknown", func(c *peer, _ uint32) error { return c.WriteRawFrame(0x99, 0, 0, nil) }},
 		{"empty DATA", func(c *peer, k uint32) error {

@@ -217,3 +217,26 @@ func TestPaddingAndContinuation(t *testing.T) {
 	c.WriteContinuation(1, true, block[32000:])
 	target.expect("HEADERS 1 large=" + large + " END")
 }
+
+// A request that waits for a connection which is lost is decided about once more. It counts
+// once, and is copied once.
+func TestDecidedAgain(t *testing.T) {
+	app, accept := scripted(t, framing.Setting{ID: framing.SettingMaxConcurrentStreams, Val: 1})
+	full := &farEnd{}
+	full.full.Store(true)
+	l := newLab(t, app)
+	l.set("copied", http.Decision{To: app, Copies: []http.Copier{full}})
+	c := l.caller()
+	c.get(1, true)
+	target := accept()
+	target.expect(posted(1) + " END")
+	target.settled() // it takes one request at a time
+	c.get(3, true, "to", "copied")
+	c.settled()
+	target.conn.Close()
+	target = accept()
+	target.expect(posted(1) + " to=copied END")
+	if l.counted.Load() != 2 || app.arrived.Load() != 2 || full.arrived.Load() != 1 {
+		t.Errorf("%d counted, %d arrived, %d copied", l.counted.Load(), app.arrived.Load(), full.arrived.Load())
+	}
+}

@@ -64,6 +64,7 @@ type lab struct {
 	mu      sync.Mutex
 	by      map[string]http.Decision
 	opaque  atomic.Int64
+	counted atomic.Int64 // requests
 	decided func(*match.Request)
 	ctx     context.Context
 	done    chan error // what Serve has returned
@@ -74,6 +75,11 @@ func newLab(t testing.TB, app *farEnd) *lab {
 }
 
 func (l *lab) Decide(r *match.Request) http.Decision {
+	l.counted.Add(1)
+	return l.DecideAgain(r)
+}
+
+func (l *lab) DecideAgain(r *match.Request) http.Decision {
 	if l.decided != nil {
 		l.decided(r)
 	}

@@ -44,6 +44,7 @@ type leg struct {
 	writer  func()
 	closing bool // it is closed once all is written
 	closed  bool
+	lingers http.Copier // that counts what it costs after the caller's connection; nil before
 
 	streams map[uint32]*end
 	lastID  uint32      // of the last stream that its client has opened

@@ -56,6 +56,9 @@ func (s *session) decide(x *exchange, q *question) http.Decision {
 	if x.kind, ok = inspect(x.fields); !ok {
 		return http.Decision{To: s.sw.Application()}
 	}
+	if x.tries > 0 {
+		return s.sw.DecideAgain(q.ask(x.fields))
+	}
 	return s.sw.Decide(q.ask(x.fields))
 }
 
@@ -102,8 +105,8 @@ func (q *question) keep(s ...string) []byte {
 func (q *question) ask(fields []hpack.HeaderField) *match.Request {
 	q.memory = q.memory[:0]
 	q.Request = match.Request{Fields: q.Fields[:0]}
-	cookie := -1
-	for _, f := range fields {
+	cookies := false
+	for i, f := range fields {
 		switch f.Name {
 		case ":method":
 			q.Method = q.keep(f.Value)
@@ -116,17 +119,30 @@ func (q *question) ask(fields []hpack.HeaderField) *match.Request {
 			}
 		case ":scheme", ":protocol":
 		case "cookie":
-			if cookie >= 0 {
-				q.Fields[cookie].Value = q.keep(string(q.Fields[cookie].Value), "; ", f.Value)
-				continue
+			if !cookies {
+				cookies = true
+				q.Fields = append(q.Fields, match.Field{Name: q.keep(f.Name), Value: q.cookies(fields[i:])})
 			}
-			cookie = len(q.Fields)
-			fallthrough
 		default:
 			q.Fields = append(q.Fields, match.Field{Name: q.keep(f.Name), Value: q.keep(f.Value)})
 		}
 	}
 	return &q.Request
+}
+
+// cookies joins the pieces of a cookie, the first of which fields begin with. It copies each
+// once, since there can be tens of thousands.
+func (q *question) cookies(fields []hpack.HeaderField) []byte {
+	start := len(q.memory)
+	for i := range fields {
+		if f := &fields[i]; f.Name == "cookie" {
+			if i > 0 {
+				q.memory = append(q.memory, "; "...)
+			}
+			q.memory = append(q.memory, f.Value...)
+		}
+	}
+	return q.memory[start:len(q.memory):len(q.memory)]
 }
 
 func has(fields []hpack.HeaderField, name string) bool {

@@ -75,17 +75,30 @@ func Serve(ctx context.Context, caller tunnel.Stream, first []byte, sw http.Swit
 	s.caller.greet()
 	s.kick()
 	s.mu.Unlock()
-	return s.finish(s.caller.read())
+	err, lingers := s.finish(s.caller.read())
+	if lingers {
+		defer time.AfterFunc(linger, func() {
+			cancel()
+			s.reset()
+		}).Stop()
+		s.wg.Wait()
+	}
+	return err
 }
 
-// finish ends the session after what ended the caller's connection.
-func (s *session) finish(err error) error {
+// finish ends the session after what ended the caller's connection. Lingers says that copies
+// of whole requests go on.
+func (s *session) finish(err error) (_ error, lingers bool) {
 	var f *fault
 	faulty := errors.As(err, &f)
 	s.mu.Lock()
 	s.ended = true
 	for l := range s.open { // the targets get what the caller has sent before
 		l.drain()
+		if !s.cut && l.outlives() {
+			lingers = true
+			continue
+		}
 		if l.conn != nil && !l.closing && !s.cut {
 			l.conn.SetWriteDeadline(soon())
 			l.closing = true
@@ -107,13 +120,13 @@ func (s *session) finish(err error) error {
 		// If bytes of the caller were unread at the close, it would not get the GOAWAY.
 		s.caller.conn.SetReadDeadline(soon())
 		io.Copy(io.Discard, s.caller.conn)
-		return err
+		return err, lingers
 	case errors.Is(err, io.EOF):
 		s.caller.conn.Close()
-		return nil
+		return nil, lingers
 	}
 	s.caller.conn.Reset()
-	return fmt.Errorf("read from the caller: %w", err)
+	return fmt.Errorf("read from the caller: %w", err), lingers
 }
 
 // reset drops all connections.

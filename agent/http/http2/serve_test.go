@@ -177,6 +177,7 @@ func TestCopies(t *testing.T) {
 	}
 	close(mirror.gone)
 	request(t, c, "POST", strings.NewReader("x"), "To", "app")
+	stuck.full.Store(true) // what it has not taken does not outlive the caller
 	c.CloseIdleConnections()
 	<-l.done
 	for name, m := range map[string]*farEnd{"mirror": mirror, "stuck": stuck, "away": away} {
@@ -211,5 +212,62 @@ func TestLargeBodies(t *testing.T) {
 	_, got := request(t, c, "POST", bytes.NewReader(body))
 	if got != string(body) {
 		t.Errorf("%d bytes of %d came back", len(got), len(body))
+	}
+}
+
+// A copy outlives the connection of a caller that leaves with its answer, which may come long
+// before the laptop has even been reached.
+func TestCopyOutlivesCaller(t *testing.T) {
+	app, accept := scripted(t)
+	mirror, acceptCopy := scripted(t)
+	hold := make(chan struct{})
+	mirror.beforeOpening = func() { <-hold }
+	l := newLab(t, app)
+	l.set("copied", http.Decision{To: app, Copies: []http.Copier{mirror}})
+	c := l.caller()
+	c.get(1, true, "to", "copied")
+	c.get(3, false, "to", "copied") // half a request, which ends with its caller
+	target := accept()
+	target.expect(posted(1) + " to=copied END")
+	target.expect(posted(3) + " to=copied")
+	target.headers(1, true, ":status", "200")
+	c.expect("HEADERS 1 :status=200 END")
+	c.conn.CloseWrite()
+	c.expect("end")
+	close(hold)
+	laptop := acceptCopy()
+	laptop.expect(posted(1) + " to=copied END")
+	laptop.expect(posted(3) + " to=copied")
+	laptop.expect("RST 3 CANCEL")
+	laptop.headers(1, true, ":status", "200")
+	laptop.expect("end")
+	<-l.done
+	if n := mirror.waiting.Load(); n != 0 || mirror.missed.Load() != 0 {
+		t.Errorf("%d bytes wait, %d copies were missed", n, mirror.missed.Load())
+	}
+}
+
+// The header fields of copies that wait for a laptop have a bound together.
+func TestFieldsOfCopiesAreBounded(t *testing.T) {
+	l := newLab(t, &farEnd{address: serve(t, named("app"))})
+	hold := make(chan struct{})
+	mirror := &farEnd{address: "127.0.0.1:1", beforeOpening: func() { <-hold }}
+	l.set("copied", http.Decision{To: l.app, Copies: []http.Copier{mirror}})
+	c := l.client()
+	for range 100 {
+		request(t, c, "GET", nil, "To", "copied", "Large", strings.Repeat("x", 100_000))
+		if n := mirror.waiting.Load(); n > maxCopied {
+			t.Errorf("%d bytes wait", n)
+			break
+		}
+	}
+	if n := mirror.missed.Load(); n < 50 || n == 100 {
+		t.Errorf("%d copies were dropped", n)
+	}
+	close(hold)
+	c.CloseIdleConnections()
+	<-l.done
+	if mirror.waiting.Load() != 0 || mirror.missed.Load() != 100 {
+		t.Errorf("%d bytes wait, %d copies were missed", mirror.waiting.Load(), mirror.missed.Load())
 	}
 }

@@ -63,7 +63,7 @@ func (l *leg) onSettings(f frame) error {
 		if len(f.payload) > 0 {
 			return &fault{framing.ErrCodeFrameSize, "an acknowledgment of SETTINGS that says something"}
 		}
-		return nil
+		return l.bear()
 	case len(f.payload)%6 != 0:
 		return &fault{framing.ErrCodeFrameSize, "SETTINGS of a wrong length"}
 	}

@@ -91,12 +91,13 @@ func (l *leg) serve(first []byte) {
 	}
 	s.mu.Lock()
 	l.conn = conn
-	if l.closed || s.ended || s.cut {
+	if l.closed || s.ended && l.lingers == nil || s.cut {
 		conn.Reset()
 		l.loseAll("the intercept has ended")
 	}
 	l.in = newReader(conn, nil)
 	l.touch()
+	l.retire() // if the copies that it was for were dropped
 	s.kick()
 	s.mu.Unlock()
 	err = l.read()
@@ -120,11 +121,11 @@ func (l *leg) serve(first []byte) {
 func (l *leg) missed(err error) {
 	s := l.s
 	s.mu.Lock()
-	l.close()
 	var all []*exchange
-	if !s.ended {
+	if !s.ended || l.lingers != nil {
 		all = l.orphans(func(*exchange) bool { return true })
 	}
+	l.close()
 	s.mu.Unlock()
 	for _, x := range all {
 		d := l.target.Missed(err)
@@ -183,6 +184,9 @@ func (l *leg) close() {
 		delete(l.s.open, l)
 		if l.s.ended {
 			l.partCopies()
+		}
+		if l.lingers != nil {
+			l.lingers.Waits(-lingerCost)
 		}
 	}
 	if l.conn != nil && !l.closing {
