@@ -44,7 +44,7 @@ func FuzzCookies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, line string) {
 		got := valuesOf(Cookie, name, &Request{Fields: []Field{{[]byte("cookie"), []byte(line)}}})
 		cookies, err := http.ParseCookie(line)
-		if err != nil {
+		if err != nil || strings.ContainsAny(line, "\r\n") { // which no header has
 			return
 		}
 		var want []string
