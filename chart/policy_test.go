@@ -60,7 +60,7 @@ func (p *policy) value(expression string, with map[string]any) any {
 // admitted.
 func (p *policy) refusal(spec v1alpha1.InterceptSpec) string {
 	p.t.Helper()
-	text, err := json.Marshal(map[string]any{"spec": spec})
+	text, err := json.Marshal(map[string]any{"metadata": map[string]any{}, "spec": spec})
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func session(user string) *v1alpha1.Session {
 }
 
 // cluster has ada's session, and Services.
-func cluster(t *testing.T, objects ...client.Object) client.WithWatch {
+func cluster(t testing.TB, objects ...client.Object) client.WithWatch {
 	t.Helper()
 	s := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(s); err != nil {
@@ -97,7 +97,7 @@ func policy(r client.Reader) *Policy {
 }
 
 // newServer serves ada's preview. Whatever its address is, the ingress is a test's.
-func newServer(t *testing.T, ic *v1alpha1.Intercept) (*Server, client.Client) {
+func newServer(t testing.TB, ic *v1alpha1.Intercept) (*Server, client.Client) {
 	t.Helper()
 	ingress := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Seen", r.Host+" "+r.Header.Get("X-Intercept-Id")+" "+r.Header.Get("Cookie")+" "+r.Header.Get("Authorization"))

@@ -169,7 +169,7 @@ func TestAgreement(t *testing.T) {
 	elsewhere := l.NewNamespace(nil)
 	upgrade(l, "--set", "namespaces={"+elsewhere+"}")
 	agree(fmt.Sprintf("the traffic-manager in namespace %q works only in %s", lab.ManagerNamespace, elsewhere))
-	l.Must(l.Plugin(t.Context(), "upgrade", "--reset-values", "--wait", "--set", "policy.forbidGlobalIntercepts.enabled=true"))
+	upgradeAgain(l, "--set", "policy.forbidGlobalIntercepts.enabled=true")
 	global := fmt.Sprintf("intercepts that take all traffic are forbidden in namespace %q (policy.forbidGlobalIntercepts)", l.Namespace)
 	alice.Refused([]string{"add", "quote", "--port", program.To("")}, "deployment/quote cannot be intercepted like this: "+global)
 	if state := row(t, alice.Intercept("list").Out, "deployment/quote"); state != "ready to intercept with --match" {

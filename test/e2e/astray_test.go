@@ -32,32 +32,49 @@ func keep(l *lab.Lab, s *lab.Space, addr string) (*kept, error) {
 	return &kept{conn, bufio.NewReader(conn), addr}, nil
 }
 
-// as asks with the mark of a person, and returns the name in the answer.
-func (c *kept) as(p person) (string, error) {
+// answer is what a caller gets. Mark is the header that names the intercept.
+type answer struct {
+	code       int
+	mark, body string
+}
+
+// from is the name in an answer.
+func (a answer) from() string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(a.body, "answered by "), " (")
+	return name
+}
+
+// readAnswer reads an answer to its end.
+func readAnswer(resp *http.Response) (answer, error) {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header.Get("X-Intercept"), string(body)}, err
+}
+
+// told asks with the mark of a person.
+func (c *kept) told(p person) (answer, error) {
 	req, err := http.NewRequest(http.MethodGet, "http://"+c.host+"/", nil)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
 	p.mark(req.Header)
 	if err := c.conn.SetDeadline(time.Now().Add(lab.Patience)); err != nil {
-		return "", err
+		return answer{}, err
 	}
 	if err := req.Write(c.conn); err != nil {
-		return "", err
+		return answer{}, err
 	}
 	resp, err := http.ReadResponse(c.reader, req)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
-	return answeredBy(resp)
+	return readAnswer(resp)
 }
 
-// answeredBy returns the name in an answer.
-func answeredBy(resp *http.Response) (string, error) {
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	name, _, _ := strings.Cut(strings.TrimPrefix(string(body), "answered by "), " (")
-	return name, err
+// as asks with the mark of a person, and returns the name in the answer.
+func (c *kept) as(p person) (string, error) {
+	a, err := c.told(p)
+	return a.from(), err
 }
 
 // inTurn sends requests of all people in turn, and returns an error if one is not answered
@@ -103,7 +120,8 @@ func over2(l *lab.Lab, from *lab.Space, addr string, streams, rounds int, all []
 		if err != nil {
 			return "", err
 		}
-		return answeredBy(resp)
+		a, err := readAnswer(resp)
+		return a.from(), err
 	}
 	works := make([]func() error, streams)
 	for n := range works {

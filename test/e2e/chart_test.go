@@ -20,17 +20,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
 
-// upgrade gives the chart other values; it is as it was when the test ends.
-func upgrade(l *lab.Lab, args ...string) {
-	l.Helper()
-	l.Cleanup(func() {
-		if err := l.Plugin(context.Background(), "upgrade", "--reset-values", "--wait"); err != nil {
-			l.Errorf("bring the default values back: %v", err)
-		}
-	})
-	l.Must(l.Plugin(l.Context(), append([]string{"upgrade", "--reset-values", "--wait"}, args...)...))
-}
-
 // profile is a file of values that the chart's tests render.
 func profile(l *lab.Lab, name string) string {
 	l.Helper()

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
@@ -60,9 +59,12 @@ func TestLocalHTTP1(t *testing.T) {
 	alice := l.Laptop("alice")
 	program := alice.ServeHTTP1("alice")
 	alice.Intercept("add", "quote", "--port", program.To(""), "--match", "x-user=alice")
-	caller := http2Caller{&http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{Protocols: http2Only(), DialContext: l.Nodes[0].Dial}}, quote}
+	caller := http2Caller{&http.Client{Timeout: lab.Patience, Transport: &http.Transport{Protocols: http2Only(), DialContext: l.Nodes[0].Dial}}, quote}
+	// A program that is slow to say what it speaks counts as silent for a while.
+	translated := func() error { return caller.answered(l, "text/plain", "answered by alice (laptop)\n") }
+	l.Until("requests in HTTP/2 come to the program", translated)
 	for range 5 {
-		l.Must(caller.answered(l, "text/plain", "answered by alice (laptop)\n"))
+		l.Must(translated())
 	}
 	refused := func() {
 		t.Helper()
@@ -73,7 +75,7 @@ func TestLocalHTTP1(t *testing.T) {
 		}
 	}
 	refused()
-	l.Must(caller.answered(l, "text/plain", "answered by alice (laptop)\n"))
+	l.Until("the program is asked again", translated)
 	c, err := keep(l, l.Nodes[0], quote)
 	l.Must(err)
 	defer c.conn.Close()

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -242,8 +243,16 @@ func TestPreviewOnLocalhost(t *testing.T) {
 // openPreview starts kubectl intercept preview, and returns where it is and when it ends.
 func openPreview(l *lab.Lab, p *lab.Laptop, name string) (*url.URL, <-chan error) {
 	l.Helper()
+	return showsPreview(l, func(ctx context.Context) *exec.Cmd {
+		return p.Command(ctx, "kubectl-intercept", "preview", name, "-n", l.Namespace)
+	})
+}
+
+// showsPreview is openPreview with the command.
+func showsPreview(l *lab.Lab, command func(context.Context) *exec.Cmd) (*url.URL, <-chan error) {
+	l.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := p.Command(ctx, "kubectl-intercept", "preview", name, "-n", l.Namespace)
+	cmd := command(ctx)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
@@ -254,7 +263,7 @@ func openPreview(l *lab.Lab, p *lab.Laptop, name string) (*url.URL, <-chan error
 	go func() { ended <- cmd.Wait() }()
 	l.Cleanup(cancel)
 	if err != nil {
-		l.Fatalf("kubectl intercept preview %s: %v, %v", name, err, errs.String())
+		l.Fatalf("%v: %v, %v", cmd.Args, err, errs.String())
 	}
 	at, err := url.Parse(strings.TrimSpace(line))
 	l.Must(err)
@@ -270,7 +279,7 @@ func TestPreviewURL(t *testing.T) {
 	serveFront(l, application())
 	alice := l.Laptop("alice")
 	personal(l, alice, &v1alpha1.Preview{Host: "ingress." + l.Namespace, Port: 80, L5Host: shopHost})
-	host := previewHost(l)
+	host := previewHost(l, "quote")
 
 	var s corev1.Service
 	l.Must(l.Client.Get(t.Context(), client.ObjectKey{Namespace: lab.ManagerNamespace, Name: "traffic-manager-preview"}, &s))
@@ -321,11 +330,14 @@ func TestPreviewURL(t *testing.T) {
 		}
 		return err
 	})
-	if n, err := code(host); err != nil || n != http.StatusBadGateway {
-		l.Errorf("to a Service out of reach: %d, %v", n, err)
-	}
+	l.Until("a Service out of reach is a bad gateway", func() error {
+		if n, err := code(host); err != nil || n != http.StatusBadGateway {
+			return fmt.Errorf("%d, %v", n, err)
+		}
+		return nil
+	})
 	change(func(p *v1alpha1.Preview) { p.Host, p.Port = "ingress", 80 })
-	if again := previewHost(l); again != host {
+	if again := previewHost(l, "quote"); again != host {
 		l.Errorf("the preview moves from %s to %s", host, again)
 	}
 
@@ -338,12 +350,12 @@ func TestPreviewURL(t *testing.T) {
 	})
 }
 
-// previewHost waits for the URL of the preview, and returns its host.
-func previewHost(l *lab.Lab) string {
+// previewHost waits for the URL of an intercept's preview, and returns its host.
+func previewHost(l *lab.Lab, name string) string {
 	l.Helper()
 	var host string
 	l.Until("the preview has a URL", func() error {
-		ic, err := l.Get("quote")
+		ic, err := l.Get(name)
 		if err != nil {
 			return err
 		}

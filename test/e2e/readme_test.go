@@ -3,9 +3,14 @@
 package e2e
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -169,6 +174,85 @@ func TestReadmeTeam(t *testing.T) {
 			t.Fatalf("nobody is called %q", s.user)
 		}
 		follow(l, p, s)
+	}
+}
+
+// TestReadmeMirror types the commands that mirror. What callers send then is copied.
+func TestReadmeMirror(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("quote.yaml")
+	l.Apply("quote.yaml", "name: quote", "name: db", "app: quote", "app: db", "port: 80,", "port: 5432,")
+	quote, db := l.Serving("quote", "http"), l.Serving("db", "http")
+	alice := here(l, "alice")
+	program, store := overhearAt(l, alice, 8080), overhearAt(l, alice, 5432)
+	commands := block(t, "A team on one Service", "--mode mirror")
+	if len(commands) != 3 {
+		t.Fatalf("%q", commands)
+	}
+	copied := func(addr, user string, to *overheard) {
+		t.Helper()
+		l.Until("a copy of a request of "+user, func() error {
+			l.Must(over1(l, l.Nodes[1], addr, 1, []person{nobody, {lab.Application, "", header("X-User", user)}}))
+			if to.count(user) == 0 {
+				return errors.New("none has come")
+			}
+			return nil
+		})
+	}
+	alice.Shell(commands[0])
+	copied(quote, "alice", program)
+	if n := program.count("alice2"); n != 0 { // nobody's
+		t.Errorf("%d copies of requests that do not match", n)
+	}
+	alice.Shell(commands[1])
+	copied(quote, "alice2", program)
+	alice.Shell(commands[2])
+	copied(db, "bob", store)
+}
+
+// TestReadmePreview types the commands that make previews, beside an ingress that leads to
+// the README's application. Visitors come to the laptop, and others to the application.
+func TestReadmePreview(t *testing.T) {
+	l := lab.New(t, clusters)
+	upgrade(l, "--set", "preview.enabled=true,preview.domain="+previewDomain+",preview.ingress.className=none")
+	alice := here(l, "alice")
+	for _, s := range transcript(t, "Try it")[:3] { // they make the application
+		follow(l, alice, s)
+	}
+	hello := l.Service("hello", "80")
+	app := http.NewServeMux()
+	inside := serveFront(l, app)
+	dial := func(addr string) *http.Transport { return transportTo(inside, addr) }
+	app.Handle("/", to(dial(hello)))
+	endTLS(l, inside, dial)
+	l.Must(os.WriteFile(filepath.Join(alice.Home, "hostname"), []byte("alice's laptop\n"), 0o600))
+	files(l, alice)
+	shows := func(c *http.Client, at *url.URL) {
+		t.Helper()
+		l.Until(at.String()+" shows the laptop's page", func() error {
+			if _, body, err := ask(c, at, "/hostname", nil); err != nil || body != "alice's laptop\n" {
+				return fmt.Errorf("%q, %v", body, err)
+			}
+			return nil
+		})
+	}
+
+	const team = "A team on one Service"
+	commands := block(t, team, "kubectl intercept preview hello")
+	if len(commands) != 2 {
+		t.Fatalf("%q", commands)
+	}
+	follow(l, alice, transcript(t, team)[0]) // the intercept
+	at, _ := showsPreview(l, func(ctx context.Context) *exec.Cmd { return alice.ShCommand(ctx, "exec "+commands[0]) })
+	shows(&http.Client{Transport: &http.Transport{DialContext: alice.Dial, DisableKeepAlives: true}}, at)
+
+	alice.Shell(commands[1])
+	at = &url.URL{Scheme: "https", Host: previewHost(l, "hello")}
+	transport := transportTo(l.Nodes[0], l.Service("ingress", "https"))
+	transport.TLSClientConfig, transport.DisableKeepAlives = &tls.Config{ServerName: at.Host, InsecureSkipVerify: true}, true
+	shows(&http.Client{Transport: transport}, at)
+	if _, body, err := ask(&http.Client{Transport: transportTo(l.Nodes[0], hello)}, &url.URL{Scheme: "http", Host: hello}, "/hostname", nil); err != nil || body == "alice's laptop\n" {
+		t.Errorf("others see %q, %v", body, err)
 	}
 }
 

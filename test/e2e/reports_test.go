@@ -124,10 +124,10 @@ func TestLeaveHearsEveryAgent(t *testing.T) {
 	l.Serving("quote", "http")
 	alice := l.Laptop("alice")
 	port := alice.Serve("alice").To("http")
-	t.Cleanup(func() { l.Must(l.Upgrade(context.Background(), "--wait", "--reset-values")) })
+	restored(l)
 	burn(l)
 	for _, replicas := range []string{"1", "2"} {
-		l.Must(l.Upgrade(t.Context(), "--wait", "--set", "replicas="+replicas))
+		upgradeAgain(l, "--set", "replicas="+replicas)
 		for n := range 20 {
 			alice.Intercept("add", "quote", "--port", port)
 			i := whenGone(l, "quote", func() {
@@ -228,8 +228,7 @@ func TestAgentImageAbsent(t *testing.T) {
 	l := lab.New(t, clusters)
 	l.Apply("quote.yaml")
 	alice := l.Laptop("alice")
-	t.Cleanup(func() { l.Must(l.Upgrade(context.Background(), "--wait", "--reset-values")) })
-	l.Must(l.Upgrade(t.Context(), "--wait", "--set", "agent.image.tag=absent"))
+	upgrade(l, "--set", "agent.image.tag=absent")
 	o := alice.Refused([]string{"add", "quote", "--inject", "ephemeral", "--port", alice.Serve("alice").To("http"), "--timeout", "45s"}, "timed out after 45s")
 	said, _, _ := strings.Cut(o.Err, "condition")
 	var lines []string

@@ -57,8 +57,7 @@ func TestSidecarUnschedulable(t *testing.T) {
 func TestSidecarAwaitsNode(t *testing.T) {
 	l := lab.New(t, clusters)
 	quote := quoted(l, "http", 1, "")
-	t.Cleanup(func() { l.Must(l.Upgrade(context.Background(), "--wait", "--reset-values")) })
-	l.Must(l.Upgrade(t.Context(), "--wait", "--set", "agentInjector.schedulingGrace=8s"))
+	upgrade(l, "--set", "agentInjector.schedulingGrace=8s")
 	t.Cleanup(func() { l.Must(cordon(context.Background(), l, false)) })
 	l.Must(cordon(t.Context(), l, true))
 	before := l.Pod()

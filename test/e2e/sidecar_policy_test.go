@@ -3,26 +3,12 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
-
-// upgraded changes values of the chart for one test.
-func upgraded(l *lab.Lab, set string) {
-	l.Helper()
-	restored(l)
-	l.Must(l.Upgrade(l.Context(), "--wait", "--set", set))
-}
-
-// restored has the chart as it was when the test ends.
-func restored(l *lab.Lab) {
-	l.Helper()
-	l.Cleanup(func() { l.Must(l.Upgrade(context.Background(), "--wait", "--reset-values")) })
-}
 
 // noSidecar waits until no pod has one.
 func noSidecar(l *lab.Lab) {
@@ -47,7 +33,7 @@ func TestSidecarAnnotated(t *testing.T) {
 	}
 	l.Answers(quote, lab.Application)
 
-	upgraded(l, "agentInjector.injectPolicy=WhenEnabled")
+	upgrade(l, "--set", "agentInjector.injectPolicy=WhenEnabled")
 	alice := l.Laptop("alice")
 	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
 	l.Answers(quote, "alice")
@@ -60,7 +46,7 @@ func TestSidecarAnnotated(t *testing.T) {
 func TestSidecarWhenEnabled(t *testing.T) {
 	l := lab.New(t, clusters)
 	quoted(l, "http", 1, "")
-	upgraded(l, "agentInjector.injectPolicy=WhenEnabled")
+	upgrade(l, "--set", "agentInjector.injectPolicy=WhenEnabled")
 	alice := l.Laptop("alice")
 	alice.Refused([]string{"add", "quote", "--inject", "sidecar", "--port", alice.Serve("alice").To("")},
 		"agentInjector.injectPolicy is WhenEnabled", "kubectl-intercept.dev/inject: enabled")
@@ -70,7 +56,7 @@ func TestSidecarWhenEnabled(t *testing.T) {
 func TestSidecarIdle(t *testing.T) {
 	l := lab.New(t, clusters)
 	quote := quoted(l, "http", 1, "")
-	upgraded(l, "agent.maxIdleTime=1s")
+	upgrade(l, "--set", "agent.maxIdleTime=1s")
 	alice := l.Laptop("alice")
 	alice.Intercept("add", "quote", "--inject", "sidecar", "--port", alice.Serve("alice").To(""))
 	l.Answers(quote, "alice")
@@ -83,7 +69,7 @@ func TestSidecarIdle(t *testing.T) {
 func TestSidecarImage(t *testing.T) {
 	l := lab.New(t, clusters)
 	quote := quoted(l, "http", 1, "")
-	upgraded(l, "agent.image.tag=absent")
+	upgrade(l, "--set", "agent.image.tag=absent")
 	failsWell(l, l.Laptop("alice"), quote, "the image kubectl-intercept.dev/traffic-agent:absent cannot be pulled")
 }
 
@@ -92,7 +78,7 @@ func TestSidecarImage(t *testing.T) {
 func TestSidecarImageStatefulSet(t *testing.T) {
 	l := lab.New(t, clusters)
 	l.Apply("kinds.yaml")
-	upgraded(l, "agent.image.tag=absent")
+	upgrade(l, "--set", "agent.image.tag=absent")
 	alice := l.Laptop("alice")
 	alice.Refused([]string{"add", "sts/store", "--inject", "sidecar", "--port", alice.Serve("alice").To("")}, "traffic-agent:absent cannot be pulled")
 	noSidecar(l)

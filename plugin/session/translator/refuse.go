@@ -23,10 +23,23 @@ func (t *translator) refuseGRPC(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Content-Type", "application/grpc")
 	h.Set("Grpc-Status", unimplemented)
-	h.Set("Grpc-Message", t.why("gRPC"))
+	h.Set("Grpc-Message", percent(t.why("gRPC")))
 	h["Content-Length"] = nil
 	t.doubt(h)
 	w.WriteHeader(http.StatusOK)
+}
+
+// percent spells a message as gRPC wants it: printable ASCII, and all else by its bytes.
+func percent(message string) string {
+	var b strings.Builder
+	for _, c := range []byte(message) {
+		if c < ' ' || c > '~' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // refuseConnect answers CONNECT, also that of WebSockets (RFC 8441), which is not

@@ -52,6 +52,15 @@ func TestWhy(t *testing.T) {
 	}
 }
 
+// TestPercent: an address may have the zone of an IPv6 address, which has a percent sign.
+func TestPercent(t *testing.T) {
+	for message, want := range map[string]string{"at [fe80::1%eth0]:80: gRPC~": "at [fe80::1%25eth0]:80: gRPC~", "ü\n": "%C3%BC%0A"} {
+		if got := percent(message); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // TestAnotherProgram: what does not answer in HTTP/1.1 is in doubt, and the connection
 // ends.
 func TestAnotherProgram(t *testing.T) {

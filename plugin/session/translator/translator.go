@@ -1,5 +1,9 @@
 // Package translator serves the HTTP/2 connections of callers with a program that speaks
 // HTTP/1.1 only.
+//
+// Requests of one connection do not wait for each other, also if the program leaves the
+// body of one unread. What is lost are trailers of a request that its header Trailer does
+// not announce: net/http's server drops them. The trailers of answers all pass.
 package translator
 
 import (
@@ -21,6 +25,12 @@ const (
 	// one caller's connection, and idle for how long.
 	maxIdle = 64
 	idle    = 90 * time.Second
+
+	// maxRequests is how many requests of one caller's connection run at once. maxBody is
+	// how much of a request's body waits for the program. The window of the connection has
+	// room for all of them, so that a body that nobody reads does not stop the others.
+	maxRequests = 250
+	maxBody     = 256 << 10
 )
 
 // Program is what speaks HTTP/1.1.
@@ -56,7 +66,8 @@ func New(p Program, log *slog.Logger) tunnel.Stream {
 	transport.Protocols.SetHTTP1(true)
 	logger := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	t.proxy = &httputil.ReverseProxy{Transport: transport, Rewrite: t.rewrite, ErrorHandler: t.failed, FlushInterval: -1, ErrorLog: logger}
-	server := &http.Server{Handler: t, ErrorLog: logger, Protocols: new(http.Protocols), DisableGeneralOptionsHandler: true}
+	server := &http.Server{Handler: t, ErrorLog: logger, Protocols: new(http.Protocols), DisableGeneralOptionsHandler: true, HTTP2: &http.HTTP2Config{
+		MaxConcurrentStreams: maxRequests, MaxReceiveBufferPerStream: maxBody, MaxReceiveBufferPerConnection: maxRequests * maxBody}}
 	server.Protocols.SetUnencryptedHTTP2(true)
 
 	outside, inside := net.Pipe()

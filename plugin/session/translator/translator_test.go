@@ -27,10 +27,15 @@ type lab struct {
 }
 
 func newLab(t *testing.T, address string) *lab {
+	return reaching(t, address, func() (net.Conn, error) { return net.Dial("tcp", address) })
+}
+
+// reaching is a lab of a program to which connect leads.
+func reaching(t *testing.T, address string, connect func() (net.Conn, error)) *lab {
 	l := &lab{address: address}
 	dial := func(context.Context) (net.Conn, error) {
 		l.dials.Add(1)
-		return net.Dial("tcp", address)
+		return connect()
 	}
 	p := new(http.Protocols)
 	p.SetUnencryptedHTTP2(true)
