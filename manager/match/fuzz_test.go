@@ -106,7 +106,7 @@ func FuzzOverlap(f *testing.F) {
 		x, y := op[ops%3], op[ops/3%3]
 		if x != Prefix && y != Prefix && ops >= 128 {
 			part, name = Header, "x-user"
-			value = string(trim([]byte(value)))
+			value = strings.Trim(value, space)
 		}
 		sets := []Conditions{{{part, name, x, a}}, {{part, name, y, b}}}
 		table, err := New(sets)

@@ -15,7 +15,7 @@ import (
 )
 
 // Unsaid are the parts of a Request about which no flag was typed. If the intercept exists,
-// it keeps them: who changes the local port does not mean to take everybody's traffic, or
+// it keeps them: somebody who changes the local port does not mean to take everybody's traffic, or
 // to answer callers where there was a mirror.
 type Unsaid struct {
 	Mode, Match, Inject, KeepEstablished, NoFallback, LocalTLS, LocalProtocol, Preview bool

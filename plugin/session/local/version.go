@@ -23,7 +23,7 @@ type version struct {
 	mu     sync.Mutex
 	known  answer
 	silent time.Time // until when silence holds
-	asked  *question // the one under way, or nil
+	asked  *inquiry  // the one under way, or nil
 	flows  int       // open ones that are not translated
 	said   answer    // the last answer but silence
 }
@@ -37,8 +37,8 @@ const (
 	inHTTP2
 )
 
-// question is one that a program is asked, for all flows that begin meanwhile.
-type question struct {
+// inquiry is one question to a program, for all flows that begin meanwhile.
+type inquiry struct {
 	flows int           // how many wait for the answer
 	over  chan struct{} // closed when there are answer and err
 	answer
@@ -69,7 +69,7 @@ func (v *version) ask(ctx context.Context, program func(context.Context) (answer
 	}
 	q := v.asked
 	if q == nil {
-		q = &question{over: make(chan struct{})}
+		q = &inquiry{over: make(chan struct{})}
 		v.asked = q
 		go v.question(context.WithoutCancel(ctx), q, program) // others may wait for it, too
 	}
@@ -102,7 +102,7 @@ func (v *version) holds() bool {
 }
 
 // question asks the program, and notes the answer unless there was a doubt meanwhile.
-func (v *version) question(ctx context.Context, q *question, program func(context.Context) (answer, error)) {
+func (v *version) question(ctx context.Context, q *inquiry, program func(context.Context) (answer, error)) {
 	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
 	a, err := program(ctx)
