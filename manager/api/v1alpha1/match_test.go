@@ -13,7 +13,7 @@ import (
 func TestMatchConditions(t *testing.T) {
 	of := func(name string) []MatchValue { return []MatchValue{{name, "1"}, {name, "2.*"}} }
 	m := &Match{Headers: of("a"), Baggage: of("b"), Tracestate: of("c"), Cookies: of("d"), QueryParams: of("e"),
-		Paths: []MatchPath{{Exact: "/a"}, {Prefix: "/b"}, {Regexp: "/c"}}, Method: "GET"}
+		Paths: []MatchPath{{Exact: "/a/b"}, {Prefix: "/a"}, {Regexp: "/a.*"}}, Method: "GET"}
 	all := m.Conditions()
 	if err := all.Validate(); err != nil || len(all) != 14 {
 		t.Errorf("%v: %v", all, err)
