@@ -53,11 +53,12 @@ func classify(c *net.TCPConn, from probe.Caller, buf, first []byte, over bool) o
 	return opening{first: buf[:n], probe: kind == probe.Probe}
 }
 
-// greet reads what an HTTP/2 client sends up to the head of its first request.
+// greet reads what an HTTP/2 client sends up to the head of its first request. A client that
+// goes before that counts as a probe, such as one that the kubelet gave up.
 func greet(c *net.TCPConn, buf []byte, n int) opening {
 	defer c.SetReadDeadline(time.Time{})
 	c.SetReadDeadline(time.Now().Add(settingsAfter))
-	greeted := false
+	greeted, gone := false, false
 	kind := probe.FirstRequest(buf[:n])
 	for kind == probe.Unknown && n < len(buf) {
 		m, err := c.Read(buf[n:])
@@ -66,7 +67,7 @@ func greet(c *net.TCPConn, buf []byte, n int) opening {
 		if err == nil || kind != probe.Unknown {
 			continue
 		}
-		if greeted || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if gone = !errors.Is(err, os.ErrDeadlineExceeded); gone || greeted {
 			break
 		}
 		if _, err := c.Write(http.Settings()); err != nil {
@@ -75,7 +76,7 @@ func greet(c *net.TCPConn, buf []byte, n int) opening {
 		greeted = true
 		c.SetReadDeadline(time.Now().Add(requestWait))
 	}
-	o := opening{first: buf[:n], probe: kind == probe.Probe}
+	o := opening{first: buf[:n], probe: kind == probe.Probe || kind == probe.Unknown && gone}
 	if greeted {
 		f := http.NewAckFilter()
 		o.first = f.Feed(nil, o.first)

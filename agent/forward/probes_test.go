@@ -3,6 +3,7 @@ package forward_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -141,6 +142,17 @@ func TestGRPCProbes(t *testing.T) {
 		if got := ask("kube-probe/1.36", 1); got != grpc_health_v1.HealthCheckResponse_SERVING {
 			t.Errorf("the kubelet is answered %v: not by the application", got)
 		}
+	}
+	given, err := dial(t.Context(), addr) // the kubelet gave up before its request
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer given.Close()
+	fmt.Fprint(given, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+	given.CloseWrite()
+	given.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.Copy(io.Discard, given); err != nil {
+		t.Errorf("a client that goes before its request: %v", err)
 	}
 	if n := connections(); n != 0 {
 		t.Errorf("%d probes count as connections", n)

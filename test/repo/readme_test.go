@@ -89,7 +89,7 @@ func TestReadmeBuilds(t *testing.T) {
 	for _, name := range readmes {
 		for _, m := range line.FindAllStringSubmatch(read(t, name), -1) {
 			found++
-			if !regexp.MustCompile(`\$\(call build,` + m[1] + `,\.,.*,\./` + m[2] + `\)`).MatchString(makefile) {
+			if !regexp.MustCompile(`\$\(call build,` + m[1] + `,\.,.*,\./` + m[2] + `[,)]`).MatchString(makefile) {
 				t.Errorf("%s builds %s from ./%s, which the Makefile does not", name, m[1], m[2])
 			}
 			if !strings.Contains(read(t, m[2]+"/main.go"), "\npackage main\n") {
