@@ -132,14 +132,7 @@ func TestHTTP2OnlyInTLS(t *testing.T) {
 	cert := &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}
 	p := run(t, "127.0.0.1:0", cert.Clone(), http1)
 	table := served(t, p.Addr(), func(s *v1alpha1.InterceptSpec) { s.Ports[0].LocalTLS = true })
-	want := func(text string, refused error) {
-		t.Helper()
-		got, end, err := call(t, table, false)
-		if got != text || !errors.Is(err, refused) {
-			t.Errorf("%q, %v, want %q, %v", got, err, text, refused)
-		}
-		end()
-	}
+	want := calls(t, table)
 	want("HTTP/1.1", nil)
 	p.server.Close()
 	strict := cert.Clone()

@@ -182,18 +182,24 @@ func TestAskedOnce(t *testing.T) {
 	}
 }
 
+// calls returns a function that makes a call and says what becomes of it: which version of HTTP
+// the program was called in, or how the call was refused.
+func calls(t *testing.T, table *Table) func(version string, refused error) {
+	return func(version string, refused error) {
+		t.Helper()
+		got, end, err := call(t, table, false)
+		if got != version || !errors.Is(err, refused) {
+			t.Errorf("%q, %v, want %q, %v", got, err, version, refused)
+		}
+		end()
+	}
+}
+
 // TestAnotherVersion: a program that takes another's place is found out.
 func TestAnotherVersion(t *testing.T) {
 	p := run(t, "127.0.0.1:0", nil, h2c)
 	table := served(t, p.Addr(), nil)
-	want := func(text string, refused error) {
-		t.Helper()
-		got, end, err := call(t, table, false)
-		if got != text || !errors.Is(err, refused) {
-			t.Errorf("%q, %v, want %q, %v", got, err, text, refused)
-		}
-		end()
-	}
+	want := calls(t, table)
 	want("HTTP/2.0", nil)
 	p.server.Close()
 	p = run(t, p.Addr().String(), nil, http1)
