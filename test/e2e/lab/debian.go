@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,7 +90,7 @@ func (t *Tools) environment() []string {
 func (l *Lab) ShOn(node *Space, line string, variables ...string) Output {
 	ctx, cancel := context.WithTimeout(l.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "nsenter", "--net="+node.path, "sh", "-c", line)
+	cmd := exec.CommandContext(ctx, "nsenter", fmt.Sprintf("--target=%d", node.pid), "--net", "sh", "-c", line)
 	cmd.Env = slices.Concat(os.Environ(), l.environment(), variables)
 	cmd.Dir = l.root
 	return collect(cmd)

@@ -70,8 +70,12 @@ func (p *Laptop) Command(ctx context.Context, name string, args ...string) *exec
 	if path := p.lab.Bin(name); exists(path) {
 		name = path
 	}
-	cmd := exec.CommandContext(ctx, p.lab.Bin("cluster"),
-		append([]string{"laptop", "--name", p.lab.Cluster.Name, p.User, "--", name}, args...)...)
+	line, err := p.Beside(p.Home, name, args...)
+	if err != nil {
+		line = []string{"false"}
+	}
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Err = err
 	for _, kv := range os.Environ() {
 		if name, _, _ := strings.Cut(kv, "="); name != "HOME" && name != "KUBECONFIG" && !strings.HasPrefix(name, "XDG_") {
 			cmd.Env = append(cmd.Env, kv)

@@ -23,7 +23,7 @@ import (
 // Space is a network namespace: a node's, a pod's or a laptop's. A socket that a
 // Space makes stays in its namespace.
 type Space struct {
-	path string // for nsenter
+	pid  int // of a process in the namespace
 	ns   *os.File
 	hold io.Closer
 }
@@ -60,9 +60,39 @@ func hold(cmd *exec.Cmd) (*Space, error) {
 }
 
 func spaceOf(pid int) (*Space, error) {
-	path := fmt.Sprintf("/proc/%d/ns/net", pid)
-	f, err := os.Open(path)
-	return &Space{path: path, ns: f}, err
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	return &Space{pid: pid, ns: f}, err
+}
+
+// beside is a shell script. It joins the control groups whose cgroup.procs files $0
+// lists, enters namespaces by the options of nsenter that $1 lists, and becomes the
+// program that the other arguments name.
+const beside = `for group in $0; do echo $$ >$group || exit; done
+options=$1; shift
+exec nsenter $options "$@"`
+
+// Beside returns the command line that runs a program in the network and mount
+// namespaces and the control groups of the Space's process, in a folder. It starts
+// within milliseconds, where bin/cluster takes a third of a second of processor time.
+func (s *Space) Beside(dir, program string, args ...string) ([]string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", s.pid))
+	if err != nil {
+		return nil, err
+	}
+	var groups []string
+	for line := range strings.Lines(string(text)) {
+		// ID:CONTROLLERS:PATH, cgroups(7). Only version 2 has no controllers.
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		for _, mount := range []string{strings.TrimPrefix(f[1], "name="), "unified", ""} {
+			file := filepath.Join("/sys/fs/cgroup", mount, f[2], "cgroup.procs")
+			if (mount == "" || mount == "unified") == (f[1] == "") && exists(file) {
+				groups = append(groups, file)
+				break
+			}
+		}
+	}
+	options := fmt.Sprintf("--target=%d --net --mount --wdns=%s", s.pid, dir)
+	return append([]string{"sh", "-c", beside, strings.Join(groups, " "), options, program}, args...), nil
 }
 
 // Close closes the handle on the namespace, and ends the process that kept it in
@@ -122,7 +152,7 @@ func (s *Space) ListenUDP(addr string) (p net.PacketConn, err error) {
 
 // Nft runs nft in the namespace and returns what it printed.
 func (s *Space) Nft(args ...string) (string, error) {
-	out, err := exec.Command("nsenter", append([]string{"--net=" + s.path, "nft"}, args...)...).CombinedOutput()
+	out, err := exec.Command("nsenter", append([]string{fmt.Sprintf("--target=%d", s.pid), "--net", "nft"}, args...)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("nft %s: %w: %s", strings.Join(args, " "), err, out)
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// checkInterval is how often a condition is checked.
-const checkInterval = 25 * time.Millisecond
+// checkInterval is the least time between two checks of a condition.
+const checkInterval = 100 * time.Millisecond
 
 // Until waits until the condition returns nil. After Patience it fails the test with
 // the last error.
@@ -18,21 +18,22 @@ func (l *Lab) Until(what string, condition func() error) {
 }
 
 // Within is Until with a limit that the test asserts. It returns how long the
-// condition took.
+// condition took. Between two checks it waits at least as long as a check takes:
+// checks that start programs would otherwise take the processor from what they wait
+// for.
 func (l *Lab) Within(limit time.Duration, what string, condition func() error) time.Duration {
 	l.Helper()
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(l.Context(), limit)
 	defer cancel()
-	ticker := time.NewTicker(checkInterval)
-	defer ticker.Stop()
 	for {
+		began := time.Now()
 		err := condition()
 		if err == nil {
 			return time.Since(start)
 		}
 		select {
-		case <-ticker.C:
+		case <-time.After(max(checkInterval, time.Since(began))):
 		case <-ctx.Done():
 			l.Fatalf("not within %s: %s: %v", limit, what, err)
 		}
