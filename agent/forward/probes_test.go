@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -23,6 +22,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
 
 // healthServer is a gRPC server that is well, or not.
@@ -65,10 +65,6 @@ func (l laptop) Open(ctx context.Context, _ *relay.Owner, open *frame.Open) (tun
 	return tunnel.NewTCP(c), nil
 }
 
-func debugLog(t *testing.T) *slog.Logger {
-	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
 // capturing is a listener in front of an application, with routes of its port.
 func capturing(t *testing.T, application string, o forward.Opener) *tcp.Listener {
 	t.Helper()
@@ -78,7 +74,7 @@ func capturing(t *testing.T, application string, o forward.Opener) *tcp.Listener
 // capturingWith is capturing of an application that speaks TLS with the key in a folder.
 func capturingWith(t *testing.T, application string, o forward.Opener, keys *agenttls.Keys) *tcp.Listener {
 	t.Helper()
-	log := debugLog(t)
+	log := tunneltest.Log(t)
 	port := forward.NewPort(t.Context(), 80, o, func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) { return dial(ctx, to.String()) }, log)
 	if keys != nil {
 		port.SetKeys(keys)

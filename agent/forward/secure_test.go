@@ -79,7 +79,7 @@ func secret(t *testing.T, c tls.Certificate) string {
 // securely is a listener in front of an application that speaks TLS.
 func securely(t *testing.T, application, secret string, o forward.Opener, c *rpc.CapturePort) *tcp.Listener {
 	t.Helper()
-	l := capturingWith(t, application, o, agenttls.NewKeys(secret, "", debugLog(t)))
+	l := capturingWith(t, application, o, agenttls.NewKeys(secret, "", tunneltest.Log(t)))
 	l.Route(c)
 	return l
 }

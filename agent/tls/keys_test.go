@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
@@ -119,7 +118,7 @@ func secrets(t *testing.T, terminating, originating files) *Keys {
 	if originating != nil {
 		mount(t, two, "..1", originating)
 	}
-	k := NewKeys(one, two, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	k := NewKeys(one, two, tunneltest.Log(t))
 	k.terminating.fresh, k.originating.fresh = 0, 0
 	return k
 }
