@@ -163,7 +163,7 @@ unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
 e2e: deps images bin/tools.tar bin/apps.tar bin/rollouts/image.tar ## End-to-end tests on the embedded cluster (Linux, root)
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m $(ROOTFUL)
 	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
-	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 2 -timeout 60m ./test/e2e/...
+	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 2 -timeout 75m ./test/e2e/...
 
 .PHONY: test
 test: lint unit e2e ## All tests (Linux, root)

@@ -99,7 +99,7 @@ func TestReplaceAbandons(t *testing.T) {
 		}
 		look := func(reason string, mode v1alpha1.InjectMode, left string) {
 			t.Helper()
-			time.Sleep(2 * time.Second)
+			time.Sleep(3 * time.Second)
 			ic := w.reconcile("alice")
 			w.Must(j.Tidy(t.Context(), time.Now()))
 			if got := condition(ic, v1alpha1.ConditionAgentsReady); got.Reason != reason || ic.Status.Injection != mode || pods() != left {

@@ -235,7 +235,7 @@ func TestRoom(t *testing.T) {
 		w.Deployment(func(d *appsv1.Deployment) { d.Spec.Strategy.Type = appsv1.RecreateDeploymentStrategyType })
 		look := func(reason string) {
 			t.Helper()
-			time.Sleep(2 * time.Second)
+			time.Sleep(3 * time.Second)
 			if got := condition(w.reconcile("alice"), v1alpha1.ConditionAgentsReady); got.Reason != reason {
 				t.Fatalf("%s: %s", got.Reason, got.Message)
 			}

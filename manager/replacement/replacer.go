@@ -25,8 +25,9 @@ const (
 	// settleTime is how long caches may lag behind this package's last change.
 	settleTime = time.Second
 	// drainTime is how long nodes may still send callers to a pod that no Service
-	// selects any more, or that was evicted.
-	drainTime = 2 * time.Second
+	// selects any more, or that was evicted. By default kube-proxy changes its rules once a
+	// second, and takes longer on a busy node.
+	drainTime = 3 * time.Second
 	// rescheduleTime is how long the scheduler may take to try again once a pod has
 	// made room: longer than its longest pause, which is ten seconds.
 	rescheduleTime = 15 * time.Second

@@ -111,6 +111,7 @@ clientConnection: {kubeconfig: %s}
 clusterCIDR: %s
 hostnameOverride: %s
 conntrack: {maxPerCore: 0}
+nftables: {minSyncPeriod: 100ms}
 `, c.Kubeconfig("kube-proxy"), plan.PodCIDR, n.Name)
 }
 
