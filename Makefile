@@ -134,6 +134,7 @@ generate: ## Generate deepcopy functions, CRDs and the control protocol
 	$(GO) tool controller-gen object paths=./manager/api/...
 	$(GO) tool controller-gen crd paths=./manager/api/... output:crd:dir=chart/files/crds
 	cd manager/rpc && $(GO) run ./gen agent.proto
+	cd manager/rpc/process && $(GO) run ../gen process.proto
 
 # What runs on laptops: its tests run on Linux, macOS and Windows.
 CLIENT := ./chart/... ./krew/... ./manager/api/... ./manager/match/... ./manager/rpc/... ./manager/tunnel/... ./manager/version ./netd/... ./plugin/...
