@@ -37,16 +37,15 @@ func (p Proc) Read(pid int, excluded []string) (*process.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	told := &process.Process{Directory: s.directory, UID: s.user.uid, GID: s.user.gid, Groups: s.user.groups}
 	all, intact := parse(s.environ)
 	if !intact || s.titled() {
-		all = nil
+		told.Overwritten = true // and the command line is a title
+		return told, nil
 	}
 	kept, dropped := exclude(all, excluded)
-	return &process.Process{
-		Environment: kept, Overwritten: !intact || s.titled(),
-		Directory: s.directory, Command: mask(arguments(s.cmdline), dropped),
-		UID: s.user.uid, GID: s.user.gid, Groups: s.user.groups,
-	}, nil
+	told.Environment, told.Command = kept, mask(arguments(s.cmdline), dropped)
+	return told, nil
 }
 
 func (p Proc) snapshot(pid int) (s snapshot, err error) {
