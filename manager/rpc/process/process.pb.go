@@ -28,8 +28,8 @@ type Part struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// environment is in the order of the process, without excluded names.
 	Environment []*EnvironmentVariable `protobuf:"bytes,1,rep,name=environment,proto3" json:"environment,omitempty"`
-	// overwritten: the process has used the memory of its environment for something else, and
-	// environment is what is left of it.
+	// overwritten: the process has used the memory of its environment for something else, such
+	// as a title, so that there is none to tell.
 	Overwritten      bool     `protobuf:"varint,2,opt,name=overwritten,proto3" json:"overwritten,omitempty"`
 	WorkingDirectory []byte   `protobuf:"bytes,3,opt,name=working_directory,json=workingDirectory,proto3" json:"working_directory,omitempty"`
 	CommandLine      [][]byte `protobuf:"bytes,4,rep,name=command_line,json=commandLine,proto3" json:"command_line,omitempty"`
