@@ -19,7 +19,7 @@ import (
 func consumers() []struct{ syntax, name, line string } {
 	const (
 		python = `PYTHONHOME=$B/tools/usr PYTHONPATH=$B/tools/usr/lib/python3/dist-packages python3.11 read.py `
-		node   = `NODE_PATH=$B/environment/node_modules $B/tools/usr/bin/node read.js `
+		node   = `NODE_PATH=$B/environment/node_modules LD_LIBRARY_PATH= $NODE read.js `
 	)
 	return []struct{ syntax, name, line string }{
 		{"sh", "bash", `bash -c 'set -a; . $F; env -0'`},
@@ -33,7 +33,7 @@ func consumers() []struct{ syntax, name, line string } {
 		// csh does not hand on what it sets, so it is asked for each.
 		{"csh", "tcsh", `{ printf '%s\n' "source $F"; for n in $N; do printf '%s\n' "/usr/bin/printf '$n=%s\\0' \$$n:q"; done; } >$F.csh; tcsh -f $F.csh`},
 		{"dotenv", "node", node + "dotenv $F"},
-		{"dotenv", "python", python + "dotenv $F"},
+		{"dotenv", "python", python + "dotenv $F 2>/dev/null"}, // it complains of what only Node reads
 		{"json", "node", node + "json $F"},
 		{"json", "python", python + "json $F"},
 		{"docker", "docker", `$B/environment/readers docker $F`},
@@ -77,10 +77,10 @@ func chosen() (e environment.Environment, left map[string][]string) {
 	return e, left
 }
 
-// generated are all values of up to three of the characters that some syntax knows.
-func generated() (e environment.Environment) {
+// generated are all values of up to length of the characters that some syntax knows.
+func generated(length int) (e environment.Environment) {
 	values, last := []string{}, []string{""}
-	for range 3 {
+	for range length {
 		var longer []string
 		for _, v := range last {
 			for _, c := range "'\"`\\$!%#\n\r\t =n{é" {
@@ -105,12 +105,17 @@ func TestConsumers(t *testing.T) {
 	few, left := chosen()
 	for _, c := range consumers() {
 		t.Run(c.syntax+" by "+c.name, func(t *testing.T) {
-			got := check(t, bin, environment.Syntax(c.syntax), c.name, c.line, few)
+			got := check(t, bin, environment.Syntax(c.syntax), c.name, c.line, slices.Clone(few))
 			if !slices.Equal(got, left[c.syntax]) {
 				t.Errorf("left out: %v, want %v", got, left[c.syntax])
 			}
-			got = check(t, bin, environment.Syntax(c.syntax), c.name, c.line, generated())
-			t.Logf("left out: %d of %d generated values", len(got), len(generated()))
+			length := 3
+			if c.syntax == "csh" {
+				length = 2 // a process prints each
+			}
+			many := generated(length)
+			got = check(t, bin, environment.Syntax(c.syntax), c.name, c.line, many)
+			t.Logf("left out: %d of %d generated values", len(got), len(many))
 		})
 	}
 }
@@ -118,6 +123,9 @@ func TestConsumers(t *testing.T) {
 // check writes a file, has it read, and returns the names that were left out.
 func check(t *testing.T, bin string, syntax environment.Syntax, consumer, line string, e environment.Environment) (out []string) {
 	t.Helper()
+	if consumer == "python" && syntax == "dotenv" { // a value that it cannot read hides the next
+		e = slices.DeleteFunc(e, func(v environment.Variable) bool { return onlyNode(v.Value) })
+	}
 	file := filepath.Join(t.TempDir(), "env")
 	left, err := syntax.WriteFile(file, e)
 	if err != nil {
@@ -137,9 +145,6 @@ func check(t *testing.T, bin string, syntax environment.Syntax, consumer, line s
 		value, expected := want[v.Name]
 		read, there := got[v.Name]
 		if expected != there || value != read {
-			if consumer == "python" && syntax == "dotenv" && onlyNode(value) {
-				continue
-			}
 			if wrong++; wrong <= 20 {
 				t.Errorf("%s: %.200q is read as %.200q (%t)", v.Name, value, read, there)
 			}
@@ -159,9 +164,13 @@ func read(t *testing.T, bin, file, line string, names []string) map[string]strin
 	t.Helper()
 	libraries, _ := filepath.Glob(filepath.Join(bin, "tools/usr/lib/*-linux-gnu"))
 	more, _ := filepath.Glob(filepath.Join(bin, "tools/lib/*-linux-gnu"))
+	node, err := exec.LookPath("node") // npm's: Debian's runs only where it is installed
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Env = []string{
-		"B=" + bin, "F=" + file, "N=" + strings.Join(names, " "), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8",
+		"B=" + bin, "NODE=" + node, "F=" + file, "N=" + strings.Join(names, " "), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8",
 		"PATH=" + bin + "/tools/usr/bin:" + bin + "/tools/bin:" + os.Getenv("PATH"),
 		"LD_LIBRARY_PATH=" + strings.Join(append(libraries, more...), ":"),
 	}
