@@ -54,7 +54,7 @@ func TestGeneratedCodeIsFresh(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer os.RemoveAll(dir)
-			command(t, root, "cp", folder+"/"+file, dir)
+			command(t, ".", "cp", root+"/"+folder+"/"+file, dir)
 			command(t, dir, "go", "run", "../gen", file)
 			fresh(t, dir, root+"/"+folder, "*.pb.go")
 		})
