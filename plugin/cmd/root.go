@@ -109,7 +109,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 	machine := netdcmd.NewCommand(netd.Default(streams))
 	machine.GroupID = groupMachine
 	root.AddCommand(machine)
-	root.AddCommand(version.NewCommand(f, streams), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root))
+	root.AddCommand(version.NewCommand(f, streams), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root), newLogin(streams))
 	polish(root)
 	return root
 }

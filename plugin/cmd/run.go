@@ -34,7 +34,13 @@ func execute(ctx context.Context, streams genericiooptions.IOStreams, args []str
 	f := kube.NewFactory()
 	warnings(f, streams)
 	root := newRoot(f, streams, err, s)
-	root.SetArgs(spell(root, usual(args)))
+	args, note := usual(args)
+	root.SetArgs(spell(root, args))
+	root.PersistentPreRun = func(*cobra.Command, []string) {
+		if note != "" {
+			fmt.Fprintln(err, note)
+		}
+	}
 	if e := root.ExecuteContext(ctx); e != nil {
 		var exit *program.ExitError
 		if errors.As(e, &exit) {
@@ -78,26 +84,39 @@ func (e *errOut) Fd() uintptr {
 }
 
 // spell reads `kubectl intercept NAME --port …`, the way people are used to,
-// as `add NAME --port …`, and so TYPE NAME.
+// as `add NAME --port …`, and so TYPE NAME. Flags may come first.
 func spell(root *cobra.Command, args []string) []string {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+	words := positional(root, args)
+	if len(words) == 0 || strings.HasPrefix(words[0], cobra.ShellCompRequestCmd) {
 		return args
 	}
-	known := func(c *cobra.Command) bool { return c.Name() == args[0] || c.HasAlias(args[0]) }
-	if args[0] == "help" || args[0] == "completion" || slices.ContainsFunc(root.Commands(), known) {
+	known := func(c *cobra.Command) bool { return c.Name() == words[0] || c.HasAlias(words[0]) }
+	if words[0] == "help" || words[0] == "completion" || slices.ContainsFunc(root.Commands(), known) {
 		return args
 	}
-	if verbs[args[0]] != "" {
-		return args[:1] // a command that does not exist, whatever its flags are
+	if verbs[words[0]] != "" {
+		return words[:1] // a command that does not exist, whatever its flags are
 	}
-	port := func(a string) bool { return a == "-p" || a == "--port" || strings.HasPrefix(a, "--port=") }
-	if !slices.ContainsFunc(args, port) {
+	if !slices.ContainsFunc(args[:dash(args)], isPort) {
 		return args
 	}
-	if words := positional(root, args); len(words) > 1 && !target.IsType(words[0]) {
+	if len(words) > 1 && !target.IsType(words[0]) {
 		return words[:1] // a command that does not exist, whatever its flags are
 	}
 	return append([]string{"add"}, args...)
+}
+
+// isPort says that an argument is --port, in one of its spellings.
+func isPort(a string) bool {
+	return strings.HasPrefix(a, "-p") || a == "--port" || strings.HasPrefix(a, "--port=")
+}
+
+// dash is where the command line of a program begins.
+func dash(args []string) int {
+	if n := slices.Index(args, "--"); n >= 0 {
+		return n
+	}
+	return len(args)
 }
 
 // positional are the arguments that are neither flags of add nor their values.

@@ -39,7 +39,9 @@ const dryRunSession = "dry-run"
 
 // Request is what is intercepted, and how.
 type Request struct {
-	Ref             v1alpha1.WorkloadReference
+	Ref v1alpha1.WorkloadReference
+	// Untyped says that the command line names no type, so that Ref's is a guess.
+	Untyped         bool
 	Namespace       string
 	Ports           []v1alpha1.InterceptPort
 	Match           *Match // nil: every connection
@@ -111,6 +113,9 @@ func (o *Options) Make(ctx context.Context, sessions Sessions) (*Made, error) {
 // request creates or changes the intercept, and has the session serve it.
 func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1alpha1.Intercept, err error) {
 	if m.client, err = m.Factory.Client(); err != nil {
+		return nil, nil, err
+	}
+	if err := m.Settle(ctx, m.client); err != nil {
 		return nil, nil, err
 	}
 	m.progress.Step("resolving " + resolve.RefString(m.Ref))
