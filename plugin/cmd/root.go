@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/leave"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/license"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/list"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/logs"
 	netdcmd "github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/preview"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
@@ -43,6 +44,7 @@ type Sessions interface {
 	leave.Sessions
 	run.Sessions
 	preview.Sessions
+	logs.Sessions
 }
 
 const (
@@ -106,9 +108,12 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 		c.GroupID = groupCluster
 		root.AddCommand(c)
 	}
-	machine := netdcmd.NewCommand(netd.Default(streams))
-	machine.GroupID = groupMachine
-	root.AddCommand(machine)
+	for _, c := range []*cobra.Command{
+		netdcmd.NewCommand(netd.Default(streams)), logs.NewCommand(f, streams, sessions),
+	} {
+		c.GroupID = groupMachine
+		root.AddCommand(c)
+	}
 	root.AddCommand(version.NewCommand(f, streams), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root), newLogin(streams))
 	polish(root)
 	return root

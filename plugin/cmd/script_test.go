@@ -39,6 +39,7 @@ var update = flag.Bool("update", false, "rewrite what the scripts expect")
 type world struct {
 	api     *fakeAPI
 	user    string
+	home    string // of the folders of sessions
 	running bool
 	online  *session.Network
 	others  []session.Known // further sessions on the machine
@@ -73,7 +74,7 @@ func TestScripts(t *testing.T) {
 		Dir:           filepath.Join("..", "testdata", "script"),
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
-			w := &world{api: newFakeAPI(), user: "alice"}
+			w := &world{api: newFakeAPI(), user: "alice", home: filepath.Join(env.WorkDir, "sessions")}
 			w.api.manager.plan = []string{"resolve", "attach", "activate"}
 			env.Defer(w.api.CloseClientConnections)
 			env.Defer(w.api.Close)
@@ -204,6 +205,11 @@ func (w *world) apply(docs []byte) error {
 
 // fakeSessions is a background process that is always connected.
 type fakeSessions struct{ w *world }
+
+// Folder is in the script's own folder.
+func (f fakeSessions) Folder(*kube.Factory) (*state.Dir, error) {
+	return state.OpenIn(f.w.home, "demo")
+}
 
 // Ensure says what the real one does while it starts.
 func (f fakeSessions) Ensure(ctx context.Context, _ *kube.Factory, _ string, progress func(string)) (*intercept.Session, error) {
