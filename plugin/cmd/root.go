@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/check"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/disconnect"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/gather"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/install"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/leave"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/license"
@@ -45,6 +46,7 @@ type Sessions interface {
 	run.Sessions
 	preview.Sessions
 	logs.Sessions
+	gather.Sessions
 }
 
 const (
@@ -110,6 +112,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 	}
 	for _, c := range []*cobra.Command{
 		netdcmd.NewCommand(netd.Default(streams)), logs.NewCommand(f, streams, sessions),
+		gather.NewCommand(f, streams, sessions),
 	} {
 		c.GroupID = groupMachine
 		root.AddCommand(c)

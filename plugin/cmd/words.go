@@ -19,21 +19,20 @@ import (
 
 // verbs are answers to commands that are not there.
 var verbs = map[string]string{
-	"logout":      "there is nothing to log out of: kubectl intercept has kubectl's own credentials; kubectl intercept quit ends the session",
-	"helm":        "what helm does here: kubectl intercept install, upgrade or uninstall",
-	"exec":        "kubectl intercept run deploy/quote --port 8080:http -- COMMAND runs a program with a workload's traffic and the cluster's network",
-	"replace":     notYet + "; kubectl intercept add takes the traffic of a workload whose program goes on running",
-	"ingest":      notYet + "; kubectl intercept run -- COMMAND gives a program the cluster's network",
-	"wiretap":     "it is called kubectl intercept add --mode mirror here",
-	"mirror":      "it is called kubectl intercept add --mode mirror here",
-	"gather-logs": notYet + "; kubectl intercept status names the session's log file, and kubectl logs -n intercept-system deploy/traffic-manager prints the traffic-manager's",
-	"loglevel":    notYet + "; kubectl intercept upgrade --reuse-values --set logLevel=debug sets that of the traffic-manager",
-	"config":      "there is no configuration on this machine: kubectl intercept status shows what is in use, and the chart's values, kubectl intercept upgrade --set, what the cluster says",
-	"genyaml":     "agents need no manifest: kubectl intercept add puts them into pods, and kubectl intercept install --dry-run=client -o yaml prints what is installed",
-	"test-vpn":    "kubectl intercept check says which networks of this machine and the cluster overlap",
-	"docker-run":  byHand,
-	"compose":     byHand,
-	"dashboard":   notYet + "; kubectl intercept list --watch shows what is intercepted",
+	"logout":     "there is nothing to log out of: kubectl intercept has kubectl's own credentials; kubectl intercept quit ends the session",
+	"helm":       "what helm does here: kubectl intercept install, upgrade or uninstall",
+	"exec":       "kubectl intercept run deploy/quote --port 8080:http -- COMMAND runs a program with a workload's traffic and the cluster's network",
+	"replace":    notYet + "; kubectl intercept add takes the traffic of a workload whose program goes on running",
+	"ingest":     notYet + "; kubectl intercept run -- COMMAND gives a program the cluster's network",
+	"wiretap":    "it is called kubectl intercept add --mode mirror here",
+	"mirror":     "it is called kubectl intercept add --mode mirror here",
+	"loglevel":   notYet + "; kubectl intercept upgrade --reuse-values --set logLevel=debug sets that of the traffic-manager",
+	"config":     "there is no configuration on this machine: kubectl intercept status shows what is in use, and the chart's values, kubectl intercept upgrade --set, what the cluster says",
+	"genyaml":    "agents need no manifest: kubectl intercept add puts them into pods, and kubectl intercept install --dry-run=client -o yaml prints what is installed",
+	"test-vpn":   "kubectl intercept check says which networks of this machine and the cluster overlap",
+	"docker-run": byHand,
+	"compose":    byHand,
+	"dashboard":  notYet + "; kubectl intercept list --watch shows what is intercepted",
 }
 
 // flags are answers to flags that are not there, of any command.
