@@ -90,7 +90,7 @@ func TestFollow(t *testing.T) {
 func TestAsRoot(t *testing.T) {
 	bin := t.TempDir()
 	for name, text := range map[string]string{
-		"sudo": "#!/bin/sh\necho \"$@\" >&2\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n",
+		"sudo": "#!/bin/sh\nprintf '%s\\n' \"$*\" >&2\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n",
 	} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
