@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/check"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/completion"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/disconnect"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/install"
@@ -106,9 +107,10 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 		c.GroupID = groupCluster
 		root.AddCommand(c)
 	}
-	machine := netdcmd.NewCommand(netd.Default(streams))
-	machine.GroupID = groupMachine
-	root.AddCommand(machine)
+	for _, c := range []*cobra.Command{netdcmd.NewCommand(netd.Default(streams)), completion.NewCommand(streams)} {
+		c.GroupID = groupMachine
+		root.AddCommand(c)
+	}
 	root.AddCommand(version.NewCommand(f, streams), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root))
 	polish(root)
 	return root

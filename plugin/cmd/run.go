@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/complete"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
@@ -29,12 +30,19 @@ func Run(ctx context.Context, streams genericiooptions.IOStreams, args []string)
 func execute(ctx context.Context, streams genericiooptions.IOStreams, args []string, s Sessions) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	_, completes := complete.Request("", args)
+	if completes {
+		streams.ErrOut = io.Discard
+	}
 	err := &errOut{w: streams.ErrOut, broken: cancel}
 	streams.ErrOut = err
 	f := kube.NewFactory()
 	warnings(f, streams)
 	root := newRoot(f, streams, err, s)
-	root.SetArgs(spell(root, usual(args)))
+	if completes {
+		complete.New(f, args).Attach(root)
+	}
+	root.SetArgs(asMeant(root, args))
 	if e := root.ExecuteContext(ctx); e != nil {
 		var exit *program.ExitError
 		if errors.As(e, &exit) {
@@ -75,6 +83,16 @@ func (e *errOut) Fd() uintptr {
 		return f.Fd()
 	}
 	return ^uintptr(0)
+}
+
+// asMeant is what the arguments mean to the commands that there are, also those of which the
+// last is being typed.
+func asMeant(root *cobra.Command, args []string) []string {
+	if _, completes := complete.Request("", args); !completes || len(args) < 3 {
+		return spell(root, usual(args))
+	}
+	words, typed := args[1:len(args)-1], args[len(args)-1]
+	return append([]string{args[0]}, spell(root, append(slices.Clone(usual(words)), typed))...)
 }
 
 // spell reads `kubectl intercept NAME --port …`, the way people are used to,

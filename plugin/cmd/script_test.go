@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -164,8 +165,12 @@ func (w *world) kubectl(ts *testscript.TestScript, neg bool, args []string) {
 	file := ts.MkAbs("kubeconfig")
 	ts.Check(os.WriteFile(file, []byte(w.kubeconfig()), 0o600))
 	args = args[1:]
-	if len(args) > 0 {
-		args = append([]string{args[0], "--kubeconfig", file}, args[1:]...)
+	at := min(1, len(args))
+	if len(args) > 2 && args[0] == cobra.ShellCompRequestCmd {
+		at = 2 // after the command whose words are completed
+	}
+	if at > 0 {
+		args = slices.Concat(args[:at], []string{"--kubeconfig", file}, args[at:])
 	}
 	var in bytes.Buffer
 	streams := genericiooptions.IOStreams{In: &in, Out: ts.Stdout(), ErrOut: ts.Stderr()}
