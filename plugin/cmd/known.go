@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
@@ -44,6 +48,15 @@ func (sessions) Headers(ctx context.Context, f *kube.Factory, namespace, name st
 		return nil, err
 	}
 	return c.Headers(ctx, namespace, name)
+}
+
+// Netd asks the one that runs, and lets it go.
+func (sessions) Netd(ctx context.Context) (string, error) {
+	found, err := netd.Default(genericiooptions.IOStreams{Out: io.Discard, ErrOut: io.Discard}).Running(ctx)
+	if found == nil || err != nil {
+		return "", err
+	}
+	return found.Release, found.Close()
 }
 
 // Asked looks at what a dead one has left.

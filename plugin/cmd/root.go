@@ -44,6 +44,7 @@ type Sessions interface {
 	leave.Sessions
 	run.Sessions
 	preview.Sessions
+	version.Sessions
 }
 
 const (
@@ -111,7 +112,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 		c.GroupID = groupMachine
 		root.AddCommand(c)
 	}
-	root.AddCommand(version.NewCommand(f, streams), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root))
+	root.AddCommand(version.NewCommand(f, streams, sessions), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root))
 	polish(root)
 	return root
 }

@@ -257,6 +257,10 @@ type PodPort struct {
 	//
 	// +optional
 	Sidecar bool `json:"sidecar,omitempty"`
+	// AgentVersion is the version of that agent.
+	//
+	// +optional
+	AgentVersion string `json:"agentVersion,omitempty"`
 	// Since is when that agent connected to the replica that wrote this. A replica
 	// whose agent connected earlier has nothing to say any more.
 	Since metav1.MicroTime `json:"since"`
