@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/check"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/completion"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/config"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/disconnect"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/install"
@@ -108,7 +109,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 		c.GroupID = groupCluster
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{netdcmd.NewCommand(netd.Default(streams)), completion.NewCommand(streams)} {
+	for _, c := range []*cobra.Command{netdcmd.NewCommand(netd.Default(streams)), config.NewCommand(f, streams), completion.NewCommand(streams)} {
 		c.GroupID = groupMachine
 		root.AddCommand(c)
 	}
