@@ -38,6 +38,11 @@ type Server struct {
 	audience  string
 	maxIdle   time.Duration
 
+	// LogLevel is the level that agents are asked to log at; "" is their own. Nobody changes
+	// the function after the start. What it returns may change: the planner's subscribers
+	// are told then. Nil is always "".
+	LogLevel func() string
+
 	mu   sync.Mutex
 	used map[string]time.Time // enrollment tokens, until they expire
 }
@@ -187,6 +192,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 	}()
 	var sent plan.Plan
 	var bundle []byte // what the agent has
+	level := ""       // what the agent was asked for
 	generation := uint64(0)
 	idleCheck := time.NewTicker(idleCheckEvery)
 	defer idleCheck.Stop()
@@ -200,16 +206,16 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 		if err != nil {
 			return status.Errorf(codes.Unavailable, "plan: %v", err)
 		}
-		config := &rpc.AgentConfig{Generation: generation + 1}
+		config := &rpc.AgentConfig{Generation: generation + 1, LogLevel: s.level()}
 		if b := s.authority.Bundle(); !bytes.Equal(bundle, b) {
 			config.CaBundle, bundle = b, b
 		}
-		if len(config.CaBundle) > 0 || !sent.Equal(now) {
+		if len(config.CaBundle) > 0 || !sent.Equal(now) || config.LogLevel != level {
 			config.Ports = now.Ports()
 			if err := stream.Send(config); err != nil {
 				return err
 			}
-			generation, sent = config.Generation, now
+			generation, sent, level = config.Generation, now, config.LogLevel
 			log.Debug("plan sent", "generation", generation, "ports", now.Len())
 		}
 		if now.Len() > 0 || notices.Load() {
@@ -220,7 +226,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 		case <-idleCheck.C:
 			if !first.Sidecar && now.Len() == 0 && s.leaves(stream.Context(), pod, time.Since(idle)) {
 				log.Info("agent is asked to end")
-				return stream.Send(&rpc.AgentConfig{Generation: generation + 1, Exit: true})
+				return stream.Send(&rpc.AgentConfig{Generation: generation + 1, LogLevel: level, Exit: true})
 			}
 		case err := <-received:
 			log.Info("agent disconnected", "reason", err)
@@ -229,6 +235,13 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 			return nil
 		}
 	}
+}
+
+func (s *Server) level() string {
+	if s.LogLevel == nil {
+		return ""
+	}
+	return s.LogLevel()
 }
 
 func peerPod(ctx context.Context) (pki.Pod, bool) {

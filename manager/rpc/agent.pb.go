@@ -615,7 +615,10 @@ type AgentConfig struct {
 	// from now on. Empty: no change.
 	CaBundle []byte `protobuf:"bytes,3,opt,name=ca_bundle,json=caBundle,proto3" json:"ca_bundle,omitempty"`
 	// exit asks the agent to undo everything and end.
-	Exit          bool `protobuf:"varint,4,opt,name=exit,proto3" json:"exit,omitempty"`
+	Exit bool `protobuf:"varint,4,opt,name=exit,proto3" json:"exit,omitempty"`
+	// log_level is debug, info, warn or error, for as long as it is said. Empty: the level
+	// that the agent was started with.
+	LogLevel      string `protobuf:"bytes,5,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -676,6 +679,13 @@ func (x *AgentConfig) GetExit() bool {
 		return x.Exit
 	}
 	return false
+}
+
+func (x *AgentConfig) GetLogLevel() string {
+	if x != nil {
+		return x.LogLevel
+	}
+	return ""
 }
 
 // CapturePort is one port of the pod whose callers are brought to the agent.
@@ -1698,14 +1708,15 @@ const file_agent_proto_rawDesc = "" +
 	"\x13certificate_request\x18\x05 \x01(\fR\x12certificateRequest\x122\n" +
 	"\x15service_account_token\x18\x06 \x01(\tR\x13serviceAccountToken\"2\n" +
 	"\x0eEnrollResponse\x12 \n" +
-	"\vcertificate\x18\x01 \x01(\fR\vcertificate\"\x9c\x01\n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\"\xb9\x01\n" +
 	"\vAgentConfig\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12<\n" +
 	"\x05ports\x18\x02 \x03(\v2&.kubectlintercept.agent.v1.CapturePortR\x05ports\x12\x1b\n" +
 	"\tca_bundle\x18\x03 \x01(\fR\bcaBundle\x12\x12\n" +
-	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xe3\x02\n" +
+	"\x04exit\x18\x04 \x01(\bR\x04exit\x12\x1b\n" +
+	"\tlog_level\x18\x05 \x01(\tR\blogLevel\"\xe3\x02\n" +
 	"\vCapturePort\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12)\n" +

@@ -195,6 +195,14 @@ func (s *fakeAPI) write(w http.ResponseWriter, q request, body []byte) {
 		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
+	if was := s.objects[q.path(q.namespace, q.name)]; q.verb == "patch" && was == nil {
+		notFound(w, q)
+		return
+	} else if q.verb == "patch" {
+		patch := o.Object
+		o = was.DeepCopy()
+		merge(o.Object, patch)
+	}
 	at := q.path(q.namespace, o.GetName())
 	old := s.objects[at]
 	switch {
@@ -217,4 +225,16 @@ func (s *fakeAPI) write(w http.ResponseWriter, q request, body []byte) {
 		s.put(map[bool]string{true: "MODIFIED", false: "ADDED"}[old != nil], at, o)
 	}
 	json.NewEncoder(w).Encode(o)
+}
+
+// merge is a JSON merge patch that deletes nothing.
+func merge(into, patch map[string]any) {
+	for key, value := range patch {
+		inner, ok := into[key].(map[string]any)
+		if change, too := value.(map[string]any); ok && too {
+			merge(inner, change)
+			continue
+		}
+		into[key] = value
+	}
 }

@@ -59,6 +59,17 @@ func (sessions) Netd(ctx context.Context) (string, error) {
 	return found.Release, found.Close()
 }
 
+// LogLevel tells those that answer.
+func (sessions) LogLevel(ctx context.Context, f *kube.Factory, want session.LogLevel) (file string, err error) {
+	list, err := meant(ctx, f, false)
+	for _, k := range list {
+		if k.Status != nil {
+			file, err = k.Status.LogFile, errors.Join(err, k.Client().LogLevel(ctx, want))
+		}
+	}
+	return file, err
+}
+
 // Asked looks at what a dead one has left.
 func (sessions) Asked(ctx context.Context, f *kube.Factory) (bool, error) {
 	list, err := meant(ctx, f, false)

@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/leave"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/license"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/list"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/loglevel"
 	netdcmd "github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/preview"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
@@ -46,6 +47,7 @@ type Sessions interface {
 	run.Sessions
 	preview.Sessions
 	version.Sessions
+	loglevel.Sessions
 }
 
 const (
@@ -104,7 +106,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 	}
 	for _, c := range []*cobra.Command{
 		install.NewCommand(f, streams), upgrade.NewCommand(f, streams), uninstall.NewCommand(f, streams),
-		check.NewCommand(f, streams), license.NewCommand(f, streams),
+		check.NewCommand(f, streams), license.NewCommand(f, streams), loglevel.NewCommand(f, streams, sessions),
 	} {
 		c.GroupID = groupCluster
 		root.AddCommand(c)

@@ -27,7 +27,6 @@ var verbs = map[string]string{
 	"wiretap":     notYet + "; kubectl intercept add takes the traffic, and copies none",
 	"mirror":      notYet + "; kubectl intercept add takes the traffic, and copies none",
 	"gather-logs": notYet + "; kubectl intercept status names the session's log file, and kubectl logs -n intercept-system deploy/traffic-manager prints the traffic-manager's",
-	"loglevel":    notYet + "; kubectl intercept upgrade --reuse-values --set logLevel=debug sets that of the traffic-manager",
 	"genyaml":     "agents need no manifest: kubectl intercept add puts them into pods, and kubectl intercept install --dry-run=client -o yaml prints what is installed",
 	"test-vpn":    "kubectl intercept check says which networks of this machine and the cluster overlap",
 	"docker-run":  byHand,

@@ -29,6 +29,7 @@ type (
 	StatusIntercept = socket.StatusIntercept
 	StatusPort      = socket.StatusPort
 	Headers         = socket.Headers
+	LogLevel        = socket.LogLevel
 )
 
 // Client sends requests to a session process.
@@ -115,6 +116,11 @@ func (c *Client) Headers(ctx context.Context, namespace, name string) (*Headers,
 		return nil, err
 	}
 	return &seen, nil
+}
+
+// LogLevel lets the process log at another level for a time.
+func (c *Client) LogLevel(ctx context.Context, want LogLevel) error {
+	return c.call(ctx, http.MethodPost, socket.PathLogLevel, want, nil)
 }
 
 // Quit ends the process, the Session object and its intercepts. It returns after the

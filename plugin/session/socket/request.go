@@ -1,6 +1,9 @@
 package socket
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // ErrEnding says that the process is about to end. On the socket it is the status
 // Conflict.
@@ -18,6 +21,7 @@ const (
 	PathRelease    = "/release" // with by=NAME of a command
 	PathDisconnect = "/disconnect"
 	PathHeaders    = "/headers"
+	PathLogLevel   = "/loglevel"
 )
 
 // Tracked is an intercept for which the process is to stay alive. Socket is where the
@@ -33,4 +37,10 @@ type Asked struct{ Namespace, Name string }
 type Leaving struct {
 	Namespace, Name string
 	Wait            bool
+}
+
+// LogLevel is the level at which the process logs for a time.
+type LogLevel struct {
+	Level string
+	For   time.Duration
 }
