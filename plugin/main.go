@@ -33,9 +33,9 @@ func main() {
 	os.Exit(code)
 }
 
-// silence keeps everything from the terminal but the answer: whoever presses the tabulator
-// key is in the middle of a line. Cobra, client-go and credential plugins write to the
-// process's standard error output, and the latter read from its standard input.
+// silence keeps everything from the terminal but the answer: whoever presses Tab is in the
+// middle of a line. Cobra, client-go and credential plugins write to the process's standard
+// error output, and the latter read from its standard input.
 func silence() {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {

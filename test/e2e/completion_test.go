@@ -58,6 +58,8 @@ func TestCompletion(t *testing.T) {
 		t.Errorf("after the upgrade it leads to %s%s", o.Out, o.Err)
 	}
 
+	alice.Try("kubectl-intercept", "__complete", "add", "-n", l.Namespace, "deploy/qu") // the log has how long it takes
+
 	// A cluster that is away. Types are known without it.
 	away := "--server https://198.51.100.1:6443 "
 	ask("intercept add "+away+"deploy/qu", ":4\n")

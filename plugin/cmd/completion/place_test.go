@@ -1,3 +1,5 @@
+//go:build unix
+
 package completion
 
 import (
@@ -5,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -65,17 +66,7 @@ func (h *home) reads(path string) string {
 	return string(b)
 }
 
-func needsLinks(t *testing.T) {
-	t.Helper()
-	if runtime.GOOS == "windows" {
-		if err := os.Symlink("there", filepath.Join(t.TempDir(), "link")); err != nil {
-			t.Skip("this user may make no links: ", err)
-		}
-	}
-}
-
 func TestPlacedProgramFollowsUpgrades(t *testing.T) {
-	needsLinks(t)
 	for name, dir := range map[string]func(h *home) string{
 		"beside the plugin": func(*home) string { return "" },
 		"in another folder": func(h *home) string { return h.own },
@@ -99,7 +90,6 @@ func TestPlacedProgramFollowsUpgrades(t *testing.T) {
 
 // Without the right to make links there is a copy, with the time of the plugin.
 func TestWindowsCopy(t *testing.T) {
-	needsLinks(t)
 	h := newHome(t)
 	h.placer.system = "windows"
 	h.upgrade("v1 of windows")
@@ -121,7 +111,6 @@ func TestWindowsCopy(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	needsLinks(t)
 	denied := func(string, string) error {
 		return &os.LinkError{Op: "symlink", Err: fs.ErrPermission}
 	}
@@ -159,7 +148,7 @@ func TestRefusals(t *testing.T) {
 				t.Fatalf("it is placed: %+v", got)
 			}
 			for _, want := range tt.want {
-				if want = names.Replace(want); !strings.Contains(err.Error(), filepath.FromSlash(want)) {
+				if want = names.Replace(want); !strings.Contains(err.Error(), want) {
 					t.Errorf("%q does not contain %q", err, want)
 				}
 			}
@@ -169,7 +158,6 @@ func TestRefusals(t *testing.T) {
 
 // A link to a plugin that is gone is replaced. One that kubectl would find first is told of.
 func TestPlaceMends(t *testing.T) {
-	needsLinks(t)
 	h := newHome(t)
 	path := filepath.Join(h.own, complete.Executable)
 	if err := os.Symlink(filepath.Join(h.store, "v0", complete.Plugin), path); err != nil {
