@@ -40,7 +40,7 @@ func TestLogLevelComesBack(t *testing.T) {
 
 func TestLogLevelOfTheProcess(t *testing.T) {
 	m := newMachine(t, newCluster(t).factory())
-	c := m.mustEnsure()
+	c, _ := m.mustEnsure()
 	for want, ok := range map[socket.LogLevel]bool{
 		{Level: "debug", For: time.Hour}: true, {Level: "loud", For: time.Hour}: false, {Level: "debug"}: false,
 	} {
