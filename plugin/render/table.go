@@ -1,39 +1,36 @@
 package render
 
 import (
+	"fmt"
 	"io"
+	"slices"
 	"strings"
-
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
+	"text/tabwriter"
 )
 
 // Table prints rows in columns, as kubectl does: no lines, three spaces
-// between. The header may be nil.
+// between. The header may be nil. A cell is one line.
 func Table(w io.Writer, header []string, rows [][]string) error {
-	var text strings.Builder
-	t := tablewriter.NewTable(&text,
-		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
-			Borders: tw.BorderNone,
-			Settings: tw.Settings{
-				Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off, ShowHeader: tw.Off},
-				Lines:      tw.Lines{ShowHeaderLine: tw.Off},
-			},
-		})),
-		tablewriter.WithPadding(tw.Padding{Right: "   ", Overwrite: true}),
-		tablewriter.WithHeaderAutoFormat(tw.Off),
-		tablewriter.WithHeaderAlignment(tw.AlignLeft),
-		tablewriter.WithRowAlignment(tw.AlignLeft),
-		tablewriter.WithRowAutoWrap(tw.WrapNone),
-		tablewriter.WithHeaderAutoWrap(tw.WrapNone))
 	if header != nil {
-		t.Header(header)
+		rows = slices.Insert(slices.Clone(rows), 0, header)
 	}
-	if err := t.Bulk(rows); err != nil {
-		return err
+	columns := 0
+	for _, row := range rows {
+		columns = max(columns, len(row))
 	}
-	if err := t.Render(); err != nil {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
+	for _, row := range rows {
+		for n := range columns { // a row with fewer cells would end the columns above it
+			cell := ""
+			if n < len(row) {
+				cell = strings.Join(strings.FieldsFunc(row[n], func(r rune) bool { return strings.ContainsRune("\t\n\v\f\r", r) }), " ")
+			}
+			fmt.Fprint(t, cell, "\t")
+		}
+		fmt.Fprintln(t)
+	}
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	for line := range strings.Lines(text.String()) {
