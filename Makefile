@@ -28,6 +28,8 @@ TOOLS += nginx apache2-bin libapr1 libaprutil1 libuuid1 libexpat1 libdb5.3 libcr
          python3-gunicorn python3-websockets \
          nodejs libnode108 libc-ares2 node-acorn node-busboy node-cjs-module-lexer node-undici node-xtend \
          nghttp2-client nghttp2-server libev4 wrk libluajit-5.1-2
+# What reads files with the environment of a container.
+TOOLS += tcsh zsh python3-dotenv
 # A browser, the libraries that it names, and a font.
 BROWSER := chromium-headless-shell chromium-common fonts-dejavu-core \
            libasound2 libasyncns0 libatk1.0-0 libatspi2.0-0 libblkid1 libbrotli1 libbsd0 libcap2 libdav1d6 libdbus-1-3 \
@@ -65,7 +67,7 @@ help: ## List the targets
 
 .PHONY: deps
 deps: ## Install the Debian packages that demo and test need
-	@GO="$(GO)" test/deps.sh $(DEPS)
+	@GO="$(GO)" test/deps.sh $(DEPS) $(if $(shell command -v npm),,npm)
 	@test/unpack.sh bin/debian $(UNPACKED)
 	@test/unpack.sh bin/tools $(TOOLS)
 	@test/unpack.sh bin/browser $(BROWSER)
@@ -117,6 +119,17 @@ bin/interop/server: test/interop/go.mod test/interop/go.sum
 	$(call build,interop/server,test/interop,,google.golang.org/grpc/interop/server)
 	$(call build,interop/client,test/interop,,google.golang.org/grpc/interop/client)
 
+# What docker and docker compose read env files with, and Node's dotenv.
+READERS := test/environment/readers
+bin/environment/readers: $(READERS)/main.go $(READERS)/go.mod $(READERS)/go.sum
+	@mkdir -p bin/environment
+	$(call build,environment/readers,$(READERS),,.)
+bin/environment/node_modules: test/environment/package.json test/environment/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not installed, from which a test takes the package dotenv: see https://nodejs.org" >&2; exit 1; }
+	@mkdir -p bin/environment && cp $^ bin/environment
+	$(STEP) npm-dotenv npm --prefix bin/environment ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 # Argo Rollouts, which one test runs: its controller, and the manifests it comes with.
 ARGO := github.com/argoproj/argo-rollouts
 bin/rollouts/image.tar: test/rollouts/go.mod test/rollouts/go.sum
@@ -134,6 +147,7 @@ generate: ## Generate deepcopy functions, CRDs and the control protocol
 	$(GO) tool controller-gen object paths=./manager/api/...
 	$(GO) tool controller-gen crd paths=./manager/api/... output:crd:dir=chart/files/crds
 	cd manager/rpc && $(GO) run ./gen agent.proto
+	cd manager/rpc/process && $(GO) run ../gen process.proto
 
 # What runs on laptops: its tests run on Linux, macOS and Windows.
 CLIENT := ./chart/... ./krew/... ./manager/api/... ./manager/match/... ./manager/rpc/... ./manager/tunnel/... ./manager/version ./netd/... ./plugin/...
@@ -145,14 +159,18 @@ lint: ## Check formatting, vet and the linters
 	@out=$$(gofmt -l agent chart krew manager netd plugin test); [ -z "$$out" ] || { echo "not formatted:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags rootful $(ROOTFUL)
-	$(GO) vet -tags e2e ./test/e2e/...
+	$(GO) vet -tags e2e ./test/e2e/... ./test/environment
 	GOOS=darwin $(GO) vet $(CLIENT)
 	GOOS=windows $(GO) vet $(CLIENT)
 	$(GO) tool staticcheck ./...
 
+# What starts no goroutine of its own. With the race detector, Helm and the API server's
+# library would be compiled a second time for it.
+ALONE := chart krew test/repo
 .PHONY: unit
 unit: ## Unit tests and repo rules; Linux
-	$(GO) test -race ./...
+	$(GO) test -race $$($(GO) list ./... $(foreach f,$(ALONE),| grep -v /kubectl-intercept/$(f)))
+	$(GO) test $(foreach f,$(ALONE),./$(f)/...)
 	cd test/cluster && CGO_ENABLED=0 $(GO) test -trimpath ./plan ./pki ./config
 
 .PHONY: unit-client
@@ -160,9 +178,10 @@ unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
 	$(GO) test $(CLIENT)
 
 .PHONY: e2e
-e2e: deps images bin/tools.tar bin/apps.tar bin/rollouts/image.tar ## End-to-end tests on the embedded cluster (Linux, root)
+e2e: deps images bin/tools.tar bin/apps.tar bin/rollouts/image.tar bin/environment/readers bin/environment/node_modules ## End-to-end tests on the embedded cluster (Linux, root)
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m $(ROOTFUL)
 	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
+	$(GO) test -count=1 -tags e2e -timeout 10m ./test/environment
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 2 -timeout 75m ./test/e2e/...
 
 .PHONY: test

@@ -28,6 +28,7 @@ type core struct {
 	settings *control.Settings
 	identity *control.Identity
 	log      *slog.Logger
+	level    *slog.LevelVar // of log
 	opener   *relay.Opener
 	// serving is the context of everything that serves connections. A signal does not
 	// end it. The function end does, after all connections have been served.
@@ -51,8 +52,9 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 	if err != nil {
 		return nil, err
 	}
-	a := &core{settings: settings, identity: identity,
-		log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: settings.LogLevel}))}
+	a := &core{settings: settings, identity: identity, level: new(slog.LevelVar)}
+	a.level.Set(settings.LogLevel)
+	a.log = slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: a.level}))
 	a.serving, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	a.opener = relay.NewOpener(a.serving, identity)
 	return a, nil
@@ -64,7 +66,7 @@ func begin(ctx context.Context, getenv func(string) string, stderr io.Writer) (*
 func (a *core) applyPlans(ctx context.Context, set control.Ports, patience control.Patience) error {
 	go buffer.ReleaseMemory(ctx)
 	client := control.NewClient(a.settings, a.identity, version.Version, a.log)
-	client.Patience = patience
+	client.Patience, client.Level = patience, a.level
 	err := client.Enroll(ctx)
 	if err == nil {
 		err = client.Watch(ctx, set)

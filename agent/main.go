@@ -38,9 +38,9 @@ func main() {
 	}
 }
 
-// start runs the agent in one of three roles, by its argument: "redirect" in an init
-// container, "sidecar" in a sidecar container, and no argument in an ephemeral
-// container.
+// start runs the agent in one of four roles, by its argument: "redirect" in an init
+// container, "sidecar" in a sidecar container, "container" in an ephemeral container beside
+// another container, and no argument in an ephemeral container that captures ports.
 func start(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
 	switch {
 	case len(args) == 0:
@@ -49,8 +49,10 @@ func start(ctx context.Context, args []string, getenv func(string) string, stder
 		return redirect(getenv)
 	case len(args) == 1 && args[0] == "sidecar":
 		return runSidecar(ctx, getenv, stderr)
+	case len(args) == 1 && args[0] == "container":
+		return runContainer(ctx, getenv, stderr)
 	}
-	return fmt.Errorf("unknown arguments %q: use redirect, sidecar or none", args)
+	return fmt.Errorf("unknown arguments %q: use redirect, sidecar, container or none", args)
 }
 
 // run runs an ephemeral agent. It returns nil after the manager has asked the agent

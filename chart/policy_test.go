@@ -107,6 +107,9 @@ func TestGlobalByAnotherName(t *testing.T) {
 			t.Errorf("%v is admitted: %s", spec.Match.Conditions(), got)
 		}
 	}
+	if got := p.refusal(v1alpha1.InterceptSpec{Mode: v1alpha1.ModeIngest, StandIn: &v1alpha1.StandIn{}}); got != "" {
+		t.Errorf("an intercept that takes nothing is refused: %s", got)
+	}
 	exact, prefix, both := every, every, by(match.Header, "host", "quote")
 	exact.Match, prefix.Match = &v1alpha1.Match{Paths: []v1alpha1.MatchPath{{Exact: "/"}}}, &v1alpha1.Match{Paths: []v1alpha1.MatchPath{{Prefix: "/api"}}}
 	both.Match.Cookies = []v1alpha1.MatchValue{{Name: "id", Regexp: "7"}}

@@ -33,7 +33,9 @@ func start(ctx context.Context, args []string) error {
 	if err := o.complete(os.Getenv); err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.level}))
+	o.logs = new(slog.LevelVar)
+	o.logs.Set(o.level)
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.logs}))
 	log.Info("traffic-manager", "version", version.Version, "pod", o.pod, "namespace", o.namespace)
 	return run(ctx, log, &o)
 }

@@ -25,6 +25,7 @@ type options struct {
 
 	config         *config.Config
 	level          slog.Level
+	logs           *slog.LevelVar // what is logged, which is level but for a while
 	pod, namespace string
 	ip             net.IP
 	watch          []string

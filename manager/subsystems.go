@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/claim"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/controller"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/loglevel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/network"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
@@ -43,9 +44,16 @@ func (s *shared) newRelay(ctx context.Context, changes chan<- string) (*relay.Re
 	return r, dropEnded(ctx, s.mgr, r)
 }
 
-// newAgents makes the manager's end of the agents' control stream.
+// newAgents makes the manager's end of the agents' control stream, and the part that lets
+// agents and this program log at another level for a while.
 func (s *shared) newAgents(ctx context.Context) (*agents.Server, error) {
 	a := agents.New(s.log, s.authority, s.planner, s.mgr.GetClient(), s.mgr.GetClient(), s.direct, s.agentsName, s.config.Agent.MaxIdleTime.Duration)
+	a.Excluded = s.config.Intercept.Environment.Excluded
+	levels := &loglevel.Keeper{Client: s.direct, Namespace: s.namespace, Name: s.service, Log: s.log, Var: s.logs, Own: s.level, Changed: s.planner.Changed}
+	a.LogLevel = levels.Agents
+	if err := s.mgr.Add(levels); err != nil {
+		return nil, err
+	}
 	return a, watchReports(ctx, s.mgr, a)
 }
 

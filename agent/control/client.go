@@ -35,6 +35,9 @@ type Client struct {
 
 	// Patience limits how long Enroll and Watch try. The zero value sets no limit.
 	Patience Patience
+	// Level is the level of the log, which the manager may change for a while. Nil: it may
+	// not.
+	Level *slog.LevelVar
 }
 
 // NewClient returns a Client that has not connected yet.

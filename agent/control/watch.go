@@ -99,11 +99,26 @@ func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool,
 				c.log.Error("keeping the old CA bundle", "error", err)
 			}
 		}
+		c.setLevel(cfg.LogLevel)
 		if cfg.Exit {
 			return true, true, nil
 		}
 		ports.Apply(cfg)
 	}
+}
+
+// setLevel lets the agent log at a level, or at its own if that is "". A level that this
+// version does not know changes nothing.
+func (c *Client) setLevel(level string) {
+	if c.Level == nil {
+		return
+	}
+	l := c.settings.LogLevel
+	if level != "" && l.UnmarshalText([]byte(level)) != nil || l == c.Level.Level() {
+		return
+	}
+	c.Level.Set(l)
+	c.log.Info("the log level is another one", "to", l)
 }
 
 // report sends reports until ctx ends or sending fails. It reports a changed state

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
 // Keys and values by which the API server describes a token that is bound to a pod
@@ -77,9 +78,13 @@ func firstOf(a, b string) string {
 	return b
 }
 
-// share is the part of the pod's plan that is this agent's: a sidecar has the
-// ports that it was made for, and an ephemeral agent beside it has the others.
-func (s *Server) share(ctx context.Context, who pki.Pod, all plan.Plan, isSidecar bool) (plan.Plan, error) {
+// share is the part of the pod's plan that is this agent's: an agent in a container has
+// the stand-ins for it, a sidecar has the ports that it was made for, and an ephemeral
+// agent beside it has the others.
+func (s *Server) share(ctx context.Context, who pki.Pod, all plan.Plan, first *rpc.AgentReport) (plan.Plan, error) {
+	if first.Container != "" {
+		return all.InContainer(first.Container), nil
+	}
 	if all.Len() == 0 {
 		return plan.Plan{}, nil
 	}
@@ -89,6 +94,6 @@ func (s *Server) share(ctx context.Context, who pki.Pod, all plan.Plan, isSideca
 	}
 	layout := sidecar.Of(&pod)
 	return all.Only(func(number int32, protocol corev1.Protocol) bool {
-		return sidecar.Covers(layout, number, protocol) == isSidecar
+		return sidecar.Covers(layout, number, protocol) == first.Sidecar
 	}), nil
 }

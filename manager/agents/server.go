@@ -38,6 +38,14 @@ type Server struct {
 	audience  string
 	maxIdle   time.Duration
 
+	// Excluded are names of environment variables whose values no laptop gets. It is set
+	// before the first use.
+	Excluded []string
+	// LogLevel is the level that agents are asked to log at; "" is their own. Nobody changes
+	// the function after the start. What it returns may change: the planner's subscribers
+	// are told then. Nil is always "".
+	LogLevel func() string
+
 	mu   sync.Mutex
 	used map[string]time.Time // enrollment tokens, until they expire
 }
@@ -166,11 +174,15 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 	if err != nil {
 		return nil
 	}
-	log.Info("agent connected", "version", first.Version, "sidecar", first.Sidecar)
+	log.Info("agent connected", "version", first.Version, "sidecar", first.Sidecar, "container", first.Container)
 	changed, stop := s.planner.Subscribe()
 	defer stop()
-	a := s.status.connect(stream.Context(), pod, first)
-	defer s.status.disconnect(a)
+	report := func(*rpc.AgentReport) {} // an agent without ports has nothing to say of them
+	if first.Container == "" {
+		a := s.status.connect(stream.Context(), pod, first)
+		defer s.status.disconnect(a)
+		report = func(r *rpc.AgentReport) { s.status.report(a, r) }
+	}
 	var notices atomic.Bool
 	notices.Store(first.Notices)
 	received := make(chan error, 1)
@@ -182,11 +194,12 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 				return
 			}
 			notices.Store(r.Notices)
-			s.status.report(a, r)
+			report(r)
 		}
 	}()
 	var sent plan.Plan
 	var bundle []byte // what the agent has
+	level := ""       // what the agent was asked for
 	generation := uint64(0)
 	idleCheck := time.NewTicker(idleCheckEvery)
 	defer idleCheck.Stop()
@@ -196,31 +209,34 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 		if err != nil {
 			return status.Errorf(codes.Unavailable, "plan: %v", err)
 		}
-		now, err := s.share(stream.Context(), pod, all, first.Sidecar)
+		now, err := s.share(stream.Context(), pod, all, first)
 		if err != nil {
 			return status.Errorf(codes.Unavailable, "plan: %v", err)
 		}
-		config := &rpc.AgentConfig{Generation: generation + 1}
+		config := &rpc.AgentConfig{Generation: generation + 1, LogLevel: s.level()}
 		if b := s.authority.Bundle(); !bytes.Equal(bundle, b) {
 			config.CaBundle, bundle = b, b
 		}
-		if len(config.CaBundle) > 0 || !sent.Equal(now) {
-			config.Ports = now.Ports()
+		if len(config.CaBundle) > 0 || !sent.Equal(now) || config.LogLevel != level {
+			config.Ports, config.StandIns = now.Ports(), now.StandIns()
+			if first.Container != "" {
+				config.ExcludedVariables = s.Excluded
+			}
 			if err := stream.Send(config); err != nil {
 				return err
 			}
-			generation, sent = config.Generation, now
-			log.Debug("plan sent", "generation", generation, "ports", now.Len())
+			generation, sent, level = config.Generation, now, config.LogLevel
+			log.Debug("plan sent", "generation", generation, "ports", now.Len(), "standIns", len(config.StandIns))
 		}
-		if now.Len() > 0 || notices.Load() {
+		if !now.Empty() || notices.Load() {
 			idle = time.Now()
 		}
 		select {
 		case <-changed:
 		case <-idleCheck.C:
-			if !first.Sidecar && now.Len() == 0 && s.leaves(stream.Context(), pod, time.Since(idle)) {
+			if !first.Sidecar && now.Empty() && s.leaves(stream.Context(), pod, time.Since(idle)) {
 				log.Info("agent is asked to end")
-				return stream.Send(&rpc.AgentConfig{Generation: generation + 1, Exit: true})
+				return stream.Send(&rpc.AgentConfig{Generation: generation + 1, LogLevel: level, Exit: true})
 			}
 		case err := <-received:
 			log.Info("agent disconnected", "reason", err)
@@ -229,6 +245,13 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 			return nil
 		}
 	}
+}
+
+func (s *Server) level() string {
+	if s.LogLevel == nil {
+		return ""
+	}
+	return s.LogLevel()
 }
 
 func peerPod(ctx context.Context) (pki.Pod, bool) {

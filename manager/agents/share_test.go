@@ -32,7 +32,7 @@ func TestShare(t *testing.T) {
 		{"with", true, "8080/TCP "}, {"with", false, "8080/UDP 8081/TCP "},
 		{"without", false, "8080/TCP 8080/UDP 8081/TCP "}, {"without", true, ""}, {"gone", false, ""},
 	} {
-		own, err := s.share(context.Background(), pki.Pod{Namespace: "shop", Name: tt.pod}, all, tt.isSidecar)
+		own, err := s.share(context.Background(), pki.Pod{Namespace: "shop", Name: tt.pod}, all, &rpc.AgentReport{Sidecar: tt.isSidecar})
 		got := ""
 		for _, p := range own.Ports() {
 			got += fmt.Sprintf("%d/%s ", p.Port, p.Protocol)

@@ -39,6 +39,7 @@ const (
 type agent struct {
 	pod     pki.Pod
 	sidecar bool
+	version string
 	since   metav1.MicroTime
 	routes  []*rpc.RouteReport
 	left    time.Time
@@ -94,7 +95,7 @@ func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentR
 			after(other.since.Time)
 		}
 	}
-	a := &agent{pod: p, sidecar: first.Sidecar, since: metav1.NewMicroTime(since), routes: first.Routes}
+	a := &agent{pod: p, sidecar: first.Sidecar, version: first.Version, since: metav1.NewMicroTime(since), routes: first.Routes}
 	w.agents[a] = true
 	w.mark(p.Namespace)
 	return a
@@ -267,7 +268,7 @@ func (a *agent) rewrite(s *v1alpha1.PodStatus, ic *v1alpha1.Intercept) {
 }
 
 func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
-	out := v1alpha1.PodPort{Port: int32(p.Port), Protocol: corev1.Protocol(p.Protocol.String()), Sidecar: a.sidecar, Since: a.since,
+	out := v1alpha1.PodPort{Port: int32(p.Port), Protocol: corev1.Protocol(p.Protocol.String()), Sidecar: a.sidecar, AgentVersion: a.version, Since: a.since,
 		State: v1alpha1.PodVerifying, Message: p.Message,
 		Counters: v1alpha1.Counters{Connections: int64(p.Connections), Requests: int64(p.Requests), Opaque: int64(p.Opaque), Fallbacks: int64(p.Fallbacks), BytesIn: int64(p.BytesIn), BytesOut: int64(p.BytesOut)}}
 	switch p.State {

@@ -115,7 +115,18 @@ func (r *Reach) Check(ctx context.Context, s Subject, to netip.AddrPort) error {
 }
 
 func (r *Reach) mayForward(ctx context.Context, s Subject, namespace string) (bool, error) {
-	key := strings.Join(slices.Concat([]string{namespace, s.User}, s.Groups), "\x00")
+	return r.may(ctx, s, authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Resource: "pods", Subresource: "portforward"})
+}
+
+// MayExec says whether the user may "create pods/exec" for a pod. That gives its
+// environment, its files and its network.
+func (r *Reach) MayExec(ctx context.Context, s Subject, namespace, pod string) (bool, error) {
+	return r.may(ctx, s, authorizationv1.ResourceAttributes{Namespace: namespace, Name: pod, Verb: "create", Resource: "pods", Subresource: "exec"})
+}
+
+// may asks the API server, or remembers its answer.
+func (r *Reach) may(ctx context.Context, s Subject, what authorizationv1.ResourceAttributes) (bool, error) {
+	key := strings.Join(slices.Concat([]string{what.Namespace, what.Name, what.Subresource, s.User}, s.Groups), "\x00")
 	now := r.now()
 	r.mu.Lock()
 	known, ok := r.answers[key]
@@ -124,8 +135,7 @@ func (r *Reach) mayForward(ctx context.Context, s Subject, namespace string) (bo
 		return known.allowed, nil
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: s.User, Groups: s.Groups,
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Resource: "pods", Subresource: "portforward"},
+		User: s.User, Groups: s.Groups, ResourceAttributes: &what,
 	}}
 	if err := r.writer.Create(ctx, review); err != nil {
 		return false, fmt.Errorf("ask the API server what user %q may: %w", s.User, err)

@@ -50,9 +50,15 @@ func (r *Intercepts) decide(ctx context.Context, ic *v1alpha1.Intercept) (*decis
 	}
 	d.connected = meta.IsStatusConditionTrue(session.Status.Conditions, v1alpha1.ConditionConnected)
 	d.reports = liveReports(ic.Status.Pods, pods)
-	again, err := r.attach(ctx, ic, d, w, pods)
-	if err != nil {
-		return nil, 0, err
+	var again time.Duration
+	if ic.Spec.Mode != v1alpha1.ModeIngest {
+		if again, err = r.attach(ctx, ic, d, w, pods); err != nil {
+			return nil, 0, err
+		}
+	}
+	var look time.Duration
+	if d.standIn, look = r.standIn(ctx, ic, d, w, pods); look > 0 && (again == 0 || look < again) {
+		again = look
 	}
 	if err := r.explain(ctx, ic, d, w, pods); err != nil {
 		return nil, 0, err

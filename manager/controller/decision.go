@@ -32,6 +32,7 @@ type decision struct {
 	injection injection
 	progress  progress
 	reports   []v1alpha1.PodStatus // of agents that can still report
+	standIn   *v1alpha1.StandInStatus
 }
 
 // resolution is what the spec of an Intercept was resolved to.
@@ -67,9 +68,9 @@ func (d *decision) write(s *v1alpha1.InterceptStatus) {
 	if !equality.Semantic.DeepEqual(s.Match, d.match) {
 		s.Matching, s.Pods = nil, uncompared(s.Pods)
 	}
-	s.Mode, s.Match = d.mode, d.match
+	s.Mode, s.Match, s.StandIn = d.mode, d.match, d.standIn
 	s.Injection, s.InjectionReason = d.injection.mode, d.injection.reason
-	set(v1alpha1.ConditionResolved, metav1.ConditionTrue, v1alpha1.ReasonResolved, d.workload+" port "+s.Port)
+	set(v1alpha1.ConditionResolved, metav1.ConditionTrue, v1alpha1.ReasonResolved, resolved(d.workload, s.Port))
 	agents, active, pods := d.agentsReady(), d.active(), d.podsReady()
 	set(v1alpha1.ConditionAgentsReady, agents.status, agents.reason, agents.message)
 	set(v1alpha1.ConditionActive, active.status, active.reason, active.message)
@@ -87,6 +88,14 @@ func (d *decision) write(s *v1alpha1.InterceptStatus) {
 	s.State, s.Message = d.state(agents)
 }
 
+// resolved is what an Intercept is about, for people.
+func resolved(workload, ports string) string {
+	if ports == "" {
+		return workload
+	}
+	return workload + " port " + ports
+}
+
 // verdict is a condition without its type.
 type verdict struct {
 	status          metav1.ConditionStatus
@@ -97,6 +106,8 @@ type verdict struct {
 func (d *decision) agentsReady() verdict {
 	p := &d.progress
 	switch {
+	case d.mode == v1alpha1.ModeIngest:
+		return d.ingests()
 	case p.problem != nil:
 		return verdict{metav1.ConditionFalse, p.problem.Reason, p.problem.Message}
 	case p.pods == 0:
@@ -109,6 +120,18 @@ func (d *decision) agentsReady() verdict {
 	return verdict{metav1.ConditionTrue, v1alpha1.ReasonAttached, fmt.Sprintf("attached to %d of %d pods", p.pods, p.pods)}
 }
 
+// ingests is whether an agent serves the pod of an Intercept that takes no traffic.
+func (d *decision) ingests() verdict {
+	switch s := d.standIn; {
+	case s == nil || s.Pod == "":
+		return verdict{metav1.ConditionFalse, v1alpha1.ReasonNoPods, d.progress.nobody}
+	case s.Message != "":
+		return verdict{metav1.ConditionFalse, v1alpha1.ReasonAttaching, s.Message}
+	default:
+		return verdict{metav1.ConditionTrue, v1alpha1.ReasonAttached, "attached to pod " + s.Pod}
+	}
+}
+
 const laptopAway = "the laptop is not connected; the application answers"
 
 // active is whether traffic reaches the laptop.
@@ -117,6 +140,8 @@ func (d *decision) active() verdict {
 	switch agents := d.agentsReady(); {
 	case !d.connected:
 		return verdict{metav1.ConditionFalse, v1alpha1.ReasonDisconnected, laptopAway}
+	case d.mode == v1alpha1.ModeIngest:
+		return verdict{agents.status, agents.reason, agents.message}
 	case p.active > 0:
 		return verdict{metav1.ConditionTrue, v1alpha1.ReasonActive, fmt.Sprintf("%d of %d pods send %s to the laptop", p.active, p.pods, d.share())}
 	default:
@@ -144,6 +169,8 @@ func (d *decision) share() string {
 func (d *decision) podsReady() verdict {
 	p := &d.progress
 	switch {
+	case d.mode == v1alpha1.ModeIngest:
+		return d.ingests()
 	case p.pods == 0 && p.problem != nil:
 		return verdict{metav1.ConditionUnknown, p.problem.Reason, p.problem.Message}
 	case p.pods == 0:

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -59,16 +60,13 @@ func (a *EphemeralAgents) bring(ctx context.Context, pod *corev1.Pod, silence ti
 
 // add adds the agent's ephemeral container to a pod.
 func (a *EphemeralAgents) add(ctx context.Context, pod *corev1.Pod, name string) *problem.Problem {
-	who := pki.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
-	token := a.Authority.Token(who, time.Now().Add(agents.TokenLife))
-	fresh := pod.DeepCopy()
-	fresh.Spec.EphemeralContainers = append(fresh.Spec.EphemeralContainers, inject.Ephemeral(pod, a.Config(), name, token))
-	err := a.Client.SubResource("ephemeralcontainers").Patch(ctx, fresh, client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{}))
+	err := a.addContainer(ctx, pod, name, func(token string) corev1.EphemeralContainer {
+		return inject.Ephemeral(pod, a.Config(), name, token)
+	})
 	switch {
 	case err == nil:
-		a.Log.Info("agent attached", "pod", who, "container", name)
 		return nil
-	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "PodSecurity"):
+	case refusedByPodSecurity(err):
 		return problem.New(v1alpha1.ReasonPodSecurity,
 			"the pod security level of namespace %q refuses an ephemeral container with NET_ADMIN; allow it there with: kubectl label namespace %s --overwrite pod-security.kubernetes.io/enforce=privileged",
 			pod.Namespace, pod.Namespace)
@@ -78,6 +76,57 @@ func (a *EphemeralAgents) add(ctx context.Context, pod *corev1.Pod, name string)
 		return nil // the change of the pod is reconciled again
 	}
 	return problem.New(v1alpha1.ReasonAttaching, "pod %s: %v", pod.Name, err)
+}
+
+func refusedByPodSecurity(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "PodSecurity")
+}
+
+// addContainer adds an ephemeral container to a pod, with a token for its enrollment.
+func (a *EphemeralAgents) addContainer(ctx context.Context, pod *corev1.Pod, name string, with func(token string) corev1.EphemeralContainer) error {
+	who := pki.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
+	token := a.Authority.Token(who, time.Now().Add(agents.TokenLife))
+	fresh := pod.DeepCopy()
+	fresh.Spec.EphemeralContainers = append(fresh.Spec.EphemeralContainers, with(token))
+	err := a.Client.SubResource("ephemeralcontainers").Patch(ctx, fresh, client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{}))
+	if err == nil {
+		a.Log.Info("agent attached", "pod", who, "container", name)
+	}
+	return err
+}
+
+// bringStandIn brings an agent beside a container of a pod if none runs there. It returns
+// why it cannot, in one sentence.
+func (a *EphemeralAgents) bringStandIn(ctx context.Context, pod *corev1.Pod, container string) string {
+	s := inject.ObserveStandIn(pod, container)
+	switch {
+	case s.Running && s.Problem != "":
+		return fmt.Sprintf("pod %s: %s", pod.Name, s.Problem)
+	case s.Running:
+		return ""
+	case s.Next == "":
+		return fmt.Sprintf("pod %s: %d agents were brought into it, which cannot be undone, and all have ended; delete the pod to start afresh. The last one said: %s", pod.Name, inject.MaxStandIns, s.Problem)
+	}
+	add := func(asUser *int64) error {
+		return a.addContainer(ctx, pod, s.Next, func(token string) corev1.EphemeralContainer {
+			return inject.StandIn(pod, a.Config(), s.Next, token, container, asUser)
+		})
+	}
+	err := add(nil)
+	if user := inject.UserOf(pod, container); err != nil && refusedByPodSecurity(err) && user != nil {
+		err = add(user)
+	}
+	switch {
+	case err == nil, apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return "" // the change of the pod is reconciled again
+	case refusedByPodSecurity(err):
+		return fmt.Sprintf("the pod security level of namespace %q refuses an agent that may read the processes of container %s; "+
+			"set runAsUser in the securityContext of the container, whose user the agent can then be, or allow it there with: kubectl label namespace %s --overwrite pod-security.kubernetes.io/enforce=privileged",
+			pod.Namespace, container, pod.Namespace)
+	case denial.Is(err):
+		return fmt.Sprintf("pod %s: %s refuses the agent: %v", pod.Name, denial.By(err.Error()), err)
+	}
+	return fmt.Sprintf("pod %s: %v", pod.Name, err)
 }
 
 // bringEarly brings an agent into a pod that is being started, so that it is there

@@ -61,9 +61,25 @@ type State struct {
 
 // Observe reads the agent's state off the pod.
 func Observe(p *corev1.Pod) State {
+	n := 0
+	s := observe(p, func(c *corev1.EphemeralContainer) bool {
+		if !sidecar.IsAgent(c.Name) {
+			return false
+		}
+		n++
+		return true
+	})
+	if n < MaxAgents {
+		s.Next = sidecar.FreeName(p, ContainerName)
+	}
+	return s
+}
+
+// observe reads the state of those ephemeral containers for which ours is true.
+func observe(p *corev1.Pod, ours func(*corev1.EphemeralContainer) bool) State {
 	names := map[string]bool{}
-	for _, c := range p.Spec.EphemeralContainers {
-		if sidecar.IsAgent(c.Name) {
+	for i := range p.Spec.EphemeralContainers {
+		if c := &p.Spec.EphemeralContainers[i]; ours(c) {
 			names[c.Name] = true
 		}
 	}
@@ -93,9 +109,6 @@ func Observe(p *corev1.Pod) State {
 	}
 	if seen < len(names) {
 		s.Running, s.Problem = true, "" // just added, no status yet
-	}
-	if len(names) < MaxAgents {
-		s.Next = sidecar.FreeName(p, ContainerName)
 	}
 	return s
 }

@@ -16,7 +16,14 @@ import (
 // Plan is what the agents of one pod must do. A Plan is immutable, so goroutines can
 // share it.
 type Plan struct {
-	ports []*rpc.CapturePort // ordered by number and protocol; read-only once the plan is computed
+	ports    []*rpc.CapturePort // ordered by number and protocol; read-only once the plan is computed
+	standIns []standIn
+}
+
+// standIn is an Intercept whose laptop stands in for the pod.
+type standIn struct {
+	container string
+	message   *rpc.StandIn // read-only
 }
 
 // Claim identifies the owner of a route: an Intercept and its session.
@@ -27,7 +34,7 @@ type Claim struct {
 }
 
 // Of returns a plan with copies of these ports.
-func Of(ports ...*rpc.CapturePort) Plan { return Plan{clone(ports)} }
+func Of(ports ...*rpc.CapturePort) Plan { return Plan{ports: clone(ports)} }
 
 // Ports returns a copy of the ports to capture, ordered by number and protocol. The
 // caller may change the copy.
@@ -36,12 +43,40 @@ func (p Plan) Ports() []*rpc.CapturePort { return clone(p.ports) }
 // Len returns the number of ports to capture.
 func (p Plan) Len() int { return len(p.ports) }
 
-// Equal reports whether two plans have the same ports and routes.
+// Empty reports whether there is nothing to do.
+func (p Plan) Empty() bool { return len(p.ports) == 0 && len(p.standIns) == 0 }
+
+// Equal reports whether two plans have the same ports, routes and stand-ins.
 func (p Plan) Equal(other Plan) bool {
-	return slices.EqualFunc(p.ports, other.ports, func(a, b *rpc.CapturePort) bool { return a == b || proto.Equal(a, b) })
+	return slices.EqualFunc(p.ports, other.ports, func(a, b *rpc.CapturePort) bool { return a == b || proto.Equal(a, b) }) &&
+		slices.EqualFunc(p.standIns, other.standIns, func(a, b standIn) bool {
+			return a.container == b.container && proto.Equal(a.message, b.message)
+		})
 }
 
-// Only returns a plan with only the ports for which keep returns true.
+// StandIns returns copies of the stand-ins.
+func (p Plan) StandIns() (out []*rpc.StandIn) {
+	for _, s := range p.standIns {
+		out = append(out, proto.CloneOf(s.message))
+	}
+	return out
+}
+
+// InContainer returns a plan with the stand-ins for a container of the pod, and without
+// ports.
+func (p Plan) InContainer(name string) Plan {
+	return Plan{standIns: slices.DeleteFunc(slices.Clone(p.standIns), func(s standIn) bool { return s.container != name })}
+}
+
+// HasStandIn reports whether the owner's laptop stands in for the pod.
+func (p Plan) HasStandIn(c Claim) bool {
+	return slices.ContainsFunc(p.standIns, func(s standIn) bool {
+		return Claim{Intercept: s.message.Intercept, UID: s.message.InterceptUid, Session: s.message.Session} == c
+	})
+}
+
+// Only returns a plan with only the ports for which keep returns true, and without
+// stand-ins.
 func (p Plan) Only(keep func(number int32, protocol corev1.Protocol) bool) Plan {
 	var kept []*rpc.CapturePort
 	for _, c := range p.ports {
@@ -49,7 +84,7 @@ func (p Plan) Only(keep func(number int32, protocol corev1.Protocol) bool) Plan 
 			kept = append(kept, c)
 		}
 	}
-	return Plan{kept}
+	return Plan{ports: kept}
 }
 
 // Routes reports whether a port of the plan has a route of this owner.

@@ -136,6 +136,10 @@ func (p *Planner) newPlan(ctx context.Context, pod *corev1.Pod, version uint64) 
 	order(all)
 	var plan Plan
 	for _, c := range all {
+		if s := c.Status.StandIn; s != nil && s.UID == pod.UID {
+			plan.standIns = append(plan.standIns, standIn{s.Container, &rpc.StandIn{Intercept: c.Namespace + "/" + c.Name,
+				InterceptUid: string(c.UID), Session: c.Spec.Session, Relays: c.relays}})
+		}
 		for _, r := range c.Status.Ports {
 			if number := resolve.PortIn(pod, r); number != 0 {
 				plan.add(number, protocol(r.Protocol), p.speaks(r), c.keepsEstablished(), p.route(c))

@@ -93,7 +93,7 @@ func (r *Relay) ServeLine(agent *tls.Conn) {
 	switch {
 	case s == nil:
 		verdict = frame.NoSession
-	case !r.mayReach(pod, want):
+	case !r.mayReach(s, pod, want):
 		verdict = frame.Denied
 	default:
 		agentPin := handshake.PinOf(agent.ConnectionState().PeerCertificates[0])
@@ -122,8 +122,25 @@ func (r *Relay) ServeLine(agent *tls.Conn) {
 	}
 }
 
-// mayReach says whether the plan of the pod sends that intercept to that session.
-func (r *Relay) mayReach(pod pki.Pod, q *handshake.LineRequest) bool {
-	p, err := r.cfg.Planner.Pod(context.Background(), pod.Namespace, pod.Name, types.UID(pod.UID))
-	return err == nil && p.Routes(plan.Claim{Intercept: q.Intercept, UID: q.InterceptUID, Session: q.Session})
+// mayReach says whether the plan of the pod has that intercept of that session: it sends
+// flows there, or the session may send flows into the pod. For these, the session's user
+// must be allowed to execute commands in the pod.
+func (r *Relay) mayReach(s *session, pod pki.Pod, q *handshake.LineRequest) bool {
+	ctx := context.Background()
+	p, err := r.cfg.Planner.Pod(ctx, pod.Namespace, pod.Name, types.UID(pod.UID))
+	if err != nil {
+		return false
+	}
+	claim := plan.Claim{Intercept: q.Intercept, UID: q.InterceptUID, Session: q.Session}
+	if !q.FromSession {
+		return p.Routes(claim)
+	}
+	if !p.HasStandIn(claim) {
+		return false
+	}
+	allowed, err := r.cfg.Reach.MayExec(ctx, s.subject, pod.Namespace, pod.Name)
+	if err != nil {
+		r.cfg.Log.Warn("a stand-in cannot be checked", "session", s.name, "pod", pod, "error", err)
+	}
+	return allowed
 }

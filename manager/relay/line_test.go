@@ -91,7 +91,7 @@ func TestLinesEndWithTheRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.relay.cfg.Planner.Changed()
-	l.session.lines.closeAssigned(func(x *assignedLine) bool { return !l.relay.mayReach(x.pod, x.request) })
+	l.session.lines.closeAssigned(func(x *assignedLine) bool { return !l.relay.mayReach(l.session, x.pod, x.request) })
 	c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	var timeout net.Error
 	if _, err := c.Read(make([]byte, 1)); err == nil || errors.As(err, &timeout) && timeout.Timeout() {

@@ -53,6 +53,7 @@ type lineLab struct {
 	objects       client.Client
 	keys          *handshake.Keys
 	agents, lines string
+	mayExec       bool
 }
 
 func newLineLab(t *testing.T) *lineLab {
@@ -126,6 +127,11 @@ func (l *lineLab) Check(_ context.Context, s authz.Subject, to netip.AddrPort) e
 		return nil
 	}
 	return &authz.DeniedError{User: s.User, Address: to.Addr().String()}
+}
+
+// MayExec implements Reach.
+func (l *lineLab) MayExec(_ context.Context, s authz.Subject, namespace, pod string) (bool, error) {
+	return l.mayExec && s.User == "alice" && namespace == "shop" && pod == "quote-1", nil
 }
 
 func (l *lineLab) listen(serve func(net.Conn)) string {

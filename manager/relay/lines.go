@@ -105,7 +105,7 @@ func (s *lines) keepalive() {
 // assign gives an idle line to the agent of a pod, and tells the session. It returns
 // nil if no idle line comes in time. The caller must call end.
 func (s *lines) assign(pod pki.Pod, q *handshake.LineRequest, agent handshake.Pin) *assignedLine {
-	to := &handshake.LineAssigned{Agent: agent, Pod: pod.String(), Intercept: q.Intercept, InterceptUID: q.InterceptUID}
+	to := &handshake.LineAssigned{Agent: agent, Pod: pod.String(), Intercept: q.Intercept, InterceptUID: q.InterceptUID, FromSession: q.FromSession}
 	t := time.NewTimer(idleWait)
 	defer t.Stop()
 	for {

@@ -31,7 +31,7 @@ type Config struct {
 	// OnChange is told of a session that got its first carrier or lost its last
 	// one. It must not block.
 	OnChange func(session string)
-	// Reach decides where outbound flows may go.
+	// Reach decides where flows of sessions may go.
 	Reach Reach
 	// NameServer is where flows to frame.TargetDNS go, "address:port"; Domain is the
 	// cluster's DNS domain.
@@ -49,9 +49,12 @@ type Relay struct {
 	sessions map[string]*session
 }
 
-// Reach says whether a user may dial an address; see package authz.
+// Reach says what a user may do; see package authz.
 type Reach interface {
+	// Check returns an error unless the user may dial the address.
 	Check(context.Context, authz.Subject, netip.AddrPort) error
+	// MayExec says whether the user may execute commands in a pod.
+	MayExec(ctx context.Context, s authz.Subject, namespace, pod string) (bool, error)
 }
 
 // New returns a Relay without sessions.

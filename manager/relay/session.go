@@ -152,5 +152,5 @@ func (r *Relay) check(s *session) {
 func (r *Relay) inspect(s *session) {
 	r.check(s)
 	s.lines.keepalive()
-	s.lines.closeAssigned(func(l *assignedLine) bool { return !r.mayReach(l.pod, l.request) })
+	s.lines.closeAssigned(func(l *assignedLine) bool { return !r.mayReach(s, l.pod, l.request) })
 }

@@ -303,7 +303,7 @@ func (x Probe_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Probe_Kind.Descriptor instead.
 func (Probe_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4, 0}
+	return file_agent_proto_rawDescGZIP(), []int{5, 0}
 }
 
 type Route_Mode int32
@@ -352,7 +352,7 @@ func (x Route_Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Route_Mode.Descriptor instead.
 func (Route_Mode) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6, 0}
+	return file_agent_proto_rawDescGZIP(), []int{7, 0}
 }
 
 type Condition_Part int32
@@ -416,7 +416,7 @@ func (x Condition_Part) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Condition_Part.Descriptor instead.
 func (Condition_Part) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10, 0}
+	return file_agent_proto_rawDescGZIP(), []int{11, 0}
 }
 
 type Condition_Op int32
@@ -468,7 +468,7 @@ func (x Condition_Op) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Condition_Op.Descriptor instead.
 func (Condition_Op) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10, 1}
+	return file_agent_proto_rawDescGZIP(), []int{11, 1}
 }
 
 type EnrollRequest struct {
@@ -615,7 +615,15 @@ type AgentConfig struct {
 	// from now on. Empty: no change.
 	CaBundle []byte `protobuf:"bytes,3,opt,name=ca_bundle,json=caBundle,proto3" json:"ca_bundle,omitempty"`
 	// exit asks the agent to undo everything and end.
-	Exit          bool `protobuf:"varint,4,opt,name=exit,proto3" json:"exit,omitempty"`
+	Exit bool `protobuf:"varint,4,opt,name=exit,proto3" json:"exit,omitempty"`
+	// stand_ins are the intercepts whose laptops stand in for this agent's pod. The agent
+	// holds lines ready to their sessions, and serves the flows that sessions open on them.
+	StandIns []*StandIn `protobuf:"bytes,5,rep,name=stand_ins,json=standIns,proto3" json:"stand_ins,omitempty"`
+	// excluded_variables are names of environment variables whose values no laptop gets.
+	ExcludedVariables []string `protobuf:"bytes,6,rep,name=excluded_variables,json=excludedVariables,proto3" json:"excluded_variables,omitempty"`
+	// log_level is debug, info, warn or error, for as long as it is said. Empty: the level
+	// that the agent was started with.
+	LogLevel      string `protobuf:"bytes,7,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -678,6 +686,98 @@ func (x *AgentConfig) GetExit() bool {
 	return false
 }
 
+func (x *AgentConfig) GetStandIns() []*StandIn {
+	if x != nil {
+		return x.StandIns
+	}
+	return nil
+}
+
+func (x *AgentConfig) GetExcludedVariables() []string {
+	if x != nil {
+		return x.ExcludedVariables
+	}
+	return nil
+}
+
+func (x *AgentConfig) GetLogLevel() string {
+	if x != nil {
+		return x.LogLevel
+	}
+	return ""
+}
+
+// StandIn is an intercept whose laptop stands in for a pod.
+type StandIn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// intercept is "namespace/name", intercept_uid its UID.
+	Intercept    string `protobuf:"bytes,1,opt,name=intercept,proto3" json:"intercept,omitempty"`
+	InterceptUid string `protobuf:"bytes,2,opt,name=intercept_uid,json=interceptUid,proto3" json:"intercept_uid,omitempty"`
+	Session      string `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
+	// relays are the addresses of the replicas that hold the session's carriers.
+	Relays        []string `protobuf:"bytes,4,rep,name=relays,proto3" json:"relays,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandIn) Reset() {
+	*x = StandIn{}
+	mi := &file_agent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandIn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandIn) ProtoMessage() {}
+
+func (x *StandIn) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
+func (*StandIn) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *StandIn) GetIntercept() string {
+	if x != nil {
+		return x.Intercept
+	}
+	return ""
+}
+
+func (x *StandIn) GetInterceptUid() string {
+	if x != nil {
+		return x.InterceptUid
+	}
+	return ""
+}
+
+func (x *StandIn) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *StandIn) GetRelays() []string {
+	if x != nil {
+		return x.Relays
+	}
+	return nil
+}
+
 // CapturePort is one port of the pod whose callers are brought to the agent.
 type CapturePort struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -703,7 +803,7 @@ type CapturePort struct {
 
 func (x *CapturePort) Reset() {
 	*x = CapturePort{}
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -715,7 +815,7 @@ func (x *CapturePort) String() string {
 func (*CapturePort) ProtoMessage() {}
 
 func (x *CapturePort) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -728,7 +828,7 @@ func (x *CapturePort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapturePort.ProtoReflect.Descriptor instead.
 func (*CapturePort) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{3}
+	return file_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CapturePort) GetPort() uint32 {
@@ -798,7 +898,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +910,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +923,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4}
+	return file_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Probe) GetKind() Probe_Kind {
@@ -872,7 +972,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +984,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +997,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Header) GetName() string {
@@ -949,7 +1049,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1061,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1074,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Route) GetIntercept() string {
@@ -1065,7 +1165,7 @@ type SeenHeaders struct {
 
 func (x *SeenHeaders) Reset() {
 	*x = SeenHeaders{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1177,7 @@ func (x *SeenHeaders) String() string {
 func (*SeenHeaders) ProtoMessage() {}
 
 func (x *SeenHeaders) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1190,7 @@ func (x *SeenHeaders) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeenHeaders.ProtoReflect.Descriptor instead.
 func (*SeenHeaders) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SeenHeaders) GetHeaders() []*SeenHeader {
@@ -1115,7 +1215,7 @@ type SeenHeader struct {
 
 func (x *SeenHeader) Reset() {
 	*x = SeenHeader{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1227,7 @@ func (x *SeenHeader) String() string {
 func (*SeenHeader) ProtoMessage() {}
 
 func (x *SeenHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1240,7 @@ func (x *SeenHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeenHeader.ProtoReflect.Descriptor instead.
 func (*SeenHeader) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SeenHeader) GetName() string {
@@ -1176,7 +1276,7 @@ type Match struct {
 
 func (x *Match) Reset() {
 	*x = Match{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1288,7 @@ func (x *Match) String() string {
 func (*Match) ProtoMessage() {}
 
 func (x *Match) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1301,7 @@ func (x *Match) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Match.ProtoReflect.Descriptor instead.
 func (*Match) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Match) GetConditions() []*Condition {
@@ -1225,7 +1325,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1237,7 +1337,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1250,7 +1350,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Condition) GetPart() Condition_Part {
@@ -1291,14 +1391,17 @@ type AgentReport struct {
 	// made, and no others.
 	Sidecar bool `protobuf:"varint,4,opt,name=sidecar,proto3" json:"sidecar,omitempty"`
 	// notices: the agent still answers requests for routes that are gone.
-	Notices       bool `protobuf:"varint,5,opt,name=notices,proto3" json:"notices,omitempty"`
+	Notices bool `protobuf:"varint,5,opt,name=notices,proto3" json:"notices,omitempty"`
+	// container is the one that the agent reads, in the first report. Such an agent serves
+	// stand-ins and no ports; one without serves ports and no stand-ins.
+	Container     string `protobuf:"bytes,6,opt,name=container,proto3" json:"container,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1413,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1426,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AgentReport) GetVersion() string {
@@ -1361,6 +1464,13 @@ func (x *AgentReport) GetNotices() bool {
 	return false
 }
 
+func (x *AgentReport) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
 // RouteReport is what became of one route. Port, protocol and intercept_uid name
 // it.
 type RouteReport struct {
@@ -1392,7 +1502,7 @@ type RouteReport struct {
 
 func (x *RouteReport) Reset() {
 	*x = RouteReport{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1514,7 @@ func (x *RouteReport) String() string {
 func (*RouteReport) ProtoMessage() {}
 
 func (x *RouteReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1527,7 @@ func (x *RouteReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteReport.ProtoReflect.Descriptor instead.
 func (*RouteReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RouteReport) GetPort() uint32 {
@@ -1547,7 +1657,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1669,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1682,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Comparison) GetMatch() *Match {
@@ -1643,7 +1753,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1655,7 +1765,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1668,7 +1778,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Missed) GetReason() Reason {
@@ -1698,14 +1808,22 @@ const file_agent_proto_rawDesc = "" +
 	"\x13certificate_request\x18\x05 \x01(\fR\x12certificateRequest\x122\n" +
 	"\x15service_account_token\x18\x06 \x01(\tR\x13serviceAccountToken\"2\n" +
 	"\x0eEnrollResponse\x12 \n" +
-	"\vcertificate\x18\x01 \x01(\fR\vcertificate\"\x9c\x01\n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\"\xa9\x02\n" +
 	"\vAgentConfig\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12<\n" +
 	"\x05ports\x18\x02 \x03(\v2&.kubectlintercept.agent.v1.CapturePortR\x05ports\x12\x1b\n" +
 	"\tca_bundle\x18\x03 \x01(\fR\bcaBundle\x12\x12\n" +
-	"\x04exit\x18\x04 \x01(\bR\x04exit\"\xe3\x02\n" +
+	"\x04exit\x18\x04 \x01(\bR\x04exit\x12?\n" +
+	"\tstand_ins\x18\x05 \x03(\v2\".kubectlintercept.agent.v1.StandInR\bstandIns\x12-\n" +
+	"\x12excluded_variables\x18\x06 \x03(\tR\x11excludedVariables\x12\x1b\n" +
+	"\tlog_level\x18\a \x01(\tR\blogLevel\"~\n" +
+	"\aStandIn\x12\x1c\n" +
+	"\tintercept\x18\x01 \x01(\tR\tintercept\x12#\n" +
+	"\rintercept_uid\x18\x02 \x01(\tR\finterceptUid\x12\x18\n" +
+	"\asession\x18\x03 \x01(\tR\asession\x12\x16\n" +
+	"\x06relays\x18\x04 \x03(\tR\x06relays\"\xe3\x02\n" +
 	"\vCapturePort\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12)\n" +
@@ -1781,7 +1899,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x06REGEXP\x10\x01\x12\t\n" +
 	"\x05EXACT\x10\x02\x12\n" +
 	"\n" +
-	"\x06PREFIX\x10\x03\"\xbb\x01\n" +
+	"\x06PREFIX\x10\x03\"\xd9\x01\n" +
 	"\vAgentReport\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1e\n" +
 	"\n" +
@@ -1789,7 +1907,8 @@ const file_agent_proto_rawDesc = "" +
 	"generation\x12>\n" +
 	"\x06routes\x18\x03 \x03(\v2&.kubectlintercept.agent.v1.RouteReportR\x06routes\x12\x18\n" +
 	"\asidecar\x18\x04 \x01(\bR\asidecar\x12\x18\n" +
-	"\anotices\x18\x05 \x01(\bR\anotices\"\xb4\x04\n" +
+	"\anotices\x18\x05 \x01(\bR\anotices\x12\x1c\n" +
+	"\tcontainer\x18\x06 \x01(\tR\tcontainer\"\xb4\x04\n" +
 	"\vRouteReport\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12#\n" +
@@ -1863,7 +1982,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_agent_proto_goTypes = []any{
 	(Protocol)(0),          // 0: kubectlintercept.agent.v1.Protocol
 	(Speaks)(0),            // 1: kubectlintercept.agent.v1.Speaks
@@ -1876,49 +1995,51 @@ var file_agent_proto_goTypes = []any{
 	(*EnrollRequest)(nil),  // 8: kubectlintercept.agent.v1.EnrollRequest
 	(*EnrollResponse)(nil), // 9: kubectlintercept.agent.v1.EnrollResponse
 	(*AgentConfig)(nil),    // 10: kubectlintercept.agent.v1.AgentConfig
-	(*CapturePort)(nil),    // 11: kubectlintercept.agent.v1.CapturePort
-	(*Probe)(nil),          // 12: kubectlintercept.agent.v1.Probe
-	(*Header)(nil),         // 13: kubectlintercept.agent.v1.Header
-	(*Route)(nil),          // 14: kubectlintercept.agent.v1.Route
-	(*SeenHeaders)(nil),    // 15: kubectlintercept.agent.v1.SeenHeaders
-	(*SeenHeader)(nil),     // 16: kubectlintercept.agent.v1.SeenHeader
-	(*Match)(nil),          // 17: kubectlintercept.agent.v1.Match
-	(*Condition)(nil),      // 18: kubectlintercept.agent.v1.Condition
-	(*AgentReport)(nil),    // 19: kubectlintercept.agent.v1.AgentReport
-	(*RouteReport)(nil),    // 20: kubectlintercept.agent.v1.RouteReport
-	(*Comparison)(nil),     // 21: kubectlintercept.agent.v1.Comparison
-	(*Missed)(nil),         // 22: kubectlintercept.agent.v1.Missed
+	(*StandIn)(nil),        // 11: kubectlintercept.agent.v1.StandIn
+	(*CapturePort)(nil),    // 12: kubectlintercept.agent.v1.CapturePort
+	(*Probe)(nil),          // 13: kubectlintercept.agent.v1.Probe
+	(*Header)(nil),         // 14: kubectlintercept.agent.v1.Header
+	(*Route)(nil),          // 15: kubectlintercept.agent.v1.Route
+	(*SeenHeaders)(nil),    // 16: kubectlintercept.agent.v1.SeenHeaders
+	(*SeenHeader)(nil),     // 17: kubectlintercept.agent.v1.SeenHeader
+	(*Match)(nil),          // 18: kubectlintercept.agent.v1.Match
+	(*Condition)(nil),      // 19: kubectlintercept.agent.v1.Condition
+	(*AgentReport)(nil),    // 20: kubectlintercept.agent.v1.AgentReport
+	(*RouteReport)(nil),    // 21: kubectlintercept.agent.v1.RouteReport
+	(*Comparison)(nil),     // 22: kubectlintercept.agent.v1.Comparison
+	(*Missed)(nil),         // 23: kubectlintercept.agent.v1.Missed
 }
 var file_agent_proto_depIdxs = []int32{
-	11, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
-	0,  // 1: kubectlintercept.agent.v1.CapturePort.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	14, // 2: kubectlintercept.agent.v1.CapturePort.routes:type_name -> kubectlintercept.agent.v1.Route
-	12, // 3: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
-	1,  // 4: kubectlintercept.agent.v1.CapturePort.speaks:type_name -> kubectlintercept.agent.v1.Speaks
-	4,  // 5: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
-	13, // 6: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
-	5,  // 7: kubectlintercept.agent.v1.Route.mode:type_name -> kubectlintercept.agent.v1.Route.Mode
-	17, // 8: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
-	16, // 9: kubectlintercept.agent.v1.SeenHeaders.headers:type_name -> kubectlintercept.agent.v1.SeenHeader
-	18, // 10: kubectlintercept.agent.v1.Match.conditions:type_name -> kubectlintercept.agent.v1.Condition
-	6,  // 11: kubectlintercept.agent.v1.Condition.part:type_name -> kubectlintercept.agent.v1.Condition.Part
-	7,  // 12: kubectlintercept.agent.v1.Condition.op:type_name -> kubectlintercept.agent.v1.Condition.Op
-	20, // 13: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
-	0,  // 14: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	2,  // 15: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
-	22, // 16: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
-	21, // 17: kubectlintercept.agent.v1.RouteReport.comparison:type_name -> kubectlintercept.agent.v1.Comparison
-	17, // 18: kubectlintercept.agent.v1.Comparison.match:type_name -> kubectlintercept.agent.v1.Match
-	3,  // 19: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
-	8,  // 20: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
-	19, // 21: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
-	9,  // 22: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
-	10, // 23: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
-	22, // [22:24] is the sub-list for method output_type
-	20, // [20:22] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	12, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
+	11, // 1: kubectlintercept.agent.v1.AgentConfig.stand_ins:type_name -> kubectlintercept.agent.v1.StandIn
+	0,  // 2: kubectlintercept.agent.v1.CapturePort.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	15, // 3: kubectlintercept.agent.v1.CapturePort.routes:type_name -> kubectlintercept.agent.v1.Route
+	13, // 4: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
+	1,  // 5: kubectlintercept.agent.v1.CapturePort.speaks:type_name -> kubectlintercept.agent.v1.Speaks
+	4,  // 6: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
+	14, // 7: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
+	5,  // 8: kubectlintercept.agent.v1.Route.mode:type_name -> kubectlintercept.agent.v1.Route.Mode
+	18, // 9: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
+	17, // 10: kubectlintercept.agent.v1.SeenHeaders.headers:type_name -> kubectlintercept.agent.v1.SeenHeader
+	19, // 11: kubectlintercept.agent.v1.Match.conditions:type_name -> kubectlintercept.agent.v1.Condition
+	6,  // 12: kubectlintercept.agent.v1.Condition.part:type_name -> kubectlintercept.agent.v1.Condition.Part
+	7,  // 13: kubectlintercept.agent.v1.Condition.op:type_name -> kubectlintercept.agent.v1.Condition.Op
+	21, // 14: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
+	0,  // 15: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	2,  // 16: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
+	23, // 17: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
+	22, // 18: kubectlintercept.agent.v1.RouteReport.comparison:type_name -> kubectlintercept.agent.v1.Comparison
+	18, // 19: kubectlintercept.agent.v1.Comparison.match:type_name -> kubectlintercept.agent.v1.Match
+	3,  // 20: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
+	8,  // 21: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
+	20, // 22: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
+	9,  // 23: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
+	10, // 24: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
+	23, // [23:25] is the sub-list for method output_type
+	21, // [21:23] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1932,7 +2053,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -9,9 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilversion "k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/skew"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -72,23 +72,20 @@ func (e *Env) judgeManages(i *target.Installation) Outcome {
 	return fail(o.Reason, o.Remedy)
 }
 
-// judgeSkew compares the versions of the plugin and the traffic-manager. Before 1.0, a
-// new minor version may be incompatible. After 1.0, only a new major version may.
+// judgeSkew compares the versions of the plugin and the traffic-manager.
 func judgeSkew(plugin, manager string) Outcome {
 	detail := fmt.Sprintf("plugin %s, traffic-manager %s", plugin, manager)
-	p, perr := utilversion.ParseSemantic(plugin)
-	m, merr := utilversion.ParseSemantic(manager)
-	if perr != nil || merr != nil {
-		return warn(detail+": that cannot be compared", "kubectl intercept upgrade makes them the same").unknown()
+	fit, older := skew.Compare(plugin, manager)
+	hint := skew.UpgradeManager + " brings the traffic-manager to the plugin's version"
+	if older {
+		hint = skew.UpgradePlugin + " brings the plugin to the traffic-manager's version"
 	}
-	hint := "kubectl intercept upgrade brings the traffic-manager to the plugin's version"
-	if p.LessThan(m) {
-		hint = "kubectl krew upgrade intercept brings the plugin to the traffic-manager's version"
-	}
-	switch {
-	case p.Major() != m.Major() || p.Major() == 0 && p.Minor() != m.Minor():
+	switch fit {
+	case skew.Unknown:
+		return warn(detail+": that cannot be compared", skew.UpgradeManager+" makes them the same").unknown()
+	case skew.Incompatible:
 		return fail(detail, hint)
-	case plugin != manager:
+	case skew.Compatible:
 		return warn(detail, hint).saying("plugin and traffic-manager are of different versions")
 	}
 	return ok(plugin)

@@ -128,7 +128,7 @@ func TestAdvice(t *testing.T) {
 		{"sts/store --port 9000:http/UDP", "for example --port 9000:http", 1},
 		{"sts/store --port 9000:dns/tcp", "for example --port 9000:dns", 1},
 		{"deploy/helo --port 9000:80", "did you mean deployment/hello?", 0},
-		{"store --port 9000:http", "did you mean statefulset/store?", 0},
+		{"stor --port 9000:http", "did you mean statefulset/store?", 0},
 		{"svc/stabel --port 9000:http", "did you mean service/stable?", 0},
 		{"pod/tool --port 9000", "name the port its application listens on with --port LOCAL:PORT", 0},
 		{"pod/tool --port 9000 --service quote", "no other Service does", 0},

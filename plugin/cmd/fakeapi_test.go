@@ -48,7 +48,7 @@ type refusal struct{ user, verb, resource, namespace string }
 
 // request is a decoded URL: /apis/GROUP/VERSION/namespaces/NS/RESOURCE/NAME.
 type request struct {
-	user, verb, prefix, group, namespace, resource, name string
+	user, verb, prefix, group, namespace, resource, name, sub string
 
 	fields fields.Selector
 	labels labels.Selector
@@ -67,6 +67,9 @@ func newFakeAPI() *fakeAPI {
 func parse(r *http.Request) request {
 	q := request{user: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	if len(parts) < 2 { // /version
+		parts = append(parts, "")
+	}
 	n := 2 // api/v1
 	if parts[0] == "apis" {
 		n, q.group = 3, parts[1]
@@ -80,6 +83,9 @@ func parse(r *http.Request) request {
 	}
 	if len(parts) > 1 {
 		q.name = parts[1]
+	}
+	if len(parts) > 2 {
+		q.sub = parts[2]
 	}
 	values := r.URL.Query()
 	q.fields, _ = fields.ParseSelector(values.Get("fieldSelector"))
@@ -117,7 +123,7 @@ func (s *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case slices.ContainsFunc(s.refuse, func(f refusal) bool {
-		return f.user == q.user && f.verb == q.verb && f.resource == q.resource && (f.namespace == q.namespace || f.namespace == "*")
+		return f.user == q.user && f.verb == q.verb && f.resource == strings.TrimSuffix(q.resource+"/"+q.sub, "/") && (f.namespace == q.namespace || f.namespace == "*")
 	}):
 		where := fmt.Sprintf("in the namespace %q", q.namespace)
 		if q.namespace == "" {
@@ -132,6 +138,10 @@ func (s *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		fail(w, http.StatusForbidden, metav1.StatusReasonForbidden, fmt.Sprintf("%s is forbidden: User %q cannot %s resource %q in API group %q %s",
 			what, q.user, q.verb, q.resource, q.group, where))
+	case r.URL.Path == "/version":
+		fmt.Fprint(w, `{"major":"1","minor":"34","gitVersion":"v1.34.1","platform":"linux/amd64"}`)
+	case q.sub == "log":
+		s.podLog(w, q, r.URL.Query().Get("container"), r.URL.Query().Get("previous"))
 	case q.resource == "": // discovery
 		if slices.Contains(s.absent, map[string]string{"kubectl-intercept.dev": "intercepts", "argoproj.io": "rollouts"}[q.group]) {
 			fail(w, http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
@@ -156,6 +166,26 @@ func (s *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.write(w, q, body)
 	}
+}
+
+// podLog answers with an annotation of the pod: "log.CONTAINER", or "previous.CONTAINER".
+func (s *fakeAPI) podLog(w http.ResponseWriter, q request, container, previous string) {
+	kind := "log."
+	if previous == "true" {
+		kind = "previous."
+	}
+	o := s.objects[q.path(q.namespace, q.name)]
+	if o == nil {
+		notFound(w, q)
+		return
+	}
+	text, logged := o.GetAnnotations()[kind+container]
+	if !logged {
+		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("%scontainer %q in pod %q not found", strings.TrimPrefix(kind, "log."), container, q.name))
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	fmt.Fprint(w, text)
 }
 
 func (s *fakeAPI) list(w http.ResponseWriter, q request) {
@@ -195,6 +225,14 @@ func (s *fakeAPI) write(w http.ResponseWriter, q request, body []byte) {
 		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
+	if was := s.objects[q.path(q.namespace, q.name)]; q.verb == "patch" && was == nil {
+		notFound(w, q)
+		return
+	} else if q.verb == "patch" {
+		patch := o.Object
+		o = was.DeepCopy()
+		merge(o.Object, patch)
+	}
 	at := q.path(q.namespace, o.GetName())
 	old := s.objects[at]
 	switch {
@@ -217,4 +255,16 @@ func (s *fakeAPI) write(w http.ResponseWriter, q request, body []byte) {
 		s.put(map[bool]string{true: "MODIFIED", false: "ADDED"}[old != nil], at, o)
 	}
 	json.NewEncoder(w).Encode(o)
+}
+
+// merge is a JSON merge patch that deletes nothing.
+func merge(into, patch map[string]any) {
+	for key, value := range patch {
+		inner, ok := into[key].(map[string]any)
+		if change, too := value.(map[string]any); ok && too {
+			merge(inner, change)
+			continue
+		}
+		into[key] = value
+	}
 }

@@ -175,7 +175,7 @@ func plural(kind string) string {
 }
 
 func listKind(resource string) string {
-	for _, kind := range []string{"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet", "Job", "Pod", "Service", "ConfigMap", "Event", "Intercept", "Rollout", "EndpointSlice", "Ingress"} {
+	for _, kind := range []string{"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet", "Job", "Pod", "Service", "ConfigMap", "Event", "Intercept", "Session", "Rollout", "EndpointSlice", "Ingress"} {
 		if plural(kind) == resource {
 			return kind + "List"
 		}

@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
@@ -44,6 +49,35 @@ func (sessions) Headers(ctx context.Context, f *kube.Factory, namespace, name st
 		return nil, err
 	}
 	return c.Headers(ctx, namespace, name)
+}
+
+// Process asks through the session that runs.
+func (sessions) Process(ctx context.Context, f *kube.Factory, namespace, name string) (*process.Process, error) {
+	c, err := session.Find(ctx, session.Config{Factory: f})
+	if err != nil {
+		return nil, err
+	}
+	return c.Process(ctx, namespace, name)
+}
+
+// Netd asks the one that runs, and lets it go.
+func (sessions) Netd(ctx context.Context) (string, error) {
+	found, err := netd.Default(genericiooptions.IOStreams{Out: io.Discard, ErrOut: io.Discard}).Running(ctx)
+	if found == nil || err != nil {
+		return "", err
+	}
+	return found.Release, found.Close()
+}
+
+// LogLevel tells those that answer.
+func (sessions) LogLevel(ctx context.Context, f *kube.Factory, want session.LogLevel) (file string, err error) {
+	list, err := meant(ctx, f, false)
+	for _, k := range list {
+		if k.Status != nil {
+			file, err = k.Status.LogFile, errors.Join(err, k.Client().LogLevel(ctx, want))
+		}
+	}
+	return file, err
 }
 
 // Asked looks at what a dead one has left.

@@ -13,12 +13,18 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/add"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/check"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/completion"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/config"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/disconnect"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/env"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/gather"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/install"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/leave"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/license"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/list"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/loglevel"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/logs"
 	netdcmd "github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/preview"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
@@ -43,6 +49,11 @@ type Sessions interface {
 	leave.Sessions
 	run.Sessions
 	preview.Sessions
+	env.Sessions
+	logs.Sessions
+	gather.Sessions
+	version.Sessions
+	loglevel.Sessions
 }
 
 const (
@@ -92,7 +103,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 	for _, c := range []*cobra.Command{
 		add.NewCommand(f, streams, sessions), list.NewCommand(f, streams),
 		leave.NewCommand(f, streams, sessions), status.NewCommand(f, streams, sessions),
-		preview.NewCommand(f, streams, sessions),
+		preview.NewCommand(f, streams, sessions), env.NewCommand(f, streams, sessions),
 		connect.NewCommand(f, streams, sessions), disconnect.NewCommand(f, streams, sessions),
 		run.NewCommand(f, streams, sessions), quit.NewCommand(f, streams, sessions),
 	} {
@@ -101,15 +112,19 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 	}
 	for _, c := range []*cobra.Command{
 		install.NewCommand(f, streams), upgrade.NewCommand(f, streams), uninstall.NewCommand(f, streams),
-		check.NewCommand(f, streams), license.NewCommand(f, streams),
+		check.NewCommand(f, streams), license.NewCommand(f, streams), loglevel.NewCommand(f, streams, sessions),
 	} {
 		c.GroupID = groupCluster
 		root.AddCommand(c)
 	}
-	machine := netdcmd.NewCommand(netd.Default(streams))
-	machine.GroupID = groupMachine
-	root.AddCommand(machine)
-	root.AddCommand(version.NewCommand(f, streams), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root))
+	for _, c := range []*cobra.Command{
+		netdcmd.NewCommand(netd.Default(streams)), logs.NewCommand(f, streams, sessions),
+		gather.NewCommand(f, streams, sessions), config.NewCommand(f, streams), completion.NewCommand(streams),
+	} {
+		c.GroupID = groupMachine
+		root.AddCommand(c)
+	}
+	root.AddCommand(version.NewCommand(f, streams, sessions), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root), newLogin(streams))
 	polish(root)
 	return root
 }

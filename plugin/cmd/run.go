@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/complete"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
@@ -29,12 +30,25 @@ func Run(ctx context.Context, streams genericiooptions.IOStreams, args []string)
 func execute(ctx context.Context, streams genericiooptions.IOStreams, args []string, s Sessions) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	_, completes := complete.Request("", args)
+	if completes {
+		streams.ErrOut = io.Discard
+	}
 	err := &errOut{w: streams.ErrOut, broken: cancel}
 	streams.ErrOut = err
 	f := kube.NewFactory()
 	warnings(f, streams)
 	root := newRoot(f, streams, err, s)
-	root.SetArgs(spell(root, usual(args)))
+	if completes {
+		complete.New(f, args).Attach(root)
+	}
+	meant, note := asMeant(root, args)
+	root.SetArgs(meant)
+	root.PersistentPreRun = func(*cobra.Command, []string) {
+		if note != "" {
+			fmt.Fprintln(err, note)
+		}
+	}
 	if e := root.ExecuteContext(ctx); e != nil {
 		var exit *program.ExitError
 		if errors.As(e, &exit) {
@@ -77,27 +91,52 @@ func (e *errOut) Fd() uintptr {
 	return ^uintptr(0)
 }
 
+// asMeant is what the arguments mean to the commands that there are, also those of which the
+// last is being typed. The note says what the command line is called here; empty for nothing.
+func asMeant(root *cobra.Command, args []string) (meant []string, note string) {
+	if _, completes := complete.Request("", args); !completes || len(args) < 3 {
+		args, note = usual(args)
+		return spell(root, args), note
+	}
+	words, _ := usual(args[1 : len(args)-1])
+	typed := args[len(args)-1]
+	return append([]string{args[0]}, spell(root, append(slices.Clone(words), typed))...), ""
+}
+
 // spell reads `kubectl intercept NAME --port …`, the way people are used to,
-// as `add NAME --port …`, and so TYPE NAME.
+// as `add NAME --port …`, and so TYPE NAME. Flags may come first.
 func spell(root *cobra.Command, args []string) []string {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+	words := positional(root, args)
+	if len(words) == 0 || strings.HasPrefix(words[0], cobra.ShellCompRequestCmd) {
 		return args
 	}
-	known := func(c *cobra.Command) bool { return c.Name() == args[0] || c.HasAlias(args[0]) }
-	if args[0] == "help" || args[0] == "completion" || slices.ContainsFunc(root.Commands(), known) {
+	known := func(c *cobra.Command) bool { return c.Name() == words[0] || c.HasAlias(words[0]) }
+	if words[0] == "help" || words[0] == "completion" || slices.ContainsFunc(root.Commands(), known) {
 		return args
 	}
-	if verbs[args[0]] != "" {
-		return args[:1] // a command that does not exist, whatever its flags are
+	if verbs[words[0]] != "" {
+		return words[:1] // a command that does not exist, whatever its flags are
 	}
-	port := func(a string) bool { return a == "-p" || a == "--port" || strings.HasPrefix(a, "--port=") }
-	if !slices.ContainsFunc(args, port) {
+	if !slices.ContainsFunc(args[:dash(args)], isPort) {
 		return args
 	}
-	if words := positional(root, args); len(words) > 1 && !target.IsType(words[0]) {
+	if len(words) > 1 && !target.IsType(words[0]) {
 		return words[:1] // a command that does not exist, whatever its flags are
 	}
 	return append([]string{"add"}, args...)
+}
+
+// isPort says that an argument is --port, in one of its spellings.
+func isPort(a string) bool {
+	return strings.HasPrefix(a, "-p") || a == "--port" || strings.HasPrefix(a, "--port=")
+}
+
+// dash is where the command line of a program begins.
+func dash(args []string) int {
+	if n := slices.Index(args, "--"); n >= 0 {
+		return n
+	}
+	return len(args)
 }
 
 // positional are the arguments that are neither flags of add nor their values.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -39,6 +40,7 @@ var update = flag.Bool("update", false, "rewrite what the scripts expect")
 type world struct {
 	api     *fakeAPI
 	user    string
+	home    string // of the folders of sessions
 	running bool
 	online  *session.Network
 	others  []session.Known // further sessions on the machine
@@ -73,7 +75,7 @@ func TestScripts(t *testing.T) {
 		Dir:           filepath.Join("..", "testdata", "script"),
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
-			w := &world{api: newFakeAPI(), user: "alice"}
+			w := &world{api: newFakeAPI(), user: "alice", home: filepath.Join(env.WorkDir, "sessions")}
 			w.api.manager.plan = []string{"resolve", "attach", "activate"}
 			env.Defer(w.api.CloseClientConnections)
 			env.Defer(w.api.Close)
@@ -164,8 +166,12 @@ func (w *world) kubectl(ts *testscript.TestScript, neg bool, args []string) {
 	file := ts.MkAbs("kubeconfig")
 	ts.Check(os.WriteFile(file, []byte(w.kubeconfig()), 0o600))
 	args = args[1:]
-	if len(args) > 0 {
-		args = append([]string{args[0], "--kubeconfig", file}, args[1:]...)
+	at := min(1, len(args))
+	if len(args) > 2 && args[0] == cobra.ShellCompRequestCmd {
+		at = 2 // after the command whose words are completed
+	}
+	if at > 0 {
+		args = slices.Concat(args[:at], []string{"--kubeconfig", file}, args[at:])
 	}
 	var in bytes.Buffer
 	streams := genericiooptions.IOStreams{In: &in, Out: ts.Stdout(), ErrOut: ts.Stderr()}
@@ -204,6 +210,11 @@ func (w *world) apply(docs []byte) error {
 
 // fakeSessions is a background process that is always connected.
 type fakeSessions struct{ w *world }
+
+// Folder is in the script's own folder.
+func (f fakeSessions) Folder(*kube.Factory) (*state.Dir, error) {
+	return state.OpenIn(f.w.home, "demo")
+}
 
 // Ensure says what the real one does while it starts.
 func (f fakeSessions) Ensure(ctx context.Context, _ *kube.Factory, _ string, progress func(string)) (*intercept.Session, error) {
@@ -278,20 +289,6 @@ func (fakeSessions) Resume(context.Context, *kube.Factory, string, *state.Device
 // EnsureIsolated has none either.
 func (fakeSessions) EnsureIsolated(context.Context, *kube.Factory, string, string, func(string)) (*intercept.Session, error) {
 	return nil, errors.New("not in scripts")
-}
-
-// OpenProxy opens nothing.
-func (f fakeSessions) OpenProxy(ctx context.Context, factory *kube.Factory, transport, namespace, holder string, progress func(string)) (string, error) {
-	n, err := f.Connect(ctx, factory, &connect.Access{Transport: transport, Proxy: "127.0.0.1:0", Device: state.Device{Namespace: namespace}, Holder: holder}, progress)
-	if err != nil {
-		return "", err
-	}
-	return n.Proxy, nil
-}
-
-// Command needs no sign.
-func (f fakeSessions) Command(*kube.Factory, string) (io.Closer, error) {
-	return io.NopCloser(nil), nil
 }
 
 // Release leaves nothing.

@@ -20,6 +20,11 @@ import (
 // sessions is the real background process.
 type sessions struct{}
 
+// Folder is on this machine.
+func (sessions) Folder(f *kube.Factory) (*state.Dir, error) {
+	return session.Folder(session.Config{Factory: f})
+}
+
 // Ensure starts the process if there is none.
 func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*intercept.Session, error) {
 	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)

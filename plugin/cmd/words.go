@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
@@ -18,22 +19,18 @@ import (
 
 // verbs are answers to commands that are not there.
 var verbs = map[string]string{
-	"login":       "there is nothing to log in to: kubectl intercept has kubectl's own credentials",
-	"logout":      "there is nothing to log out of: kubectl intercept has kubectl's own credentials; kubectl intercept quit ends the session",
-	"helm":        "say it without helm: kubectl intercept install, upgrade or uninstall",
-	"exec":        "kubectl intercept run deploy/quote --port 8080:http -- COMMAND runs a program with a workload's traffic and the cluster's network",
-	"replace":     notYet + "; kubectl intercept add takes the traffic of a workload whose program goes on running",
-	"ingest":      notYet + "; kubectl intercept run -- COMMAND gives a program the cluster's network",
-	"wiretap":     notYet + "; kubectl intercept add takes the traffic, and copies none",
-	"mirror":      notYet + "; kubectl intercept add takes the traffic, and copies none",
-	"gather-logs": notYet + "; kubectl intercept status names the session's log file, and kubectl logs -n intercept-system deploy/traffic-manager prints the traffic-manager's",
-	"loglevel":    notYet + "; kubectl intercept upgrade --reuse-values --set logLevel=debug sets that of the traffic-manager",
-	"config":      "there is no configuration on this machine: kubectl intercept status shows what is in use, and the chart's values, kubectl intercept upgrade --set, what the cluster says",
-	"genyaml":     "agents need no manifest: kubectl intercept add puts them into pods, and kubectl intercept install --dry-run=client -o yaml prints what is installed",
-	"test-vpn":    "kubectl intercept check says which networks of this machine and the cluster overlap",
-	"docker-run":  byHand,
-	"compose":     byHand,
-	"dashboard":   notYet + "; kubectl intercept list --watch shows what is intercepted",
+	"logout":     "there is nothing to log out of: kubectl intercept has kubectl's own credentials; kubectl intercept quit ends the session",
+	"helm":       "what helm does here: kubectl intercept install, upgrade or uninstall",
+	"exec":       "kubectl intercept run deploy/quote --port 8080:http -- COMMAND runs a program with a workload's traffic and the cluster's network",
+	"replace":    notYet + "; kubectl intercept add takes the traffic of a workload whose program goes on running",
+	"ingest":     notYet + "; kubectl intercept run -- COMMAND gives a program the cluster's network",
+	"wiretap":    "it is called kubectl intercept add --mode mirror here",
+	"mirror":     "it is called kubectl intercept add --mode mirror here",
+	"genyaml":    "agents need no manifest: kubectl intercept add puts them into pods, and kubectl intercept install --dry-run=client -o yaml prints what is installed",
+	"test-vpn":   "kubectl intercept check says which networks of this machine and the cluster overlap",
+	"docker-run": byHand,
+	"compose":    byHand,
+	"dashboard":  notYet + "; kubectl intercept list --watch shows what is intercepted",
 }
 
 // flags are answers to flags that are not there, of any command.
@@ -109,21 +106,50 @@ func knownFlag(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w\nsee %s --help", err, cmd.CommandPath())
 }
 
-// usual reads what people are used to type: `helm install` as `install`, and
-// `uninstall --everything` as `uninstall`, which leaves no agent either.
-func usual(args []string) []string {
+// usual reads what people are used to type, and says in note what it is called here:
+// `helm install` as `install`, and `uninstall --everything` as `uninstall`, which
+// leaves no agent either.
+func usual(args []string) (as []string, note string) {
+	if len(args) > 0 && args[0] == "helm" {
+		n := helmVerb(args)
+		if n == 0 {
+			return args, ""
+		}
+		verb := args[n]
+		as = append([]string{verb}, slices.Concat(args[1:n], args[n+1:])...)
+		if k := slices.Index(as, "--upgrade"); k > 0 && verb == "install" {
+			as[0], as[k], verb = "upgrade", "--install", "upgrade --install"
+		}
+		return as, "it is called kubectl intercept " + verb + " here"
+	}
 	switch {
 	case len(args) == 0:
-	case args[0] == "helm":
-		if n := helmVerb(args); n > 0 {
-			return append([]string{args[n]}, slices.Concat(args[1:n], args[n+1:])...)
-		}
 	case args[0] == "uninstall" && !slices.Contains(args, "agent"):
-		return slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--everything" || a == "--everything=true" })
+		as = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--everything" || a == "--everything=true" })
+		if len(as) < len(args) {
+			note = "kubectl intercept uninstall leaves no agent either: --everything can be left out"
+		}
+		return as, note
 	case args[0] == "quit" && args[len(args)-1] == "-s": // kubectl's -s has a value
-		return append(slices.Clone(args[:len(args)-1]), "--stop-daemons")
+		return append(slices.Clone(args[:len(args)-1]), "--stop-daemons"), ""
 	}
-	return args
+	return args, ""
+}
+
+// newLogin is a command that scripts of other tools begin with: it has nothing to do, and
+// that is no error.
+func newLogin(streams genericiooptions.IOStreams) *cobra.Command {
+	return &cobra.Command{
+		Use:                "login",
+		Hidden:             true,
+		Short:              "Say that there is nothing to log in to",
+		Args:               cobra.ArbitraryArgs,
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(streams.ErrOut, "there is nothing to log in to: kubectl intercept has kubectl's own credentials, which kubectl auth whoami shows")
+			return err
+		},
+	}
 }
 
 // helmVerb is where the verb after `helm` stands; 0 if there is none. The value of

@@ -55,15 +55,18 @@ func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha
 		before, now = existing, existing.DeepCopy()
 	}
 	now.Spec = v1alpha1.InterceptSpec{
-		User: s.User, Session: s.Name, Workload: m.workload.Ref, Service: m.Service, Ports: slices.Clone(m.Ports),
+		User: s.User, Session: s.Name, Workload: m.workload.Ref, Service: m.Service, Ports: append([]v1alpha1.InterceptPort{}, m.Ports...),
 		Mode: v1alpha1.ModeGlobal, Inject: m.Inject, KeepEstablished: m.KeepEstablished, NoFallback: m.NoFallback,
-		Preview: m.Preview,
+		Preview: m.Preview, StandIn: m.StandIn,
 	}
 	if m.Match != nil {
 		now.Spec.Mode, now.Spec.Match = v1alpha1.ModePersonal, m.Match.of(name, before)
 	}
-	if m.Mirror {
+	switch {
+	case m.Mirror:
 		now.Spec.Mode = v1alpha1.ModeMirror
+	case m.Ingest:
+		now.Spec.Mode = v1alpha1.ModeIngest
 	}
 	if before != nil {
 		if err := m.keep(&now.Spec, &before.Spec); err != nil {

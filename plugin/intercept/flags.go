@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,6 +99,7 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams generici
 	if o.Ref, err = target.Parse(workload); err != nil {
 		return nil, err
 	}
+	o.Untyped = !strings.Contains(workload, "/")
 	if o.Ports, err = parsePorts(f.Ports); err != nil {
 		return nil, err
 	}

@@ -39,11 +39,18 @@ const dryRunSession = "dry-run"
 
 // Request is what is intercepted, and how.
 type Request struct {
-	Ref             v1alpha1.WorkloadReference
-	Namespace       string
-	Ports           []v1alpha1.InterceptPort
-	Match           *Match // nil: every connection
-	Mirror          bool   // this machine gets copies, and the application answers
+	Ref v1alpha1.WorkloadReference
+	// Untyped says that the command line names no type, so that Ref's is a guess.
+	Untyped   bool
+	Namespace string
+	Ports     []v1alpha1.InterceptPort
+	Match     *Match // nil: every connection
+	Mirror    bool   // this machine gets copies, and the application answers
+	// Ingest leaves all traffic to the application: the intercept is there for StandIn, and
+	// for this command.
+	Ingest bool
+	// StandIn asks for a pod that this machine can stand in for.
+	StandIn         *v1alpha1.StandIn
 	Service, Name   string
 	Inject          v1alpha1.InjectMode
 	KeepEstablished bool
@@ -111,6 +118,9 @@ func (o *Options) Make(ctx context.Context, sessions Sessions) (*Made, error) {
 // request creates or changes the intercept, and has the session serve it.
 func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1alpha1.Intercept, err error) {
 	if m.client, err = m.Factory.Client(); err != nil {
+		return nil, nil, err
+	}
+	if err := m.Settle(ctx, m.client); err != nil {
 		return nil, nil, err
 	}
 	m.progress.Step("resolving " + resolve.RefString(m.Ref))

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
@@ -49,6 +51,24 @@ func (m *maker) resolve(ctx context.Context) error {
 	}
 	m.warnOfDoubts(ctx, all)
 	return twice(m.Ports)
+}
+
+// Settle finds the type of a workload that was named without one, where no deployment has
+// that name, and says which it is.
+func (o *Options) Settle(ctx context.Context, r client.Reader) error {
+	if !o.Untyped {
+		return nil
+	}
+	ref, err := target.Untyped(ctx, r, o.Namespace, o.Ref.Name)
+	if err != nil {
+		return err
+	}
+	o.Untyped = false
+	if ref != o.Ref {
+		fmt.Fprintf(o.ErrOut, "using %s: there is no deployment %s\n", resolve.RefString(ref), ref.Name)
+		o.Ref = ref
+	}
+	return nil
 }
 
 // warnOfUnseen warns if the user may not list every kind of workload: then the Service

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
@@ -29,6 +30,7 @@ type (
 	StatusIntercept = socket.StatusIntercept
 	StatusPort      = socket.StatusPort
 	Headers         = socket.Headers
+	LogLevel        = socket.LogLevel
 )
 
 // Client sends requests to a session process.
@@ -115,6 +117,21 @@ func (c *Client) Headers(ctx context.Context, namespace, name string) (*Headers,
 		return nil, err
 	}
 	return &seen, nil
+}
+
+// Process asks for the environment and more of the container that an intercept of the
+// session stands in for.
+func (c *Client) Process(ctx context.Context, namespace, name string) (*process.Process, error) {
+	var got socket.Process
+	if err := c.call(ctx, http.MethodPost, socket.PathProcess, socket.Asked{Namespace: namespace, Name: name}, &got); err != nil {
+		return nil, err
+	}
+	return process.Read(bytes.NewReader(got.Parts))
+}
+
+// LogLevel lets the process log at another level for a time.
+func (c *Client) LogLevel(ctx context.Context, want LogLevel) error {
+	return c.call(ctx, http.MethodPost, socket.PathLogLevel, want, nil)
 }
 
 // Quit ends the process, the Session object and its intercepts. It returns after the

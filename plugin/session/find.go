@@ -101,6 +101,10 @@ func forget(dir *state.Dir, change func(*state.State)) (was bool, err error) {
 	return was, dir.Save(s)
 }
 
+// Folder returns the directory of the session that a command line means, whether a process
+// runs or not.
+func Folder(cfg Config) (*state.Dir, error) { return dirOf(cfg) }
+
 func dirOf(cfg Config) (*state.Dir, error) {
 	id, err := Identify(cfg.Factory)
 	if err != nil {

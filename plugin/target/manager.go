@@ -43,6 +43,8 @@ type Installation struct {
 	OpenNetwork bool
 	// PreviewDomain is the domain of preview URLs; "" if there are none.
 	PreviewDomain string
+	// Client is the chart's configuration of machines that connect, in YAML.
+	Client string
 	// License is nil until the traffic-manager has looked at it.
 	License *license.Report
 }
@@ -62,7 +64,7 @@ func (i *Installation) ForbidsGlobal(namespace string) bool {
 // NotInstalledError.
 func Installed(ctx context.Context, r client.Reader, namespace string) (*Installation, error) {
 	var cm corev1.ConfigMap
-	err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: managerName}, &cm)
+	err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ManagerName}, &cm)
 	if apierrors.IsNotFound(err) {
 		return nil, &NotInstalledError{Namespace: namespace}
 	}
@@ -78,12 +80,13 @@ func Installed(ctx context.Context, r client.Reader, namespace string) (*Install
 	}
 	return &Installation{
 		Namespace:       namespace,
-		Release:         cmp.Or(cm.Labels["app.kubernetes.io/instance"], managerName),
+		Release:         cmp.Or(cm.Labels["app.kubernetes.io/instance"], ManagerName),
 		Version:         cmp.Or(cm.Data["version"], "unknown"),
 		Namespaces:      scope.Parse(cm.Data["namespaces"]),
 		GlobalForbidden: strings.FieldsFunc(cm.Data["forbidGlobalIntercepts"], func(r rune) bool { return r == ',' }),
 		OpenNetwork:     cm.Data["openNetwork"] == "true",
 		PreviewDomain:   cm.Data["previewDomain"],
+		Client:          cm.Data["client.yaml"],
 		License:         report,
 	}, nil
 }

@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/scope"
 )
 
-// managerName is the name of the ConfigMap and of the Deployment.
-const managerName = "traffic-manager"
+// ManagerName is the name of the ConfigMap and of the Deployment.
+const ManagerName = "traffic-manager"
 
 // Neighbor is a traffic-manager in another namespace of the cluster.
 type Neighbor struct {
@@ -22,17 +24,33 @@ type Neighbor struct {
 	Namespaces scope.Scope
 }
 
+// Managers lists the namespaces that have a traffic-manager.
+func Managers(ctx context.Context, r client.Reader) ([]string, error) {
+	var list metav1.PartialObjectMetadataList
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMapList"))
+	if err := r.List(ctx, &list, client.MatchingLabels{"app.kubernetes.io/name": ManagerName, "app.kubernetes.io/part-of": "kubectl-intercept"}); err != nil {
+		return nil, fmt.Errorf("look for traffic-managers: %w", err)
+	}
+	var namespaces []string
+	for _, cm := range list.Items {
+		if cm.Name == ManagerName {
+			namespaces = append(namespaces, cm.Namespace)
+		}
+	}
+	return namespaces, nil
+}
+
 // Neighbors lists the traffic-managers in other namespaces than one.
 func Neighbors(ctx context.Context, clients kubernetes.Interface, namespace string) ([]Neighbor, error) {
 	list, err := clients.CoreV1().ConfigMaps("").List(ctx, metav1.ListOptions{
-		LabelSelector: "app.kubernetes.io/name=" + managerName + ",app.kubernetes.io/part-of=kubectl-intercept",
-		FieldSelector: "metadata.name=" + managerName})
+		LabelSelector: "app.kubernetes.io/name=" + ManagerName + ",app.kubernetes.io/part-of=kubectl-intercept",
+		FieldSelector: "metadata.name=" + ManagerName})
 	if err != nil {
 		return nil, fmt.Errorf("look for other traffic-managers: %w", err)
 	}
 	var out []Neighbor
 	for _, cm := range list.Items {
-		if cm.Name != managerName || cm.Namespace == namespace {
+		if cm.Name != ManagerName || cm.Namespace == namespace {
 			continue
 		}
 		out = append(out, Neighbor{Namespace: cm.Namespace, Namespaces: scope.Parse(cm.Data["namespaces"])})

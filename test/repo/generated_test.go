@@ -47,14 +47,16 @@ func TestGeneratedCodeIsFresh(t *testing.T) {
 		command(t, root, "go", "tool", "controller-gen", "object", "paths=./manager/api/v1alpha1", "output:object:dir="+dir)
 		fresh(t, dir, root+"/manager/api/v1alpha1", "zz_generated*.go")
 	})
-	t.Run("rpc", func(t *testing.T) {
-		dir, err := os.MkdirTemp(root+"/manager/rpc", "fresh") // within the module, for its tools
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
-		command(t, root+"/manager/rpc", "cp", "agent.proto", dir)
-		command(t, dir, "go", "run", "../gen", "agent.proto")
-		fresh(t, dir, root+"/manager/rpc", "*.pb.go")
-	})
+	for folder, file := range map[string]string{"manager/rpc": "agent.proto", "manager/rpc/process": "process.proto"} {
+		t.Run(folder, func(t *testing.T) {
+			dir, err := os.MkdirTemp(root+"/manager/rpc", "fresh") // within the module, for its tools
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(dir)
+			command(t, ".", "cp", root+"/"+folder+"/"+file, dir)
+			command(t, dir, "go", "run", "../gen", file)
+			fresh(t, dir, root+"/"+folder, "*.pb.go")
+		})
+	}
 }

@@ -16,7 +16,7 @@ var allowed = map[string][]string{
 	"chart":   {},
 	"krew":    {"manager/version"},
 	// netd/stack is measured alone, by test/bench/stack.
-	"test": {"manager/api", "manager/rpc", "manager/tunnel", "manager/version", "netd/stack", "netd/stack/tuntest", "plugin/cmd", "plugin/kube", "krew/image"},
+	"test": {"manager/api", "manager/rpc", "manager/tunnel", "manager/version", "netd/stack", "netd/stack/tuntest", "plugin/cmd", "plugin/environment", "plugin/kube", "krew/image"},
 }
 
 func TestImportsPointAtContracts(t *testing.T) {

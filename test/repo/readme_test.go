@@ -46,7 +46,7 @@ func TestReadmeTargetsExist(t *testing.T) {
 // Commands and flags that a README names, on a line or in a sentence, are in the
 // plugin's help.
 func TestReadmeCommandsExist(t *testing.T) {
-	line := regexp.MustCompile("(?m)(?:^ {4}(?:[a-z]*\\$ )?|`)kubectl intercept ([a-z]+)([^`\n]*)")
+	line := regexp.MustCompile("(?m)(?:^ {4}(?:[a-z]*\\$ )?|`)kubectl intercept ([a-z-]+)([^`\n]*)")
 	flag := regexp.MustCompile(`(?:^| )(--[a-z-]+)`)
 	found := 0
 	for _, name := range readmes {

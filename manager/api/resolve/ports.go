@@ -80,6 +80,24 @@ func Ports(w *Workload, services []corev1.Service, service string, asks []v1alph
 	return found, err
 }
 
+// Named returns the ports that an ask can name, for an offer: those of one Service, or of
+// all when it is "", and those that containers declare. It returns none where Ports would
+// fail.
+func Named(w *Workload, services []corev1.Service, service string) []v1alpha1.ResolvedPort {
+	wishes, err := ReadWishes(w.Annotations)
+	if err != nil {
+		return nil
+	}
+	if services, err = chosen(w, wishes, services, service); err != nil {
+		return nil
+	}
+	known, err := candidates(w, wishes, services)
+	if err != nil {
+		return nil
+	}
+	return known
+}
+
 func resolvePorts(w *Workload, services []corev1.Service, service string, asks []v1alpha1.InterceptPort) ([]v1alpha1.ResolvedPort, error) {
 	wishes, err := ReadWishes(w.Annotations)
 	if err != nil {

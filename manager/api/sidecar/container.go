@@ -15,6 +15,16 @@ func IsAgent(name string) bool {
 	return name == Container || strings.HasPrefix(name, Container+"-")
 }
 
+// StandInContainer is the ephemeral container of an agent beside another container; later
+// ones have a number behind it.
+const StandInContainer = "stand-in-agent"
+
+// IsStandIn says that an ephemeral container of this name is an agent beside another
+// container.
+func IsStandIn(name string) bool {
+	return name == StandInContainer || strings.HasPrefix(name, StandInContainer+"-")
+}
+
 // FreeName is the name, with a number behind it if a container of the pod has it.
 func FreeName(p *corev1.Pod, name string) string {
 	used := map[string]bool{}

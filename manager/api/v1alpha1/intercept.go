@@ -48,6 +48,10 @@ type InterceptList struct {
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Mirror' || has(self.match) || self.ports.all(p, p.protocol == 'TCP')",message="mode Mirror copies what comes by TCP: remove the UDP port, or intercept it with mode Global"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Mirror' || !has(self.noFallback) || !self.noFallback",message="spec.noFallback is not for mode Mirror, since the application answers everything: remove spec.noFallback"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Mirror' || !has(self.preview)",message="spec.preview is not for mode Mirror, since the application answers everything: set spec.mode to Personal, or remove spec.preview"
+// +kubebuilder:validation:XValidation:rule="self.mode == 'Ingest' || size(self.ports) > 0",message="spec.ports is empty: name a port, or set spec.mode to Ingest"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Ingest' || size(self.ports) == 0",message="spec.mode Ingest leaves all traffic to the application: set spec.ports to [], or another mode"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Ingest' || has(self.standIn)",message="spec.mode Ingest needs spec.standIn; {} is enough"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Ingest' || !has(self.preview)",message="spec.preview is not for mode Ingest, since the application answers everything: remove spec.preview"
 type InterceptSpec struct {
 	// User is the Kubernetes user name of the owner. The admission policy of
 	// the chart admits only the name of the user who makes the request.
@@ -73,9 +77,8 @@ type InterceptSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	Service string `json:"service,omitempty"`
 
-	// Ports are the intercepted ports.
+	// Ports are the intercepted ports. Mode Ingest has none: write [].
 	//
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Ports []InterceptPort `json:"ports"`
 
@@ -86,6 +89,7 @@ type InterceptSpec struct {
 	// copy of each HTTP request that matches; without one, a copy of all bytes that callers
 	// send on each TCP connection. What the laptop does not take in time is dropped and
 	// counted. A port can have any number of mirrors, beside intercepts of the other modes.
+	// Ingest leaves all traffic to the application, and is for standIn alone.
 	//
 	// +kubebuilder:default=Global
 	Mode InterceptMode `json:"mode,omitempty"`
@@ -112,6 +116,12 @@ type InterceptSpec struct {
 	//
 	// +optional
 	Match *Match `json:"match,omitempty"`
+
+	// StandIn asks for one of the pods, whose environment the laptop can have. Status.standIn
+	// has the pod.
+	//
+	// +optional
+	StandIn *StandIn `json:"standIn,omitempty"`
 
 	// Preview asks for a URL whose visitors come to the laptop. It needs a traffic-manager
 	// whose chart has preview.enabled. Status.preview has the URL.
@@ -212,7 +222,7 @@ const (
 
 // InterceptMode says what happens to captured traffic.
 //
-// +kubebuilder:validation:Enum=Global;Personal;Mirror
+// +kubebuilder:validation:Enum=Global;Personal;Mirror;Ingest
 type InterceptMode string
 
 // The modes.
@@ -224,6 +234,8 @@ const (
 	// ModeMirror sends a copy to the laptop: of the HTTP requests that Match says, or of
 	// what callers send on every connection. The application answers.
 	ModeMirror InterceptMode = "Mirror"
+	// ModeIngest sends nothing to the laptop, which only stands in for a pod.
+	ModeIngest InterceptMode = "Ingest"
 )
 
 // InjectMode says how the agent enters a pod.

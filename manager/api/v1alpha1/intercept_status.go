@@ -67,6 +67,11 @@ type InterceptStatus struct {
 	// +optional
 	InjectionReason string `json:"injectionReason,omitempty"`
 
+	// StandIn is the pod that the spec asks for.
+	//
+	// +optional
+	StandIn *StandInStatus `json:"standIn,omitempty"`
+
 	// Preview says where the preview is that the spec asks for.
 	//
 	// +optional
@@ -257,6 +262,10 @@ type PodPort struct {
 	//
 	// +optional
 	Sidecar bool `json:"sidecar,omitempty"`
+	// AgentVersion is the version of that agent.
+	//
+	// +optional
+	AgentVersion string `json:"agentVersion,omitempty"`
 	// Since is when that agent connected to the replica that wrote this. A replica
 	// whose agent connected earlier has nothing to say any more.
 	Since metav1.MicroTime `json:"since"`

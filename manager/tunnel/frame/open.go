@@ -61,6 +61,9 @@ const (
 	// the session asked. Target is the question, and First an rpc.SeenHeaders. Nothing
 	// follows, so the session answers Refused once it has it.
 	Headers Kind = 2
+	// Environment: the session asks for the environment of a container. The agent answers
+	// with an environment in the encoding of package environ, and ends the flow.
+	Environment Kind = 3
 )
 
 // Open is the frame that asks the peer to accept a flow.

@@ -76,7 +76,7 @@ func TestLineFrames(t *testing.T) {
 			t.Errorf("a Hello with another byte %d is good", i)
 		}
 	}
-	j := &LineAssigned{Agent: Pin{1}, Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: "i"}
+	j := &LineAssigned{Agent: Pin{1}, Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: "i", FromSession: true}
 	frames := func(k *Keys, h *LineHello) io.Reader {
 		var b bytes.Buffer
 		if err := WriteLineKeepalive(&b); err != nil {
@@ -96,7 +96,7 @@ func TestLineFrames(t *testing.T) {
 			t.Errorf("a frame %s is good", name)
 		}
 	}
-	q := &LineRequest{Session: "alice", Intercept: "shop/quote", InterceptUID: "i"}
+	q := &LineRequest{Session: "alice", Intercept: "shop/quote", InterceptUID: "i", FromSession: true}
 	if err := WriteLineRequest(&b, q); err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,8 @@ type LineAssigned struct {
 	Agent                   Pin
 	Pod                     string
 	Intercept, InterceptUID string
+	// FromSession says that the session opens the flows of the line.
+	FromSession bool
 }
 
 // Fields of a LineAssigned.
@@ -88,6 +90,7 @@ const (
 	assignedPod          = 2
 	assignedIntercept    = 3
 	assignedInterceptUID = 4
+	assignedFromSession  = 5 // 1; there is no such field otherwise
 )
 
 // WriteLineAssigned sends j as the answer to h.
@@ -96,6 +99,9 @@ func WriteLineAssigned(w io.Writer, k *Keys, h *LineHello, j *LineAssigned) erro
 	b = appendText(b, assignedPod, j.Pod)
 	b = appendText(b, assignedIntercept, j.Intercept)
 	b = appendText(b, assignedInterceptUID, j.InterceptUID)
+	if j.FromSession {
+		b = frame.AppendNumber(b, assignedFromSession, 1)
+	}
 	return writeFrame(w, k.seal("assigned", h.nonce[:], b))
 }
 
@@ -134,6 +140,8 @@ func parseLineAssigned(b []byte, k *Keys, h *LineHello) (*LineAssigned, error) {
 			j.Intercept = string(value)
 		case assignedInterceptUID:
 			j.InterceptUID = string(value)
+		case assignedFromSession:
+			j.FromSession, err = flag(value)
 		}
 		return err
 	})

@@ -13,6 +13,9 @@ type LineRequest struct {
 	// Intercept is "namespace/name", InterceptUID its UID. The line carries flows of
 	// this intercept only.
 	Intercept, InterceptUID string
+	// FromSession says that the session opens the flows of the line, and the agent serves
+	// them. Otherwise it is the other way round.
+	FromSession bool
 }
 
 // Fields of a LineRequest.
@@ -20,13 +23,18 @@ const (
 	requestSession      = 1
 	requestIntercept    = 2
 	requestInterceptUID = 3
+	requestFromSession  = 4 // 1; there is no such field otherwise
 )
 
 // WriteLineRequest sends q on a connection that selected ALPNLine.
 func WriteLineRequest(w io.Writer, q *LineRequest) error {
 	b := appendText([]byte{frame.Version}, requestSession, q.Session)
 	b = appendText(b, requestIntercept, q.Intercept)
-	return writeFrame(w, appendText(b, requestInterceptUID, q.InterceptUID))
+	b = appendText(b, requestInterceptUID, q.InterceptUID)
+	if q.FromSession {
+		b = frame.AppendNumber(b, requestFromSession, 1)
+	}
+	return writeFrame(w, b)
 }
 
 // ReadLineRequest reads a LineRequest.
@@ -40,7 +48,7 @@ func ReadLineRequest(r io.Reader) (*LineRequest, error) {
 
 func parseLineRequest(b []byte) (*LineRequest, error) {
 	q := &LineRequest{}
-	_, err := parse(b, func(tag byte, value []byte) error {
+	_, err := parse(b, func(tag byte, value []byte) (err error) {
 		switch tag {
 		case requestSession:
 			q.Session = string(value)
@@ -48,10 +56,18 @@ func parseLineRequest(b []byte) (*LineRequest, error) {
 			q.Intercept = string(value)
 		case requestInterceptUID:
 			q.InterceptUID = string(value)
+		case requestFromSession:
+			q.FromSession, err = flag(value)
 		}
-		return nil
+		return err
 	})
 	return q, err
+}
+
+// flag is the value of a field that says yes or no.
+func flag(value []byte) (bool, error) {
+	n, err := frame.Number(value, 1)
+	return n == 1, err
 }
 
 // Fields of the answer to a LineRequest.

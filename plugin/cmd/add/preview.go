@@ -84,6 +84,9 @@ func (o *Options) choosePreview(ctx context.Context) error {
 	if i != nil && i.PreviewDomain == "" {
 		return errNoPreviews
 	}
+	if err := o.Settle(ctx, c); err != nil {
+		return err
+	}
 	w, service, err := target.Find(ctx, c, o.Namespace, o.Ref)
 	if err != nil {
 		return err

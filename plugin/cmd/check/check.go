@@ -9,15 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/kubectl/pkg/util/templates"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/check"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
 
 // Flags are what the user typed.
@@ -85,34 +81,8 @@ func (fl *Flags) ToOptions(f *kube.Factory, streams genericiooptions.IOStreams) 
 	if fl.Timeout <= 0 {
 		return nil, fmt.Errorf("--timeout %s: use a time above zero", fl.Timeout)
 	}
-	namespace, err := f.Namespace()
+	e, err := check.NewEnv(f)
 	if err != nil {
-		return nil, err
-	}
-	cfg, err := f.ToRESTConfig()
-	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig: %w", err)
-	}
-	e := &check.Env{Server: cfg.Host, Namespace: namespace, ManagerNamespace: f.ManagerNamespace,
-		Version: version.Version, Machine: check.ThisMachine(), Now: time.Now}
-	e.Session = func(ctx context.Context) (*session.Status, error) {
-		return session.Ask(ctx, session.Config{Factory: f})
-	}
-	quiet := rest.CopyConfig(cfg)
-	quiet.WarningHandler = rest.NoWarnings{} // what is tried is no news
-	if e.Client, err = kube.NewClient(quiet); err != nil {
-		return nil, err
-	}
-	if e.Kube, err = kubernetes.NewForConfig(quiet); err != nil {
-		return nil, err
-	}
-	if e.TryPod, err = check.NewTryPod(cfg); err != nil {
-		return nil, err
-	}
-	if e.Reach, err = check.NewReach(cfg, e.Client, f.ManagerNamespace); err != nil {
-		return nil, err
-	}
-	if e.Line, err = check.NewLine(cfg, f.ManagerNamespace); err != nil {
 		return nil, err
 	}
 	return &Options{IOStreams: streams, Env: e, Pre: fl.Pre, Output: fl.Output, Timeout: fl.Timeout}, nil

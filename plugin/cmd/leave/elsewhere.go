@@ -35,23 +35,7 @@ func (o *Options) elsewhere(ctx context.Context, user string, err error) error {
 	if !errors.As(err, &unknown) {
 		return err
 	}
-	// Whoever may not read all namespaces has a session that knows its own.
-	var mine []types.NamespacedName
-	if visible, verr := target.VisibleIntercepts(ctx, o.client, o.namespace, o.factory.ManagerNamespace); verr == nil {
-		for _, i := range own(visible, user) {
-			if unknown.means(i.Namespace, i.Name, i.Spec.Workload.Name) {
-				mine = append(mine, types.NamespacedName{Namespace: i.Namespace, Name: i.Name})
-			}
-		}
-	}
-	meant, _ := o.sessions.Of(ctx, o.factory) // there is a kubeconfig
-	for _, k := range meant {
-		for _, i := range k.Served() {
-			if unknown.means(i.Namespace, i.Name, i.Name) {
-				mine = append(mine, i)
-			}
-		}
-	}
+	mine := o.mine(ctx, user, unknown.means)
 	for _, i := range mine {
 		if i.Namespace != o.namespace {
 			return fmt.Errorf("you have no intercept %q in namespace %q, but in namespace %q: kubectl intercept leave %s -n %s",
@@ -70,6 +54,48 @@ func (o *Options) elsewhere(ctx context.Context, user string, err error) error {
 		}
 	}
 	return err
+}
+
+// mine are the user's intercepts of all namespaces that are meant.
+func (o *Options) mine(ctx context.Context, user string, means func(namespace, name, workload string) bool) (keys []types.NamespacedName) {
+	// Whoever may not read all namespaces has a session that knows its own.
+	if visible, err := target.VisibleIntercepts(ctx, o.client, o.namespace, o.factory.ManagerNamespace); err == nil {
+		for _, i := range own(visible, user) {
+			if means(i.Namespace, i.Name, i.Spec.Workload.Name) {
+				keys = append(keys, types.NamespacedName{Namespace: i.Namespace, Name: i.Name})
+			}
+		}
+	}
+	meant, _ := o.sessions.Of(ctx, o.factory) // there is a kubeconfig
+	for _, k := range meant {
+		for _, i := range k.Served() {
+			if means(i.Namespace, i.Name, i.Name) && !slices.Contains(keys, i) {
+				keys = append(keys, i)
+			}
+		}
+	}
+	return keys
+}
+
+// qualified finds the intercept that others would name as asked: with its namespace at the
+// end of its name. It is nil if there is none, or more than one.
+func (o *Options) qualified(ctx context.Context, user, asked string) *v1alpha1.Intercept {
+	keys := o.mine(ctx, user, func(namespace, name, _ string) bool { return name+"-"+namespace == asked })
+	if len(keys) != 1 || o.namespaced() && keys[0].Namespace != o.namespace {
+		return nil
+	}
+	var i v1alpha1.Intercept
+	if err := o.client.Get(ctx, keys[0], &i); err != nil || i.Spec.User != user {
+		return nil // the error about what was asked is the better one
+	}
+	fmt.Fprintf(o.ErrOut, "%s is intercept %s in namespace %s: kubectl intercept leave %s -n %s\n", asked, i.Name, i.Namespace, i.Name, i.Namespace)
+	return &i
+}
+
+// namespaced says that the command line names the namespace.
+func (o *Options) namespaced() bool {
+	typed := o.factory.ConfigFlags.Namespace
+	return typed != nil && *typed != ""
 }
 
 // means says whether an intercept may be what was asked for. With the namespace

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,11 +39,14 @@ func (o *Options) leave(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	all, err := target.Intercepts(ctx, o.client, o.namespace, o.factory.ManagerNamespace)
-	if err != nil {
-		return err
+	all, refused := target.Intercepts(ctx, o.client, o.namespace, o.factory.ManagerNamespace)
+	if refused != nil && (len(o.Names) == 0 || !apierrors.IsForbidden(refused)) {
+		return refused
 	}
-	chosen, err := o.chosen(all, user)
+	chosen, err := o.chosen(ctx, all, user)
+	if err != nil && refused != nil {
+		return refused // whoever named the namespace with the intercept needs no other one
+	}
 	if err != nil {
 		return o.elsewhere(ctx, user, err)
 	}
@@ -71,7 +75,7 @@ func (o *Options) leave(ctx context.Context) (err error) {
 	return nil
 }
 
-func (o *Options) chosen(all []v1alpha1.Intercept, user string) ([]v1alpha1.Intercept, error) {
+func (o *Options) chosen(ctx context.Context, all []v1alpha1.Intercept, user string) ([]v1alpha1.Intercept, error) {
 	if len(o.Names) == 0 {
 		return own(all, user), nil
 	}
@@ -79,10 +83,14 @@ func (o *Options) chosen(all []v1alpha1.Intercept, user string) ([]v1alpha1.Inte
 	for _, name := range o.Names {
 		found, err := choose(all, user, o.namespace, name)
 		if err != nil {
-			return nil, err
+			i := o.qualified(ctx, user, name)
+			if i == nil {
+				return nil, err
+			}
+			found = []v1alpha1.Intercept{*i}
 		}
 		for _, i := range found {
-			if !slices.ContainsFunc(chosen, func(c v1alpha1.Intercept) bool { return c.Name == i.Name }) {
+			if !slices.ContainsFunc(chosen, func(c v1alpha1.Intercept) bool { return c.Name == i.Name && c.Namespace == i.Namespace }) {
 				chosen = append(chosen, i)
 			}
 		}

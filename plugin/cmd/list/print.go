@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/printers"
-	"k8s.io/kubectl/pkg/cmd/get"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -38,9 +37,7 @@ func (f *Flags) printer() (printer, error) {
 	}
 	var err error
 	if strings.HasPrefix(p.format, "custom-columns") {
-		columns := get.NewCustomColumnsPrintFlags()
-		columns.NoHeaders = f.NoHeaders
-		p.objects, err = columns.ToPrinter(p.format)
+		p.objects, err = newColumnsPrinter(p.format, f.NoHeaders)
 		return p, err
 	}
 	p.objects, err = f.Print.ToPrinter()

@@ -78,6 +78,12 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.NetworkOnly = root && !user && !daemons
+			switch {
+			case o.NetworkOnly:
+				fmt.Fprintln(o.ErrOut, "it is called kubectl intercept disconnect --all here")
+			case user || root || daemons:
+				fmt.Fprintln(o.ErrOut, "it is called kubectl intercept quit --all here")
+			}
 			o.All = o.All || user || root || daemons
 			return o.Run(cmd.Context())
 		},

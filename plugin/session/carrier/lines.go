@@ -34,7 +34,10 @@ type LinesConfig struct {
 	Session    string
 	Generation uint64
 	Handler    tunnel.Handler
-	Log        *slog.Logger
+	// FromSession gets the lines on which the session opens flows into a pod. It owns
+	// them.
+	FromSession func(*handshake.LineAssigned, *line.Conn)
+	Log         *slog.Logger
 }
 
 // Lines offers lines to the relay, a few more than are assigned. It is safe for
@@ -138,11 +141,13 @@ func (l *Lines) one(ctx context.Context, assigned func()) error {
 	ctx, cancel := l.untilDropped(ctx)
 	defer cancel()
 	dialCtx, cancelDial := context.WithTimeout(ctx, attemptTimeout)
-	conn, err := l.cfg.Dial(dialCtx)
+	below, err := l.cfg.Dial(dialCtx)
 	cancelDial()
 	if err != nil {
 		return err
 	}
+	closed := make(chan struct{})
+	conn := &closingConn{Conn: below, closed: func() { close(closed) }}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -158,7 +163,12 @@ func (l *Lines) one(ctx context.Context, assigned func()) error {
 	}
 	l.count(1)
 	defer l.count(-1)
-	l.cfg.Log.Debug("line is up", "pod", j.Pod, "intercept", j.Intercept)
+	l.cfg.Log.Debug("line is up", "pod", j.Pod, "intercept", j.Intercept, "fromSession", j.FromSession)
+	if j.FromSession {
+		l.cfg.FromSession(j, f)
+		<-closed
+		return nil
+	}
 	line.Serve(ctx, f, j.OfIntercept, l.cfg.Handler)
 	return nil
 }
@@ -180,7 +190,7 @@ func (l *Lines) DialOutbound(ctx context.Context) (tunnel.Stream, error) {
 		<-l.outbound
 		return nil, err
 	}
-	conn := &slotConn{Conn: below, slots: l.outbound}
+	conn := &closingConn{Conn: below, closed: func() { <-l.outbound }}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	j, err := l.offer(conn, handshake.Outbound)
@@ -196,21 +206,21 @@ func (l *Lines) DialOutbound(ctx context.Context) (tunnel.Stream, error) {
 	return f, nil
 }
 
-// slotConn is a connection that frees a slot when it is closed.
-type slotConn struct {
+// closingConn is a connection that calls a function when it is closed.
+type closingConn struct {
 	net.Conn
-	slots <-chan struct{}
-	once  sync.Once
+	closed func()
+	once   sync.Once
 }
 
 // Close implements net.Conn.
-func (c *slotConn) Close() error {
-	c.once.Do(func() { <-c.slots })
+func (c *closingConn) Close() error {
+	c.once.Do(c.closed)
 	return c.Conn.Close()
 }
 
 // Trim releases buffers; see record.Conn.
-func (c *slotConn) Trim() {
+func (c *closingConn) Trim() {
 	if t, ok := c.Conn.(interface{ Trim() }); ok {
 		t.Trim()
 	}

@@ -33,6 +33,8 @@ func (a *api) routes() http.Handler {
 	mux.HandleFunc("POST "+socket.PathIntercepts, a.serveTrack)
 	mux.HandleFunc("POST "+socket.PathLeave, a.serveLeave)
 	mux.HandleFunc("POST "+socket.PathHeaders, a.serveHeaders)
+	mux.HandleFunc("POST "+socket.PathProcess, a.serveProcess)
+	mux.HandleFunc("POST "+socket.PathLogLevel, a.serveLogLevel)
 	mux.HandleFunc("POST "+socket.PathRelease, a.serveRelease)
 	mux.HandleFunc("POST "+socket.PathProxy, a.serveProxy)
 	mux.HandleFunc("POST "+socket.PathDevice, a.serveDevice)

@@ -33,7 +33,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 			if !slices.Contains([]string{carrier.Auto, carrier.ViaService, carrier.ViaPortForward}, transport) {
 				return fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", transport)
 			}
-			var l slog.Level
+			l := new(slog.LevelVar)
 			if err := l.UnmarshalText([]byte(level)); err != nil {
 				return fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
 			}
@@ -50,7 +50,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 			if err != nil {
 				return errors.Join(err, dir.Fail(render.Error(err)))
 			}
-			err = newProcess(caller.Identity, dir, source, transport, log).run(cmd.Context())
+			err = newProcess(caller.Identity, dir, source, transport, log, l).run(cmd.Context())
 			if errors.Is(err, state.ErrLocked) {
 				log.Info("another process is the session already")
 				return nil

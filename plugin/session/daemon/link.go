@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/standin"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
@@ -50,7 +51,7 @@ type link struct {
 }
 
 // newLink makes the carriers and the lines, and does not start them.
-func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.Handler) (*link, error) {
+func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.Handler, pods *standin.Lines) (*link, error) {
 	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record}
 	dialer, err := l.newDialer(c)
 	if err != nil {
@@ -64,7 +65,7 @@ func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.
 	if l.transport == carrier.ViaPortForward {
 		return l, nil
 	}
-	return l, l.addLines(&hello, handle)
+	return l, l.addLines(&hello, handle, pods)
 }
 
 func (l *link) newDialer(c client.Reader) (*carrier.Dialer, error) {
@@ -86,7 +87,7 @@ func (l *link) newDialer(c client.Reader) (*carrier.Dialer, error) {
 	return dialer, nil
 }
 
-func (l *link) addLines(hello *handshake.Hello, handle tunnel.Handler) error {
+func (l *link) addLines(hello *handshake.Hello, handle tunnel.Handler, pods *standin.Lines) error {
 	keys, err := handshake.NewKeys(hello.Token)
 	if err != nil {
 		return err
@@ -97,7 +98,7 @@ func (l *link) addLines(hello *handshake.Hello, handle tunnel.Handler) error {
 	}
 	l.drop = proxy.Drop
 	l.lines, err = carrier.NewLines(carrier.LinesConfig{Dial: proxy.Dial, Keys: keys, Session: hello.Session,
-		Generation: hello.Generation, Handler: handle, Log: l.log,
+		Generation: hello.Generation, Handler: handle, FromSession: pods.Offer, Log: l.log,
 		Up: func() bool { s := l.pool.State(); return s.Carriers > 0 && s.Transport == carrier.ViaService }})
 	return err
 }

@@ -39,6 +39,7 @@ type settings struct {
 	source    *credentials.Source
 	transport string
 	log       *slog.Logger
+	level     *logLevel
 	times     times
 	machine   access.Machine
 }
@@ -78,8 +79,8 @@ type process struct {
 	work   *work             // nil before it begins
 }
 
-func newProcess(id *socket.Identity, dir *state.Dir, source *credentials.Source, transport string, log *slog.Logger) *process {
-	return &process{settings: settings{id: id, dir: dir, source: source, transport: transport, log: log, times: defaultTimes(),
+func newProcess(id *socket.Identity, dir *state.Dir, source *credentials.Source, transport string, log *slog.Logger, level *slog.LevelVar) *process {
+	return &process{settings: settings{id: id, dir: dir, source: source, transport: transport, log: log, level: newLogLevel(level, log), times: defaultTimes(),
 		machine: access.Machine{ResolvConfIsOurs: netd.Left, Sources: access.Sources}},
 		started: time.Now(), life: newLifetime(), claimed: make(chan struct{}), over: make(chan struct{})}
 }

@@ -92,7 +92,7 @@ func (m *machine) run(caller *socket.Caller, transport string) (*session.Child, 
 		cancel()
 		return nil, err
 	}
-	p := newProcess(m.id, m.dir, source, transport, log)
+	p := newProcess(m.id, m.dir, source, transport, log, new(slog.LevelVar))
 	p.times, m.last = m.times, p
 	if p.machine.ResolvConfIsOurs = m.leads; m.leads == nil {
 		p.machine.ResolvConfIsOurs = func() bool { return true }

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/standin"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -23,6 +24,7 @@ type work struct {
 	object  *v1alpha1.Session
 	client  client.WithWatch
 	table   *local.Table
+	pods    *standin.Lines
 	link    *link
 	access  *access.Access
 	feed    *access.Feed
@@ -32,13 +34,17 @@ type work struct {
 // newWork makes everything that the process needs until ctx ends. It does not connect yet.
 func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error) {
 	w := &work{settings: p.settings, object: p.object, client: c, feed: access.NewFeed()}
-	w.table = local.NewTable(ctx, c, w.object.Name, w.object.Spec.User, p.log, func() { p.saveIntercepts(w.table) })
+	w.pods = standin.New(ctx, w.object.Name)
+	w.table = local.NewTable(ctx, c, w.object.Name, w.object.Spec.User, p.log, func() {
+		p.saveIntercepts(w.table)
+		w.pods.Keep(w.table.UIDs())
+	})
 	go buffer.ReleaseMemory(ctx)
 	s := p.record.State()
 	hello := handshake.Hello{Session: w.object.Name, Token: [handshake.TokenSize]byte(s.Token), Generation: s.Generation,
 		Direction: handshake.Inbound, Version: socket.Build()}
 	var err error
-	if w.link, err = p.newLink(c, hello, w.table.Handle); err != nil {
+	if w.link, err = p.newLink(c, hello, w.table.Handle, w.pods); err != nil {
 		return nil, err
 	}
 	w.access = access.New(ctx, access.Config{

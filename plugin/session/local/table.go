@@ -55,6 +55,26 @@ func (t *Table) Keys() []types.NamespacedName {
 	return keys
 }
 
+// UIDs are those of the served Intercepts.
+func (t *Table) UIDs() map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	uids := map[string]bool{}
+	for _, e := range t.entries {
+		uids[string(e.object().UID)] = true
+	}
+	return uids
+}
+
+// Intercept returns an Intercept of the session.
+func (t *Table) Intercept(ctx context.Context, key types.NamespacedName) (*v1alpha1.Intercept, error) {
+	e, err := t.fetch(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return e.object(), nil
+}
+
 // Track serves an Intercept from now on. Its ports are this machine's, or those of a
 // program with a network of its own: then socket is where the command that started the
 // program listens (netd/handover), and the Intercept ends with the program. Former is the

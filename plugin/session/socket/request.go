@@ -1,6 +1,9 @@
 package socket
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // ErrEnding says that the process is about to end. On the socket it is the status
 // Conflict.
@@ -18,6 +21,8 @@ const (
 	PathRelease    = "/release" // with by=NAME of a command
 	PathDisconnect = "/disconnect"
 	PathHeaders    = "/headers"
+	PathProcess    = "/process"
+	PathLogLevel   = "/loglevel"
 )
 
 // Tracked is an intercept for which the process is to stay alive. Socket is where the
@@ -25,12 +30,21 @@ const (
 // means that the ports are this machine's. In the answer it is the socket before.
 type Tracked struct{ Namespace, Name, Socket string }
 
-// Asked is an intercept whose agents are asked which headers requests had.
+// Asked is an intercept whose agents are asked something.
 type Asked struct{ Namespace, Name string }
+
+// Process is what the process of a container has, in the encoding of package process.
+type Process struct{ Parts []byte }
 
 // Leaving is an intercept that is to end. With Wait the answer comes when the
 // application has its traffic back.
 type Leaving struct {
 	Namespace, Name string
 	Wait            bool
+}
+
+// LogLevel is the level at which the process logs for a time.
+type LogLevel struct {
+	Level string
+	For   time.Duration
 }

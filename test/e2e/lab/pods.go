@@ -74,11 +74,17 @@ func (l *Lab) Inside(p *corev1.Pod) *Space {
 // place of the machine's own. The container is that whose command line contains text.
 func (l *Lab) Files(p *corev1.Pod, text string) string {
 	l.Helper()
+	return fmt.Sprintf("nsenter --target=%d --mount --root", l.Process(p, text))
+}
+
+// Process returns the ID of a pod's process whose command line contains text.
+func (l *Lab) Process(p *corev1.Pod, text string) int {
+	l.Helper()
 	pids := podProcesses(p, text)
 	if len(pids) == 0 {
 		l.Fatalf("pod %s runs no %s", p.Name, text)
 	}
-	return fmt.Sprintf("nsenter --target=%d --mount --root", pids[0])
+	return pids[0]
 }
 
 var elsewhere = regexp.MustCompile(`\b(redirect|dnat|tproxy) to\b`)

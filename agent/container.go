@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/standin"
+)
+
+// runContainer runs an agent beside a container of the pod, in an ephemeral container that
+// shares the process namespace of the other one. It ends as run does, and with the
+// container.
+func runContainer(ctx context.Context, getenv func(string) string, stderr io.Writer) error {
+	name, id := getenv("AGENT_CONTAINER"), getenv("AGENT_CONTAINER_ID")
+	if name == "" || id == "" {
+		return errors.New("read environment: AGENT_CONTAINER or AGENT_CONTAINER_ID is not set")
+	}
+	a, err := begin(ctx, getenv, stderr)
+	if err != nil {
+		return err
+	}
+	defer a.end()
+	set := standin.New(a.serving, a.identity, name, standin.Container(id), a.log)
+	err = a.applyPlans(ctx, set, control.Patience{Gone: managerGone, OtherAuthority: managerOther})
+	a.log.Info("ending", "error", err)
+	return err
+}

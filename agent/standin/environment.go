@@ -1,0 +1,57 @@
+package standin
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/agent/environ"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+)
+
+// Container returns what serves the flows of a Set: it answers what the container with this
+// ID has, "containerd://…" as the status of a pod says it.
+func Container(id string) func(excluded []string) tunnel.Handler {
+	return func(excluded []string) tunnel.Handler {
+		return func(_ context.Context, o *frame.Open, in tunnel.Incoming) error {
+			if !o.Supported(frame.Environment) {
+				return frame.ErrUnsupported
+			}
+			text, err := environment(id, excluded)
+			if err != nil {
+				return err
+			}
+			if err := in.Accept(); err != nil {
+				return err
+			}
+			return in.Join(&answer{Reader: bytes.NewReader(text)}, nil)
+		}
+	}
+}
+
+// environment is the answer to a flow of the kind Environment.
+func environment(id string, excluded []string) ([]byte, error) {
+	var b bytes.Buffer
+	p, err := environ.Root.Of(id, excluded)
+	if err == nil {
+		err = process.Write(&b, p)
+	}
+	if err == nil {
+		return b.Bytes(), nil
+	}
+	b.Reset()
+	err = process.WriteProblem(&b, err)
+	return b.Bytes(), err
+}
+
+// answer is a stream that sends a text and ignores what comes.
+type answer struct{ *bytes.Reader }
+
+func (*answer) Write(p []byte) (int, error)      { return len(p), nil }
+func (*answer) CloseWrite() error                { return nil }
+func (*answer) Reset()                           {}
+func (*answer) Close() error                     { return nil }
+func (*answer) SetReadDeadline(time.Time) error  { return nil }
+func (*answer) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,40 @@
+package v1alpha1
+
+import "k8s.io/apimachinery/pkg/types"
+
+// StandIn asks for one of the workload's pods, which the laptop can stand in for: a
+// program there can have the environment of the pod's container. That is what somebody
+// gets by "kubectl exec", so the owner of the Intercept must be allowed to
+// "create pods/exec" in the namespace.
+type StandIn struct {
+	// Container is the name of the container. Empty means the one with the first of the
+	// intercepted ports; without ports the one that the annotation
+	// kubectl.kubernetes.io/default-container names, or else the pod's first.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Container string `json:"container,omitempty"`
+}
+
+// StandInStatus is the pod that the laptop can stand in for.
+type StandInStatus struct {
+	// ObservedGeneration is the generation of the Intercept that this is about.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Pod is the name of the pod, and UID tells it from others of its name. It stays the
+	// same as long as the pod runs. It is empty if there is none.
+	//
+	// +optional
+	Pod string `json:"pod,omitempty"`
+	// +optional
+	UID types.UID `json:"uid,omitempty"`
+	// Container is the name of the container in the pod.
+	//
+	// +optional
+	Container string `json:"container,omitempty"`
+	// Message says why the pod cannot be reached yet, in one sentence.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+}

@@ -1,0 +1,105 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/podstatus"
+)
+
+// defaultContainer is the annotation by which kubectl chooses a container.
+const defaultContainer = "kubectl.kubernetes.io/default-container"
+
+// standIn finds the pod that the laptop stands in for, and brings an agent into its
+// container. It returns nil if the spec asks for none, and when to reconcile again.
+func (r *Intercepts) standIn(ctx context.Context, ic *v1alpha1.Intercept, d *decision, w *resolve.Workload, pods []corev1.Pod) (*v1alpha1.StandInStatus, time.Duration) {
+	if ic.Spec.StandIn == nil {
+		return nil, 0
+	}
+	s := &v1alpha1.StandInStatus{ObservedGeneration: ic.Generation}
+	pod := standInPod(ic.Status.StandIn, pods)
+	if pod == nil {
+		s.Message = cmp.Or(nobody(w, pods), fmt.Sprintf("no pod of %s runs", w))
+		return s, 0
+	}
+	if why := resolve.Forbidden(pod.Annotations); why != "" {
+		s.Message = fmt.Sprintf("pod %s cannot be intercepted: %s", pod.Name, why)
+		return s, 0
+	}
+	s.Pod, s.UID = pod.Name, pod.UID
+	if s.Container, s.Message = standInContainer(ic.Spec.StandIn.Container, d.ports, pod); s.Message != "" || !d.connected {
+		return s, 0
+	}
+	if problem := r.Agents.bringStandIn(ctx, pod, s.Container); problem != "" {
+		s.Message = problem
+		return s, 5 * time.Second
+	}
+	if !inject.StandInRuns(pod, s.Container) {
+		s.Message = fmt.Sprintf("an agent is being started beside container %s of pod %s", s.Container, pod.Name)
+	}
+	return s, 0
+}
+
+// standInPod is the pod from before as long as it runs, and else the oldest of those that
+// are ready, or of those that run if none is.
+func standInPod(before *v1alpha1.StandInStatus, pods []corev1.Pod) *corev1.Pod {
+	var best *corev1.Pod
+	for i := range pods {
+		pod := &pods[i]
+		if !podstatus.Runs(pod) || pod.DeletionTimestamp != nil {
+			continue
+		}
+		if before != nil && before.UID == pod.UID {
+			return pod
+		}
+		if best == nil || preferred(pod, best) {
+			best = pod
+		}
+	}
+	return best
+}
+
+func preferred(a, b *corev1.Pod) bool {
+	if ready := podstatus.Ready(a); ready != podstatus.Ready(b) {
+		return ready
+	}
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name)) < 0
+}
+
+// standInContainer is the container that is asked for, or that StandIn.Container says is
+// meant; or why there is none.
+func standInContainer(want string, ports []v1alpha1.ResolvedPort, pod *corev1.Pod) (name, message string) {
+	all := resolve.Containers(sidecar.Application(pod))
+	var names []string
+	for _, c := range all {
+		names = append(names, c.Name)
+	}
+	switch byAnnotation := pod.Annotations[defaultContainer]; {
+	case want != "" && slices.Contains(names, want):
+		return want, ""
+	case want != "":
+		return "", fmt.Sprintf("pod %s has no container %q: it has %s", pod.Name, want, strings.Join(names, ", "))
+	case len(names) == 0:
+		return "", fmt.Sprintf("pod %s has no container but its agent", pod.Name)
+	case len(ports) == 0 && slices.Contains(names, byAnnotation):
+		return byAnnotation, ""
+	case len(ports) > 0:
+		number := resolve.PortIn(pod, ports[0])
+		for _, c := range all {
+			if slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == number }) {
+				return c.Name, ""
+			}
+		}
+	}
+	return names[0], ""
+}

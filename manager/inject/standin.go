@@ -1,0 +1,84 @@
+package inject
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
+)
+
+// MaxStandIns is how many stand-in agents a pod is given: none of them can be taken out of
+// the pod again.
+const MaxStandIns = 10
+
+// ObserveStandIn reads the state of the agent beside a container off the pod.
+func ObserveStandIn(p *corev1.Pod, container string) State {
+	s := observe(p, func(c *corev1.EphemeralContainer) bool {
+		return sidecar.IsStandIn(c.Name) && c.TargetContainerName == container
+	})
+	n := 0
+	for _, c := range p.Spec.EphemeralContainers {
+		if sidecar.IsStandIn(c.Name) {
+			n++
+		}
+	}
+	if n < MaxStandIns {
+		s.Next = sidecar.FreeName(p, sidecar.StandInContainer)
+	}
+	return s
+}
+
+// StandInRuns says that the kubelet has started the agent beside a container.
+func StandInRuns(p *corev1.Pod, container string) bool {
+	return slices.ContainsFunc(p.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool {
+		return sidecar.IsStandIn(c.Name) && c.TargetContainerName == container &&
+			slices.ContainsFunc(p.Status.EphemeralContainerStatuses, func(s corev1.ContainerStatus) bool {
+				return s.Name == c.Name && s.State.Running != nil
+			})
+	})
+}
+
+// StandIn is the container that brings an agent beside a container of a running pod. It
+// has the container's process namespace, and ends with the container. As root it reads the
+// processes of every user; asUser is for pods that may not have such a container: then it
+// reads what that user's processes read.
+func StandIn(p *corev1.Pod, cfg Config, name, token, container string, asUser *int64) corev1.EphemeralContainer {
+	id := ""
+	for _, s := range slices.Concat(p.Status.ContainerStatuses, p.Status.InitContainerStatuses) {
+		if s.Name == container {
+			id = s.ContainerID
+		}
+	}
+	c := Ephemeral(p, cfg, name, token)
+	c.TargetContainerName, c.Args, c.VolumeMounts = container, []string{"container"}, nil
+	c.Env = append(c.Env, corev1.EnvVar{Name: "AGENT_CONTAINER", Value: container}, corev1.EnvVar{Name: "AGENT_CONTAINER_ID", Value: id})
+	c.SecurityContext = &corev1.SecurityContext{
+		RunAsUser: ptr.To[int64](0), RunAsGroup: ptr.To[int64](0), RunAsNonRoot: ptr.To(false),
+		AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"SYS_PTRACE"}},
+	}
+	if asUser != nil {
+		c.SecurityContext = &corev1.SecurityContext{
+			RunAsUser: asUser, RunAsNonRoot: ptr.To(*asUser != 0),
+			AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
+			Capabilities:   &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		}
+	}
+	return c
+}
+
+// UserOf is the user of a container's process as the spec has it; nil if the image says it.
+func UserOf(p *corev1.Pod, container string) *int64 {
+	for _, c := range slices.Concat(p.Spec.Containers, p.Spec.InitContainers) {
+		if c.Name == container && c.SecurityContext != nil && c.SecurityContext.RunAsUser != nil {
+			return c.SecurityContext.RunAsUser
+		}
+	}
+	if s := p.Spec.SecurityContext; s != nil {
+		return s.RunAsUser
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+package intercept
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// IngestOptions are those of an intercept that takes no traffic and stands in for a
+// container of the workload, or for the one that kubectl exec would take. The intercept is
+// for one command: it has a name of its own, so that it meets no other, and Make ends it if
+// it does not begin in time.
+func IngestOptions(factory *kube.Factory, streams genericiooptions.IOStreams, workload, container, transport string, timeout time.Duration) (*Options, error) {
+	if !slices.Contains([]string{"auto", "service-proxy"}, transport) {
+		return nil, fmt.Errorf("--transport %q: a session reaches into a pod by the service proxy alone, so use auto or service-proxy", transport)
+	}
+	ref, err := target.Parse(workload)
+	if err != nil {
+		return nil, err
+	}
+	namespace, err := factory.Namespace()
+	if err != nil {
+		return nil, err
+	}
+	name := ref.Name[:min(len(ref.Name), maxIngest)] + "-" + strings.ToLower(rand.Text()[:6])
+	return &Options{IOStreams: streams, Factory: factory, Transport: transport, Wait: true, Timeout: timeout, DryRun: cmdutil.DryRunNone,
+		Request: Request{Ref: ref, Namespace: namespace, Name: name, Inject: v1alpha1.InjectAuto, Ingest: true, StandIn: &v1alpha1.StandIn{Container: container}}}, nil
+}
+
+// maxIngest bounds the workload's part of a name.
+const maxIngest = 200

@@ -1,0 +1,62 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	containers "github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/standin"
+)
+
+// maxProcess is how many bytes an agent tells of a process, with their lengths.
+const maxProcess = containers.MaxSize + 1<<20
+
+// serveProcess asks the agent beside a container what the container's process has.
+func (a *api) serveProcess(w http.ResponseWriter, r *http.Request) {
+	var want socket.Asked
+	if err := decode(w, r, &want); err != nil || want.Namespace == "" || want.Name == "" {
+		http.Error(w, "want an intercept's namespace and name", http.StatusBadRequest)
+		return
+	}
+	var got []byte
+	work, err := a.working()
+	if err == nil {
+		got, err = work.process(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name})
+	}
+	if err != nil {
+		http.Error(w, render.Error(err), http.StatusBadGateway)
+		return
+	}
+	answer(w, socket.Process{Parts: got})
+}
+
+func (w *work) process(ctx context.Context, key types.NamespacedName) ([]byte, error) {
+	i, err := w.table.Intercept(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	s, err := w.pods.Open(ctx, &frame.Open{Kind: frame.Environment, Intercept: key.String(), InterceptUID: string(i.UID)})
+	switch {
+	case errors.Is(err, standin.ErrNoLine) && w.link.lines == nil:
+		return nil, errors.New("a container's environment comes by the API server's service proxy, which this session does not use: use --transport auto or service-proxy")
+	case errors.Is(err, frame.ErrUnsupported):
+		return nil, errors.New("the agent in the pod is older than this program and cannot tell the environment: delete the pod, and the one that is made in its place gets a new agent")
+	case err != nil:
+		return nil, fmt.Errorf("ask for the environment of intercept %s: %w", key, err)
+	}
+	defer s.Close()
+	stop := context.AfterFunc(ctx, s.Reset)
+	defer stop()
+	if err := s.CloseWrite(); err != nil {
+		return nil, fmt.Errorf("ask for the environment of intercept %s: %w", key, err)
+	}
+	return io.ReadAll(io.LimitReader(s, maxProcess))
+}
