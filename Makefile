@@ -1,7 +1,7 @@
 # kubectl-intercept. `make help` lists the targets.
 
 GO      ?= go
-VERSION := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' manager/version/version.go)
+VERSION := $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' manager/version/version.go)
 KUBE    := v1.36.3
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
