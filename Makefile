@@ -165,6 +165,10 @@ $(addprefix release-,$(PLATFORMS)): release-%:
 	$(if $(filter linux_%,$*),$(call cross,traffic-manager,./manager,$(STAMP)))
 	$(if $(filter linux_%,$*),$(call cross,traffic-agent,./agent,$(STAMP)))
 
+.PHONY: version
+version: ## Print the version of the source
+	@echo $(VERSION)
+
 # A release has a revision, so that everybody can build it again.
 .PHONY: committed
 committed:
