@@ -158,7 +158,7 @@ func TestNamedPathsExist(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range path.FindAllStringSubmatch(string(b), -1) {
-			if strings.HasPrefix(m[1], "bin/") {
+			if strings.HasPrefix(m[1], "bin/") || strings.HasPrefix(m[1], "dist/") {
 				continue
 			}
 			found++
