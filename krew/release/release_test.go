@@ -124,7 +124,7 @@ func TestRelease(t *testing.T) {
 			hold(t, name, zipNames(t, data), "LICENSE", "intercept-netd.exe", "kubectl-intercept.exe")
 		}
 	}
-	for _, want := range []string{`"linux_arm64/traffic-agent"`, `"windows_amd64/intercept-netd.exe"`, `"pkg:golang/std@v1.`, `"2026-03-01T12:00:00Z"`} {
+	for _, want := range []string{`"linux_arm64/traffic-agent"`, `"windows_amd64/intercept-netd.exe"`, `"pkg:golang/stdlib@v1.`, `"2026-03-01T12:00:00Z"`} {
 		if !bytes.Contains(files["sbom.cdx.json"], []byte(want)) {
 			t.Errorf("the SBOM has no %s", want)
 		}

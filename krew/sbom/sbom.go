@@ -143,7 +143,7 @@ func Write(r Release, binaries []Binary) ([]byte, error) {
 func modules(info *debug.BuildInfo) []component {
 	// "go1.26.0 X:experiment" names experiments as well.
 	release, _, _ := strings.Cut(strings.TrimPrefix(info.GoVersion, "go"), " ")
-	all := []component{library("std", "v"+release, "")}
+	all := []component{library("stdlib", "v"+release, "")}
 	for _, m := range info.Deps {
 		if m.Replace != nil {
 			m = m.Replace

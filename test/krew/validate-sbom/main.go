@@ -43,7 +43,11 @@ func run(args []string) error {
 		refs[c.BOMRef] = true
 	}
 	for _, d := range *bom.Dependencies {
-		for _, ref := range append(*d.Dependencies, d.Ref) {
+		named := []string{d.Ref}
+		if d.Dependencies != nil {
+			named = append(named, *d.Dependencies...)
+		}
+		for _, ref := range named {
 			if !refs[ref] {
 				return fmt.Errorf("%s: a dependency names %s, which is no component", args[0], ref)
 			}
