@@ -62,7 +62,7 @@ func TestKrew(t *testing.T) {
 		t.Errorf("the upgrade of the plugin made sessions %v of %v", now, before)
 	}
 	k.says("kubectl intercept version", "Client Version: "+newer, "Manager Version: "+version.Version)
-	k.says("kubectl intercept status -n "+l.Namespace, fmt.Sprintf("version %s (the plugin is %s: the next kubectl intercept add, run or connect replaces the process", version.Version, newer))
+	k.says("kubectl intercept status -n "+l.Namespace, fmt.Sprintf("version %s; the next kubectl intercept add, run or connect replaces it with version %s", version.Version, newer))
 	k.says("kubectl intercept netd status", "connect starts "+filepath.Join(at(newer), "intercept-netd")+" with sudo", "Running: version "+version.Version+", for you")
 
 	o := k.says("kubectl intercept connect -n " + l.Namespace)

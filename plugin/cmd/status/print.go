@@ -153,7 +153,7 @@ func sessionRows(p *session.Status) []render.Row {
 func process(p *session.Status) string {
 	text := strconv.Itoa(p.PID) + ", version " + p.Version
 	if p.Version != version.Version {
-		text += fmt.Sprintf(" (the plugin is %s: the next kubectl intercept add, run or connect replaces the process and keeps its intercepts and network)", version.Version)
+		text += "; the next kubectl intercept add, run or connect replaces it with version " + version.Version + " and keeps its intercepts and network"
 	}
 	return text
 }

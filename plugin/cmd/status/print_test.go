@@ -11,8 +11,8 @@ import (
 func TestProcess(t *testing.T) {
 	for of, want := range map[string]string{
 		version.Version: "7, version " + version.Version,
-		"0.0.9": "7, version 0.0.9 (the plugin is " + version.Version + ": the next kubectl intercept add, run or connect replaces the process" +
-			" and keeps its intercepts and network)",
+		"0.0.9": "7, version 0.0.9; the next kubectl intercept add, run or connect replaces it with version " + version.Version +
+			" and keeps its intercepts and network",
 	} {
 		if got := process(&session.Status{PID: 7, Version: of}); got != want {
 			t.Errorf("got %q, want %q", got, want)
