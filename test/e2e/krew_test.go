@@ -112,6 +112,8 @@ type release struct{ version, folder string }
 func pack(l *lab.Lab, version, programs string) *release {
 	l.Helper()
 	source, binaries := l.TempDir(), l.TempDir()
+	programs, err := filepath.Abs(programs)
+	l.Must(err)
 	l.Must(os.WriteFile(filepath.Join(source, "go.mod"), []byte("module example.com/standin\n\ngo 1.26.0\n"), 0o600))
 	l.Must(os.WriteFile(filepath.Join(source, "main.go"), []byte("package main\n\nfunc main() {}\n"), 0o600))
 	for _, platform := range []string{"darwin_amd64", "darwin_arm64", "linux_amd64", "linux_arm64", "windows_amd64", "windows_arm64"} {
