@@ -129,6 +129,7 @@ func TestRelease(t *testing.T) {
 			t.Errorf("the SBOM has no %s", want)
 		}
 	}
+	refused(t, one.Binaries)
 }
 
 // sums checks that SHA256SUMS has every other file, and that krew's manifest has the same.
@@ -186,9 +187,10 @@ func zipNames(t *testing.T, data []byte) (names []string) {
 	return names
 }
 
-// What would not run on its platform, or not be the same elsewhere, is in no release.
-func TestRefused(t *testing.T) {
-	binaries := standIns(t)
+// refused checks that what would not run on its platform, or not be the same elsewhere, is in
+// no release.
+func refused(t *testing.T, binaries string) {
+	t.Helper()
 	for name, tt := range map[string]struct {
 		spoil func(o *Options)
 		want  string
