@@ -29,7 +29,8 @@ const newer = "99.0.0"
 // with the images and the chart of the release.
 func TestKrew(t *testing.T) {
 	l := lab.New(t, clusters)
-	first, second := pack(l, version.Version, filepath.Dir(l.Bin("kubectl-intercept"))), pack(l, newer, linked(l))
+	others := elsewhere(l)
+	first, second := pack(l, version.Version, l.Bin(""), others), pack(l, newer, linked(l), others)
 	accepted(l, first)
 
 	l.Apply("quote.yaml")
@@ -107,35 +108,43 @@ func build(l *lab.Lab, platform, from, to string, args ...string) {
 // release is what make release would have made.
 type release struct{ version, folder string }
 
-// pack packs the programs of a folder as a release. Those of other platforms than this
-// machine's are stand-ins.
-func pack(l *lab.Lab, version, programs string) *release {
+// elsewhere builds a small program for each platform but this machine's, in place of a
+// release's.
+func elsewhere(l *lab.Lab) string {
 	l.Helper()
-	source, binaries := l.TempDir(), l.TempDir()
-	programs, err := filepath.Abs(programs)
-	l.Must(err)
+	source, folder := l.TempDir(), l.TempDir()
 	l.Must(os.WriteFile(filepath.Join(source, "go.mod"), []byte("module example.com/standin\n\ngo 1.26.0\n"), 0o600))
 	l.Must(os.WriteFile(filepath.Join(source, "main.go"), []byte("package main\n\nfunc main() {}\n"), 0o600))
 	for _, platform := range []string{"darwin_amd64", "darwin_arm64", "linux_amd64", "linux_arm64", "windows_amd64", "windows_arm64"} {
-		names, exe := []string{"kubectl-intercept", "intercept-netd"}, ""
-		switch system, _, _ := strings.Cut(platform, "_"); system {
-		case "linux":
-			names = append(names, "traffic-manager", "traffic-agent")
-		case "windows":
+		if platform != runtime.GOOS+"_"+runtime.GOARCH {
+			build(l, platform, source, filepath.Join(folder, platform), ".")
+		}
+	}
+	return folder
+}
+
+// pack packs the programs of a folder as a release, with those of elsewhere for other
+// platforms.
+func pack(l *lab.Lab, version, programs, elsewhere string) *release {
+	l.Helper()
+	programs, err := filepath.Abs(programs)
+	l.Must(err)
+	binaries, own := l.TempDir(), runtime.GOOS+"_"+runtime.GOARCH
+	names := []string{"kubectl-intercept", "intercept-netd", "traffic-manager", "traffic-agent"}
+	l.Must(os.Mkdir(filepath.Join(binaries, own), 0o755))
+	for _, name := range names {
+		l.Must(os.Symlink(filepath.Join(programs, name), filepath.Join(binaries, own, name)))
+	}
+	entries, err := os.ReadDir(elsewhere)
+	l.Must(err)
+	for _, e := range entries {
+		l.Must(os.Mkdir(filepath.Join(binaries, e.Name()), 0o755))
+		exe := ""
+		if strings.HasPrefix(e.Name(), "windows_") {
 			exe = ".exe"
 		}
-		folder := filepath.Join(binaries, platform)
-		l.Must(os.MkdirAll(folder, 0o755))
-		for i, name := range names {
-			to, from := filepath.Join(folder, name+exe), filepath.Join(programs, name)
-			switch {
-			case platform == runtime.GOOS+"_"+runtime.GOARCH:
-				l.Must(os.Symlink(from, to))
-			case i == 0:
-				build(l, platform, source, to, ".")
-			default:
-				l.Must(os.Symlink(names[0]+exe, to))
-			}
+		for _, name := range names { // more than are wanted there
+			l.Must(os.Symlink(filepath.Join(elsewhere, e.Name()), filepath.Join(binaries, e.Name(), name+exe)))
 		}
 	}
 	r := &release{version, l.TempDir()}
