@@ -35,7 +35,7 @@ func standIns(t *testing.T) string {
 			exe = ".exe"
 		}
 		first := filepath.Join(folder, "kubectl-intercept"+exe)
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", first, ".")
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", first, ".")
 		cmd.Dir = source
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+system, "GOARCH="+arch)
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -199,8 +199,8 @@ func refused(t *testing.T, binaries string) {
 		"platform": {func(o *Options) {
 			replace(t, file(o, "darwin_arm64", "intercept-netd"), file(o, "linux_arm64", "intercept-netd"))
 		}, "darwin_arm64/intercept-netd was built with GOOS=linux, want darwin"},
-		"no binary": {func(o *Options) { replace(t, file(o, "linux_amd64", "traffic-agent"), "../../LICENSE") },
-			"read the build of linux_amd64/traffic-agent: "},
+		"no binary": {func(o *Options) { replace(t, file(o, "darwin_amd64", "intercept-netd"), "../../LICENSE") },
+			"read the build of darwin_amd64/intercept-netd: "},
 		"license": {func(o *Options) { o.Source = t.TempDir() }, "LICENSE"},
 	} {
 		o := options(t, t.TempDir())
