@@ -29,7 +29,7 @@ const newer = "99.0.0"
 // with the images and the chart of the release.
 func TestKrew(t *testing.T) {
 	l := lab.New(t, clusters)
-	others := elsewhere(l)
+	others := standIns(l)
 	first, second := pack(l, version.Version, l.Bin(""), others), pack(l, newer, linked(l), others)
 	accepted(l, first)
 
@@ -108,9 +108,9 @@ func build(l *lab.Lab, platform, from, to string, args ...string) {
 // release is what make release would have made.
 type release struct{ version, folder string }
 
-// elsewhere builds a small program for each platform but this machine's, in place of a
+// standIns builds a small program for each platform but this machine's, in place of a
 // release's.
-func elsewhere(l *lab.Lab) string {
+func standIns(l *lab.Lab) string {
 	l.Helper()
 	source, folder := l.TempDir(), l.TempDir()
 	l.Must(os.WriteFile(filepath.Join(source, "go.mod"), []byte("module example.com/standin\n\ngo 1.26.0\n"), 0o600))
@@ -123,9 +123,9 @@ func elsewhere(l *lab.Lab) string {
 	return folder
 }
 
-// pack packs the programs of a folder as a release, with those of elsewhere for other
+// pack packs the programs of a folder as a release, with stand-ins for other
 // platforms.
-func pack(l *lab.Lab, version, programs, elsewhere string) *release {
+func pack(l *lab.Lab, version, programs, standIns string) *release {
 	l.Helper()
 	programs, err := filepath.Abs(programs)
 	l.Must(err)
@@ -135,7 +135,7 @@ func pack(l *lab.Lab, version, programs, elsewhere string) *release {
 	for _, name := range names {
 		l.Must(os.Symlink(filepath.Join(programs, name), filepath.Join(binaries, own, name)))
 	}
-	entries, err := os.ReadDir(elsewhere)
+	entries, err := os.ReadDir(standIns)
 	l.Must(err)
 	for _, e := range entries {
 		l.Must(os.Mkdir(filepath.Join(binaries, e.Name()), 0o755))
@@ -144,7 +144,7 @@ func pack(l *lab.Lab, version, programs, elsewhere string) *release {
 			exe = ".exe"
 		}
 		for _, name := range names { // more than are wanted there
-			l.Must(os.Symlink(filepath.Join(elsewhere, e.Name()), filepath.Join(binaries, e.Name(), name+exe)))
+			l.Must(os.Symlink(filepath.Join(standIns, e.Name()), filepath.Join(binaries, e.Name(), name+exe)))
 		}
 	}
 	r := &release{version, l.TempDir()}
