@@ -1,0 +1,81 @@
+package mount
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/volume"
+)
+
+func TestParse(t *testing.T) {
+	abs := func(p string) string {
+		a, err := filepath.Abs(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	for value, test := range map[string]struct {
+		want  Wish
+		fails string
+	}{
+		"true":      {Wish{How: Auto}, ""},
+		"true:ro":   {Wish{How: Auto, ReadOnly: true}, ""},
+		":ro":       {Wish{How: Auto, ReadOnly: true}, ""},
+		"false":     {Wish{}, ""},
+		"copy":      {Wish{How: Copy}, ""},
+		"copy:ro":   {Wish{How: Copy, ReadOnly: true}, ""},
+		"./copy":    {Wish{How: Auto, Dir: abs("copy")}, ""},
+		"pod":       {Wish{How: Auto, Dir: abs("pod")}, ""},
+		"/mnt/a:ro": {Wish{How: Auto, Dir: abs("/mnt/a"), ReadOnly: true}, ""},
+		"/mnt/a:b":  {Wish{How: Auto, Dir: abs("/mnt/a:b")}, ""},
+		"":          {Wish{}, "empty"},
+		"false:ro":  {Wish{}, "leave out :ro"},
+		"/mnt:rw":   {Wish{}, "the only ending is :ro"},
+	} {
+		got, err := Parse(value)
+		switch {
+		case test.fails == "" && (err != nil || got != test.want):
+			t.Errorf("%q: %+v %v, want %+v", value, got, err, test.want)
+		case test.fails != "" && (err == nil || !strings.Contains(err.Error(), test.fails)):
+			t.Errorf("%q: %v, want %q", value, err, test.fails)
+		}
+	}
+}
+
+func TestFolder(t *testing.T) {
+	if got := Folder("/mnt", "app", false); got != "/mnt" {
+		t.Error(got)
+	}
+	if got := Folder("/mnt", "app", true); got != filepath.Join("/mnt", "app") {
+		t.Error(got)
+	}
+}
+
+func TestServed(t *testing.T) {
+	all := []volume.Mount{{Path: "/data"}, {Path: "/data/ram"}, {Path: "/database"}, {Path: "/run/secrets/kubernetes.io/serviceaccount"}}
+	volumes := map[string][]string{"cache": {"/data/ram"}, "two": {"/database", "/none"}}
+	for name, test := range map[string]struct {
+		ignore []string
+		want   string
+	}{
+		"nothing":                  {nil, "/data /data/ram /database /run/secrets/kubernetes.io/serviceaccount"},
+		"a path and what is below": {[]string{"/data/"}, "/database /run/secrets/kubernetes.io/serviceaccount"},
+		"names":                    {[]string{"cache", "two", "unknown"}, "/data /run/secrets/kubernetes.io/serviceaccount"},
+		"a path through /var/run":  {[]string{"/var/run/secrets"}, "/data /data/ram /database"},
+		"/var is not /":            {[]string{"/var/data"}, "/data /data/ram /database /run/secrets/kubernetes.io/serviceaccount"},
+		"all":                      {[]string{"/"}, ""},
+	} {
+		var got []string
+		for _, m := range Served(all, test.ignore, volumes) {
+			got = append(got, m.Path)
+		}
+		if text := strings.Join(got, " "); text != test.want {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	if len(all) != 4 || all[0].Path != "/data" {
+		t.Error("the list of mounts was changed")
+	}
+}
