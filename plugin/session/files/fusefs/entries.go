@@ -19,8 +19,10 @@ import (
 type entries struct {
 	list    []*volume.Record // by name
 	at      time.Time
-	asked   time.Time // when a program listed the folder
-	missed  int       // names that were looked up since the list became old
+	valid   time.Duration // for how long from then on
+	ours    time.Time     // when this machine changed the folder
+	asked   time.Time     // when a program listed the folder
+	missed  int           // names that were looked up since the list became old
 	loading chan struct{}
 }
 
@@ -30,6 +32,9 @@ const (
 	swept = 30 * time.Second
 	// enough is after how many names of an old list the folder is listed again.
 	enough = 2
+	// quiet is for how long this machine must not have changed the folder: whoever makes a
+	// thousand files would have it listed a thousand times.
+	quiet = 5 * time.Second
 	// tooMany entries are not listed again for a few names.
 	tooMany = 50_000
 )
@@ -55,7 +60,7 @@ func (n *node) Readdir(ctx context.Context) (fs.DirStream, syscall.Errno) {
 func (n *node) load(ctx context.Context) ([]*volume.Record, syscall.Errno) {
 	for {
 		n.mu.Lock()
-		if time.Since(n.entries.at) < fresh {
+		if time.Since(n.entries.at) < n.entries.valid {
 			defer n.mu.Unlock()
 			return n.entries.list, 0
 		}
@@ -79,8 +84,9 @@ func (n *node) load(ctx context.Context) ([]*volume.Record, syscall.Errno) {
 		n.mu.Lock()
 		n.entries.loading = nil
 		if err == nil {
-			// A list that took long to arrive is used once at least.
-			n.entries.list, n.entries.at, n.entries.missed = list, begun, 0
+			// What takes long is not asked for all the time.
+			n.entries.list, n.entries.at, n.entries.missed = list, time.Now(), 0
+			n.entries.valid = min(max(fresh, 2*time.Since(begun)), 10*fresh)
 		}
 		n.mu.Unlock()
 		close(done)
@@ -97,10 +103,10 @@ func bad(name string) bool {
 // fresh list, and to get one would take longer than to ask for the name.
 func (n *node) entry(ctx context.Context, name string) (rec *volume.Record, known bool, e syscall.Errno) {
 	n.mu.Lock()
-	list, ok := n.entries.list, time.Since(n.entries.at) < fresh
+	list, ok := n.entries.list, time.Since(n.entries.at) < n.entries.valid
 	if !ok {
 		n.entries.missed++
-		again := time.Since(n.entries.asked) < swept && n.entries.missed > enough && len(list) < tooMany
+		again := time.Since(n.entries.asked) < swept && time.Since(n.entries.ours) > quiet && n.entries.missed > enough && len(list) < tooMany
 		n.mu.Unlock()
 		if !again {
 			return nil, false, 0

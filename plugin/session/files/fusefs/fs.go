@@ -54,7 +54,9 @@ func Mount(ctx context.Context, c Config) (*fuse.Server, error) {
 		MountOptions: fuse.MountOptions{AllowOther: c.AllowOther, FsName: "pod", Name: "kubectl-intercept", DirectMount: true,
 			MaxWrite: 1 << 20, MaxReadAhead: 1 << 20, MaxBackground: 64, DisableXAttrs: true}}
 	if c.ReadOnly {
-		o.Options = append(o.Options, "ro")
+		if t.uid != 0 {
+			o.Options = append(o.Options, "ro") // for fusermount
+		}
 		o.DirectMountFlags = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_RDONLY
 	}
 	return fs.Mount(c.Dir, &node{t: t}, o)

@@ -55,12 +55,12 @@ func (n *node) know(a volume.Attr) {
 	n.attr, n.read = a, time.Now()
 }
 
-// forget makes the next question go to the pod.
+// forget makes the next question go to the pod, since this machine has changed the node.
 func (n *node) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.read = time.Time{}
-	n.entries.at = time.Time{}
+	n.entries.at, n.entries.ours = time.Time{}, time.Now()
 }
 
 // attributes returns what is known, or asks.

@@ -14,6 +14,7 @@ import (
 type sweep struct {
 	last   string // the file that was opened last
 	until  string // the last file that was asked for
+	half   string // behind this file, more is asked for
 	window int
 	coming chan struct{} // closed when what was asked for last is there
 }
@@ -35,7 +36,7 @@ func (n *node) content(ctx context.Context, name string, a *volume.Attr) ([]byte
 	for {
 		n.mu.Lock()
 		coming := n.sweep.coming
-		ahead := coming == nil && n.sweep.window > firstWindow && name >= n.sweep.last && name <= n.sweep.until
+		ahead := coming == nil && n.sweep.half != "" && name >= n.sweep.half && name <= n.sweep.until
 		sequential := name > n.sweep.last
 		n.sweep.last = name
 		n.mu.Unlock()
@@ -65,7 +66,7 @@ func (n *node) first(ctx context.Context, p, name string) ([]byte, syscall.Errno
 	if grow {
 		n.sweep.window = 8 * firstWindow
 	}
-	n.sweep.until = name
+	n.sweep.until, n.sweep.half = name, ""
 	behind := n.next(firstBytes)
 	n.mu.Unlock()
 	paths := []string{p}
@@ -105,6 +106,7 @@ func (n *node) more(ctx context.Context, bytes uint64) {
 		n.mu.Unlock()
 		return
 	}
+	n.sweep.half = behind[len(behind)/2].Name
 	done := make(chan struct{})
 	n.sweep.coming = done
 	n.mu.Unlock()

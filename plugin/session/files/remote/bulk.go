@@ -22,11 +22,10 @@ func (l *line) Close() error { return l.stream.Close() }
 func (l *line) broken() bool { return l.bad }
 
 func (c *Client) openBulk(ctx context.Context) (opened, error) {
-	stream, err := c.dial(ctx)
+	g, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	g := &guarded{ReadWriteCloser: stream}
 	if _, err := g.Write([]byte{volume.Bulk}); err != nil {
 		g.Close()
 		return nil, err

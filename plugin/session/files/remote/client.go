@@ -3,7 +3,9 @@ package remote
 import (
 	"context"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +24,12 @@ type Client struct {
 	wait       time.Duration
 	sftp, bulk []*slot
 	since      atomic.Int64 // when the pod was out of reach first; 0 if it is not
-	closed     chan struct{}
-	once       sync.Once
+	tried      atomic.Int64 // when it could not be reached last
+	life       context.Context
+	end        context.CancelFunc
+
+	mu      sync.Mutex
+	streams map[*guarded]bool // all that are open
 }
 
 const (
@@ -37,17 +43,22 @@ const (
 // New makes a Client, which opens streams as it needs them. Wait is how long calls wait for a
 // pod that cannot be reached.
 func New(dial Dial, wait time.Duration) *Client {
-	return &Client{dial: dial, wait: wait, sftp: newSlots(Streams), bulk: newSlots(Streams), closed: make(chan struct{})}
+	c := &Client{dial: dial, wait: wait, sftp: newSlots(Streams), bulk: newSlots(Streams), streams: map[*guarded]bool{}}
+	c.life, c.end = context.WithCancel(context.Background())
+	return c
 }
 
-// Close ends all streams.
+// Close ends all streams. Calls fail from then on.
 func (c *Client) Close() {
-	c.once.Do(func() { close(c.closed) })
-	for _, s := range append(append([]*slot(nil), c.sftp...), c.bulk...) {
+	c.end()
+	c.mu.Lock()
+	open := slices.Collect(maps.Keys(c.streams))
+	c.mu.Unlock()
+	for _, g := range open {
+		g.Close()
+	}
+	for _, s := range slices.Concat(c.sftp, c.bulk) {
 		s.token <- struct{}{}
-		if s.stream != nil {
-			s.stream.Close()
-		}
 		s.stream = closed{}
 		s.release()
 	}
@@ -76,11 +87,10 @@ func (s *session) broken() bool {
 }
 
 func (c *Client) openSFTP(ctx context.Context) (opened, error) {
-	stream, err := c.dial(ctx)
+	g, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	g := &guarded{ReadWriteCloser: stream}
 	stop := context.AfterFunc(ctx, func() { g.Close() })
 	defer stop()
 	client, err := sftp.NewClientPipe(g, g, sftp.MaxPacketUnchecked(volume.MaxPacket), sftp.UseConcurrentReads(true))

@@ -91,26 +91,50 @@ func TestPodIsReplaced(t *testing.T) {
 	}
 }
 
-// While the pod is away, the first call waits as long as calls wait, later ones for a second,
-// and an interrupted one not at all.
+// While the pod is away, the first call waits as long as calls wait. Later ones fail at once,
+// but for one in a while, which tries. An interrupted one does not wait.
 func TestPodIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(func(context.Context) (io.ReadWriteCloser, error) { return nil, filestest.ErrAway }, time.Minute)
 		defer c.Close()
-		for i, want := range []time.Duration{time.Minute, time.Second, time.Second} {
+		for i, step := range []struct{ pause, want time.Duration }{{0, time.Minute}, {0, 0}, {0, 0}, {2 * lastTry, lastTry}, {0, 0}} {
+			time.Sleep(step.pause)
 			begun := time.Now()
 			_, err := c.Lstat(t.Context(), "/data")
-			if took := time.Since(begun); !errors.Is(err, ErrUnavailable) || took != want {
-				t.Errorf("call %d: %v after %v, want %v", i, err, took, want)
+			if took := time.Since(begun); !errors.Is(err, ErrUnavailable) || took != step.want {
+				t.Errorf("call %d: %v after %v, want %v", i, err, took, step.want)
 			}
 			if Errno(err) != EIO {
 				t.Errorf("the number is %d", Errno(err))
 			}
 		}
+		time.Sleep(2 * lastTry)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := c.Tree(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("an interrupted call: %v", err)
+		}
+	})
+}
+
+// Close ends calls that wait.
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, dial := range map[string]Dial{
+			"for a pod":     func(context.Context) (io.ReadWriteCloser, error) { return nil, filestest.ErrAway },
+			"for an answer": func(context.Context) (io.ReadWriteCloser, error) { return newSilent(), nil },
+		} {
+			c := New(dial, time.Hour)
+			done := make(chan error)
+			go func() { _, err := c.Tree(t.Context()); done <- err }()
+			synctest.Wait()
+			c.Close()
+			if err := <-done; !errors.Is(err, ErrUnavailable) {
+				t.Errorf("a call that waits %s: %v", name, err)
+			}
+			if _, err := c.Lstat(t.Context(), "/"); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("a call afterwards: %v", err)
+			}
 		}
 	})
 }

@@ -45,12 +45,10 @@ func idlest(all []*slot) (s *slot, done func()) {
 // take returns the slot's stream, and opens it if there is none. Nobody else can take it until
 // release is called.
 func (c *Client) take(ctx context.Context, s *slot, open func(context.Context) (opened, error)) (opened, error) {
-	ctx, cancel := c.patience(ctx)
-	defer cancel()
 	select {
 	case s.token <- struct{}{}:
 	case <-ctx.Done():
-		return nil, c.gaveUp(ctx)
+		return nil, gaveUp(ctx)
 	}
 	if s.stream != nil && !s.stream.broken() {
 		return s.stream, nil
@@ -59,22 +57,45 @@ func (c *Client) take(ctx context.Context, s *slot, open func(context.Context) (
 		s.stream.Close()
 		s.stream = nil
 	}
+	stream, err := c.reach(ctx, open)
+	if err != nil {
+		<-s.token
+		return nil, err
+	}
+	s.stream = stream
+	return stream, nil
+}
+
+// reach opens a stream, and tries for as long as calls wait. That counts from when the pod
+// was out of reach first, so that a program that reads a thousand files does not wait a
+// thousand times: when the time is over, one call in a while tries shortly.
+func (c *Client) reach(ctx context.Context, open func(context.Context) (opened, error)) (opened, error) {
+	wait := c.wait
+	if since := c.since.Load(); since != 0 {
+		wait -= time.Since(time.Unix(0, since))
+		if wait <= 0 && time.Since(time.Unix(0, c.tried.Load())) < lastTry {
+			return nil, ErrUnavailable
+		}
+		wait = max(wait, lastTry)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		stream, err := open(ctx)
 		if err == nil {
-			c.reached()
-			s.stream = stream
+			c.since.Store(0)
 			return stream, nil
 		}
-		c.missed()
+		c.since.CompareAndSwap(0, time.Now().UnixNano())
+		c.tried.Store(time.Now().UnixNano())
 		select {
 		case <-time.After(pause):
-		case <-c.closed:
-			<-s.token
-			return nil, ErrUnavailable
 		case <-ctx.Done():
-			<-s.token
-			return nil, errors.Join(c.gaveUp(ctx), err)
+			if c.life.Err() != nil {
+				return nil, ErrUnavailable
+			}
+			return nil, errors.Join(gaveUp(ctx), err)
 		}
 	}
 }
@@ -89,18 +110,8 @@ const (
 )
 
 // lastTry is how long a call waits when the pod has been out of reach for longer than calls
-// wait: it may be there again.
-const lastTry = time.Second
-
-// patience bounds the wait of a call. It counts from when the pod was out of reach first, so
-// that a program that reads a thousand files does not wait a thousand times.
-func (c *Client) patience(ctx context.Context) (context.Context, context.CancelFunc) {
-	wait := c.wait
-	if since := c.since.Load(); since != 0 {
-		wait = max(lastTry, c.wait-time.Since(time.Unix(0, since)))
-	}
-	return context.WithTimeout(ctx, wait)
-}
+// wait. In that time, other calls fail at once.
+const lastTry = 2 * time.Second
 
 // repeat says whether to do a call again whose stream broke, after a pause.
 type repeat struct {
@@ -123,16 +134,13 @@ func (r *repeat) again(ctx context.Context) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	case <-r.c.closed:
+	case <-r.c.life.Done():
 		return false
 	}
 }
 
-func (c *Client) reached() { c.since.Store(0) }
-func (c *Client) missed()  { c.since.CompareAndSwap(0, time.Now().UnixNano()) }
-
 // gaveUp tells an interrupted call from one that has waited long enough.
-func (c *Client) gaveUp(ctx context.Context) error {
+func gaveUp(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
@@ -142,7 +150,32 @@ func (c *Client) gaveUp(ctx context.Context) error {
 // guarded closes a stream on which somebody waits, and nothing arrives.
 type guarded struct {
 	io.ReadWriteCloser
+	c       *Client
 	arrived atomic.Int64
+}
+
+// open dials, and lets Close of the client close the stream.
+func (c *Client) open(ctx context.Context) (*guarded, error) {
+	stream, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g := &guarded{ReadWriteCloser: stream, c: c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life.Err() != nil {
+		stream.Close()
+		return nil, ErrUnavailable
+	}
+	c.streams[g] = true
+	return g, nil
+}
+
+func (g *guarded) Close() error {
+	g.c.mu.Lock()
+	delete(g.c.streams, g)
+	g.c.mu.Unlock()
+	return g.ReadWriteCloser.Close()
 }
 
 // stuck is for how long nothing may arrive while an answer is due.
