@@ -32,11 +32,15 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 		return nil, 0, e
 	}
 	if name, parent := n.Parent(); a.Size <= small && a.Is(volume.TypeRegular) && parent != nil {
-		data, e := parent.Operations().(*node).content(ctx, name, &a)
-		if e == 0 {
+		data, is, e := parent.Operations().(*node).content(ctx, name, &a)
+		switch {
+		case e == 0 && is.Same(&a):
 			return &whole{data}, n.keeps(&a), 0
-		}
-		if e != syscall.EAGAIN {
+		case e == 0:
+			// The kernel believes in the size that it knows, unless it keeps nothing.
+			n.know(is)
+			return &whole{data}, fuse.FOPEN_DIRECT_IO, 0
+		case e != syscall.EAGAIN:
 			return nil, 0, e
 		}
 	}

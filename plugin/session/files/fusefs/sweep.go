@@ -29,9 +29,9 @@ const (
 	firstBytes, lastBytes = 256 << 10, 4 << 20
 )
 
-// content returns what is in a small file of the folder n, and whatever it takes along the
-// files behind it.
-func (n *node) content(ctx context.Context, name string, a *volume.Attr) ([]byte, syscall.Errno) {
+// content returns what is in a small file of the folder n, with the attributes of that version,
+// and has the files behind it read ahead. A has what is known of the file's attributes.
+func (n *node) content(ctx context.Context, name string, a *volume.Attr) ([]byte, volume.Attr, syscall.Errno) {
 	p := path.Join(n.path(), name)
 	for {
 		n.mu.Lock()
@@ -44,14 +44,14 @@ func (n *node) content(ctx context.Context, name string, a *volume.Attr) ([]byte
 			if ahead {
 				n.more(context.WithoutCancel(ctx), lastBytes)
 			}
-			return data, 0
+			return data, *a, 0
 		}
 		if coming != nil && sequential {
 			select {
 			case <-coming:
 				continue
 			case <-ctx.Done():
-				return nil, syscall.EINTR
+				return nil, *a, syscall.EINTR
 			}
 		}
 		return n.first(ctx, p, name)
@@ -59,7 +59,7 @@ func (n *node) content(ctx context.Context, name string, a *volume.Attr) ([]byte
 }
 
 // first reads a file, with those behind it.
-func (n *node) first(ctx context.Context, p, name string) ([]byte, syscall.Errno) {
+func (n *node) first(ctx context.Context, p, name string) ([]byte, volume.Attr, syscall.Errno) {
 	n.mu.Lock()
 	grow := n.sweep.until != "" && name > n.sweep.until
 	n.sweep.window = firstWindow
@@ -75,7 +75,7 @@ func (n *node) first(ctx context.Context, p, name string) ([]byte, syscall.Errno
 	}
 	read, err := n.t.c.Get(ctx, paths, small)
 	if err != nil {
-		return nil, gone(err)
+		return nil, volume.Attr{}, gone(err)
 	}
 	n.keep(read)
 	if grow {
@@ -83,13 +83,13 @@ func (n *node) first(ctx context.Context, p, name string) ([]byte, syscall.Errno
 	}
 	switch rec := read[0]; {
 	case rec.Errno == uint32(syscall.ENOENT):
-		return nil, syscall.ESTALE
+		return nil, rec.Attr, syscall.ESTALE
 	case rec.Errno != 0:
-		return nil, syscall.Errno(rec.Errno)
+		return nil, rec.Attr, syscall.Errno(rec.Errno)
 	case !rec.Whole:
-		return nil, syscall.EAGAIN // it changes, or is large by now: the caller opens it
+		return nil, rec.Attr, syscall.EAGAIN // it changes, or is large by now: the caller opens it
 	default:
-		return rec.Data, 0
+		return rec.Data, rec.Attr, 0
 	}
 }
 
