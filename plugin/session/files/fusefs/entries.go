@@ -75,6 +75,7 @@ func (n *node) load(ctx context.Context) ([]*volume.Record, syscall.Errno) {
 		}
 		done := make(chan struct{})
 		n.entries.loading = done
+		epoch := n.epoch
 		n.mu.Unlock()
 
 		begun := time.Now()
@@ -87,6 +88,9 @@ func (n *node) load(ctx context.Context) ([]*volume.Record, syscall.Errno) {
 			// What takes long is not asked for all the time.
 			n.entries.list, n.entries.at, n.entries.missed = list, time.Now(), 0
 			n.entries.valid = min(max(fresh, 2*time.Since(begun)), 10*fresh)
+			if n.epoch != epoch {
+				n.entries.at = time.Time{}
+			}
 		}
 		n.mu.Unlock()
 		close(done)

@@ -24,6 +24,7 @@ type node struct {
 	mu     sync.Mutex
 	attr   volume.Attr
 	read   time.Time    // when attr was true
+	epoch  int          // how often this machine has changed the node
 	cached *volume.Attr // which version of the content the kernel may have
 	entries
 	sweep
@@ -55,10 +56,12 @@ func (n *node) know(a volume.Attr) {
 	n.attr, n.read = a, time.Now()
 }
 
-// forget makes the next question go to the pod, since this machine has changed the node.
+// forget makes the next question go to the pod, since this machine has changed the node. What
+// is being asked for now is not believed either.
 func (n *node) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.epoch++
 	n.read = time.Time{}
 	n.entries.at, n.entries.ours = time.Time{}, time.Now()
 }
@@ -73,11 +76,18 @@ func (n *node) attributes(ctx context.Context) (volume.Attr, syscall.Errno) {
 		return a, 0
 	}
 	n.writes.wait()
+	n.mu.Lock()
+	epoch := n.epoch
+	n.mu.Unlock()
 	a, err := n.t.c.Lstat(ctx, p)
 	if err != nil {
 		return a, gone(err)
 	}
-	n.know(a)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.epoch == epoch {
+		n.attr, n.read = a, time.Now()
+	}
 	return a, 0
 }
 

@@ -144,6 +144,7 @@ func (w *writable) Write(_ context.Context, data []byte, off int64) (uint32, sys
 	w.n.changed()
 	if w.append {
 		_, err := w.f.WriteAt(ctx, data, off)
+		w.n.changed()
 		return uint32(len(data)), errno(err)
 	}
 	for from := 0; from < len(data); from += volume.MaxPacket {
@@ -154,6 +155,7 @@ func (w *writable) Write(_ context.Context, data []byte, off int64) (uint32, sys
 		}
 		go func() {
 			_, err := w.f.WriteAt(ctx, part, s.from)
+			w.n.changed() // what was asked for meanwhile has a part of it
 			w.n.writes.end(s, errno(err))
 		}()
 	}
