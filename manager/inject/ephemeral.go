@@ -61,18 +61,23 @@ type State struct {
 
 // Observe reads the agent's state off the pod.
 func Observe(p *corev1.Pod) State {
-	n := 0
-	s := observe(p, func(c *corev1.EphemeralContainer) bool {
-		if !sidecar.IsAgent(c.Name) {
-			return false
-		}
-		n++
-		return true
-	})
-	if n < MaxAgents {
-		s.Next = sidecar.FreeName(p, ContainerName)
-	}
+	s := observe(p, func(c *corev1.EphemeralContainer) bool { return sidecar.IsAgent(c.Name) })
+	s.Next = next(p, ContainerName, sidecar.IsAgent, MaxAgents)
 	return s
+}
+
+// next is the name of another ephemeral container of a kind; empty if the pod has had max.
+func next(p *corev1.Pod, name string, isOne func(string) bool, max int) string {
+	n := 0
+	for _, c := range p.Spec.EphemeralContainers {
+		if isOne(c.Name) {
+			n++
+		}
+	}
+	if n >= max {
+		return ""
+	}
+	return sidecar.FreeName(p, name)
 }
 
 // observe reads the state of those ephemeral containers for which ours is true.

@@ -18,15 +18,7 @@ func ObserveStandIn(p *corev1.Pod, container string) State {
 	s := observe(p, func(c *corev1.EphemeralContainer) bool {
 		return sidecar.IsStandIn(c.Name) && c.TargetContainerName == container
 	})
-	n := 0
-	for _, c := range p.Spec.EphemeralContainers {
-		if sidecar.IsStandIn(c.Name) {
-			n++
-		}
-	}
-	if n < MaxStandIns {
-		s.Next = sidecar.FreeName(p, sidecar.StandInContainer)
-	}
+	s.Next = next(p, sidecar.StandInContainer, sidecar.IsStandIn, MaxStandIns)
 	return s
 }
 

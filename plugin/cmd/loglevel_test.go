@@ -2,8 +2,6 @@ package cmd
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,19 +12,7 @@ import (
 
 // What `loglevel` writes is what the traffic-manager reads.
 func TestLogLevelReachesTheManager(t *testing.T) {
-	w := &world{api: newFakeAPI(), user: "alice"}
-	t.Cleanup(w.api.Close)
-	b, err := os.ReadFile(filepath.Join("..", "testdata", "cluster.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.apply(b); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, []byte(w.kubeconfig()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w, file := start(t)
 	streams, _, _, errOut := genericiooptions.NewTestIOStreams()
 	before := time.Now()
 	if code := execute(context.Background(), streams, []string{"loglevel", "debug", "-d", "10m", "--kubeconfig", file}, fakeSessions{w}); code != 0 {
