@@ -72,9 +72,7 @@ func (c *inside) shell(script string) string {
 }
 
 func (c *inside) command(script string) *exec.Cmd {
-	cmd := c.Command(context.Background(), "x")
-	cmd.Args = append(cmd.Args[:len(cmd.Args)-1], "sh", "-c", script)
-	return cmd
+	return c.Command(context.Background(), "sh", "-c", script)
 }
 
 // network is what connect changes of a laptop.

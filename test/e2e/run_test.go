@@ -56,11 +56,10 @@ func ordinaryUser(l *lab.Lab, p *lab.Laptop, uid int) *ordinary {
 // command is one of the plugin, in the namespace.
 func (o *ordinary) command(namespace string, args ...string) *exec.Cmd {
 	args = slices.Insert(args, 1, "-n", namespace)
-	cmd := o.Command(o.lab.Context(), "kubectl-intercept", args...)
-	at := slices.Index(cmd.Args, "--") + 1
 	id := fmt.Sprint(o.uid)
-	cmd.Args = slices.Insert(cmd.Args, at, "unshare", "--mount", "sh", "-c",
-		`mount --bind "$0" /dev/net/tun && exec setpriv --reuid `+id+` --regid `+id+` --clear-groups "$@"`, o.tun)
+	cmd := o.Command(o.lab.Context(), "unshare", append([]string{"--mount", "sh", "-c",
+		`mount --bind "$0" /dev/net/tun && exec setpriv --reuid ` + id + ` --regid ` + id + ` --clear-groups "$@"`,
+		o.tun, o.lab.Bin("kubectl-intercept")}, args...)...)
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
@@ -207,8 +206,7 @@ func unchanged(l *lab.Lab, o *ordinary) string {
 // laptop runs a program of this machine on the laptop, as root.
 func laptop(l *lab.Lab, o *ordinary, args ...string) string {
 	l.Helper()
-	cmd := o.Command(l.Context(), "kubectl-intercept")
-	cmd.Args = append(cmd.Args[:slices.Index(cmd.Args, "--")+1], args...)
+	cmd := o.Command(l.Context(), args[0], args[1:]...)
 	out, err := cmd.Output()
 	l.Must(err)
 	return string(out)
