@@ -73,7 +73,12 @@ func (p Component) Start() (bool, error) {
 	if err := group.Add(cmd.Process.Pid); err != nil {
 		return false, fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	return true, nil
+	// Callers meet pods that are gone until kube-proxy has had its turn. A real node has
+	// processors to spare for that.
+	if p.Name == "kube-proxy" {
+		err = group.Favor(cmd.Process.Pid)
+	}
+	return true, err
 }
 
 // Kill ends the component without a chance to clean up, and waits until it is
