@@ -126,7 +126,7 @@ func (d *decision) ingests() verdict {
 	case s == nil || s.Pod == "":
 		return verdict{metav1.ConditionFalse, v1alpha1.ReasonNoPods, d.progress.nobody}
 	case s.Message != "":
-		return verdict{metav1.ConditionFalse, v1alpha1.ReasonAttaching, s.Message}
+		return verdict{metav1.ConditionFalse, s.Reason, s.Message}
 	default:
 		return verdict{metav1.ConditionTrue, v1alpha1.ReasonAttached, "attached to pod " + s.Pod}
 	}

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -97,15 +96,15 @@ func (a *EphemeralAgents) addContainer(ctx context.Context, pod *corev1.Pod, nam
 
 // bringStandIn brings an agent beside a container of a pod if none runs there. It returns
 // why it cannot, in one sentence.
-func (a *EphemeralAgents) bringStandIn(ctx context.Context, pod *corev1.Pod, container string) string {
+func (a *EphemeralAgents) bringStandIn(ctx context.Context, pod *corev1.Pod, container string) *problem.Problem {
 	s := inject.ObserveStandIn(pod, container)
 	switch {
 	case s.Running && s.Problem != "":
-		return fmt.Sprintf("pod %s: %s", pod.Name, s.Problem)
+		return problem.New(v1alpha1.ReasonAgentFailed, "pod %s: %s", pod.Name, s.Problem)
 	case s.Running:
-		return ""
+		return nil
 	case s.Next == "":
-		return fmt.Sprintf("pod %s: %d agents were brought into it, which cannot be undone, and all have ended; delete the pod to start afresh. The last one said: %s", pod.Name, inject.MaxStandIns, s.Problem)
+		return problem.New(v1alpha1.ReasonAgentsEnded, "pod %s: %d agents were brought into it, which cannot be undone, and all have ended; delete the pod to start afresh. The last one said: %s", pod.Name, inject.MaxStandIns, s.Problem)
 	}
 	add := func(asUser *int64) error {
 		return a.addContainer(ctx, pod, s.Next, func(token string) corev1.EphemeralContainer {
@@ -118,15 +117,15 @@ func (a *EphemeralAgents) bringStandIn(ctx context.Context, pod *corev1.Pod, con
 	}
 	switch {
 	case err == nil, apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return "" // the change of the pod is reconciled again
+		return nil // the change of the pod is reconciled again
 	case refusedByPodSecurity(err):
-		return fmt.Sprintf("the pod security level of namespace %q refuses an agent that may read the processes of container %s; "+
+		return problem.New(v1alpha1.ReasonPodSecurity, "the pod security level of namespace %q refuses an agent that may read the processes of container %s; "+
 			"set runAsUser in the securityContext of the container, whose user the agent can then be, or allow it there with: kubectl label namespace %s --overwrite pod-security.kubernetes.io/enforce=privileged",
 			pod.Namespace, container, pod.Namespace)
 	case denial.Is(err):
-		return fmt.Sprintf("pod %s: %s refuses the agent: %v", pod.Name, denial.By(err.Error()), err)
+		return problem.New(v1alpha1.ReasonForbidden, "pod %s: %s refuses the agent: %v", pod.Name, denial.By(err.Error()), err)
 	}
-	return fmt.Sprintf("pod %s: %v", pod.Name, err)
+	return problem.New(v1alpha1.ReasonAgentFailed, "pod %s: %v", pod.Name, err)
 }
 
 // bringEarly brings an agent into a pod that is being started, so that it is there

@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/podstatus"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
 )
 
 // defaultContainer is the annotation by which kubectl chooses a container.
@@ -27,27 +28,42 @@ func (r *Intercepts) standIn(ctx context.Context, ic *v1alpha1.Intercept, d *dec
 		return nil, 0
 	}
 	s := &v1alpha1.StandInStatus{ObservedGeneration: ic.Generation}
-	pod := standInPod(ic.Status.StandIn, pods)
-	if pod == nil {
-		s.Message = cmp.Or(nobody(w, pods), fmt.Sprintf("no pod of %s runs", w))
+	why := r.bringStandIn(ctx, ic, d, w, pods, s)
+	if why == nil {
 		return s, 0
 	}
-	if why := resolve.Forbidden(pod.Annotations); why != "" {
-		s.Message = fmt.Sprintf("pod %s cannot be intercepted: %s", pod.Name, why)
-		return s, 0
-	}
-	s.Pod, s.UID = pod.Name, pod.UID
-	if s.Container, s.Message = standInContainer(ic.Spec.StandIn.Container, d.ports, pod); s.Message != "" || !d.connected {
-		return s, 0
-	}
-	if problem := r.Agents.bringStandIn(ctx, pod, s.Container); problem != "" {
-		s.Message = problem
+	s.Reason, s.Message = why.Reason, why.Message
+	if v1alpha1.MeaningOf(why.Reason).Fails() {
 		return s, 5 * time.Second
 	}
-	if !inject.StandInRuns(pod, s.Container) {
-		s.Message = fmt.Sprintf("an agent is being started beside container %s of pod %s", s.Container, pod.Name)
-	}
 	return s, 0
+}
+
+// bringStandIn chooses the pod and the container, and brings an agent beside it. It returns
+// why the laptop cannot reach the container yet.
+func (r *Intercepts) bringStandIn(ctx context.Context, ic *v1alpha1.Intercept, d *decision, w *resolve.Workload, pods []corev1.Pod, s *v1alpha1.StandInStatus) *problem.Problem {
+	pod := standInPod(ic.Status.StandIn, pods)
+	if pod == nil {
+		return problem.New(v1alpha1.ReasonNoPods, "%s", cmp.Or(nobody(w, pods), fmt.Sprintf("no pod of %s runs", w)))
+	}
+	if why := resolve.Forbidden(pod.Annotations); why != "" {
+		return problem.New(v1alpha1.ReasonForbidden, "pod %s cannot be intercepted: %s", pod.Name, why)
+	}
+	s.Pod, s.UID = pod.Name, pod.UID
+	var missing string
+	if s.Container, missing = standInContainer(ic.Spec.StandIn.Container, d.ports, pod); missing != "" {
+		return problem.New(v1alpha1.ReasonNoContainer, "%s", missing)
+	}
+	if !d.connected {
+		return problem.New(v1alpha1.ReasonDisconnected, "the laptop is not connected")
+	}
+	if p := r.Agents.bringStandIn(ctx, pod, s.Container); p != nil {
+		return p
+	}
+	if !inject.StandInRuns(pod, s.Container) {
+		return problem.New(v1alpha1.ReasonAttaching, "an agent is being started beside container %s of pod %s", s.Container, pod.Name)
+	}
+	return nil
 }
 
 // standInPod is the pod from before as long as it runs, and else the oldest of those that

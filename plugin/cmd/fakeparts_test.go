@@ -27,8 +27,8 @@ func (f fakeSessions) Netd(context.Context) (string, error) {
 	return "0.1.0", nil
 }
 
-// Process is that of a container with one variable.
-func (f fakeSessions) Process(_ context.Context, _ *kube.Factory, namespace, name string) (*process.Process, error) {
+// oneVariable is the environment of a container, of which PATH stays the laptop's.
+func oneVariable(context.Context, string, string) (*process.Process, error) {
 	return &process.Process{Environment: process.Environment{{Name: "COLOR", Value: "dark green"}, {Name: "PATH", Value: "/bin"}, {Name: "LINES", Value: "1\n2"}}}, nil
 }
 

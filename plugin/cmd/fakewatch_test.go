@@ -120,6 +120,9 @@ func apply(o *unstructured.Unstructured, step string) {
 	case "activate":
 		set("Active", true, "Active", "")
 		unstructured.SetNestedField(o.Object, "Active", "status", "state")
+		if _, found, _ := unstructured.NestedMap(o.Object, "spec", "standIn"); found {
+			unstructured.SetNestedMap(o.Object, map[string]any{"observedGeneration": o.GetGeneration(), "pod": "quote-1", "container": "quote"}, "status", "standIn")
+		}
 	default:
 		condition, rest, _ := strings.Cut(step, "=")
 		status, rest, _ := strings.Cut(rest, ":")

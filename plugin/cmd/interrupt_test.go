@@ -187,3 +187,25 @@ func TestListWatchForbidden(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
+
+// TestAddCommandLeft: whoever leaves an intercept ends the command for which it was made.
+func TestAddCommandLeft(t *testing.T) {
+	w, config := start(t)
+	w.edit(func(s *fakeAPI) { s.manager.plan = []string{"resolve", "attach", "activate"} })
+	var errs bytes.Buffer
+	left := make(chan int, 1)
+	out := &sink{after: map[string]func(){"started": func() {
+		go func() {
+			var out, errs bytes.Buffer
+			left <- execute(context.Background(), genericiooptions.IOStreams{Out: &out, ErrOut: &errs}, []string{"leave", "quote", "--kubeconfig", config}, fakeSessions{w})
+		}()
+	}}}
+	code := execute(t.Context(), genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: out, ErrOut: &errs},
+		[]string{"add", "quote", "--port", "8080", "--kubeconfig", config, "--", "sh", "-c", "echo started; exec tail -f /dev/null"}, fakeSessions{w})
+	if code != 128+int(syscall.SIGTERM) || !strings.HasSuffix(errs.String(), "intercept quote has ended, and so has the command\n") {
+		t.Errorf("exit code %d, stderr\n%s", code, &errs)
+	}
+	if code := <-left; code != 0 {
+		t.Errorf("leave: exit code %d", code)
+	}
+}

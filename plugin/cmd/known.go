@@ -9,7 +9,6 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
@@ -49,15 +48,6 @@ func (sessions) Headers(ctx context.Context, f *kube.Factory, namespace, name st
 		return nil, err
 	}
 	return c.Headers(ctx, namespace, name)
-}
-
-// Process asks through the session that runs.
-func (sessions) Process(ctx context.Context, f *kube.Factory, namespace, name string) (*process.Process, error) {
-	c, err := session.Find(ctx, session.Config{Factory: f})
-	if err != nil {
-		return nil, err
-	}
-	return c.Process(ctx, namespace, name)
 }
 
 // Netd asks the one that runs, and lets it go.

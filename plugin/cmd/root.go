@@ -49,7 +49,6 @@ type Sessions interface {
 	leave.Sessions
 	run.Sessions
 	preview.Sessions
-	env.Sessions
 	logs.Sessions
 	gather.Sessions
 	version.Sessions

@@ -35,7 +35,7 @@ func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, p
 	if err != nil {
 		return nil, err
 	}
-	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, "")}, nil
+	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, ""), Process: c.Process, Release: c.Release}, nil
 }
 
 // Connect opens a proxy, or a TUN with netd's help.
@@ -103,7 +103,7 @@ func (sessions) OpenIsolated(ctx context.Context, f *kube.Factory, transport str
 }
 
 // Resume opens it again, and tells of the intercept.
-func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key string, start bool) error {
+func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key, command string, start bool) error {
 	cfg := session.Config{Factory: f, Transport: transport}
 	c, err := session.Find(ctx, cfg)
 	if errors.Is(err, session.ErrNotRunning) && start {
@@ -116,7 +116,7 @@ func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d
 		return err
 	}
 	namespace, name, _ := strings.Cut(key, "/")
-	_, err = c.Track(ctx, namespace, name, d.Socket)
+	_, err = c.Track(ctx, namespace, name, state.Program{Socket: d.Socket, Command: command})
 	return err
 }
 
@@ -130,14 +130,14 @@ func (sessions) EnsureIsolated(ctx context.Context, f *kube.Factory, transport, 
 	if err != nil {
 		return nil, err
 	}
-	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, socket)}, nil
+	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, socket), Process: c.Process, Release: c.Release}, nil
 }
 
 // track is that of an intercept.Session. The ports belong to the program behind a socket, or
 // to this machine.
-func track(c *session.Client, socket string) func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
-	return func(ctx context.Context, namespace, name string) (func(context.Context) error, error) {
-		former, err := c.Track(ctx, namespace, name, socket)
+func track(c *session.Client, socket string) func(ctx context.Context, namespace, name, command string) (func(context.Context) error, error) {
+	return func(ctx context.Context, namespace, name, command string) (func(context.Context) error, error) {
+		former, err := c.Track(ctx, namespace, name, state.Program{Socket: socket, Command: command})
 		if err != nil {
 			return nil, err
 		}

@@ -21,8 +21,10 @@ type message struct {
 	// write to Folder. Routes are the laptop's.
 	Folder string        `json:"folder,omitempty"`
 	Routes []route.Entry `json:"routes,omitempty"`
-	// The command sends Begin to start the program.
-	Begin bool `json:"begin,omitempty"`
+	// The command sends Begin to start the program, with the program's environment.
+	// Entries are bytes, because not all of them are UTF-8.
+	Begin       bool     `json:"begin,omitempty"`
+	Environment [][]byte `json:"environment,omitempty"`
 }
 
 // control is one end of the connection between the command and the supervisor. When

@@ -24,6 +24,8 @@ import (
 const (
 	// setUpTime is how long the supervisor may take to set up.
 	setUpTime = 15 * time.Second
+	// askedTime is how long the program may take to end after SIGTERM.
+	askedTime = 10 * time.Second
 	// endTime is how long the supervisor may take to end.
 	endTime = 15 * time.Second
 	// prefix begins the names of our folders in the system's temporary folder.
@@ -179,12 +181,18 @@ func (s *Space) Socket() string { return filepath.Join(s.folder, "inside.sock") 
 // that serves the network has ended.
 func (s *Space) Lost() <-chan struct{} { return s.lost }
 
-// Run starts the program and waits until it ends. The error is a *program.ExitError,
-// or says why the program did not begin.
-func (s *Space) Run() error {
+// Run starts the program with an environment, as in exec.Cmd, and waits until it ends. When
+// ctx ends, Run ends the program. The error is a *program.ExitError, or says why the program
+// did not begin.
+func (s *Space) Run(ctx context.Context, environment []string) error {
 	stop := program.Guard(s.cmd.Process)
 	defer stop()
-	if err := s.control.send(message{Begin: true}); err != nil {
+	defer context.AfterFunc(ctx, s.end)()
+	begin := message{Begin: true}
+	for _, entry := range environment {
+		begin.Environment = append(begin.Environment, []byte(entry))
+	}
+	if err := s.control.send(begin); err != nil {
 		return fmt.Errorf("start the program: %w", err)
 	}
 	if err := <-s.ready; err != nil {
@@ -192,6 +200,18 @@ func (s *Space) Run() error {
 	}
 	<-s.done
 	return program.Ended(s.err)
+}
+
+// end asks the program to end (SIGTERM), and ends all processes in the namespaces if it has
+// not ended after a while.
+func (s *Space) end() {
+	_ = s.cmd.Process.Signal(unix.SIGTERM) // the supervisor passes it on, or has ended
+	select {
+	case <-s.done:
+	case <-time.After(askedTime):
+		s.control.close()
+		<-s.done
+	}
 }
 
 // Close ends the supervisor and all processes in the namespaces, and waits for their

@@ -3,6 +3,7 @@
 package inside
 
 import (
+	"context"
 	"errors"
 	"os/exec"
 	"runtime"
@@ -26,7 +27,7 @@ func (*Space) Socket() string { return "" }
 func (*Space) Lost() <-chan struct{} { return nil }
 
 // Run returns ErrSystem.
-func (*Space) Run() error { return ErrSystem }
+func (*Space) Run(context.Context, []string) error { return ErrSystem }
 
 // Close does nothing.
 func (*Space) Close() {}

@@ -66,10 +66,11 @@ func Supervise(args []string) error {
 		return err
 	}
 	go s.accept(l)
-	if m, err := s.control.receive(); err != nil || !m.Begin {
+	m, err := s.control.receive()
+	if err != nil || !m.Begin {
 		return nil // the command gave up before the program began
 	}
-	return s.run()
+	return s.run(m.Environment)
 }
 
 // fail sends the error to the command, which prints it.
@@ -97,8 +98,8 @@ func (s *supervisor) prepare() error {
 
 // run starts the program and waits until it ends. Then it ends the processes that the
 // program left behind.
-func (s *supervisor) run() error {
-	cmd, err := start(s.args)
+func (s *supervisor) run(environment [][]byte) error {
+	cmd, err := start(s.args, environment)
 	if err != nil {
 		return s.fail(fmt.Errorf("start %s: %w", s.args[0], err))
 	}
@@ -134,13 +135,17 @@ func (s *supervisor) run() error {
 // start starts the program without the supervisor's capabilities. The kernel kills
 // the program when this thread ends. The thread stays locked, so that it lives as
 // long as the process.
-func start(args []string) (*exec.Cmd, error) {
+func start(args []string, environment [][]byte) (*exec.Cmd, error) {
 	runtime.LockOSThread()
 	if err := drop(); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = []string{} // nil would be the supervisor's
+	for _, entry := range environment {
+		cmd.Env = append(cmd.Env, string(entry))
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	return cmd, cmd.Start()
 }

@@ -51,7 +51,7 @@ func (m *maker) await(ctx, bounded context.Context, i, before *v1alpha1.Intercep
 		return nil, m.undo(ctx, last, before, err)
 	case ctx.Err() != nil:
 		return nil, m.undo(ctx, last, before, m.interrupted())
-	case errors.Is(err, target.ErrTimeout) && m.Ingest:
+	case errors.Is(err, target.ErrTimeout) && m.command != "":
 		return nil, m.undo(ctx, last, before, fmt.Errorf("timed out after %s: %s", m.Timeout, cmp.Or(last.Status.Message, said)))
 	case errors.Is(err, target.ErrTimeout):
 		m.progress.Done()

@@ -36,6 +36,7 @@ type Flags struct {
 	Transport       string
 	Timeout         time.Duration
 	Requests        MatchFlags
+	StandIn         StandInFlags
 	Mount           string // as other tools have it
 	PreviewURL      bool   // for the caller: of run it is what other tools have
 
@@ -56,6 +57,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Name, "name", "", "Name of the intercept (default: the workload's name)")
 	fs.StringVar(&f.Mode, "mode", f.Mode, "intercept: the local program answers callers in place of the application. mirror: it gets a copy of what they send, its answers are thrown away, and callers notice nothing")
 	f.Requests.add(fs)
+	f.StandIn.add(fs)
 	fs.StringVar(&f.Inject, "inject", f.Inject, "How the agent enters the pods: ephemeral (at once), sidecar (pods are replaced), or auto: a sidecar that is there, else ephemeral if the namespace admits it, else sidecar")
 	fs.BoolVar(&f.KeepEstablished, "keep-established", false, "Leave connections alone that are open already")
 	fs.BoolVar(&f.NoFallback, "no-fallback", false, "Refuse callers while nothing listens on the local port, instead of letting the application answer")
@@ -74,7 +76,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 // Typed is the name of a flag that was typed and says how a workload is intercepted; "" if
 // there is none.
 func (f *Flags) Typed() string {
-	for _, name := range []string{"service", "name", "inject", "keep-established", "no-fallback", "local-tls", "local-protocol", "mount"} {
+	for _, name := range []string{"service", "name", "inject", "keep-established", "no-fallback", "local-tls", "local-protocol", "mount", "container", "no-env", "env-file", "env-json"} {
 		if f.typed != nil && f.typed.Changed(name) {
 			return name
 		}
@@ -82,8 +84,9 @@ func (f *Flags) Typed() string {
 	return ""
 }
 
-// ToOptions checks the flags; it does not speak to the cluster.
-func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams genericiooptions.IOStreams) (*Options, error) {
+// ToOptions checks the flags; it does not speak to the cluster. Command says that the command
+// line has one after "--", which comes to the intercept's pod.
+func (f *Flags) ToOptions(factory *kube.Factory, args []string, command bool, streams genericiooptions.IOStreams) (*Options, error) {
 	o := &Options{IOStreams: streams, Factory: factory, Transport: f.Transport, Wait: true, Timeout: f.Timeout, DryRun: cmdutil.DryRunNone,
 		Request: Request{Service: f.Service, Name: f.Name, KeepEstablished: f.KeepEstablished, NoFallback: f.NoFallback, Inject: v1alpha1.InjectMode(f.Inject)}}
 	if f.typed != nil {
@@ -130,6 +133,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams generici
 	}
 	if !slices.Contains([]string{"auto", "service-proxy", "port-forward"}, o.Transport) {
 		return nil, fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", f.Transport)
+	}
+	if err := f.StandIn.apply(o, command); err != nil {
+		return nil, err
 	}
 	if o.Namespace, err = factory.Namespace(); err != nil {
 		return nil, err

@@ -17,8 +17,7 @@ import (
 
 // IngestOptions are those of an intercept that takes no traffic and stands in for a
 // container of the workload, or for the one that kubectl exec would take. The intercept is
-// for one command: it has a name of its own, so that it meets no other, and Make ends it if
-// it does not begin in time.
+// for one command, see MakeForCommand, so it has a name of its own and meets no other.
 func IngestOptions(factory *kube.Factory, streams genericiooptions.IOStreams, workload, container, transport string, timeout time.Duration) (*Options, error) {
 	if !slices.Contains([]string{"auto", "service-proxy"}, transport) {
 		return nil, fmt.Errorf("--transport %q: a session reaches into a pod by the service proxy alone, so use auto or service-proxy", transport)

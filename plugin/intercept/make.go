@@ -3,16 +3,17 @@ package intercept
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
@@ -22,9 +23,15 @@ import (
 type Session struct {
 	// User owns it, Name is its Session object's.
 	User, Name string
-	// Track has the background process serve an intercept, and stay alive for it. Back
-	// undoes that: the intercept's ports are again those of the program before.
-	Track func(ctx context.Context, namespace, name string) (back func(context.Context) error, err error)
+	// Track has the background process serve an intercept, and stay alive for it. The
+	// process ends the intercept when it finds that the command has ended; the command "" is
+	// none. Back undoes that: the intercept is again one of the program before.
+	Track func(ctx context.Context, namespace, name, command string) (back func(context.Context) error, err error)
+	// Process is what the process has in whose place an intercept stands.
+	Process func(ctx context.Context, namespace, name string) (*process.Process, error)
+	// Release says that a command has ended. Unless others need it, the background process
+	// then ends as well.
+	Release func(ctx context.Context, command string) error
 }
 
 // Sessions brings up the background process that receives the traffic.
@@ -32,6 +39,9 @@ type Sessions interface {
 	// Ensure returns once the session is connected. Meanwhile progress hears what
 	// happens.
 	Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*Session, error)
+	// Command shows the background process that a command runs, until the command closes
+	// what it returns, or ends.
+	Command(f *kube.Factory, name string) (io.Closer, error)
 }
 
 // dryRunSession stands for the session that a dry run does not start.
@@ -46,8 +56,7 @@ type Request struct {
 	Ports     []v1alpha1.InterceptPort
 	Match     *Match // nil: every connection
 	Mirror    bool   // this machine gets copies, and the application answers
-	// Ingest leaves all traffic to the application: the intercept is there for StandIn, and
-	// for this command.
+	// Ingest leaves all traffic to the application: the intercept is there for StandIn.
 	Ingest bool
 	// StandIn asks for a pod that this machine can stand in for.
 	StandIn         *v1alpha1.StandIn
@@ -72,6 +81,12 @@ type Options struct {
 	Wait    bool
 	Timeout time.Duration
 	DryRun  cmdutil.DryRunStrategy
+
+	// Files are where the environment of the container goes that Request.StandIn names.
+	Files environment.Files
+
+	environment bool   // the command after "--" gets it, too
+	command     string // see MakeForCommand; "" if the intercept stays
 }
 
 // Made is an intercept that Make made.
@@ -79,9 +94,14 @@ type Made struct {
 	*v1alpha1.Intercept
 	// Resolved are the containers' ports for which the intercept's ports stand.
 	Resolved []v1alpha1.ResolvedPort
+	// Command is the name of the command with which the intercept ends; "" if it stays.
+	Command string
 
 	client   client.WithWatch
 	workload *resolve.Workload
+	session  *Session
+	timeout  time.Duration
+	runs     io.Closer // what shows that the command runs; nil if the intercept stays
 }
 
 // maker makes one intercept.
@@ -92,13 +112,19 @@ type maker struct {
 	progress *render.Progress
 	workload *resolve.Workload
 	resolved []v1alpha1.ResolvedPort
+	session  *Session
 	// back is that of Session.Track; nil before the intercept is tracked.
 	back func(context.Context) error
 }
 
 // Make makes an intercept, or changes the one that the user has of the workload.
 func (o *Options) Make(ctx context.Context, sessions Sessions) (*Made, error) {
-	m := &maker{Options: o, progress: render.NewProgress(o.ErrOut)}
+	return (&maker{Options: o}).make(ctx, sessions)
+}
+
+func (m *maker) make(ctx context.Context, sessions Sessions) (*Made, error) {
+	o := m.Options
+	m.progress = render.NewProgress(o.ErrOut)
 	defer m.progress.Done()
 	bounded, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -112,7 +138,7 @@ func (o *Options) Make(ctx context.Context, sessions Sessions) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Made{Intercept: i, Resolved: m.resolved, client: m.client, workload: m.workload}, nil
+	return &Made{Intercept: i, Resolved: m.resolved, client: m.client, workload: m.workload, session: m.session, timeout: o.Timeout}, nil
 }
 
 // request creates or changes the intercept, and has the session serve it.
@@ -141,11 +167,12 @@ func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1al
 			return nil, nil, err
 		}
 	}
+	m.session = s
 	if i, before, err = m.apply(ctx, s); err != nil {
-		return nil, nil, err
+		return nil, nil, m.withoutRight(err)
 	}
 	if m.DryRun == cmdutil.DryRunNone {
-		if m.back, err = s.Track(ctx, i.Namespace, i.Name); err != nil {
+		if m.back, err = s.Track(ctx, i.Namespace, i.Name, m.command); err != nil {
 			if ctx.Err() != nil {
 				err = m.interrupted()
 			}
@@ -154,25 +181,6 @@ func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1al
 		m.warnOfTakeover(ctx, before, s)
 	}
 	return i, before, nil
-}
-
-// Leave ends the intercept, and waits a while for its end. If it has been changed since,
-// it belongs to that command, and stays.
-func (m *Made) Leave(ctx context.Context) error {
-	var now v1alpha1.Intercept
-	i := m.Intercept
-	err := m.client.Get(ctx, client.ObjectKeyFromObject(i), &now)
-	if apierrors.IsNotFound(err) || err == nil && (now.UID != i.UID || !equality.Semantic.DeepEqual(now.Spec, i.Spec)) {
-		return nil
-	}
-	err = m.client.Delete(ctx, i, client.Preconditions{UID: &i.UID})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("leave %s: %w; run kubectl intercept leave %s -n %s", m.workload, err, i.Name, i.Namespace)
-	}
-	return gone(ctx, m.client, i, undoDeadline)
 }
 
 // checkManager refuses at once what the traffic-manager would refuse later. A user without

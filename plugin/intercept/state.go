@@ -30,7 +30,7 @@ func stateOf(i *v1alpha1.Intercept, pods int) (step string, done bool, err error
 	case final(agents):
 		return "", false, &finalError{*agents}
 	case isTrue(agents) && isTrue(active):
-		return "", true, nil
+		return standsIn(i)
 	case !isTrue(resolved):
 		return "", false, nil
 	case isTrue(agents) && active != nil && active.Reason == v1alpha1.ReasonDisconnected:
@@ -44,6 +44,21 @@ func stateOf(i *v1alpha1.Intercept, pods int) (step string, done bool, err error
 		return agents.Message, false, nil
 	}
 	return "attaching to " + render.Count(int64(max(pods, len(i.Status.Pods))), "pod"), false, nil
+}
+
+// standsIn says what an intercept is waiting for that has its traffic: the pod that this
+// machine stands in for, if it is to do so.
+func standsIn(i *v1alpha1.Intercept) (step string, done bool, err error) {
+	switch s := i.Status.StandIn; {
+	case i.Spec.StandIn == nil:
+		return "", true, nil
+	case s == nil || s.ObservedGeneration != i.Generation:
+		return "", false, nil
+	case v1alpha1.MeaningOf(s.Reason) == v1alpha1.MeansFinal:
+		return "", false, &finalError{metav1.Condition{Reason: s.Reason, Message: s.Message}}
+	default:
+		return s.Message, s.Reason == "", nil
+	}
 }
 
 // final says whether a condition is false for a reason that waiting does not change.

@@ -30,6 +30,9 @@ func Stderr() *os.File {
 	return os.NewFile(uintptr(fd), os.Stderr.Name())
 }
 
+// ask asks a process to end.
+func ask(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
+
 func code(e *exec.ExitError) int {
 	if s, ok := e.Sys().(syscall.WaitStatus); ok {
 		return Code(s)

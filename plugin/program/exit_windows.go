@@ -17,4 +17,7 @@ var (
 // Stderr is the standard error output.
 func Stderr() *os.File { return os.Stderr }
 
+// ask ends a process: on Windows nobody can ask one that shares a console with others.
+func ask(p *os.Process) error { return p.Kill() }
+
 func code(e *exec.ExitError) int { return e.ExitCode() }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
+	"time"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
@@ -22,24 +23,28 @@ type ExitError struct{ Code int }
 // Error implements error.
 func (e *ExitError) Error() string { return fmt.Sprintf("exit status %d", e.Code) }
 
+// grace is how long a program may take to end after it was asked to.
+const grace = 10 * time.Second
+
 // Run runs a program with the given environment and waits for its end. The
 // terminal's interrupts reach it by themselves, and it decides what they mean;
-// other requests to end are passed on. The error is an *ExitError, or says why
-// the program did not begin.
-func Run(streams genericiooptions.IOStreams, env []string, args []string) error {
-	cmd := exec.Command(args[0], args[1:]...)
+// other requests to end are passed on. When ctx ends, Run asks the program to end
+// (SIGTERM), and ends it by force ten seconds later. The error is an *ExitError, or
+// says why the program did not begin.
+func Run(ctx context.Context, streams genericiooptions.IOStreams, env []string, args []string) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, Plain(streams.ErrOut)
 	cmd.Env = env
-	return Wait(cmd)
-}
-
-// Wait is Run for a command at hand.
-func Wait(cmd *exec.Cmd) error {
+	cmd.Cancel, cmd.WaitDelay = func() error { return ask(cmd.Process) }, grace
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", cmd.Args[0], err)
+		return fmt.Errorf("start %s: %w", args[0], err)
 	}
 	defer Guard(cmd.Process)()
-	return Ended(cmd.Wait())
+	err := cmd.Wait()
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // it has ended well
+	}
+	return Ended(err)
 }
 
 // Guard passes requests to end on to a process, and leaves the terminal's

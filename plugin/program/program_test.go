@@ -21,18 +21,42 @@ import (
 func TestRun(t *testing.T) {
 	for script, want := range map[string]int{"exit 0": 0, "exit 7": 7, "kill -TERM $$": 143} {
 		streams, _, _, _ := genericiooptions.NewTestIOStreams()
-		err := Run(streams, nil, []string{"/bin/sh", "-c", script})
+		err := Run(t.Context(), streams, nil, []string{"/bin/sh", "-c", script})
 		var exit *ExitError
 		if got := errors.As(err, &exit); want == 0 && err != nil || want != 0 && (!got || exit.Code != want) {
 			t.Errorf("%s: %v, want %d", script, err, want)
 		}
 	}
 	streams, _, out, _ := genericiooptions.NewTestIOStreams()
-	if err := Run(streams, []string{"NAME=value"}, []string{"/bin/sh", "-c", "printf %s $NAME"}); err != nil || out.String() != "value" {
+	if err := Run(t.Context(), streams, []string{"NAME=value"}, []string{"/bin/sh", "-c", "printf %s $NAME"}); err != nil || out.String() != "value" {
 		t.Errorf("%q, %v", out, err)
 	}
-	if err := Run(streams, nil, []string{"/no/such/program"}); err == nil || errors.As(err, new(*ExitError)) {
+	if err := Run(t.Context(), streams, nil, []string{"/no/such/program"}); err == nil || errors.As(err, new(*ExitError)) {
 		t.Errorf("a program that is not there: %v", err)
+	}
+}
+
+// When the context ends, the program is asked to end, and is not killed before it could.
+func TestRunEndsWithContext(t *testing.T) {
+	for script, want := range map[string]int{"exit 3": 3, "exit 0": 0} {
+		ctx, cancel := context.WithCancel(t.Context())
+		streams, _, _, _ := genericiooptions.NewTestIOStreams()
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams.Out = w
+		go func() {
+			_, _ = bufio.NewReader(r).ReadString('\n') // at the end of the program, too
+			cancel()
+		}()
+		err = Run(ctx, streams, nil, []string{"/bin/sh", "-c", "trap '" + script + "' TERM; echo ready; while :; do sleep 0.05; done"})
+		w.Close()
+		r.Close()
+		var exit *ExitError
+		if errors.As(err, &exit) != (want != 0) || want != 0 && exit.Code != want || want == 0 && err != nil {
+			t.Errorf("%s: %v", script, err)
+		}
 	}
 }
 

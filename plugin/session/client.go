@@ -59,15 +59,13 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &s, nil
 }
 
-// Track tells the process to serve an intercept, and to stay alive for it. If at is "",
-// the intercept leads to ports of this machine. Otherwise it leads to ports of an isolated
-// program. Then at is the socket (netd/handover) of the command that started the program,
-// and the intercept ends with that command. Former is the socket that the intercept had
+// Track tells the process to serve an intercept, and to stay alive for it. The intercept
+// ends with the program; without one it stays until it is left. Former is the program
 // before.
-func (c *Client) Track(ctx context.Context, namespace, name, at string) (former string, err error) {
+func (c *Client) Track(ctx context.Context, namespace, name string, p state.Program) (former state.Program, err error) {
 	var was socket.Tracked
-	err = c.call(ctx, http.MethodPost, socket.PathIntercepts, socket.Tracked{Namespace: namespace, Name: name, Socket: at}, &was)
-	return was.Socket, err
+	err = c.call(ctx, http.MethodPost, socket.PathIntercepts, socket.Tracked{Namespace: namespace, Name: name, Program: p}, &was)
+	return was.Program, err
 }
 
 // OpenProxy gives programs on the laptop access to the cluster through a proxy. The proxy
@@ -96,7 +94,8 @@ func (c *Client) Disconnect(ctx context.Context) error {
 }
 
 // Release ends the access that a command asked for under the name holder. It restores the
-// access that this one replaced.
+// access that this one replaced. If no other command has asked for the process since, the
+// process ends, unless there is access or an intercept.
 func (c *Client) Release(ctx context.Context, holder string) error {
 	return c.call(ctx, http.MethodPost, socket.PathRelease+"?holder="+url.QueryEscape(holder), nil, nil)
 }

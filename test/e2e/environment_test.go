@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -111,21 +110,17 @@ func TestEnvironmentNeedsExec(t *testing.T) {
 	mallory := l.Stranger("mallory")
 	l.Allow("mallory", "view", l.Namespace)
 	l.Allow("mallory", role.Name, l.Namespace)
-	mallory.Refused([]string{"env", "quote"}, `user "mallory" may not stand in for a pod`, `"create pods/exec" in namespace "`+l.Namespace+`"`)
+	missing := []string{`user "mallory" may not stand in for a pod`, `"create pods/exec" in namespace "` + l.Namespace + `"`}
+	mallory.Refused([]string{"env", "quote"}, missing...)
+	mallory.Refused([]string{"add", "quote", "--port", "8080", "--", "true"}, append(missing, "; with --no-env, the command does without")...)
+	mallory.Intercept("add", "quote", "--port", "8080", "--no-env", "--", "true")
 }
 
 // variables are those of the process of a container whose command line contains text, as
 // the kernel has them.
 func variables(l *lab.Lab, pod *corev1.Pod, text string) map[string]string {
 	l.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", l.Process(pod, text)))
-	l.Must(err)
-	all := map[string]string{}
-	for v := range bytes.SplitSeq(bytes.TrimSuffix(b, []byte{0}), []byte{0}) {
-		name, value, _ := strings.Cut(string(v), "=")
-		all[name] = value
-	}
-	return all
+	return environ(l, fmt.Sprintf("/proc/%d/environ", l.Process(pod, text)))
 }
 
 // isLocal says that a variable stays the laptop's.

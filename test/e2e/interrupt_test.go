@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
@@ -33,6 +34,7 @@ func begun(l *lab.Lab, p *lab.Laptop, args ...string) (*exec.Cmd, *bytes.Buffer)
 	said := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second // what it started may live longer, with its output
 	l.Must(cmd.Start())
 	return cmd, said
 }

@@ -33,8 +33,11 @@ type StandInStatus struct {
 	//
 	// +optional
 	Container string `json:"container,omitempty"`
-	// Message says why the pod cannot be reached yet, in one sentence.
+	// Reason says in a word why the pod cannot be reached yet, and Message in a sentence.
+	// Both are empty once it can. MeaningOf says what a reason means.
 	//
+	// +optional
+	Reason string `json:"reason,omitempty"`
 	// +optional
 	Message string `json:"message,omitempty"`
 }

@@ -9,6 +9,7 @@ const (
 	ReasonPortNotFound     = "PortNotFound"
 	ReasonPortTaken        = "PortTaken"
 	ReasonNotSupported     = "NotSupported"
+	ReasonNoContainer      = "ContainerNotFound"
 
 	ReasonAttached    = "Attached"
 	ReasonAttaching   = "Attaching"
@@ -72,7 +73,7 @@ func MeaningOf(reason string) Meaning {
 		return MeansWaiting
 	case ReasonSessionNotFound, ReasonAgentFailed:
 		return MeansFailing
-	case ReasonSessionForeign, ReasonWorkloadNotFound, ReasonPortNotFound, ReasonPortTaken, ReasonNotSupported,
+	case ReasonSessionForeign, ReasonWorkloadNotFound, ReasonPortNotFound, ReasonPortTaken, ReasonNotSupported, ReasonNoContainer,
 		ReasonPodSecurity, ReasonForbidden, ReasonAgentsEnded, ReasonHostNetwork, ReasonInjectionDisabled,
 		ReasonQuotaExceeded, ReasonImagePull, ReasonUnschedulable, ReasonWebhookUnreachable, ReasonPodNotReady,
 		ReasonCreateFailed, ReasonSidecarConflict, ReasonEvictionDenied:

@@ -5,7 +5,7 @@ package add
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -32,7 +32,7 @@ type Flags struct {
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions intercept.Sessions) *cobra.Command {
 	flags := &Flags{Flags: intercept.DefaultFlags(), Wait: true, Print: genericclioptions.NewPrintFlags("intercepted")}
 	cmd := &cobra.Command{
-		Use:                   "add (TYPE/NAME | NAME) --port LOCAL[:SVCPORT[/PROTO]] [--match NAME=REGEXP]",
+		Use:                   "add (TYPE/NAME | NAME) --port LOCAL[:SVCPORT[/PROTO]] [--match NAME=REGEXP] [-- COMMAND...]",
 		Aliases:               []string{"intercept"},
 		DisableFlagsInUseLine: true,
 		Short:                 "Send a workload's traffic to this machine",
@@ -58,7 +58,15 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			that matches (--match all: each of them); without it, all bytes of each TCP
 			connection that begins from then on. What the local program answers is thrown away,
 			and what it does not take in time is dropped and counted. A mirror beside an
-			intercept of your own needs another --name.`),
+			intercept of your own needs another --name.
+
+			With a command after --, the command runs while there is the intercept, in the
+			environment of the workload's container: what the image sets, and all that the
+			pod's spec says, resolved. --env-file and --env-json write that environment to a
+			file. Of this machine stay: ` + intercept.LocalVariables() + `.
+			The command ends when the intercept is left, and the intercept ends with the
+			command, whose exit code is passed on. A container's environment is what kubectl
+			exec would show, so it needs the same right: "create pods/exec" in the namespace.`),
 		Example: templates.Examples(`
 			# Send what arrives at the port "http" of deployment quote to 127.0.0.1:8080
 			kubectl intercept add deploy/quote --port 8080:http
@@ -84,6 +92,12 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 
 			# Copies of all HTTP requests, while the application answers them
 			kubectl intercept add quote --port 8080 --mode mirror --match all
+
+			# Start the program with it, as the container would be started
+			kubectl intercept add quote --port 8080 -- npm start
+
+			# The container's environment for a program that an IDE starts
+			kubectl intercept add quote --port 8080 --env-file quote.env
 
 			# A URL for others, who see what a browser on this machine would
 			kubectl intercept add quote --port 8080 --preview-url`),
@@ -114,17 +128,18 @@ func (f *Flags) AddFlags(cmd *cobra.Command) {
 
 // ToOptions checks the flags; it does not speak to the cluster.
 func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []string, streams genericiooptions.IOStreams) (*Options, error) {
-	if cmd.ArgsLenAtDash() >= 0 {
-		return nil, errors.New("running a command with an intercept is not there yet: start it in another terminal, or use kubectl intercept run")
-	}
 	if err := f.preview(cmd.Flags()); err != nil {
 		return nil, err
 	}
-	checked, err := f.Flags.ToOptions(factory, args, streams)
+	args, command, err := f.command(cmd, args)
 	if err != nil {
 		return nil, err
 	}
-	o := &Options{Options: *checked}
+	checked, err := f.Flags.ToOptions(factory, args, len(command) > 0, streams)
+	if err != nil {
+		return nil, err
+	}
+	o := &Options{Options: *checked, Command: command}
 	if f.PreviewURL {
 		o.preview = &f.Preview
 	}
@@ -144,6 +159,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []stri
 type Options struct {
 	intercept.Options
 
+	// Command is what runs while there is the intercept; nil: the intercept stays.
+	Command []string
+
 	preview  *previewFlags // nil: no URL
 	sessions intercept.Sessions
 	printer  printers.ResourcePrinter
@@ -157,9 +175,18 @@ func (o *Options) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(o.Command) > 0 {
+		return o.during(ctx)
+	}
 	i, err := o.Make(ctx, o.sessions)
 	if err != nil {
 		return err
 	}
-	return o.report(ctx, i)
+	if err := o.report(ctx, o.Out, i); err != nil || o.DryRun != cmdutil.DryRunNone {
+		return err
+	}
+	if _, err = o.Environment(ctx, i); err != nil {
+		return fmt.Errorf("%w; the intercept stays: kubectl intercept leave %s -n %s ends it", err, i.Name, i.Namespace)
+	}
+	return nil
 }

@@ -147,7 +147,7 @@ func (o *Options) awaitPreview(ctx context.Context, ic *v1alpha1.Intercept) (*v1
 }
 
 // reportPreview prints the preview's URL, or why there is none.
-func (o *Options) reportPreview(ctx context.Context, ic *v1alpha1.Intercept) error {
+func (o *Options) reportPreview(ctx context.Context, out io.Writer, ic *v1alpha1.Intercept) error {
 	p, err := o.awaitPreview(ctx, ic)
 	switch {
 	case err != nil:
@@ -157,7 +157,7 @@ func (o *Options) reportPreview(ctx context.Context, ic *v1alpha1.Intercept) err
 		return nil
 	}
 	if p.URL != "" {
-		if err := render.Block(o.Out, "    ", []render.Row{{Label: "Preview URL", Value: p.URL}}); err != nil {
+		if err := render.Block(out, "    ", []render.Row{{Label: "Preview URL", Value: p.URL}}); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package add
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -19,7 +20,7 @@ import (
 
 // report prints the result: with -o the object, otherwise what happened to
 // which workload and the block that describes the intercept.
-func (o *Options) report(ctx context.Context, i *intercept.Made) error {
+func (o *Options) report(ctx context.Context, out io.Writer, i *intercept.Made) error {
 	if o.brief {
 		i.SetGroupVersionKind(v1alpha1.GroupVersion().WithKind("Intercept"))
 		return o.printer.PrintObj(i.Intercept, o.Out)
@@ -28,7 +29,7 @@ func (o *Options) report(ctx context.Context, i *intercept.Made) error {
 		TypeMeta:   metav1.TypeMeta{APIVersion: i.Spec.Workload.APIVersion, Kind: i.Spec.Workload.Kind},
 		ObjectMeta: metav1.ObjectMeta{Name: i.Spec.Workload.Name, Namespace: i.Namespace},
 	}
-	if err := o.printer.PrintObj(workload, o.Out); err != nil {
+	if err := o.printer.PrintObj(workload, out); err != nil {
 		return err
 	}
 	if o.DryRun != cmdutil.DryRunNone {
@@ -38,14 +39,14 @@ func (o *Options) report(ctx context.Context, i *intercept.Made) error {
 	if !o.Wait || len(shown.Status.Ports) == 0 {
 		shown.Status.Ports = i.Resolved
 	}
-	if err := render.Intercept(o.Out, shown); err != nil {
+	if err := render.Intercept(out, shown); err != nil {
 		return err
 	}
-	if o.Wait {
+	if o.Wait && len(o.Command) == 0 {
 		o.warnIfSilent(ctx, &i.Spec)
 	}
 	if i.Spec.Preview != nil {
-		return o.reportPreview(ctx, i.Intercept)
+		return o.reportPreview(ctx, out, i.Intercept)
 	}
 	return nil
 }

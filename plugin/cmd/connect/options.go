@@ -107,7 +107,7 @@ func (o *Options) during(ctx context.Context) error {
 			env = append(env, v[0]+"="+v[1])
 		}
 	}
-	err = program.Run(o.IOStreams, env, o.Command)
+	err = program.Run(context.WithoutCancel(ctx), o.IOStreams, env, o.Command) // interrupts are the command's
 	if rerr := o.release(ctx); rerr != nil && err == nil {
 		err = fmt.Errorf("disconnect: %w", rerr)
 	}

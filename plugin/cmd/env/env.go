@@ -3,27 +3,19 @@
 package env
 
 import (
-	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
-
-// Sessions asks through the background process.
-type Sessions interface {
-	intercept.Sessions
-	// Process is what the process has in whose place an intercept of the session stands.
-	Process(ctx context.Context, f *kube.Factory, namespace, name string) (*process.Process, error)
-}
 
 // Flags are the command line as it was typed.
 type Flags struct {
@@ -33,7 +25,7 @@ type Flags struct {
 }
 
 // NewCommand returns the command.
-func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
+func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions intercept.Sessions) *cobra.Command {
 	flags := &Flags{Syntax: "dotenv", Transport: "auto", Timeout: time.Minute}
 	cmd := &cobra.Command{
 		Use:                   "env (TYPE/NAME | NAME)",
@@ -45,7 +37,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			The traffic of the workload stays as it is, and nothing is restarted.
 
 			TYPE is ` + target.Kinds + `; NAME alone means a deployment. What is
-			about the container's machine and not about the application is left out: ` + local() + `.
+			about the container's machine and not about the application is left out: ` + intercept.LocalVariables() + `.
 			Variables that the operator excludes (chart value intercept.environment.excluded)
 			never leave the pod.
 
@@ -75,7 +67,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&flags.Container, "container", "", "Container of the pod (default: the one that kubectl exec would take)")
-	fs.StringVar(&flags.Syntax, "env-syntax", flags.Syntax, "Syntax: "+syntaxes())
+	fs.StringVar(&flags.Syntax, "env-syntax", flags.Syntax, "Syntax: "+strings.Join(environment.Syntaxes(), ", "))
 	fs.StringVar(&flags.File, "env-file", "", "Write to this file instead of the terminal; nobody else can read it")
 	fs.StringVar(&flags.Transport, "transport", flags.Transport, "Transport to the traffic-manager: auto or service-proxy")
 	fs.DurationVar(&flags.Timeout, "timeout", flags.Timeout, "How long to wait. Zero checks once, negative waits for a week")
@@ -88,7 +80,7 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, streams generici
 	if len(args) != 1 {
 		return nil, errors.New("name one workload, as in: kubectl intercept env deploy/quote")
 	}
-	o := &Options{IOStreams: streams, File: f.File, factory: factory}
+	o := &Options{IOStreams: streams, File: f.File}
 	var err error
 	if o.Syntax, err = environment.ParseSyntax(f.Syntax); err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	var err error
 	switch workload := args[:dash]; {
 	case len(workload) > 0 || f.Intercept.Workload != "":
-		if o.Intercept, err = f.Intercept.ToOptions(factory, workload, streams); err != nil {
+		if o.Intercept, err = f.Intercept.ToOptions(factory, workload, true, streams); err != nil {
 			return nil, err
 		}
 		for _, p := range o.Intercept.Ports {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/inside"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
@@ -19,8 +21,6 @@ import (
 )
 
 const (
-	// leaveTimeout bounds leaving the intercept after the program.
-	leaveTimeout = 15 * time.Second
 	// again is the pause before a session that is gone is asked for again.
 	again = time.Second
 )
@@ -44,7 +44,7 @@ type Options struct {
 }
 
 // Run runs the program. The error is a *program.ExitError if it ended badly.
-func (o *Options) Run(ctx context.Context) (err error) {
+func (o *Options) Run(ctx context.Context) error {
 	cmd, err := o.supervisor()
 	if err != nil {
 		return err
@@ -63,31 +63,35 @@ func (o *Options) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer p.close()
-	var made *intercept.Made
-	if o.Intercept != nil {
-		if made, err = o.Intercept.Make(ctx, isolatedSessions{o.sessions, space.Socket()}); err != nil {
-			return err
-		}
-		defer func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-			defer cancel()
-			if lerr := made.Leave(ctx); lerr != nil && err == nil {
-				err = lerr
-			} else if lerr != nil {
-				fmt.Fprintf(o.ErrOut, "warning: %s\n", render.Error(lerr))
-			}
-		}()
-		if err := render.Intercept(o.ErrOut, made.Intercept); err != nil {
-			return err
-		}
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	kctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // interrupts are the program's
+	if o.Intercept == nil {
+		return o.program(context.WithoutCancel(ctx), space, nil, nil) // interrupts are the program's
+	}
+	made, err := o.Intercept.MakeForCommand(ctx, isolatedSessions{o.sessions, space.Socket()})
+	if err != nil {
+		return err
+	}
+	if err := render.Intercept(o.ErrOut, made.Intercept); err != nil {
+		return err
+	}
+	return made.During(ctx, o.ErrOut, func(work context.Context) error {
+		e, err := o.Intercept.Environment(ctx, made)
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		return o.program(work, space, made, e)
+	})
+}
+
+// program runs the program with the environment of a container. Made is nil if there is no
+// intercept. The program ends when ctx does.
+func (o *Options) program(ctx context.Context, space *inside.Space, made *intercept.Made, e environment.Environment) error {
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	go o.keep(kctx, space, made)
-	return space.Run()
+	go o.keep(ctx, space, made)
+	return space.Run(ctx, environment.Command(os.Environ(), e))
 }
 
 // supervisor is this program again, as the process inside.
@@ -133,11 +137,11 @@ func (o *Options) keep(ctx context.Context, space *inside.Space, made *intercept
 func (o *Options) resume(ctx context.Context, made *intercept.Made, start bool) error {
 	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	name := ""
+	name, command := "", ""
 	if made != nil {
-		name = made.Namespace + "/" + made.Name
+		name, command = made.Namespace+"/"+made.Name, made.Command
 	}
-	return o.sessions.Resume(ctx, o.factory, o.Transport, &o.Device, name, start)
+	return o.sessions.Resume(ctx, o.factory, o.Transport, &o.Device, name, command, start)
 }
 
 // isolatedSessions serve an intercept of a program with a localhost of its own.

@@ -4,6 +4,7 @@ package run
 
 import (
 	"context"
+	"io"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -21,12 +22,14 @@ type Sessions interface {
 	// there is none. The maker of the network listens at d.Socket.
 	OpenIsolated(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error
 	// Resume has the process that there is, of any version, serve the network again, and
-	// the intercept "NAMESPACE/NAME"; "" is none. Only if start is true it starts a
+	// the intercept "NAMESPACE/NAME" of this command; "" is none. Only if start is true it starts a
 	// process: another command may just be replacing it.
-	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key string, start bool) error
+	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key, command string, start bool) error
 	// EnsureIsolated is intercept.Sessions.Ensure, for intercepts whose ports belong to
 	// the program behind the socket.
 	EnsureIsolated(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*intercept.Session, error)
+	// Command is that of intercept.Sessions.
+	Command(f *kube.Factory, name string) (io.Closer, error)
 }
 
 // NewCommand returns the command.
@@ -44,7 +47,8 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			each in its cluster and namespace.
 
 			With a workload, its traffic comes to the program's ports while the program
-			runs, as with kubectl intercept add. With --match, only the HTTP requests that
+			runs, as with kubectl intercept add, and the program has the environment of the
+			workload's container. Whoever leaves the intercept ends the program. With --match, only the HTTP requests that
 			meet all conditions come. The program's localhost is its own: ports on which it
 			listens collide with no others, and are reached from this machine where
 			--publish names them.

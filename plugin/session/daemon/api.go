@@ -53,10 +53,10 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	return json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(into)
 }
 
-// keep keeps the process alive for the command that asks. If the process is ending, keep
-// refuses the request and returns false.
-func (a *api) keep(w http.ResponseWriter) bool {
-	held := a.life.hold(a.times.hold)
+// keep keeps the process alive for the command that asks, whose name may be "". If the
+// process is ending, keep refuses the request and returns false.
+func (a *api) keep(w http.ResponseWriter, command string) bool {
+	held := a.life.hold(a.times.hold, command)
 	if !held {
 		http.Error(w, socket.ErrEnding.Error(), http.StatusConflict)
 	}
@@ -70,7 +70,7 @@ func (a *api) serveHold(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if !a.keep(w) {
+	if !a.keep(w, "") {
 		return
 	}
 	switch err := a.accept(r.Context(), c); {
@@ -100,7 +100,7 @@ func (a *api) serveNetwork(w http.ResponseWriter, r *http.Request, want any, com
 		http.Error(w, "the request is not complete", http.StatusBadRequest)
 		return
 	}
-	if !a.keep(w) {
+	if !a.keep(w, "") {
 		return
 	}
 	var n *socket.Network
@@ -115,7 +115,7 @@ func (a *api) serveNetwork(w http.ResponseWriter, r *http.Request, want any, com
 	answer(w, n)
 }
 
-// serveRelease ends the access that a command holds.
+// serveRelease ends the access that a command holds, and its hold on the process.
 func (a *api) serveRelease(w http.ResponseWriter, r *http.Request) {
 	holder := r.FormValue("holder")
 	if holder == state.Standing {
@@ -128,7 +128,9 @@ func (a *api) serveRelease(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
 	}
+	a.life.release(holder)
 }
 
 // serveDisconnect ends the access that kubectl intercept connect began. If the process has

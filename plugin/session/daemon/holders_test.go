@@ -3,10 +3,12 @@
 package daemon
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device/devicetest"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
@@ -148,4 +150,49 @@ func TestProxiesStay(t *testing.T) {
 	if listens(shop) || listens(blog) {
 		t.Error("a proxy listens after disconnect")
 	}
+}
+
+// An intercept that was made for a command ends with a command that is killed, also if
+// another process serves it by then. The process ends when the last command that asked for
+// it says that it has ended.
+func TestInterceptEndsWithItsCommand(t *testing.T) {
+	c := newCluster(t)
+	m := newMachine(t, c.factory())
+	client, s := m.mustEnsure()
+	track := func(command string) {
+		t.Helper()
+		i := intercept(s.Session, 80, 8080)
+		c.put(i)
+		if _, err := client.Track(t.Context(), i.Namespace, i.Name, state.Program{Command: command}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := func() bool {
+		s, err := client.Status(t.Context())
+		return err == nil && len(s.Intercepts) == 0
+	}
+	kill := lives(t, m, "one", "two")
+	track("one")
+	if err := client.Replace(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	client, _ = m.mustEnsure()
+	wait(t, "the successor to serve the intercept", func() bool { return !gone() })
+	kill("one")
+	wait(t, "the intercept to end", gone)
+	c.mu.Lock()
+	if o := c.objects[path(intercept(s.Session, 80, 8080))]; o != nil {
+		t.Errorf("%v is still there", o)
+	}
+	c.mu.Unlock()
+
+	track("two")
+	if err := client.Release(t.Context(), "two"); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := client.Status(t.Context()); err != nil || len(s.Intercepts) != 1 {
+		t.Errorf("it has ended although there is an intercept: %v, %v", s, err)
+	}
+	kill("two")
+	wait(t, "the process to end", func() bool { _, err := client.Status(t.Context()); return errors.Is(err, session.ErrNotRunning) })
 }

@@ -24,7 +24,7 @@ func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "want an intercept's namespace and name", http.StatusBadRequest)
 		return
 	}
-	if !a.keep(w) {
+	if !a.keep(w, want.Program.Command) {
 		return
 	}
 	work, err := a.working()
@@ -32,14 +32,14 @@ func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	former, err := work.table.Track(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Socket)
+	former, err := work.table.Track(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Program)
 	switch {
 	case errors.Is(err, frame.ErrDenied):
 		http.Error(w, render.Error(err), http.StatusForbidden)
 	case err != nil:
 		http.Error(w, render.Error(err), http.StatusBadGateway)
 	default:
-		want.Socket = former
+		want.Program = former
 		answer(w, want)
 	}
 }

@@ -25,6 +25,8 @@ type lifetime struct {
 
 	mu     sync.Mutex
 	until  time.Time // an unused process does not end before this time
+	holder string    // the command that holds it until then; "" if the command has not said its name
+	done   bool      // the holder needs the process no more
 	reason endReason // "" until the process begins to end
 }
 
@@ -55,10 +57,19 @@ func (l *lifetime) endIdle() {
 	}
 }
 
-// hold keeps an unused process alive for the duration d. It returns false if the process is
-// ending already.
-func (l *lifetime) hold(d time.Duration) bool {
-	return l.unlessEnding(func() { l.until = time.Now().Add(d) })
+// hold keeps an unused process alive for the duration d, for a command, whose name may be "".
+// It returns false if the process is ending already.
+func (l *lifetime) hold(d time.Duration, command string) bool {
+	return l.unlessEnding(func() { l.until, l.holder, l.done = time.Now().Add(d), command, false })
+}
+
+// release says that a command does not need the process any more.
+func (l *lifetime) release(command string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.holder == command {
+		l.until, l.done = time.Now(), true
+	}
 }
 
 // held says that a command still holds the process.
@@ -66,6 +77,13 @@ func (l *lifetime) held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return time.Now().Before(l.until)
+}
+
+// released says that the last command that asked for the process needs it no more.
+func (l *lifetime) released() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.done
 }
 
 // unlessEnding calls do; the process cannot begin to end during the call. If the process is

@@ -114,7 +114,7 @@ func (p *process) run(ctx context.Context) (err error) {
 	s.Context, s.Server, s.ManagerNamespace = p.id.Context, p.id.Server, p.id.ManagerNamespace
 	s.Generation = max(s.Generation+1, uint64(time.Now().UnixNano()))
 	p.record = &stateFile{dir: p.dir, log: p.log, state: s}
-	p.life.hold(p.times.hold)
+	p.life.hold(p.times.hold, "")
 	l, err := listen(p.dir.Socket())
 	if err != nil {
 		return err

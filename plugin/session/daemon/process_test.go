@@ -175,9 +175,10 @@ func TestTrackSaysWhereThePortsWere(t *testing.T) {
 	c := newCluster(t)
 	client, before := newMachine(t, c.factory()).mustEnsure()
 	c.put(intercept(before.Session, 80, 8080))
-	for _, step := range [][2]string{{"", ""}, {"/program.sock", ""}, {"/program.sock", "/program.sock"}, {"", "/program.sock"}} {
+	none, inside, here := state.Program{}, state.Program{Socket: "/program.sock"}, state.Program{Command: "command"}
+	for _, step := range [][2]state.Program{{none, none}, {inside, none}, {inside, inside}, {here, inside}, {none, here}} {
 		if former, err := client.Track(context.Background(), "shop", "quote", step[0]); err != nil || former != step[1] {
-			t.Errorf("to %q: it was %q before, want %q: %v", step[0], former, step[1], err)
+			t.Errorf("to %v: it was %v before, want %v: %v", step[0], former, step[1], err)
 		}
 	}
 }
@@ -187,7 +188,7 @@ func TestSuccessorTakesOver(t *testing.T) {
 	m := newMachine(t, c.factory())
 	client, before := m.mustEnsure()
 	c.put(intercept(before.Session, 80, 8080))
-	if _, err := client.Track(context.Background(), "shop", "quote", ""); err != nil {
+	if _, err := client.Track(context.Background(), "shop", "quote", state.Program{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := client.Replace(context.Background()); err != nil {
@@ -251,10 +252,10 @@ func TestEndsWhenIdle(t *testing.T) {
 	m.times.idle, m.times.hold = 50*time.Millisecond, time.Hour
 	client, s := m.mustEnsure()
 	c.put(intercept(s.Session, 80, 8080))
-	if _, err := client.Track(context.Background(), "shop", "quote", ""); err != nil {
+	if _, err := client.Track(context.Background(), "shop", "quote", state.Program{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Track(context.Background(), "shop", "other", ""); err == nil || !strings.Contains(err.Error(), "does not exist") {
+	if _, err := client.Track(context.Background(), "shop", "other", state.Program{}); err == nil || !strings.Contains(err.Error(), "does not exist") {
 		t.Fatalf("track an unknown intercept: %v", err)
 	}
 	client.Replace(context.Background())

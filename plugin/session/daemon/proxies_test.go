@@ -54,7 +54,7 @@ func TestProxyKnowsNamesBesideIntercepts(t *testing.T) {
 	}
 	tell(c, &v1alpha1.SessionNetwork{ClusterDomain: "cluster.local", ServiceCIDRs: []string{"10.96.0.0/16"}})
 	c.put(intercept(s.Session, 80, 8080)) // in namespace shop
-	if _, err := client.Track(t.Context(), "shop", "quote", ""); err != nil {
+	if _, err := client.Track(t.Context(), "shop", "quote", state.Program{}); err != nil {
 		t.Fatal(err)
 	}
 	connectThrough(t, n.Proxy, "db:81")

@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/access"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // relogin is a laptop with a session that serves an intercept.
@@ -30,7 +31,7 @@ func relogin(t *testing.T) (*cluster, *machine, *session.Client, *socket.Status)
 	m := newMachine(t, c.factory())
 	client, s := m.mustEnsure()
 	c.put(intercept(s.Session, 80, 8080))
-	if _, err := client.Track(context.Background(), "shop", "quote", ""); err != nil {
+	if _, err := client.Track(context.Background(), "shop", "quote", state.Program{}); err != nil {
 		t.Fatal(err)
 	}
 	return c, m, client, s
@@ -56,7 +57,7 @@ func TestTokenReplaced(t *testing.T) {
 	wait(t, "all carriers", func() bool { return m.status(client).Carriers == carriers })
 	c.login(map[string]string{"fresh": "jane"})
 	carried := c.carriers()
-	if _, err := client.Track(context.Background(), "shop", "other", ""); err != nil {
+	if _, err := client.Track(context.Background(), "shop", "other", state.Program{}); err != nil {
 		t.Fatalf("the session asks with the former token: %v", err)
 	}
 	if n := c.carriers(); n != carried {

@@ -9,7 +9,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// watchdog ends a process that nothing needs, and access whose commands were killed.
+// watchdog ends a process that nothing needs, and access and intercepts whose commands were
+// killed.
 type watchdog struct {
 	settings
 
@@ -40,7 +41,7 @@ func (w *watchdog) run(ctx context.Context) {
 			last = time.Now()
 			continue
 		}
-		if time.Since(last) < w.times.idle || w.life.held() {
+		if time.Since(last) < w.times.idle && !w.life.released() || w.life.held() {
 			continue
 		}
 		// Commands on other machines, or kubectl, may have created an Intercept.
@@ -56,17 +57,19 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 }
 
-// releaseDead releases the access of commands that were killed.
+// releaseDead releases the access of commands that were killed, and ends their intercepts.
 func (w *watchdog) releaseDead(ctx context.Context) {
 	s := w.record.State()
 	for _, by := range s.Commands() {
 		if w.dir.Lives(by) {
 			continue
 		}
-		w.log.Info("a command for which there was access was killed", "command", by)
+		w.log.Info("a command was killed", "command", by)
 		if err := w.work.access.Release(ctx, by); err != nil {
 			w.log.Warn("access is not released", "command", by, "error", err)
 		}
+		w.work.table.EndWith(by)
+		w.life.release(by)
 	}
 }
 

@@ -66,14 +66,14 @@ func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error
 // if the process is ending.
 func (p *process) saveIntercepts(table *local.Table) {
 	p.life.unlessEnding(func() {
-		p.record.Change(func(s *state.State) { s.Intercepts, s.Isolated = table.Keys(), table.Isolated() })
+		p.record.Change(func(s *state.State) { s.Intercepts, s.Programs = table.Keys(), table.Programs() })
 	})
 }
 
 // resume serves the intercepts that an earlier process served.
 func (w *work) resume(ctx context.Context, former state.State) {
 	for _, key := range former.Intercepts {
-		if _, err := w.table.Track(ctx, key, former.Isolated[key.String()]); err != nil {
+		if _, err := w.table.Track(ctx, key, former.Programs[key.String()]); err != nil {
 			w.log.Info("intercept is not resumed", "intercept", key.String(), "error", err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -34,6 +35,7 @@ type entry struct {
 	counts   map[endpoint]*counts
 	versions map[endpoint]*version
 	isolated *isolated // nil if the ports are this machine's
+	command  string    // of the state.Program with which the Intercept ends
 }
 
 // endpoint is where a flow goes on this machine.
@@ -59,21 +61,35 @@ func (e *entry) program() *isolated {
 	return e.isolated
 }
 
-// setSocket notes the socket of the program that has the ports; "" is this machine. It
-// returns the program, and the socket before.
-func (e *entry) setSocket(socket string) (in *isolated, former string) {
+// setProgram notes the program with which the Intercept ends, which may have the ports. It
+// returns the latter, and the program before.
+func (e *entry) setProgram(p state.Program) (in *isolated, former state.Program) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.isolated != nil {
-		former = e.isolated.socket
-	}
-	if former != socket {
+	former = e.programLocked()
+	e.command = p.Command
+	if former.Socket != p.Socket {
 		e.isolated, e.versions = nil, map[endpoint]*version{}
-		if socket != "" {
-			e.isolated = &isolated{socket: socket}
+		if p.Socket != "" {
+			e.isolated = &isolated{socket: p.Socket}
 		}
 	}
 	return e.isolated, former
+}
+
+// endsWith is the program with which the Intercept ends.
+func (e *entry) endsWith() state.Program {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.programLocked()
+}
+
+func (e *entry) programLocked() state.Program {
+	p := state.Program{Command: e.command}
+	if e.isolated != nil {
+		p.Socket = e.isolated.socket
+	}
+	return p
 }
 
 func (e *entry) object() *v1alpha1.Intercept {

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // isolated is the localhost of a program with a network of its own. The command that
@@ -104,6 +106,11 @@ func (t *Table) endWithProgram(key types.NamespacedName, e *entry, in *isolated)
 	if e.program() != in {
 		return // it is another program's now
 	}
+	t.end(key, e)
+}
+
+// end deletes an Intercept whose program is gone.
+func (t *Table) end(key types.NamespacedName, e *entry) {
 	i := e.object()
 	t.log.Info("the program is gone that the intercept was made for", "intercept", key.String())
 	ctx, cancel := context.WithTimeout(t.ctx, readTimeout)
@@ -113,16 +120,28 @@ func (t *Table) endWithProgram(key types.NamespacedName, e *entry, in *isolated)
 	}
 }
 
-// Isolated says which Intercepts belong to programs with a network of their own. It
-// returns the sockets by the Intercepts' "namespace/name".
-func (t *Table) Isolated() map[string]string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	sockets := map[string]string{}
-	for key, e := range t.entries {
-		if in := e.program(); in != nil {
-			sockets[key.String()] = in.socket
+// EndWith deletes the Intercepts for a command that was killed and could not do so itself.
+func (t *Table) EndWith(command string) {
+	for key, e := range t.all() {
+		if e.endsWith().Command == command {
+			t.end(key, e)
 		}
 	}
-	return sockets
+}
+
+// Programs are the programs with which Intercepts end, by the Intercepts' "namespace/name".
+func (t *Table) Programs() map[string]state.Program {
+	all := map[string]state.Program{}
+	for key, e := range t.all() {
+		if p := e.endsWith(); p != (state.Program{}) {
+			all[key.String()] = p
+		}
+	}
+	return all
+}
+
+func (t *Table) all() map[types.NamespacedName]*entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.entries)
 }

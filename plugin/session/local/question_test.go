@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // slow is a program that takes as long as the probe waits to answer.
@@ -152,7 +153,7 @@ func TestHTTP2OnlyInTLS(t *testing.T) {
 func TestProgramOfAnotherNetwork(t *testing.T) {
 	e, at := newEntry(&v1alpha1.Intercept{}), endpoint{localhost4, 80, frame.TCP}
 	e.version(at).known = inHTTP1
-	if e.setSocket("a"); e.version(at).holds() {
+	if e.setProgram(state.Program{Socket: "a"}); e.version(at).holds() {
 		t.Error("it holds")
 	}
 }

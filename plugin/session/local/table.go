@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // Table holds the Intercepts of one session. It is safe for concurrent use.
@@ -75,21 +76,20 @@ func (t *Table) Intercept(ctx context.Context, key types.NamespacedName) (*v1alp
 	return e.object(), nil
 }
 
-// Track serves an Intercept from now on. Its ports are this machine's, or those of a
-// program with a network of its own: then socket is where the command that started the
-// program listens (netd/handover), and the Intercept ends with the program. Former is the
-// socket before. The error is frame.ErrDenied if the Intercept does not exist or is
-// another session's.
-func (t *Table) Track(ctx context.Context, key types.NamespacedName, socket string) (former string, err error) {
+// Track serves an Intercept from now on. Its ports are this machine's, unless the program
+// has a socket. If there is a program, the Intercept ends with it: see EndWith for the one
+// that has no socket. Former is the program before. The error is frame.ErrDenied if the
+// Intercept does not exist or is another session's.
+func (t *Table) Track(ctx context.Context, key types.NamespacedName, p state.Program) (former state.Program, err error) {
 	e, err := t.fetch(ctx, key)
 	if err != nil {
-		return "", err
+		return state.Program{}, err
 	}
-	in, former := e.setSocket(socket)
-	if former == socket {
+	in, former := e.setProgram(p)
+	if former == p {
 		return former, nil
 	}
-	if in != nil {
+	if in != nil && former.Socket != p.Socket {
 		go t.endWithProgram(key, e, in)
 	}
 	t.changed()

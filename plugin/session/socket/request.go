@@ -3,6 +3,8 @@ package socket
 import (
 	"errors"
 	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // ErrEnding says that the process is about to end. On the socket it is the status
@@ -25,10 +27,12 @@ const (
 	PathLogLevel   = "/loglevel"
 )
 
-// Tracked is an intercept for which the process is to stay alive. Socket is where the
-// command listens that started a program in a network of its own (netd/handover); ""
-// means that the ports are this machine's. In the answer it is the socket before.
-type Tracked struct{ Namespace, Name, Socket string }
+// Tracked is an intercept for which the process is to stay alive, and its program. In the
+// answer it is the program before.
+type Tracked struct {
+	Namespace, Name string
+	Program         state.Program
+}
 
 // Asked is an intercept whose agents are asked something.
 type Asked struct{ Namespace, Name string }

@@ -122,9 +122,13 @@ func (s *State) Release(holder string) {
 	s.Proxies = rest
 }
 
-// Commands returns the names of the commands that hold access, sorted.
+// Commands returns the names of the commands that hold access or for which there are
+// intercepts, sorted.
 func (s *State) Commands() []string {
 	var all []string
+	for _, p := range s.Programs {
+		all = append(all, p.Command)
+	}
 	for _, p := range s.Proxies {
 		all = append(all, p.Holders...)
 	}

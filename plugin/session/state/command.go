@@ -6,12 +6,22 @@ import (
 	"os"
 )
 
-// Command is a locked file, which shows that a command that holds access still runs: see Holders
-// of Device and Proxy. The operating system releases the lock when the command ends, even
+// Command is a locked file, which shows that a command still runs that holds access (see Holders
+// of Device and Proxy) or for which there is an intercept. The operating system releases the lock when the command ends, even
 // by a crash.
 type Command struct {
 	lock *Lock
 	path string
+}
+
+// Program is a program with which an intercept ends.
+type Program struct {
+	// Socket is where the command listens that started a program in a network of its own
+	// (netd/handover). If it is empty, the intercept's ports are this machine's.
+	Socket string `json:"socket,omitempty"`
+	// Command is the name of the command that started the program. It may be empty if
+	// there is a Socket.
+	Command string `json:"command,omitempty"`
 }
 
 // Command makes and locks the file of the command called name. No other command may have

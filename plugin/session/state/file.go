@@ -36,9 +36,9 @@ type State struct {
 	TransportTime time.Time `json:"transportTime,omitzero"`
 	// Intercepts are the intercepts that the last process served.
 	Intercepts []types.NamespacedName `json:"intercepts,omitempty"`
-	// Isolated has the sockets (netd/handover) of the intercepts that an isolated program
-	// serves, by "namespace/name". Their ports are not ports of this machine.
-	Isolated map[string]string `json:"isolated,omitempty"`
+	// Programs are the programs for which there are intercepts, by the intercept's
+	// "namespace/name". An intercept that stays until it is left has none.
+	Programs map[string]Program `json:"programs,omitempty"`
 	// Proxies and Device are the access to the cluster that the last process gave.
 	Proxies []Proxy `json:"proxies,omitempty"`
 	Device  *Device `json:"device,omitempty"`
@@ -65,7 +65,7 @@ func (s *State) Renew() {
 }
 
 // Clear removes everything that the next process would restore.
-func (s *State) Clear() { s.Intercepts, s.Isolated, s.Proxies, s.Device = nil, nil, nil, nil }
+func (s *State) Clear() { s.Intercepts, s.Programs, s.Proxies, s.Device = nil, nil, nil, nil }
 
 // Online says that the next process would give programs access to the cluster.
 func (s *State) Online() bool { return s.Device != nil || len(s.Proxies) > 0 }

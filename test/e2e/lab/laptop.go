@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -195,7 +196,11 @@ func (p *Laptop) inNamespace(args []string) []string {
 			return args
 		}
 	}
-	return append(args, "-n", p.lab.Namespace)
+	end := len(args)
+	if dash := slices.Index(args, "--"); dash >= 0 {
+		end = dash
+	}
+	return slices.Insert(slices.Clone(args), end, "-n", p.lab.Namespace)
 }
 
 // Status has those fields of `status -o json` that tests read.

@@ -1,0 +1,101 @@
+package intercept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
+)
+
+// StandInFlags say what of a pod's container this machine gets beside its traffic.
+type StandInFlags struct {
+	Container string
+	// NoEnvironment leaves the environment of a command as it is.
+	NoEnvironment bool
+	Files         environment.Flags
+}
+
+func (f *StandInFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.Container, "container", "", "Container whose environment this machine gets (default: the one with the port)")
+	fs.BoolVar(&f.NoEnvironment, "no-env", false, "The command keeps this machine's environment alone. This needs no right to \"create pods/exec\"")
+	f.Files.AddFlags(fs)
+}
+
+// apply checks the flags. Command says that the command line has one after "--".
+func (f *StandInFlags) apply(o *Options, command bool) (err error) {
+	if o.Files, err = f.Files.ToFiles(); err != nil {
+		return err
+	}
+	o.environment = command && !f.NoEnvironment
+	switch {
+	case o.environment || len(o.Files) > 0:
+		o.StandIn = &v1alpha1.StandIn{Container: f.Container}
+		if o.Transport == "port-forward" {
+			return errors.New("--transport port-forward: a container's environment comes by the service proxy alone: use --transport auto, or leave it out with --no-env")
+		}
+	case f.Container != "":
+		return errors.New("--container says whose environment this machine gets: add --env-file, --env-json or a command after --")
+	case f.NoEnvironment && !command:
+		return errors.New("--no-env is about a command after --: add one, or leave the flag out")
+	}
+	return nil
+}
+
+// HasEnvironment says that Environment will have something to get.
+func (o *Options) HasEnvironment() bool { return o.environment || len(o.Files) > 0 }
+
+// Environment gets the environment of the container that m stands in for, without what stays
+// this machine's, and writes the files that the flags name. It is nil if no flag wants one.
+func (o *Options) Environment(ctx context.Context, m *Made) (environment.Environment, error) {
+	if !o.HasEnvironment() {
+		return nil, nil
+	}
+	e, err := m.Environment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := o.Files.Write(e)
+	for _, w := range warnings {
+		render.Warn(o.ErrOut, w)
+	}
+	return e, err
+}
+
+// Environment gets the environment of the container that the intercept stands in for,
+// without what stays this machine's.
+func (m *Made) Environment(ctx context.Context) (environment.Environment, error) {
+	bounded, cancel := target.WithTimeout(ctx, m.timeout)
+	defer cancel()
+	p, err := m.session.Process(bounded, m.Namespace, m.Name)
+	if err != nil {
+		return nil, target.TimedOut(bounded, m.timeout, err)
+	}
+	from := m.Status.StandIn
+	if p.Overwritten {
+		return nil, fmt.Errorf("the process of container %s in pod %s has written something else over its environment, as nginx and PostgreSQL do with their titles: nobody can read it", from.Container, from.Pod)
+	}
+	added := environment.Added{ID: string(m.UID), Name: m.Name, Container: from.Container}
+	if m.Spec.Mode == v1alpha1.ModeIngest { // it ends with the command, and nobody can name it
+		added.ID, added.Name = "", ""
+	}
+	return environment.Of(p.Environment, added), nil
+}
+
+// withoutRight says how a user goes on who may intercept, and not stand in for a pod.
+func (m *maker) withoutRight(err error) error {
+	if m.environment && apierrors.IsForbidden(err) && strings.Contains(err.Error(), "pods/exec") {
+		return fmt.Errorf("%s; with --no-env, the command does without", render.Error(err))
+	}
+	return err
+}
+
+// LocalVariables names the variables that stay this machine's, for help texts.
+func LocalVariables() string { return strings.Join(environment.Local(), ", ") }
