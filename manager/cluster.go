@@ -56,9 +56,12 @@ func newManager(cfg *rest.Config, s *runtime.Scheme, mapper meta.RESTMapper, o *
 		LeaderElectionID:              claim.Lease,
 		LeaderElectionNamespace:       o.namespace,
 		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 ptr.To(8 * time.Second),
-		RenewDeadline:                 ptr.To(6 * time.Second),
-		RetryPeriod:                   ptr.To(time.Second),
+		// A leader that cannot renew its lease ends, and all flows through it do. So an API
+		// server without a turn for some seconds must not be taken for one that is away; and
+		// another replica leads a while after a leader was killed.
+		LeaseDuration: ptr.To(15 * time.Second),
+		RenewDeadline: ptr.To(12 * time.Second),
+		RetryPeriod:   ptr.To(time.Second),
 	})
 	if err != nil {
 		return nil, err
