@@ -76,7 +76,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 // Typed is the name of a flag that was typed and says how a workload is intercepted; "" if
 // there is none.
 func (f *Flags) Typed() string {
-	for _, name := range []string{"service", "name", "inject", "keep-established", "no-fallback", "local-tls", "local-protocol", "mount", "container", "no-env", "env-file", "env-json"} {
+	for _, name := range []string{"service", "name", "inject", "keep-established", "no-fallback", "local-tls", "local-protocol", "mount", "container", "no-env", "env-file", "env-syntax", "env-json"} {
 		if f.typed != nil && f.typed.Changed(name) {
 			return name
 		}

@@ -49,13 +49,11 @@ func (f *StandInFlags) apply(o *Options, command bool) (err error) {
 	return nil
 }
 
-// HasEnvironment says that Environment will have something to get.
-func (o *Options) HasEnvironment() bool { return o.environment || len(o.Files) > 0 }
-
 // Environment gets the environment of the container that m stands in for, without what stays
-// this machine's, and writes the files that the flags name. It is nil if no flag wants one.
+// this machine's, and writes the files that the flags name. It returns what of it is for the
+// command after "--": nothing with --no-env.
 func (o *Options) Environment(ctx context.Context, m *Made) (environment.Environment, error) {
-	if !o.HasEnvironment() {
+	if o.StandIn == nil {
 		return nil, nil
 	}
 	e, err := m.Environment(ctx)
@@ -65,6 +63,9 @@ func (o *Options) Environment(ctx context.Context, m *Made) (environment.Environ
 	warnings, err := o.Files.Write(e)
 	for _, w := range warnings {
 		render.Warn(o.ErrOut, w)
+	}
+	if !o.environment {
+		e = nil
 	}
 	return e, err
 }
@@ -89,7 +90,7 @@ func (m *Made) Environment(ctx context.Context) (environment.Environment, error)
 	return environment.Of(p.Environment, added), nil
 }
 
-// withoutRight says how a user goes on who may intercept, and not stand in for a pod.
+// withoutRight adds to a refusal what a user can do without the right to stand in for a pod.
 func (m *maker) withoutRight(err error) error {
 	if m.environment && apierrors.IsForbidden(err) && strings.Contains(err.Error(), "pods/exec") {
 		return fmt.Errorf("%s; with --no-env, the command does without", render.Error(err))

@@ -48,8 +48,8 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 
 			With a workload, its traffic comes to the program's ports while the program
 			runs, as with kubectl intercept add, and the program has the environment of the
-			workload's container. Whoever leaves the intercept ends the program. With --match, only the HTTP requests that
-			meet all conditions come. The program's localhost is its own: ports on which it
+			workload's container. Whoever leaves the intercept ends the program. With
+			--match, only the HTTP requests that meet all conditions come. The program's localhost is its own: ports on which it
 			listens collide with no others, and are reached from this machine where
 			--publish names them.
 
