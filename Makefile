@@ -177,12 +177,15 @@ unit: ## Unit tests and repo rules; Linux
 unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
 	$(GO) test $(CLIENT)
 
+# The logs of a test that failed are long. Its errors come once more at the end.
 .PHONY: e2e
+e2e: SHELL = bash
 e2e: deps images bin/tools.tar bin/apps.tar bin/rollouts/image.tar bin/environment/readers bin/environment/node_modules ## End-to-end tests on the embedded cluster (Linux, root)
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m $(ROOTFUL)
 	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
 	$(GO) test -count=1 -tags e2e -timeout 10m ./test/environment
-	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 2 -timeout 75m ./test/e2e/...
+	set -o pipefail; $(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 2 -timeout 75m ./test/e2e/... 2>&1 | tee bin/e2e.log || \
+		{ echo "--- What failed, without logs:"; grep -E '^ *(--- FAIL|panic:|[a-z0-9_]+_test\.go:[0-9]+:)' bin/e2e.log | grep -vE ':[0-9]+: ([a-z0-9-]+\$$|---|===) ' | cut -c1-600; exit 1; }
 
 .PHONY: test
 test: lint unit e2e ## All tests (Linux, root)

@@ -83,6 +83,9 @@ func TestSidecarRollout(t *testing.T) {
 			l.Must(l.Client.Get(l.Context(), key, o))
 			return o
 		}
+		// A Rollout whose first revision is not out yet sends callers to the next one at
+		// once, ready or not.
+		l.Until("the first revision is out", func() error { return out(rollout(), "") })
 		before := rollout()
 		alice := l.Laptop("alice-" + name)
 		var stream *lab.Tally
@@ -108,15 +111,8 @@ func TestSidecarRollout(t *testing.T) {
 			`-p=[{"op": "add", "path": "/spec/template/metadata/annotations", "value": {"revision": "2"}}]`)
 		l.Must(err)
 		l.Until("the next revision is out", func() error {
-			o := rollout()
-			current, _, _ := unstructured.NestedString(o.Object, "status", "currentPodHash")
-			stable, _, _ := unstructured.NestedString(o.Object, "status", "stableRS")
 			was, _, _ := unstructured.NestedString(before.Object, "status", "stableRS")
-			phase, _, _ := unstructured.NestedString(o.Object, "status", "phase")
-			if stable == was || current != stable || phase != "Healthy" {
-				return fmt.Errorf("from %s to %s, stable %s: %s", was, current, stable, phase)
-			}
-			return nil
+			return out(rollout(), was)
 		})
 		l.Answers(serving, "alice")
 
@@ -132,4 +128,16 @@ func TestSidecarRollout(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// out returns an error unless every pod of a Rollout is of one revision, which is another
+// than before.
+func out(rollout *unstructured.Unstructured, before string) error {
+	current, _, _ := unstructured.NestedString(rollout.Object, "status", "currentPodHash")
+	stable, _, _ := unstructured.NestedString(rollout.Object, "status", "stableRS")
+	phase, _, _ := unstructured.NestedString(rollout.Object, "status", "phase")
+	if stable == before || current != stable || phase != "Healthy" {
+		return fmt.Errorf("from %q to %q, stable %q: %s", before, current, stable, phase)
+	}
+	return nil
 }
