@@ -6,13 +6,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +21,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -107,73 +106,6 @@ func (c *cluster) write(path string, jane map[string]any) {
 	}
 }
 
-func (c *cluster) change() {
-	c.version++
-	close(c.changed)
-	c.changed = make(chan struct{})
-}
-
-const apiPrefix = "/apis/kubectl-intercept.dev/v1alpha1"
-
-func path(o object) string {
-	resource := "intercepts"
-	if _, ok := o.(*v1alpha1.Session); ok {
-		resource = "sessions"
-	}
-	return apiPrefix + "/namespaces/" + o.GetNamespace() + "/" + resource + "/" + o.GetName()
-}
-
-func (c *cluster) put(o object) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.change()
-	if o.GetUID() == "" {
-		o.SetUID(types.UID("uid-" + strconv.Itoa(c.version)))
-	}
-	o.SetResourceVersion(strconv.Itoa(c.version))
-	c.objects[path(o)] = o
-}
-
-func (c *cluster) remove(path string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.objects, path)
-	c.change()
-}
-
-// sessions are the paths of the Session objects.
-func (c *cluster) sessions() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var paths []string
-	for p := range c.objects {
-		if strings.Contains(p, "/sessions/") {
-			paths = append(paths, p)
-		}
-	}
-	return paths
-}
-
-// tell has the first Session object tell of the cluster's network.
-func tell(c *cluster, n *v1alpha1.SessionNetwork) {
-	c.mu.Lock()
-	o, _ := c.objects[firstSession(c)].(*v1alpha1.Session)
-	c.mu.Unlock()
-	s := o.DeepCopy()
-	s.Status.Network = n
-	c.put(s)
-}
-
-// firstSession is a path; c.mu is held.
-func firstSession(c *cluster) string {
-	for p := range c.objects {
-		if strings.Contains(p, "/sessions/") {
-			return p
-		}
-	}
-	return ""
-}
-
 func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	user, cuts := c.users[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")], c.cuts
@@ -209,7 +141,15 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.put(&s)
 		reply(w, &s, nil)
 	case r.Method == http.MethodDelete:
-		c.remove(r.URL.Path)
+		var options metav1.DeleteOptions
+		if err := json.NewDecoder(r.Body).Decode(&options); err != nil && !errors.Is(err, io.EOF) {
+			reply(w, nil, apierrors.NewBadRequest(err.Error()))
+			return
+		}
+		if !c.delete(r.URL.Path, options.Preconditions) {
+			reply(w, nil, apierrors.NewConflict(schema.GroupResource{}, r.URL.Path, errText("another object has the name")))
+			return
+		}
 		reply(w, &metav1.Status{Status: "Success"}, nil)
 	case r.URL.Query().Get("watch") != "":
 		c.watch(w, r)

@@ -26,7 +26,8 @@ const (
 	refollow = 15 * time.Second
 )
 
-// entry is one Intercept with its counters.
+// entry is one Intercept with its counters. Another Intercept of the same name has another
+// entry: neither the counts nor the program are its own.
 type entry struct {
 	gone chan struct{} // closed when it is dropped
 
@@ -101,9 +102,6 @@ func (e *entry) object() *v1alpha1.Intercept {
 func (e *entry) set(i *v1alpha1.Intercept) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if i.UID != e.obj.UID {
-		e.counts = map[endpoint]*counts{} // another object of the same name
-	}
 	e.obj = i
 }
 
@@ -188,12 +186,16 @@ func protocol(p corev1.Protocol) frame.Protocol {
 	return frame.TCP
 }
 
-// follow keeps an entry up to date until the Intercept is gone, or belongs to another
-// session.
+// follow keeps an entry up to date until the Intercept is gone, belongs to another session,
+// or has made place for another one of its name.
 func (t *Table) follow(key types.NamespacedName, e *entry) {
 	for t.ctx.Err() == nil {
 		err := target.Follow(t.ctx, t.client, key, func(i *v1alpha1.Intercept) (bool, error) {
 			if i == nil || !t.mine(i) {
+				return true, nil
+			}
+			if i.UID != e.object().UID {
+				t.put(i)
 				return true, nil
 			}
 			e.set(i)

@@ -174,10 +174,13 @@ func (t *Table) put(i *v1alpha1.Intercept) *entry {
 	key := client.ObjectKeyFromObject(i)
 	t.mu.Lock()
 	e := t.entries[key]
-	if e != nil {
+	if e != nil && e.object().UID == i.UID {
 		t.mu.Unlock()
 		e.set(i)
 		return e
+	}
+	if e != nil {
+		close(e.gone)
 	}
 	e = newEntry(i)
 	t.entries[key] = e
@@ -191,11 +194,15 @@ func (t *Table) put(i *v1alpha1.Intercept) *entry {
 // drop forgets an entry.
 func (t *Table) drop(key types.NamespacedName, e *entry) {
 	t.mu.Lock()
-	if t.entries[key] == e {
+	current := t.entries[key] == e
+	if current {
 		delete(t.entries, key)
 		close(e.gone)
 	}
 	t.mu.Unlock()
+	if !current {
+		return
+	}
 	t.log.Info("intercept is gone", "intercept", key.String())
 	t.changed()
 }
