@@ -35,7 +35,7 @@ func TestCheckObstacles(t *testing.T) {
 	says(carol, "‼ you may not reach the Services and pods of namespace", "you may not create pods/portforward")
 	says(alice, "√ you may reach the Services and pods of namespace")
 
-	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true", "--set", "intercept.environment.excluded={A}")
+	upgrade(l, "--set", "policy.forbidGlobalIntercepts.enabled=true", "--set", "agent.LogLevel=info")
 	l.Until("the API server heeds the new policy", func() error {
 		out, err := alice.RunQuiet("check")
 		if err == nil && !strings.Contains(out, "are forbidden") {
@@ -45,7 +45,7 @@ func TestCheckObstacles(t *testing.T) {
 	})
 	says(alice, "√ you may intercept in namespace \""+l.Namespace+"\": intercepts that take all traffic are forbidden in namespace \""+l.Namespace+"\"")
 	o := admin.Intercept("upgrade", "--dry-run=server")
-	if !strings.Contains(o.Err, "Warning: intercept.environment.excluded has no effect in this version") {
+	if !strings.Contains(o.Err, "Warning: agent.LogLevel is deprecated") {
 		t.Error("upgrade does not warn about what was set before")
 	}
 }

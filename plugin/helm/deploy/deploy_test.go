@@ -112,8 +112,8 @@ func TestBefore(t *testing.T) {
 		{name: "upgrade of one of two", server: "v1.30.1", rel: releases{there: deployed}, objects: []runtime.Object{says("team-b", "")}, want: deployed,
 			wantErr: "there is a traffic-manager already, in namespace team-b, for all namespaces; two in one namespace take each other's intercepts apart: " +
 				"everybody can use that one; for two side by side, both need a list of their own: --set namespaces='{…}'"},
-		{name: "no effect", server: "v1.30.1", values: map[string]any{"intercept": map[string]any{"environment": map[string]any{"excluded": []any{"A"}}}},
-			errOut: "Warning: intercept.environment.excluded has no effect in this version: no variables leave a pod yet\n"},
+		{name: "no effect", server: "v1.30.1", values: map[string]any{"agent": map[string]any{"envoy": map[string]any{"logLevel": "debug"}}},
+			errOut: "Warning: agent.envoy has no effect: there is no Envoy\n"},
 		{name: "no secret", server: "v1.30.1", values: map[string]any{"license": map[string]any{"secret": map[string]any{"name": "mine"}}},
 			errOut: "Warning: there is no secret mine in namespace team-a (license.secret.name): until there is, the traffic-manager has no license\n"},
 		{name: "misspelled", server: "v1.30.1", values: map[string]any{"replica": 2}, wantErr: "invalid values: there is no value replica; did you mean replicas?"},
