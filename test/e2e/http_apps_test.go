@@ -58,7 +58,7 @@ spec:
 	for n, command := range a.commands {
 		fmt.Fprintf(&b, "      - {name: c%d, image: %s, command: %s, volumeMounts: [{name: tmp, mountPath: /tmp}]", n, lab.AppsImage, list(command))
 		if n == 0 {
-			b.WriteString(", ports: [{name: http, containerPort: 8080}], readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}")
+			b.WriteString(", ports: [{name: http, containerPort: 8080}], readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 30}")
 		}
 		b.WriteString("}\n")
 	}

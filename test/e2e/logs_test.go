@@ -29,7 +29,7 @@ spec:
     args: [-listen=:8080]
     env: [{name: DATABASE_PASSWORD, value: PLANTED-password-1}, {name: GREETING, value: PLANTED-greeting}]
     ports: [{name: http, containerPort: 8080}]
-    readinessProbe: {httpGet: {path: /, port: http, httpHeaders: [{name: X-Probe, value: PLANTED-probe}]}, periodSeconds: 1}
+    readinessProbe: {httpGet: {path: /, port: http, httpHeaders: [{name: X-Probe, value: PLANTED-probe}]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 30}
 ---
 apiVersion: v1
 kind: Service

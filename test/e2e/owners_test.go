@@ -256,12 +256,12 @@ spec:
         image: kubectl-intercept.dev/test/quote:dev
         args: [-listen=:8080]
         ports: [{name: http, containerPort: 8080}]
-        livenessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1}
+        livenessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1, timeoutSeconds: 5}
       - name: other
         image: kubectl-intercept.dev/test/quote:dev
         args: [-listen=:9090, -name=other]
         ports: [{name: http, containerPort: 9090}]
-        livenessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1}
+        livenessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1, timeoutSeconds: 5}
 ---
 apiVersion: v1
 kind: Service

@@ -28,7 +28,7 @@ spec:
         image: kubectl-intercept.dev/test/quote:dev
         args: [-listen=:8080]
         ports: [{name: http, containerPort: 8080}]
-        readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1}
+        readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 30}
 `
 
 // oneService selects the pods of every track.
