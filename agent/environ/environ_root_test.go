@@ -94,6 +94,12 @@ func start(t *testing.T, role string, attributes *syscall.SysProcAttr, env ...st
 	cmd := exec.Command("/proc/self/exe", "--password=sesame")
 	cmd.Env = append(env, "ENVIRON_ROLE="+role)
 	cmd.SysProcAttr, cmd.Dir = attributes, "/usr"
+	return run(t, cmd)
+}
+
+// run starts a program that prints "ready", and ends it with the test.
+func run(t *testing.T, cmd *exec.Cmd) *child {
+	t.Helper()
 	in, err := cmd.StdinPipe()
 	must(t, err)
 	out, err := cmd.StdoutPipe()
@@ -171,6 +177,26 @@ func TestAnOverwrittenEnvironmentIsTold(t *testing.T) {
 	if err != nil || !got.Overwritten || len(got.Environment) > 0 || len(got.Command) > 0 || got.Directory != "/usr" {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// Perl is one of the programs that move their environment before they write a title over
+// it.
+func TestAMovedEnvironmentIsFound(t *testing.T) {
+	large := strings.Repeat("é\n", 30<<10)
+	cmd := exec.Command("perl", "-e", `$0 = "title: " . "x" x 200_000; $| = 1; print "ready\n"; <STDIN>`)
+	cmd.Env = []string{"A=a", "PASSWORD=sesame", "LARGE=" + large}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	c := run(t, cmd)
+	want := process.Environment{{Name: "A", Value: "a"}, {Name: "LARGE", Value: large}}
+	limited(t, []int{unix.CAP_NET_ADMIN, unix.CAP_SYS_PTRACE}, func() {
+		if b, err := os.ReadFile(Root.file(c.pid, "cmdline")); err != nil || !strings.HasPrefix(string(b), "title: x") {
+			t.Errorf("the process has no title: %.50q, %v", b, err)
+		}
+		got, err := Root.Read(c.pid, []string{"PASSWORD"})
+		if err != nil || got.Overwritten || len(got.Command) > 0 || !cmp.Equal(want, got.Environment) {
+			t.Errorf("%v, overwritten: %t, command: %.50q, variables: %v", err, got.Overwritten, got.Command, got.Environment)
+		}
+	})
 }
 
 // Containers that share no processes begin with process 1 of a PID namespace.

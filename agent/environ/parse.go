@@ -16,7 +16,7 @@ import (
 // arguments and their environment, and fill the rest with NULs. Such an environment is not
 // intact. It has what no other has: an empty string, a string without "=", or no NUL at the
 // end. What remains of it is not returned: the end of an excluded variable could be taken
-// for another variable.
+// for another variable. See moved for where such programs have what they still need.
 func parse(raw []byte) (all process.Environment, intact bool) {
 	if len(raw) == 0 {
 		return nil, true

@@ -39,12 +39,17 @@ func (p Proc) Read(pid int, excluded []string) (*process.Process, error) {
 	}
 	told := &process.Process{Directory: s.directory, UID: s.user.uid, GID: s.user.gid, Groups: s.user.groups}
 	all, intact := parse(s.environ)
-	if !intact || s.titled() {
-		told.Overwritten = true // and the command line is a title
+	if intact && !s.titled() {
+		kept, dropped := exclude(all, excluded)
+		told.Environment, told.Command = kept, mask(arguments(s.cmdline), dropped)
 		return told, nil
 	}
-	kept, dropped := exclude(all, excluded)
-	told.Environment, told.Command = kept, mask(arguments(s.cmdline), dropped)
+	// The command line is a title.
+	if all, err = p.moved(pid); err != nil || len(all) == 0 {
+		told.Overwritten = true
+		return told, nil
+	}
+	told.Environment, _ = exclude(all, excluded)
 	return told, nil
 }
 
@@ -118,16 +123,21 @@ func (s *snapshot) titled() bool {
 // memory reads the bytes of an area of a process.
 func memory(pid int, a area) ([]byte, error) {
 	b := make([]byte, a.size())
+	return b, memoryInto(pid, a.from, b)
+}
+
+// memoryInto fills b with the memory of a process from an address on.
+func memoryInto(pid int, at uint64, b []byte) error {
 	local := []unix.Iovec{{Base: &b[0]}}
 	local[0].SetLen(len(b))
-	n, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: uintptr(a.from), Len: len(b)}}, 0)
+	n, err := unix.ProcessVMReadv(pid, local, []unix.RemoteIovec{{Base: uintptr(at), Len: len(b)}}, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if n < len(b) {
-		return nil, io.ErrUnexpectedEOF
+		return io.ErrUnexpectedEOF
 	}
-	return b, nil
+	return nil
 }
 
 // refused says what the agent lacks.

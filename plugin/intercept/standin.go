@@ -81,7 +81,7 @@ func (m *Made) Environment(ctx context.Context) (environment.Environment, error)
 	}
 	from := m.Status.StandIn
 	if p.Overwritten {
-		return nil, fmt.Errorf("the process of container %s in pod %s has written something else over its environment, as nginx and PostgreSQL do with their titles: nobody can read it", from.Container, from.Pod)
+		return nil, fmt.Errorf("the process of container %s in pod %s has written a title over its environment and has kept none of its variables, as nginx does: nobody can read them; with --no-env, a command does without", from.Container, from.Pod)
 	}
 	added := environment.Added{ID: string(m.UID), Name: m.Name, Container: from.Container}
 	if m.Spec.Mode == v1alpha1.ModeIngest { // it ends with the command, and nobody can name it

@@ -11,7 +11,8 @@ import (
 type Process struct {
 	Environment Environment
 	// Overwritten says that the process has used the memory of its environment for
-	// something else, such as a title. Environment and Command are then empty.
+	// something else, such as a title, and has kept no variable elsewhere. Environment and
+	// Command are then empty.
 	Overwritten bool
 	// Directory is the working directory, as the container names it.
 	Directory string
