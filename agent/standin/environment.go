@@ -3,8 +3,8 @@ package standin
 import (
 	"bytes"
 	"context"
-	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/egress"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/environ"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -12,10 +12,13 @@ import (
 )
 
 // Container returns what serves the flows of a Set: it answers what the container with this
-// ID has, "containerd://…" as the status of a pod says it.
+// ID has, "containerd://…" as the status of a pod says it, and dials from the pod.
 func Container(id string) func(excluded []string) tunnel.Handler {
 	return func(excluded []string) tunnel.Handler {
-		return func(_ context.Context, o *frame.Open, in tunnel.Incoming) error {
+		return func(ctx context.Context, o *frame.Open, in tunnel.Incoming) error {
+			if o.Kind == frame.Network {
+				return egress.Own.Handle(ctx, o, in)
+			}
 			if !o.Supported(frame.Environment) {
 				return frame.ErrUnsupported
 			}
@@ -26,7 +29,7 @@ func Container(id string) func(excluded []string) tunnel.Handler {
 			if err := in.Accept(); err != nil {
 				return err
 			}
-			return in.Join(&answer{Reader: bytes.NewReader(text)}, nil)
+			return in.Join(tunnel.Answer(text), nil)
 		}
 	}
 }
@@ -45,13 +48,3 @@ func environment(id string, excluded []string) ([]byte, error) {
 	err = process.WriteProblem(&b, err)
 	return b.Bytes(), err
 }
-
-// answer is a stream that sends a text and ignores what comes.
-type answer struct{ *bytes.Reader }
-
-func (*answer) Write(p []byte) (int, error)      { return len(p), nil }
-func (*answer) CloseWrite() error                { return nil }
-func (*answer) Reset()                           {}
-func (*answer) Close() error                     { return nil }
-func (*answer) SetReadDeadline(time.Time) error  { return nil }
-func (*answer) SetWriteDeadline(time.Time) error { return nil }

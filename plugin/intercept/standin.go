@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/topod"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -20,12 +21,17 @@ type StandInFlags struct {
 	Container string
 	// NoEnvironment leaves the environment of a command as it is.
 	NoEnvironment bool
-	Files         environment.Flags
+	// ToPod are ports of localhost that lead to the pod, as they were typed.
+	ToPod []string
+	Files environment.Flags
+	// Network says that a command has the network of the pod; for the caller to set.
+	Network bool
 }
 
 func (f *StandInFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Container, "container", "", "Container whose environment this machine gets (default: the one with the port)")
 	fs.BoolVar(&f.NoEnvironment, "no-env", false, "The command keeps this machine's environment alone. This needs no right to \"create pods/exec\"")
+	fs.StringArrayVar(&f.ToPod, "to-pod", nil, "`PORT[/UDP]`: port of localhost that leads to the same port of the pod's localhost, where another container listens. Repeatable")
 	f.Files.AddFlags(fs)
 }
 
@@ -34,12 +40,19 @@ func (f *StandInFlags) apply(o *Options, command bool) (err error) {
 	if o.Files, err = f.Files.ToFiles(); err != nil {
 		return err
 	}
-	o.environment = command && !f.NoEnvironment
+	if o.ToPod, err = topod.ParseAll(f.ToPod); err != nil {
+		return fmt.Errorf("--to-pod %w", err)
+	}
+	o.environment, o.network = command && !f.NoEnvironment, f.Network
 	switch {
-	case o.environment || len(o.Files) > 0:
+	case o.environment || len(o.Files) > 0 || f.Network || len(o.ToPod) > 0:
 		o.StandIn = &v1alpha1.StandIn{Container: f.Container}
 		if o.Transport == "port-forward" {
-			return errors.New("--transport port-forward: a container's environment comes by the service proxy alone: use --transport auto, or leave it out with --no-env")
+			without := "leave it out with --no-env"
+			if f.Network {
+				without = "leave it out with --no-env, and the pod's network with --via none"
+			}
+			return fmt.Errorf("--transport port-forward: a container's environment comes by the service proxy alone: use --transport auto, or %s", without)
 		}
 	case f.Container != "":
 		return errors.New("--container says whose environment this machine gets: add --env-file, --env-json or a command after --")
@@ -92,6 +105,9 @@ func (m *Made) Environment(ctx context.Context) (environment.Environment, error)
 
 // withoutRight adds to a refusal what a user can do without the right to stand in for a pod.
 func (m *maker) withoutRight(err error) error {
+	if m.network && apierrors.IsForbidden(err) && strings.Contains(err.Error(), "pods/exec") {
+		return fmt.Errorf("%s; with --no-env --via none, the command does without", render.Error(err))
+	}
 	if m.environment && apierrors.IsForbidden(err) && strings.Contains(err.Error(), "pods/exec") {
 		return fmt.Errorf("%s; with --no-env, the command does without", render.Error(err))
 	}
