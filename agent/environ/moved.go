@@ -18,9 +18,9 @@ import (
 )
 
 // A program that writes a title over its environment has moved the strings before, since it
-// still needs them: PostgreSQL, Perl, Ruby, and Python with setproctitle do so. Where they
-// are says the variable "environ" of the C library (environ(7)), a pointer to an array of
-// pointers to strings, which ends with a null pointer.
+// still needs them: PostgreSQL, Perl, Ruby, and Python with setproctitle do so. The variable
+// "environ" of the C library (environ(7)) points to an array of pointers to the strings,
+// which ends with a null pointer.
 
 // errNotMoved says that the variable was not found.
 var errNotMoved = errors.New("the process has no C library whose variable environ can be found")
