@@ -134,10 +134,10 @@ func (sessions) EnsureIsolated(ctx context.Context, f *kube.Factory, transport, 
 }
 
 // track is that of an intercept.Session. The ports belong to the program behind a socket, or
-// to this machine.
-func track(c *session.Client, socket string) func(ctx context.Context, namespace, name, command string) (func(context.Context) error, error) {
-	return func(ctx context.Context, namespace, name, command string) (func(context.Context) error, error) {
-		former, err := c.Track(ctx, namespace, name, state.Program{Socket: socket, Command: command})
+// to this machine and the hosts.
+func track(c *session.Client, socket string) func(ctx context.Context, namespace, name, command string, hosts []string) (func(context.Context) error, error) {
+	return func(ctx context.Context, namespace, name, command string, hosts []string) (func(context.Context) error, error) {
+		former, err := c.Track(ctx, namespace, name, state.Program{Socket: socket, Command: command, Hosts: hosts})
 		if err != nil {
 			return nil, err
 		}

@@ -25,8 +25,9 @@ type Session struct {
 	User, Name string
 	// Track has the background process serve an intercept, and stay alive for it. The
 	// process ends the intercept when it finds that the command has ended; the command "" is
-	// none. Back undoes that: the intercept is again one of the program before.
-	Track func(ctx context.Context, namespace, name, command string) (back func(context.Context) error, err error)
+	// none. Beside loopback addresses, it connects to the hosts. Back undoes that: the
+	// intercept is again one of the program before.
+	Track func(ctx context.Context, namespace, name, command string, hosts []string) (back func(context.Context) error, err error)
 	// Process is what the process has in whose place an intercept stands.
 	Process func(ctx context.Context, namespace, name string) (*process.Process, error)
 	// Release says that a command has ended. Unless others need it, the background process
@@ -172,7 +173,7 @@ func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1al
 		return nil, nil, m.withoutRight(err)
 	}
 	if m.DryRun == cmdutil.DryRunNone {
-		if m.back, err = s.Track(ctx, i.Namespace, i.Name, m.command); err != nil {
+		if m.back, err = s.Track(ctx, i.Namespace, i.Name, m.command, hosts(m.Ports)); err != nil {
 			if ctx.Err() != nil {
 				err = m.interrupted()
 			}

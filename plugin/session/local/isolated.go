@@ -133,7 +133,7 @@ func (t *Table) EndWith(command string) {
 func (t *Table) Programs() map[string]state.Program {
 	all := map[string]state.Program{}
 	for key, e := range t.all() {
-		if p := e.endsWith(); p != (state.Program{}) {
+		if p := e.endsWith(); !p.Equal(state.Program{}) {
 			all[key.String()] = p
 		}
 	}

@@ -77,7 +77,7 @@ func (t *Table) Intercept(ctx context.Context, key types.NamespacedName) (*v1alp
 }
 
 // Track serves an Intercept from now on. Its ports are this machine's, unless the program
-// has a socket. If there is a program, the Intercept ends with it: see EndWith for the one
+// has a socket, or at the program's hosts. If there is a program, the Intercept ends with it: see EndWith for the one
 // that has no socket. Former is the program before. The error is frame.ErrDenied if the
 // Intercept does not exist or is another session's.
 func (t *Table) Track(ctx context.Context, key types.NamespacedName, p state.Program) (former state.Program, err error) {
@@ -86,7 +86,7 @@ func (t *Table) Track(ctx context.Context, key types.NamespacedName, p state.Pro
 		return state.Program{}, err
 	}
 	in, former := e.setProgram(p)
-	if former == p {
+	if former.Equal(p) {
 		return former, nil
 	}
 	if in != nil && former.Socket != p.Socket {
