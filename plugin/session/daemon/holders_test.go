@@ -14,27 +14,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
-// lives gives signs of life of commands until the test ends, or kill does.
-func lives(t *testing.T, m *machine, commands ...string) (kill func(command string)) {
-	t.Helper()
-	signs := map[string]*state.Command{}
-	kill = func(command string) {
-		if s := signs[command]; s != nil {
-			s.Close()
-			delete(signs, command)
-		}
-	}
-	for _, name := range commands {
-		s, err := m.dir.Command(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		signs[name] = s
-		t.Cleanup(func() { kill(name) })
-	}
-	return kill
-}
-
 // A command that connects gets what it asks for, and existing networks stay.
 func TestCommandLeavesWhatStands(t *testing.T) {
 	_, m, client := networked(t)

@@ -139,6 +139,27 @@ func (m *machine) restart(former *session.Client, change func()) *session.Client
 	return client
 }
 
+// lives gives signs of life of commands until the test ends, or kill does.
+func lives(t *testing.T, m *machine, commands ...string) (kill func(command string)) {
+	t.Helper()
+	signs := map[string]*state.Command{}
+	kill = func(command string) {
+		if s := signs[command]; s != nil {
+			s.Close()
+			delete(signs, command)
+		}
+	}
+	for _, name := range commands {
+		s, err := m.dir.Command(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signs[name] = s
+		t.Cleanup(func() { kill(name) })
+	}
+	return kill
+}
+
 func TestEnsureConnectsAndQuitCleansUp(t *testing.T) {
 	c := newCluster(t)
 	m := newMachine(t, c.factory())
@@ -173,8 +194,10 @@ func TestEnsureConnectsAndQuitCleansUp(t *testing.T) {
 // TestTrackSaysWhereThePortsWere: a command that takes an intercept over can lead it back.
 func TestTrackSaysWhereThePortsWere(t *testing.T) {
 	c := newCluster(t)
-	client, before := newMachine(t, c.factory()).mustEnsure()
+	m := newMachine(t, c.factory())
+	client, before := m.mustEnsure()
 	c.put(intercept(before.Session, 80, 8080))
+	lives(t, m, "command")
 	none, inside, here := state.Program{}, state.Program{Socket: "/program.sock"}, state.Program{Command: "command"}
 	for _, step := range [][2]state.Program{{none, none}, {inside, none}, {inside, inside}, {here, inside}, {none, here}} {
 		if former, err := client.Track(context.Background(), "shop", "quote", step[0]); err != nil || former != step[1] {
