@@ -191,18 +191,16 @@ func (t *Table) put(i *v1alpha1.Intercept) *entry {
 	return e
 }
 
-// drop forgets an entry.
+// drop forgets an entry, unless another Intercept has taken its place.
 func (t *Table) drop(key types.NamespacedName, e *entry) {
 	t.mu.Lock()
-	current := t.entries[key] == e
-	if current {
-		delete(t.entries, key)
-		close(e.gone)
-	}
-	t.mu.Unlock()
-	if !current {
+	if t.entries[key] != e {
+		t.mu.Unlock()
 		return
 	}
+	delete(t.entries, key)
+	close(e.gone)
+	t.mu.Unlock()
 	t.log.Info("intercept is gone", "intercept", key.String())
 	t.changed()
 }
