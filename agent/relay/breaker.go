@@ -67,6 +67,19 @@ func (b *breaker) fail(key string, begun, now time.Time) bool {
 	return true
 }
 
+// lastWorked returns when something succeeded last.
+func (b *breaker) lastWorked() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var last time.Time
+	for _, at := range b.worked {
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
 // retain forgets all but the keys that keep wants.
 func (b *breaker) retain(keep func(key string) bool) {
 	b.mu.Lock()

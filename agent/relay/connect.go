@@ -12,12 +12,13 @@ import (
 const (
 	// Handshakes cost CPU. Those of a burst are done a few at a time, so that
 	// most are quick instead of all being late. The wait for a slot does not
-	// count as a failure of the relay.
+	// count as a failure of the relay. It goes on while handshakes succeed.
 	handshakes  = 8
 	slotTimeout = 10 * time.Second
-	// dialTimeout is more than what one lost SYN costs, a second (RFC 6298).
-	dialTimeout = 1500 * time.Millisecond
-	lineTimeout = 5 * time.Second
+	// dialTimeout bounds a dial and its handshake. A relay that does not even accept
+	// the connection has less time, 1.5 s: it is gone, while one that
+	// shakes hands late may have much to do.
+	dialTimeout = 5 * time.Second
 )
 
 // connect returns a connection, what it leads to, and whether it comes from a
@@ -45,7 +46,7 @@ func (o *Opener) connect(ctx context.Context, to upstream, trial bool) (tunnel.S
 		return nil, u, false, ErrNoRelay // it failed while this flow waited
 	}
 	for begun := time.Now(); ; {
-		s, err := o.dialWithin(ctx, dialTimeout, u)
+		s, err := o.dialOnce(ctx, u)
 		if err == nil || ctx.Err() != nil {
 			return s, u, false, err
 		}
@@ -56,46 +57,50 @@ func (o *Opener) connect(ctx context.Context, to upstream, trial bool) (tunnel.S
 	}
 }
 
-// dialWithin makes a connection. A dial that takes too long has an error of its own
+// dialOnce makes a connection. A dial that takes too long has an error of its own
 // and not the context's, since there is time left to try another relay.
-func (o *Opener) dialWithin(ctx context.Context, timeout time.Duration, u upstream) (tunnel.Stream, error) {
-	limited, cancel := context.WithTimeout(ctx, timeout)
+func (o *Opener) dialOnce(ctx context.Context, u upstream) (tunnel.Stream, error) {
+	limited, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	begun := time.Now()
 	s, err := o.dial(limited, u)
 	switch {
 	case err == nil:
 		o.breaker.succeed(u.relay, time.Now())
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-		err = fmt.Errorf("dial relay %s: no connection within %v", u.relay, timeout)
+		err = fmt.Errorf("dial relay %s: no connection within %v", u.relay, time.Since(begun).Round(100*time.Millisecond))
 	}
 	return s, err
 }
 
 // fresh is a connection for a pool.
 func (o *Opener) fresh(ctx context.Context, u upstream) (tunnel.Stream, error) {
-	timeout := dialTimeout
-	if u.line.Session != "" {
-		timeout = lineTimeout // much of it is waiting for the laptop
-	} else {
+	if u.line.Session == "" { // a line's handshake is mostly a wait for the laptop
 		give, err := o.slot(ctx)
 		if err != nil {
 			return nil, err
 		}
 		defer give()
 	}
-	return o.dialWithin(ctx, timeout, u)
+	return o.dialOnce(ctx, u)
 }
 
 // slot waits until a handshake may be made. The caller gives the slot back.
 func (o *Opener) slot(ctx context.Context) (give func(), err error) {
 	t := time.NewTimer(slotTimeout)
 	defer t.Stop()
-	select {
-	case o.slots <- struct{}{}:
-		return func() { <-o.slots }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait to dial a relay: %w", ctx.Err())
-	case <-t.C:
-		return nil, fmt.Errorf("too many connections at once: no handshake with a relay could begin within %v", slotTimeout)
+	for {
+		select {
+		case o.slots <- struct{}{}:
+			return func() { <-o.slots }, nil
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait to dial a relay: %w", ctx.Err())
+		case now := <-t.C:
+			left := slotTimeout - now.Sub(o.breaker.lastWorked())
+			if left <= 0 {
+				return nil, fmt.Errorf("too many connections at once: no handshake with a relay has succeeded for %v", slotTimeout)
+			}
+			t.Reset(left)
+		}
 	}
 }

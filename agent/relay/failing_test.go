@@ -98,3 +98,55 @@ func TestOpenPassesByWhatFails(t *testing.T) {
 		})
 	}
 }
+
+// slow is a dial that takes as long as that until the relay has shaken hands.
+func slow(d time.Duration, then dial) dial {
+	return func(ctx context.Context, u upstream) (tunnel.Stream, error) {
+		select {
+		case <-time.After(d):
+			return then(ctx, u)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// However long a burst's handshakes take in all, none of its flows gives up while they
+// succeed.
+func TestOpenWaitsWhileHandshakesSucceed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOpener(t.Context(), slow(3*time.Second, answering(frame.Accepted)))
+		owner := &Owner{Relays: []string{"relay"}, Session: "s"}
+		const flows = 20 * handshakes
+		errs := make(chan error, flows)
+		begun := time.Now()
+		for range flows {
+			go func() {
+				_, err := o.Open(t.Context(), owner, &frame.Open{})
+				errs <- err
+			}()
+		}
+		for range flows {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(begun); took < 2*slotTimeout {
+			t.Errorf("the burst took %v: this test does not wait for slots", took)
+		}
+	})
+}
+
+// A flow that waits for a slot gives up when no handshake succeeds.
+func TestSlotEndsWithoutHandshakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOpener(t.Context(), nil)
+		for range cap(o.slots) {
+			o.slots <- struct{}{}
+		}
+		begun := time.Now()
+		if _, err := o.slot(t.Context()); err == nil || time.Since(begun) != slotTimeout {
+			t.Errorf("the wait ended after %v with %v", time.Since(begun), err)
+		}
+	})
+}

@@ -52,9 +52,14 @@ func DialRelay(ctx context.Context, addr string, cfg *tls.Config) (*Conn, error)
 	return NewConn(t)
 }
 
+// connectTimeout bounds the wait until a relay accepts a connection, which its kernel
+// does even when the relay is busy. It is more than what one lost SYN costs, a second
+// (RFC 6298).
+const connectTimeout = 1500 * time.Millisecond
+
 // relayDialer notices soon when a relay's node is gone.
 func relayDialer() *net.Dialer {
-	return &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	return &net.Dialer{Timeout: connectTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
 }
 
 // NewConn makes a Conn of a TLS connection between agent and relay, which sits on a

@@ -40,21 +40,34 @@ func (d Difference) Lost() bool {
 // atOnce is how many connections are open at once.
 const atOnce = 24
 
-// Learn returns the outcome of each stream.
+// Learn returns the outcome of each stream. It waits longer for a server that says
+// nothing at first: the machine may be busy.
 func (k Caller) Learn(ctx context.Context, dial Dial, streams []corpus.Stream) (Known, error) {
 	var mu sync.Mutex
 	known := Known{}
 	return known, forEach(streams, func(s corpus.Stream) error {
-		c, err := dial(ctx)
-		if err != nil {
-			return err
+		o, err := k.ask(ctx, dial, s)
+		if longer := k; err == nil && o.silent() {
+			longer.Quiet *= patient
+			o, err = longer.ask(ctx, dial, s)
 		}
-		o := k.Talk(ctx, c, s, nil)
 		mu.Lock()
 		defer mu.Unlock()
 		known[s.Name] = append(known[s.Name], o)
-		return nil
+		return err
 	})
+}
+
+// patient is how much longer Learn waits for a server that has said nothing.
+const patient = 6
+
+// ask returns the outcome of a stream.
+func (k Caller) ask(ctx context.Context, dial Dial, s corpus.Stream) (Outcome, error) {
+	c, err := dial(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return k.Talk(ctx, c, s, nil), nil
 }
 
 // Compare returns the streams whose outcome is none of those known.

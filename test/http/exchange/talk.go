@@ -45,6 +45,9 @@ func (o Outcome) Same(p Outcome) bool {
 	return o.Answer == p.Answer && o.End == p.End
 }
 
+// silent says that the server has said nothing at all.
+func (o Outcome) silent() bool { return o.Answer == "" && o.End == Open }
+
 // Caller says how long callers wait.
 type Caller struct {
 	// Quiet is how long a server says nothing before the caller believes that it has
@@ -74,7 +77,7 @@ func (k Caller) Talk(ctx context.Context, c *net.TCPConn, s corpus.Stream, want 
 		switch {
 		case step.Send != "":
 			if _, err := c.Write([]byte(step.Send)); err == nil {
-				arrived(ctx, k.Quiet, c, in)
+				arrived(ctx, k.Limit, c, in)
 				pause := max(k.Pause, settled)
 				in.wait(ctx, pause, pause, never)
 			}
