@@ -67,17 +67,11 @@ func (b *breaker) fail(key string, begun, now time.Time) bool {
 	return true
 }
 
-// lastWorked returns when something succeeded last.
-func (b *breaker) lastWorked() time.Time {
+// workedAt returns when key succeeded last.
+func (b *breaker) workedAt(key string) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var last time.Time
-	for _, at := range b.worked {
-		if at.After(last) {
-			last = at
-		}
-	}
-	return last
+	return b.worked[key]
 }
 
 // retain forgets all but the keys that keep wants.

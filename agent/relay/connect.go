@@ -37,7 +37,7 @@ func (o *Opener) connect(ctx context.Context, to upstream, trial bool) (tunnel.S
 		}
 	}
 	u := upstream{relay: addr}
-	give, err := o.slot(ctx)
+	give, err := o.slot(ctx, addr)
 	if err != nil {
 		return nil, u, false, err
 	}
@@ -76,7 +76,7 @@ func (o *Opener) dialOnce(ctx context.Context, u upstream) (tunnel.Stream, error
 // fresh is a connection for a pool.
 func (o *Opener) fresh(ctx context.Context, u upstream) (tunnel.Stream, error) {
 	if u.line.Session == "" { // a line's handshake is mostly a wait for the laptop
-		give, err := o.slot(ctx)
+		give, err := o.slot(ctx, u.relay)
 		if err != nil {
 			return nil, err
 		}
@@ -85,8 +85,8 @@ func (o *Opener) fresh(ctx context.Context, u upstream) (tunnel.Stream, error) {
 	return o.dialOnce(ctx, u)
 }
 
-// slot waits until a handshake may be made. The caller gives the slot back.
-func (o *Opener) slot(ctx context.Context) (give func(), err error) {
+// slot waits until a handshake with a relay may be made. The caller gives the slot back.
+func (o *Opener) slot(ctx context.Context, addr string) (give func(), err error) {
 	t := time.NewTimer(slotTimeout)
 	defer t.Stop()
 	for {
@@ -96,9 +96,9 @@ func (o *Opener) slot(ctx context.Context) (give func(), err error) {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait to dial a relay: %w", ctx.Err())
 		case now := <-t.C:
-			left := slotTimeout - now.Sub(o.breaker.lastWorked())
+			left := slotTimeout - now.Sub(o.breaker.workedAt(addr))
 			if left <= 0 {
-				return nil, fmt.Errorf("too many connections at once: no handshake with a relay has succeeded for %v", slotTimeout)
+				return nil, fmt.Errorf("too many connections at once: no handshake with relay %s has succeeded for %v", addr, slotTimeout)
 			}
 			t.Reset(left)
 		}

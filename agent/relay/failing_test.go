@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/patience"
 )
 
 // memoryStream is a stream without a socket, since a socket does not know
@@ -69,7 +70,7 @@ func TestOpenPassesByWhatFails(t *testing.T) {
 		{"refused", answering(frame.Refused), false, 0, verdict(frame.Refused), verdict(frame.Refused)},
 		{"no session", answering(frame.NoSession), false, 0, verdict(frame.NoSession), verdict(frame.NoSession)},
 		{"denied", answering(frame.Denied), false, 0, verdict(frame.Denied), verdict(frame.Denied)},
-		{"relay is silent", silent, false, patience, is(context.DeadlineExceeded), is(ErrSilent)},
+		{"relay is silent", silent, false, patience.Quiet, is(context.DeadlineExceeded), is(ErrSilent)},
 		{"relay is gone", gone, false, 0, is(syscall.ECONNREFUSED), is(ErrNoRelay)},
 		{"relay drops packets", dropping, false, dialTimeout, anything, is(ErrNoRelay)},
 		{"laptop is away", gone, true, 0, is(ErrNoRelay), is(ErrNoRelay)},
@@ -145,8 +146,41 @@ func TestSlotEndsWithoutHandshakes(t *testing.T) {
 			o.slots <- struct{}{}
 		}
 		begun := time.Now()
-		if _, err := o.slot(t.Context()); err == nil || time.Since(begun) != slotTimeout {
+		if _, err := o.slot(t.Context(), "relay"); err == nil || time.Since(begun) != slotTimeout {
 			t.Errorf("the wait ended after %v with %v", time.Since(begun), err)
+		}
+	})
+}
+
+// A session that answers one flow a second is busy: the others wait for it.
+func TestOpenWaitsWhileTheSessionAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turn := make(chan struct{}, 1)
+		o := newOpener(t.Context(), func(context.Context, upstream) (tunnel.Stream, error) {
+			near, far := net.Pipe()
+			go func() {
+				if _, err := frame.ReadOpen(far); err == nil {
+					turn <- struct{}{}
+					time.Sleep(time.Second)
+					<-turn
+					frame.WriteVerdict(far, frame.Accepted)
+				}
+			}()
+			return memoryStream{near}, nil
+		})
+		owner := &Owner{Relays: []string{"relay"}, Session: "s"}
+		const flows = 8
+		errs := make(chan error, flows)
+		for range flows {
+			go func() {
+				_, err := o.Open(t.Context(), owner, &frame.Open{})
+				errs <- err
+			}()
+		}
+		for range flows {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -11,12 +11,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/patience"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/warm"
 )
-
-// patience is how long a caller may wait for the laptop's verdict before the
-// application is asked instead.
-const patience = 2 * time.Second
 
 // VerdictError is a relay's answer other than frame.Accepted.
 type VerdictError struct {
@@ -121,9 +118,7 @@ func (o *Opener) ask(ctx context.Context, to upstream, trial bool, open *frame.O
 			return nil, err
 		}
 		begun := time.Now()
-		limited, cancel := context.WithTimeout(ctx, patience)
-		v, _, err := line.Ask(limited, s, open)
-		cancel()
+		v, _, err := o.await(ctx, session, s, open)
 		if err == nil {
 			o.breaker.succeed(addr, time.Now())
 			o.breaker.succeed(session, time.Now())
@@ -146,6 +141,15 @@ func (o *Opener) ask(ctx context.Context, to upstream, trial bool, open *frame.O
 		}
 		return nil, fmt.Errorf("relay %s: %w", addr, err)
 	}
+}
+
+// await asks for the verdict. When it takes too long, the application is asked instead.
+func (o *Opener) await(ctx context.Context, session string, s tunnel.Stream, open *frame.Open) (frame.Verdict, string, error) {
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	wait := patience.Start(func() time.Time { return o.breaker.workedAt(session) }, func() { cancel(context.DeadlineExceeded) })
+	defer wait.Stop()
+	return line.Ask(limited, s, open)
 }
 
 // reuse makes the pool take the connection back once the flow has ended well.

@@ -219,7 +219,7 @@ func TestSlotEndsWithTheCaller(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := o.slot(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := o.slot(ctx, "relay"); !errors.Is(err, context.Canceled) {
 		t.Errorf("the wait ends with %v", err)
 	}
 }

@@ -14,15 +14,11 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/patience"
 )
 
-const (
-	// idleTimeout bounds how long a connection of an agent may be without a flow.
-	idleTimeout = 5 * time.Minute
-	// confirmTimeout bounds how long the laptop may take to dial a local port. The
-	// agent gives up at about the same time.
-	confirmTimeout = 2 * time.Second
-)
+// idleTimeout bounds how long a connection of an agent may be without a flow.
+const idleTimeout = 5 * time.Minute
 
 // ServeFlow serves a connection of an agent, one flow after the other: it puts each
 // flow on a carrier of its session. It owns the connection, which sits on a
@@ -78,12 +74,17 @@ func (r *Relay) open(pod pki.Pod, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
 	if err != nil {
 		return nil, frame.NoSession
 	}
-	timer := time.AfterFunc(confirmTimeout, func() {
+	// The agent gives up at about the same time.
+	wait := patience.Start(s.lastAnswer, func() {
 		flow.Abort()
 		go r.check(s)
 	})
 	err = flow.Confirm()
-	if timer.Stop() && err == nil {
+	inTime := wait.Stop()
+	if inTime && (err == nil || frame.Answered(err)) {
+		s.answered.Store(time.Now().UnixNano())
+	}
+	if inTime && err == nil {
 		return flow, frame.Accepted
 	}
 	flow.Abort()

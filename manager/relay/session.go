@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,9 +41,10 @@ type session struct {
 	ctx        context.Context
 	cancel     context.CancelFunc
 	group      *mux.Group
-	budget     *mux.Budget // of flows that the session opens
-	carriers   int         // under Relay.mu
-	checking   sync.Mutex  // held while a ping finds out whether the laptop answers
+	budget     *mux.Budget  // of flows that the session opens
+	carriers   int          // under Relay.mu
+	answered   atomic.Int64 // when it answered a flow last, in nanoseconds since 1970
+	checking   sync.Mutex   // held while a ping finds out whether the laptop answers
 	lines      *lines
 }
 
@@ -105,6 +107,9 @@ func newSession(h *handshake.Hello, subject authz.Subject) (*session, error) {
 	}
 	return s, nil
 }
+
+// lastAnswer returns when the session answered a flow last.
+func (s *session) lastAnswer() time.Time { return time.Unix(0, s.answered.Load()) }
 
 // removeCarrier counts a carrier of a session down, and ends the session with its
 // last one.

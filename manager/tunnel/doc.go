@@ -31,9 +31,10 @@
 //	mux        many flows at once over the carriers of a session
 //	datagram   UDP datagrams and echoes within a flow
 //	warm       connections that are ready before a flow needs one
+//	patience   how long to wait for an answer
 //	record     TLS records, several with one system call
 //	buffer     the memory that the bytes of all flows pass through
 //	tunneltest connections for tests
 //
-// Agents use handshake, frame, line, datagram and warm; sessions and relays use all.
+// Agents use handshake, frame, line, datagram, warm and patience; sessions and relays use all.
 package tunnel

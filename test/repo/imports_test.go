@@ -149,6 +149,7 @@ var layers = map[string][]string{
 	"/handshake":  {"frame"},
 	"/line":       {"", "frame", "handshake", "record"},
 	"/mux":        {"", "buffer", "frame"},
+	"/patience":   {},
 	"/record":     {"buffer"},
 	"/tunneltest": {"frame"},
 	"/warm":       {""},
