@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/standin"
@@ -22,7 +23,11 @@ func runContainer(ctx context.Context, getenv func(string) string, stderr io.Wri
 		return err
 	}
 	defer a.end()
-	set := standin.New(a.serving, a.identity, name, standin.Container(id), a.log)
+	var hidden []string
+	if paths := getenv("AGENT_HIDDEN_MOUNTS"); paths != "" {
+		hidden = strings.Split(paths, ":")
+	}
+	set := standin.New(a.serving, a.identity, name, standin.Container(id, hidden, a.log), a.log)
 	err = a.applyPlans(ctx, set, control.Patience{Gone: managerGone, OtherAuthority: managerOther})
 	a.log.Info("ending", "error", err)
 	return err

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/openat2"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 )
 
@@ -99,7 +100,7 @@ func (p Proc) variable(pid int, m image, program bool) (uint64, error) {
 	if program {
 		f, err = os.Open(p.file(pid, "exe"))
 	} else {
-		f, err = openBelow(p.file(pid, "root"), m.path)
+		f, err = inRoot(p.file(pid, "root"), m.path)
 	}
 	if err != nil {
 		return 0, err
@@ -148,17 +149,14 @@ func variableOf(file *elf.File) (uint64, bool) {
 	return 0, false
 }
 
-// openBelow opens a file below a folder. No link leads out of the folder.
-func openBelow(root, path string) (*os.File, error) {
-	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// inRoot opens a file of the container whose root folder this is. No link leads out of it.
+func inRoot(root, path string) (*os.File, error) {
+	dir, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: root, Err: err}
+		return nil, err
 	}
-	defer unix.Close(dir)
-	fd, err := unix.Openat2(dir, path, &unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
+	defer dir.Close()
+	fd, err := openat2.Open(int(dir.Fd()), path, unix.O_RDONLY|unix.O_NONBLOCK, 0, openat2.InRoot)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -3,6 +3,7 @@ package standin
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/environ"
@@ -12,23 +13,32 @@ import (
 )
 
 // Container returns what serves the flows of a Set: it answers what the container with this
-// ID has, "containerd://…" as the status of a pod says it.
-func Container(id string) func(excluded []string) tunnel.Handler {
+// ID has, "containerd://…" as the status of a pod says it. The volumes at the hidden paths,
+// and below them, stay in the pod.
+func Container(id string, hidden []string, log *slog.Logger) func(excluded []string) tunnel.Handler {
+	v := &volumes{container: id, hidden: hidden, log: log}
 	return func(excluded []string) tunnel.Handler {
 		return func(_ context.Context, o *frame.Open, in tunnel.Incoming) error {
-			if !o.Supported(frame.Environment) {
-				return frame.ErrUnsupported
+			switch {
+			case o.Supported(frame.Environment):
+				return serveEnvironment(id, excluded, in)
+			case o.Supported(frame.Files):
+				return v.serve(in)
 			}
-			text, err := environment(id, excluded)
-			if err != nil {
-				return err
-			}
-			if err := in.Accept(); err != nil {
-				return err
-			}
-			return in.Join(&answer{Reader: bytes.NewReader(text)}, nil)
+			return frame.ErrUnsupported
 		}
 	}
+}
+
+func serveEnvironment(id string, excluded []string, in tunnel.Incoming) error {
+	text, err := environment(id, excluded)
+	if err != nil {
+		return err
+	}
+	if err := in.Accept(); err != nil {
+		return err
+	}
+	return in.Join(&answer{Reader: bytes.NewReader(text)}, nil)
 }
 
 // environment is the answer to a flow of the kind Environment.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 )
 
 // ingesting is an Intercept of mode Ingest.
@@ -57,7 +58,7 @@ func TestIngest(t *testing.T) {
 		t.Errorf("before the agent runs: %s, %s", got.Status.State, got.Status.Message)
 	}
 	c := w.started()
-	if c.Name != "stand-in-agent" || c.TargetContainerName != "quote" || !slices.Equal(c.SecurityContext.Capabilities.Add, []corev1.Capability{"SYS_PTRACE"}) {
+	if c.Name != "stand-in-agent" || c.TargetContainerName != "quote" || !slices.Equal(c.SecurityContext.Capabilities.Add, inject.StandInCapabilities()) {
 		t.Errorf("the agent is %+v", c)
 	}
 	got = w.reconcile("alice")

@@ -1,11 +1,14 @@
 package inject
 
 import (
+	"path"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 )
 
@@ -34,8 +37,9 @@ func StandInRuns(p *corev1.Pod, container string) bool {
 
 // StandIn is the container that brings an agent beside a container of a running pod. It
 // has the container's process namespace, and ends with the container. As root it reads the
-// processes of every user; asUser is for pods that may not have such a container: then it
-// reads what that user's processes read.
+// processes of every user, and opens files with the rights of the container's process;
+// asUser is for pods that may not have such a container: then it reads what that user's
+// processes read.
 func StandIn(p *corev1.Pod, cfg Config, name, token, container string, asUser *int64) corev1.EphemeralContainer {
 	id := ""
 	for _, s := range slices.Concat(p.Status.ContainerStatuses, p.Status.InitContainerStatuses) {
@@ -45,11 +49,12 @@ func StandIn(p *corev1.Pod, cfg Config, name, token, container string, asUser *i
 	}
 	c := Ephemeral(p, cfg, name, token)
 	c.TargetContainerName, c.Args, c.VolumeMounts = container, []string{"container"}, nil
-	c.Env = append(c.Env, corev1.EnvVar{Name: "AGENT_CONTAINER", Value: container}, corev1.EnvVar{Name: "AGENT_CONTAINER_ID", Value: id})
+	c.Env = append(c.Env, corev1.EnvVar{Name: "AGENT_CONTAINER", Value: container}, corev1.EnvVar{Name: "AGENT_CONTAINER_ID", Value: id},
+		corev1.EnvVar{Name: "AGENT_HIDDEN_MOUNTS", Value: strings.Join(hidden(p, container), ":")})
 	c.SecurityContext = &corev1.SecurityContext{
 		RunAsUser: ptr.To[int64](0), RunAsGroup: ptr.To[int64](0), RunAsNonRoot: ptr.To(false),
 		AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
-		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"SYS_PTRACE"}},
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: StandInCapabilities()},
 	}
 	if asUser != nil {
 		c.SecurityContext = &corev1.SecurityContext{
@@ -60,6 +65,36 @@ func StandIn(p *corev1.Pod, cfg Config, name, token, container string, asUser *i
 		}
 	}
 	return c
+}
+
+// StandInCapabilities are those of an agent beside a container. SYS_PTRACE lets it read the
+// container's process, SETUID and SETGID let it act as that process's user. The others let it
+// do with files what a process of root does, and it uses those alone that the container's
+// process has.
+func StandInCapabilities() []corev1.Capability {
+	return []corev1.Capability{"SYS_PTRACE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"}
+}
+
+// hidden are the paths whose volumes stay in the pod: those that its annotation names, and
+// those where the container has the volumes that it names.
+func hidden(p *corev1.Pod, container string) (paths []string) {
+	w, err := resolve.ReadWishes(p.Annotations)
+	if err != nil {
+		return []string{"/"} // nobody knows what the owner wished
+	}
+	for _, c := range slices.Concat(p.Spec.Containers, p.Spec.InitContainers) {
+		for _, m := range c.VolumeMounts {
+			if c.Name == container && slices.Contains(w.IgnoreMounts, m.Name) {
+				paths = append(paths, m.MountPath)
+			}
+		}
+	}
+	for _, wish := range w.IgnoreMounts {
+		if path.IsAbs(wish) {
+			paths = append(paths, wish)
+		}
+	}
+	return paths
 }
 
 // UserOf is the user of a container's process as the spec has it; nil if the image says it.

@@ -223,7 +223,7 @@ func (f fakeSessions) Ensure(ctx context.Context, _ *kube.Factory, _ string, pro
 		return nil, err
 	}
 	return &intercept.Session{User: f.w.user, Name: f.w.user + "-laptop",
-		Process: oneVariable, Release: func(context.Context, string) error { return nil },
+		Process: oneVariable, Mount: oneVolume, Release: func(context.Context, string) error { return nil },
 		Track: func(context.Context, string, string, string) (func(context.Context) error, error) {
 			return func(context.Context) error { return nil }, f.w.lost
 		}}, nil

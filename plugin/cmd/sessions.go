@@ -35,7 +35,7 @@ func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, p
 	if err != nil {
 		return nil, err
 	}
-	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, ""), Process: c.Process, Release: c.Release}, nil
+	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, ""), Process: c.Process, Mount: c.Mount, Release: c.Release}, nil
 }
 
 // Connect opens a proxy, or a TUN with netd's help.
@@ -130,7 +130,7 @@ func (sessions) EnsureIsolated(ctx context.Context, f *kube.Factory, transport, 
 	if err != nil {
 		return nil, err
 	}
-	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, socket), Process: c.Process, Release: c.Release}, nil
+	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, socket), Process: c.Process, Mount: c.Mount, Release: c.Release}, nil
 }
 
 // track is that of an intercept.Session. The ports belong to the program behind a socket, or

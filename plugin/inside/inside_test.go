@@ -100,3 +100,18 @@ func FuzzResolvConf(f *testing.F) {
 		}
 	})
 }
+
+func TestSharedRoot(t *testing.T) {
+	for text, want := range map[string]bool{
+		"22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n23 22 0:5 / /tmp rw - tmpfs tmpfs rw\n":  true,
+		"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:5 / /tmp rw shared:2 - tmpfs tmpfs rw\n":  false,
+		"22 1 8:1 / / rw master:1 - ext4 /dev/sda1 rw\n":                                        false,
+		"22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n30 22 0:9 / / rw - overlay overlay rw\n": false,
+		"22 1 8:1 / / rw master:3 shared:1 - ext4 /dev/sda1 rw\n":                               true,
+		"": false,
+	} {
+		if got := sharedRoot(strings.NewReader(text)); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+}

@@ -32,5 +32,8 @@ func (*Space) Run(context.Context, []string) error { return ErrSystem }
 // Close does nothing.
 func (*Space) Close() {}
 
+// SeesMounts returns false.
+func SeesMounts() bool { return false }
+
 // Supervise returns ErrSystem.
 func Supervise([]string) error { return ErrSystem }

@@ -18,9 +18,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
-// noMount is the value of --mount that says what is done anyway.
-const noMount = "false"
-
 // Flags are those of an intercept, as they were typed: what is intercepted, and how.
 type Flags struct {
 	Ports           []string
@@ -37,15 +34,14 @@ type Flags struct {
 	Timeout         time.Duration
 	Requests        MatchFlags
 	StandIn         StandInFlags
-	Mount           string // as other tools have it
-	PreviewURL      bool   // for the caller: of run it is what other tools have
+	PreviewURL      bool // for the caller: of run it is what other tools have
 
 	typed *pflag.FlagSet // says which flags were typed; nil: all were
 }
 
 // DefaultFlags are the flags before any was typed.
 func DefaultFlags() Flags {
-	return Flags{Mode: modeIntercept, Inject: string(v1alpha1.InjectAuto), LocalProtocol: string(v1alpha1.LocalProtocolAuto), Mount: noMount, Transport: "auto", Timeout: time.Minute}
+	return Flags{StandIn: StandInFlags{Mount: unsaidMount}, Mode: modeIntercept, Inject: string(v1alpha1.InjectAuto), LocalProtocol: string(v1alpha1.LocalProtocolAuto), Transport: "auto", Timeout: time.Minute}
 }
 
 // AddFlags binds the flags.
@@ -63,12 +59,8 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.NoFallback, "no-fallback", false, "Refuse callers while nothing listens on the local port, instead of letting the application answer")
 	fs.BoolVar(&f.LocalTLS, "local-tls", false, "The local program speaks TLS: requests that the agent took out of TLS go to it in TLS. Without the flag it gets clear text")
 	fs.StringVar(&f.LocalProtocol, "local-protocol", f.LocalProtocol, "What the local program gets of callers that speak HTTP/2: http1 (HTTP/1.1, without gRPC), http2, or auto: with --match, the program is asked which of both it speaks")
-	fs.StringVar(&f.Mount, "mount", f.Mount, "")
-	fs.Lookup("mount").NoOptDefVal = "true"
 	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
-	for _, name := range []string{"mount", "preview-url"} { // what people are used to say, where it says nothing here
-		_ = fs.MarkHidden(name)
-	}
+	_ = fs.MarkHidden("preview-url") // what people are used to say, where it says nothing here
 	fs.StringVar(&f.Transport, "transport", f.Transport, "Transport to the traffic-manager: auto, service-proxy or port-forward")
 	fs.DurationVar(&f.Timeout, "timeout", f.Timeout, "How long to wait. Zero checks once, negative waits for a week")
 }
@@ -127,9 +119,6 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, command bool, st
 	}
 	if o.Mirror, err = f.mirror(o.Ports); err != nil {
 		return nil, err
-	}
-	if f.Mount != noMount {
-		return nil, fmt.Errorf("--mount %s: not there yet: the files of a pod are not on this machine; kubectl cp copies some", f.Mount)
 	}
 	if !slices.Contains([]string{"auto", "service-proxy", "port-forward"}, o.Transport) {
 		return nil, fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", f.Transport)

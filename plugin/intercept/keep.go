@@ -18,14 +18,14 @@ import (
 // it keeps them: somebody who changes the local port does not mean to take everybody's traffic, or
 // to answer callers where there was a mirror.
 type Unsaid struct {
-	Mode, Match, Inject, KeepEstablished, NoFallback, LocalTLS, LocalProtocol, Preview bool
+	Mode, Match, Inject, KeepEstablished, NoFallback, LocalTLS, LocalProtocol, Preview, Mount bool
 }
 
 // unsaid is what none of the flags that were parsed is about.
 func (f *MatchFlags) unsaid(fs *pflag.FlagSet) Unsaid {
 	no := func(name string) bool { flag := fs.Lookup(name); return flag != nil && !flag.Changed }
 	return Unsaid{Mode: no("mode"), Match: !f.Given() && no("mechanism"), Inject: no("inject"), KeepEstablished: no("keep-established"),
-		NoFallback: no("no-fallback"), LocalTLS: no("local-tls"), LocalProtocol: no("local-protocol"), Preview: no("preview-url")}
+		NoFallback: no("no-fallback"), LocalTLS: no("local-tls"), LocalProtocol: no("local-protocol"), Preview: no("preview-url"), Mount: no("mount")}
 }
 
 // keep gives the spec what no flag is about, from the intercept as it is. It returns an
@@ -53,6 +53,9 @@ func (m *maker) keep(spec, had *v1alpha1.InterceptSpec) error {
 	}
 	if u.Preview && spec.Mode != v1alpha1.ModeMirror && spec.Match != nil {
 		spec.Preview = had.Preview
+	}
+	if u.Mount && spec.StandIn == nil { // programs may be using the volumes
+		spec.StandIn = had.StandIn
 	}
 	for n := range spec.Ports {
 		p := &spec.Ports[n]

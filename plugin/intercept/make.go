@@ -15,7 +15,10 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/mount"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/mounts"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -29,6 +32,9 @@ type Session struct {
 	Track func(ctx context.Context, namespace, name, command string) (back func(context.Context) error, err error)
 	// Process is what the process has in whose place an intercept stands.
 	Process func(ctx context.Context, namespace, name string) (*process.Process, error)
+	// Mount brings the volumes of the container in whose place an intercept stands to this
+	// machine. They stay as long as the intercept.
+	Mount func(ctx context.Context, namespace, name string, w state.Wish) (*mounts.Volumes, error)
 	// Release says that a command has ended. Unless others need it, the background process
 	// then ends as well.
 	Release func(ctx context.Context, command string) error
@@ -85,7 +91,9 @@ type Options struct {
 	// Files are where the environment of the container goes that Request.StandIn names.
 	Files environment.Files
 
-	environment bool   // the command after "--" gets it, too
+	environment bool // the command after "--" gets it, too
+	mount       mount.Wish
+	mountTyped  bool   // the command line has --mount
 	command     string // see MakeForCommand; "" if the intercept stays
 }
 
@@ -96,6 +104,9 @@ type Made struct {
 	Resolved []v1alpha1.ResolvedPort
 	// Command is the name of the command with which the intercept ends; "" if it stays.
 	Command string
+	// Volumes are those of the container that the intercept stands in for, on this machine;
+	// nil if they are not here.
+	Volumes *mounts.Volumes
 
 	client   client.WithWatch
 	workload *resolve.Workload

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/mount"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
@@ -21,12 +22,19 @@ type StandInFlags struct {
 	// NoEnvironment leaves the environment of a command as it is.
 	NoEnvironment bool
 	Files         environment.Flags
+	// Mount is where the container's volumes go; unsaidMount if nothing was typed.
+	Mount string
 }
 
+// unsaidMount is the value of --mount before anything was typed.
+const unsaidMount = "with an environment"
+
 func (f *StandInFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.Container, "container", "", "Container whose environment this machine gets (default: the one with the port)")
+	fs.StringVar(&f.Container, "container", "", "Container whose environment and volumes this machine gets (default: the one with the port)")
 	fs.BoolVar(&f.NoEnvironment, "no-env", false, "The command keeps this machine's environment alone. This needs no right to \"create pods/exec\"")
 	f.Files.AddFlags(fs)
+	fs.StringVar(&f.Mount, "mount", f.Mount, mount.Usage+". Without the flag, a command after -- and the files with the environment have the volumes too")
+	fs.Lookup("mount").NoOptDefVal = "true"
 }
 
 // apply checks the flags. Command says that the command line has one after "--".
@@ -35,14 +43,21 @@ func (f *StandInFlags) apply(o *Options, command bool) (err error) {
 		return err
 	}
 	o.environment = command && !f.NoEnvironment
+	if o.mountTyped = f.Mount != unsaidMount; o.mountTyped {
+		if o.mount, err = mount.Parse(f.Mount); err != nil {
+			return err
+		}
+	} else if o.environment || len(o.Files) > 0 {
+		o.mount.How = mount.Auto
+	}
 	switch {
-	case o.environment || len(o.Files) > 0:
+	case o.environment || len(o.Files) > 0 || o.mount.How != mount.None:
 		o.StandIn = &v1alpha1.StandIn{Container: f.Container}
 		if o.Transport == "port-forward" {
-			return errors.New("--transport port-forward: a container's environment comes by the service proxy alone: use --transport auto, or leave it out with --no-env")
+			return errors.New("--transport port-forward: a container's environment and volumes come by the service proxy alone: use --transport auto, or leave them out with --no-env and --mount=false")
 		}
 	case f.Container != "":
-		return errors.New("--container says whose environment this machine gets: add --env-file, --env-json or a command after --")
+		return errors.New("--container says whose environment and volumes this machine gets: add --mount, --env-file, --env-json or a command after --")
 	case f.NoEnvironment && !command:
 		return errors.New("--no-env is about a command after --: add one, or leave the flag out")
 	}
@@ -84,6 +99,9 @@ func (m *Made) Environment(ctx context.Context) (environment.Environment, error)
 		return nil, fmt.Errorf("the process of container %s in pod %s has written a title over its environment and has kept none of its variables, as nginx does: nobody can read them; with --no-env, a command does without", from.Container, from.Pod)
 	}
 	added := environment.Added{ID: string(m.UID), Name: m.Name, Container: from.Container}
+	if m.Volumes != nil {
+		added.Root, added.Mounts = m.Volumes.Dir, m.Volumes.Paths
+	}
 	if m.Spec.Mode == v1alpha1.ModeIngest { // it ends with the command, and nobody can name it
 		added.ID, added.Name = "", ""
 	}

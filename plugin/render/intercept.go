@@ -15,8 +15,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
-// Intercept prints what `add` says about an intercept.
-func Intercept(w io.Writer, i *v1alpha1.Intercept) error {
+// Intercept prints what `add` says about an intercept, whose container's volumes this machine
+// has as mountPoint tells; "" is none.
+func Intercept(w io.Writer, i *v1alpha1.Intercept, mountPoint string) error {
 	var destinations, identifiers []string
 	for _, p := range i.Status.Ports {
 		destinations = append(destinations, Local(p.LocalHost, p.LocalPort, p.Protocol))
@@ -32,6 +33,7 @@ func Intercept(w io.Writer, i *v1alpha1.Intercept) error {
 		{"Workload kind", i.Spec.Workload.Kind},
 		{"Destination", strings.Join(destinations, ", ")},
 		{"Service Port Identifier", strings.Join(identifiers, ", ")},
+		{"Volume Mount Point", mountPoint},
 		{Taking(&i.Spec), Taken(&i.Spec)},
 	}
 	if i.Status.Injection != "" {

@@ -58,7 +58,7 @@ func TestInterceptBlock(t *testing.T) {
     Intercepting           : all TCP connections and UDP packets
 `, "\n")
 	var out bytes.Buffer
-	if err := Intercept(&out, i); err != nil {
+	if err := Intercept(&out, i, ""); err != nil {
 		t.Fatal(err)
 	}
 	if out.String() != want {
@@ -106,7 +106,7 @@ func TestInterceptBlockWithConditions(t *testing.T) {
 		i.Spec.Workload.Kind, i.Spec.Match = "Deployment", test.match
 		i.Status.Ports = []v1alpha1.ResolvedPort{{Service: "quote", ServicePort: 80, ServicePortName: "http", LocalPort: 8080}}
 		var out bytes.Buffer
-		if err := Intercept(&out, i); err != nil {
+		if err := Intercept(&out, i, ""); err != nil {
 			t.Fatal(err)
 		}
 		if want := strings.TrimPrefix(test.want, "\n"); out.String() != want {

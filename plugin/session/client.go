@@ -31,6 +31,7 @@ type (
 	StatusPort      = socket.StatusPort
 	Headers         = socket.Headers
 	LogLevel        = socket.LogLevel
+	Volumes         = socket.Volumes
 )
 
 // Client sends requests to a session process.
@@ -126,6 +127,16 @@ func (c *Client) Process(ctx context.Context, namespace, name string) (*process.
 		return nil, err
 	}
 	return process.Read(bytes.NewReader(got.Parts))
+}
+
+// Mount brings the volumes of the container that an intercept of the session stands in for
+// to this machine, where they stay as long as the intercept.
+func (c *Client) Mount(ctx context.Context, namespace, name string, w state.Wish) (*Volumes, error) {
+	var got Volumes
+	if err := c.call(ctx, http.MethodPost, socket.PathMount, socket.Mounting{Namespace: namespace, Name: name, Wish: w}, &got); err != nil {
+		return nil, err
+	}
+	return &got, nil
 }
 
 // LogLevel lets the process log at another level for a time.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/mounts"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -221,11 +222,12 @@ func (k *Known) Quit(ctx context.Context) (left string, err error) {
 			return "", err
 		}
 	}
-	_, err = forget(k.dir, func(s *state.State) {
+	_, ferr := forget(k.dir, func(s *state.State) {
 		left = s.Session
+		err = mounts.Remove(k.dir, s)
 		s.Clear()
 	})
-	return left, err
+	return left, errors.Join(err, ferr)
 }
 
 func (k *Known) end(ctx context.Context) error {

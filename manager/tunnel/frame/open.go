@@ -64,6 +64,9 @@ const (
 	// Environment: the session asks for the environment of a container. The agent answers
 	// with an environment in the encoding of package environ, and ends the flow.
 	Environment Kind = 3
+	// Files: the session asks for a stream to the volumes of a container, in the protocols
+	// of package volume.
+	Files Kind = 4
 )
 
 // Open is the frame that asks the peer to accept a flow.

@@ -5,6 +5,7 @@ package add
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -182,10 +183,12 @@ func (o *Options) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	mountErr := o.Mount(ctx, i)
 	if err := o.report(ctx, o.Out, i); err != nil || o.DryRun != cmdutil.DryRunNone {
 		return err
 	}
-	if _, err = o.Environment(ctx, i); err != nil {
+	_, err = o.Environment(ctx, i)
+	if err = errors.Join(mountErr, err); err != nil {
 		return fmt.Errorf("%w; the intercept stays: kubectl intercept leave %s -n %s ends it", err, i.Name, i.Namespace)
 	}
 	return nil

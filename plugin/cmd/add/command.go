@@ -45,7 +45,8 @@ func (o *Options) during(ctx context.Context) error {
 		return err
 	}
 	return made.During(ctx, o.ErrOut, func(work context.Context) error {
-		if err := o.report(ctx, o.ErrOut, made); err != nil {
+		err := o.Mount(ctx, made)
+		if err = errors.Join(err, o.report(ctx, o.ErrOut, made)); err != nil {
 			return err
 		}
 		e, err := o.Environment(ctx, made)

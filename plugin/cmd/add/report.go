@@ -39,7 +39,7 @@ func (o *Options) report(ctx context.Context, out io.Writer, i *intercept.Made) 
 	if !o.Wait || len(shown.Status.Ports) == 0 {
 		shown.Status.Ports = i.Resolved
 	}
-	if err := render.Intercept(out, shown); err != nil {
+	if err := render.Intercept(out, shown, i.MountPoint()); err != nil {
 		return err
 	}
 	if o.Wait && len(o.Command) == 0 {

@@ -73,10 +73,14 @@ func (o *Options) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := render.Intercept(o.ErrOut, made.Intercept); err != nil {
-		return err
-	}
 	return made.During(ctx, o.ErrOut, func(work context.Context) error {
+		if !inside.SeesMounts() {
+			o.Intercept.CopyVolumes()
+		}
+		err := o.Intercept.Mount(ctx, made)
+		if err = errors.Join(err, render.Intercept(o.ErrOut, made.Intercept, made.MountPoint())); err != nil {
+			return err
+		}
 		e, err := o.Intercept.Environment(ctx, made)
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return err

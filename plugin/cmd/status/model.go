@@ -80,6 +80,8 @@ type Intercept struct {
 	Mirroring   string `json:"mirroring,omitempty"`
 	BytesCopied int64  `json:"bytesCopied,omitempty"`
 	NoFallback  bool   `json:"noFallback,omitempty"`
+	// VolumeMountPoint says where this machine has the container's volumes.
+	VolumeMountPoint string `json:"volumeMountPoint,omitempty"`
 	// Overlap says which other intercepts may take some of the requests, or lose them.
 	Overlap string `json:"overlap,omitempty"`
 	// Elsewhere says where the traffic of one of the user's goes, if not to this
@@ -139,6 +141,16 @@ func (i *Intercept) leftBehind(absent error) {
 	if errors.As(absent, &no) {
 		i.State = string(v1alpha1.StateWaiting)
 		i.Message = fmt.Sprintf("there is no traffic-manager, so the application answers; kubectl intercept leave %s -n %s ends the intercept", i.Name, i.Namespace)
+	}
+}
+
+// addVolumes adds where this machine has the volumes of intercepts' containers.
+func (s *Status) addVolumes(p *session.Status) {
+	for n := range s.Intercepts {
+		i := &s.Intercepts[n]
+		if v, ok := p.Volumes[i.Namespace+"/"+i.Name]; ok {
+			i.VolumeMountPoint = v.Line()
+		}
 	}
 }
 

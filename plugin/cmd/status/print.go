@@ -105,7 +105,7 @@ func (i *Intercept) rows() []render.Row {
 		}
 		rows = append(rows, render.Row{Label: label, Value: p.Local})
 	}
-	rows = append(rows, i.previewRow())
+	rows = append(rows, render.Row{Label: "Volume Mount Point", Value: i.VolumeMountPoint}, i.previewRow())
 	if i.Mode == string(v1alpha1.ModePersonal) {
 		rows = append(rows, render.Row{Label: "Intercepting", Value: render.Requests(i.Match)}, render.Row{Label: "Requests", Value: soFar(i.Requests)})
 	}

@@ -122,6 +122,7 @@ func (o *Options) collect(ctx context.Context) (*Status, error) {
 	if running != nil {
 		s.User = running.User
 		s.addOffline(running)
+		s.addVolumes(running)
 	}
 	if o.ShowValues {
 		o.addValues(ctx, s)

@@ -34,6 +34,7 @@ func (a *api) routes() http.Handler {
 	mux.HandleFunc("POST "+socket.PathLeave, a.serveLeave)
 	mux.HandleFunc("POST "+socket.PathHeaders, a.serveHeaders)
 	mux.HandleFunc("POST "+socket.PathProcess, a.serveProcess)
+	mux.HandleFunc("POST "+socket.PathMount, a.serveMount)
 	mux.HandleFunc("POST "+socket.PathLogLevel, a.serveLogLevel)
 	mux.HandleFunc("POST "+socket.PathRelease, a.serveRelease)
 	mux.HandleFunc("POST "+socket.PathProxy, a.serveProxy)

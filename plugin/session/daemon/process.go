@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/access"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/credentials"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/mounts"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
@@ -115,6 +116,9 @@ func (p *process) run(ctx context.Context) (err error) {
 	s.Generation = max(s.Generation+1, uint64(time.Now().UnixNano()))
 	p.record = &stateFile{dir: p.dir, log: p.log, state: s}
 	p.life.hold(p.times.hold, "")
+	if err := mounts.Recover(p.dir); err != nil {
+		p.log.Warn("what an earlier process mounted is not unmounted", "error", err)
+	}
 	l, err := listen(p.dir.Socket())
 	if err != nil {
 		return err

@@ -52,6 +52,7 @@ func (p *process) serve(ctx context.Context) error {
 	p.log.Info("session ends", "reason", string(reason))
 	cancel()
 	wg.Wait()
+	w.mounts.Close(reason != endReplaced && reason != endGone && reason != endFailed)
 	if err := w.access.Close(); err != nil {
 		p.log.Warn("the network is not undone", "error", err)
 	}

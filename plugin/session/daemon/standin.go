@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	containers "github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
@@ -43,14 +44,9 @@ func (w *work) process(ctx context.Context, key types.NamespacedName) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	s, err := w.pods.Open(ctx, &frame.Open{Kind: frame.Environment, Intercept: key.String(), InterceptUID: string(i.UID)})
-	switch {
-	case errors.Is(err, standin.ErrNoLine) && w.link.lines == nil:
-		return nil, errors.New("a container's environment comes by the API server's service proxy, which this session does not use: use --transport auto or service-proxy")
-	case errors.Is(err, frame.ErrUnsupported):
-		return nil, errors.New("the agent in the pod is older than this program and cannot tell the environment: delete the pod, and the one that is made in its place gets a new agent")
-	case err != nil:
-		return nil, fmt.Errorf("ask for the environment of intercept %s: %w", key, err)
+	s, err := w.open(ctx, &frame.Open{Kind: frame.Environment, Intercept: key.String(), InterceptUID: string(i.UID)}, "environment")
+	if err != nil {
+		return nil, err
 	}
 	defer s.Close()
 	stop := context.AfterFunc(ctx, s.Reset)
@@ -59,4 +55,18 @@ func (w *work) process(ctx context.Context, key types.NamespacedName) ([]byte, e
 		return nil, fmt.Errorf("ask for the environment of intercept %s: %w", key, err)
 	}
 	return io.ReadAll(io.LimitReader(s, maxProcess))
+}
+
+// open opens a flow into a pod, for what the user asks for.
+func (w *work) open(ctx context.Context, o *frame.Open, what string) (tunnel.Stream, error) {
+	s, err := w.pods.Open(ctx, o)
+	switch {
+	case errors.Is(err, standin.ErrNoLine) && w.link.lines == nil:
+		return nil, fmt.Errorf("a container's %s comes by the API server's service proxy, which this session does not use: use --transport auto or service-proxy", what)
+	case errors.Is(err, frame.ErrUnsupported):
+		return nil, fmt.Errorf("the agent in the pod is older than this program and does not have the %s: delete the pod, and the one that is made in its place gets a new agent", what)
+	case err != nil:
+		return nil, fmt.Errorf("ask for the %s of intercept %s: %w", what, o.Intercept, err)
+	}
+	return s, nil
 }

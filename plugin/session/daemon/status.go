@@ -54,4 +54,5 @@ func (w *work) describe(s *socket.Status) {
 	s.Network = w.access.Status()
 	s.Denied = w.denials.List()
 	s.Intercepts = w.table.Status()
+	s.Volumes = w.mounts.Status()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/access"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/mounts"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/standin"
@@ -25,6 +26,7 @@ type work struct {
 	client  client.WithWatch
 	table   *local.Table
 	pods    *standin.Lines
+	mounts  *mounts.Set
 	link    *link
 	access  *access.Access
 	feed    *access.Feed
@@ -35,9 +37,11 @@ type work struct {
 func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error) {
 	w := &work{settings: p.settings, object: p.object, client: c, feed: access.NewFeed()}
 	w.pods = standin.New(ctx, w.object.Name)
+	w.mounts = mounts.New(mounts.Config{Dir: p.dir, Record: p.record, Open: w.openFiles, Log: p.log})
 	w.table = local.NewTable(ctx, c, w.object.Name, w.object.Spec.User, p.log, func() {
 		p.saveIntercepts(w.table)
 		w.pods.Keep(w.table.UIDs())
+		w.mounts.Keep(w.table.UIDs)
 	})
 	go buffer.ReleaseMemory(ctx)
 	s := p.record.State()
@@ -75,6 +79,10 @@ func (w *work) resume(ctx context.Context, former state.State) {
 	for _, key := range former.Intercepts {
 		if _, err := w.table.Track(ctx, key, former.Programs[key.String()]); err != nil {
 			w.log.Info("intercept is not resumed", "intercept", key.String(), "error", err)
+			continue
+		}
+		if i, err := w.table.Intercept(ctx, key); err == nil {
+			w.mounts.Resume(ctx, key.String(), string(i.UID), former.Mounts[key.String()])
 		}
 	}
 }

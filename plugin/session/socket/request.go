@@ -24,6 +24,7 @@ const (
 	PathDisconnect = "/disconnect"
 	PathHeaders    = "/headers"
 	PathProcess    = "/process"
+	PathMount      = "/mount"
 	PathLogLevel   = "/loglevel"
 )
 
@@ -39,6 +40,12 @@ type Asked struct{ Namespace, Name string }
 
 // Process is what the process of a container has, in the encoding of package process.
 type Process struct{ Parts []byte }
+
+// Mounting is an intercept whose container's volumes this machine is to have.
+type Mounting struct {
+	Namespace, Name string
+	Wish            state.Wish
+}
 
 // Leaving is an intercept that is to end. With Wait the answer comes when the
 // application has its traffic back.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/mounts"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
@@ -40,6 +41,8 @@ type Status struct {
 	// Network is how programs on this machine reach the cluster; nil: not at all.
 	Network    *Network          `json:"network,omitempty"`
 	Intercepts []StatusIntercept `json:"intercepts,omitempty"`
+	// Volumes are those of intercepts' containers, by the intercept's "namespace/name".
+	Volumes map[string]Volumes `json:"volumes,omitempty"`
 	// Denied are the targets that programs dialed and the user may not reach, the
 	// latest first.
 	Denied []Denial `json:"denied,omitempty"`
@@ -50,6 +53,9 @@ type Denial = outbound.Denial
 
 // StatusIntercept is an intercept as the session sees it.
 type StatusIntercept = local.Intercept
+
+// Volumes are the volumes of an intercept's container on this machine.
+type Volumes = mounts.Volumes
 
 // Headers are headers of requests that an intercept did not take.
 type Headers = local.Headers

@@ -70,12 +70,9 @@ func OpenIn(parent, key string) (*Dir, error) {
 	if len(d.socket) <= maxSocketPath {
 		return d, nil
 	}
-	short := filepath.Join(os.TempDir(), fmt.Sprintf("kubectl-intercept-%d", os.Getuid()))
-	if err := os.Mkdir(short, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	short, err := temporary()
+	if err != nil {
 		return nil, fmt.Errorf("make the directory of the session's socket: %w", err)
-	}
-	if err := private(short); err != nil {
-		return nil, err
 	}
 	sum := sha256.Sum256([]byte(d.path))
 	d.socket = filepath.Join(short, hex.EncodeToString(sum[:6])+".sock")

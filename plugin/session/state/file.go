@@ -39,6 +39,9 @@ type State struct {
 	// Programs are the programs for which there are intercepts, by the intercept's
 	// "namespace/name". An intercept that stays until it is left has none.
 	Programs map[string]Program `json:"programs,omitempty"`
+	// Mounts are where this machine has the volumes of intercepts' containers, by the
+	// intercept's "namespace/name".
+	Mounts map[string]Mount `json:"mounts,omitempty"`
 	// Proxies and Device are the access to the cluster that the last process gave.
 	Proxies []Proxy `json:"proxies,omitempty"`
 	Device  *Device `json:"device,omitempty"`
@@ -65,7 +68,9 @@ func (s *State) Renew() {
 }
 
 // Clear removes everything that the next process would restore.
-func (s *State) Clear() { s.Intercepts, s.Programs, s.Proxies, s.Device = nil, nil, nil, nil }
+func (s *State) Clear() {
+	s.Intercepts, s.Programs, s.Mounts, s.Proxies, s.Device = nil, nil, nil, nil, nil
+}
 
 // Online says that the next process would give programs access to the cluster.
 func (s *State) Online() bool { return s.Device != nil || len(s.Proxies) > 0 }

@@ -95,6 +95,9 @@ func (s *Space) Beside(dir, program string, args ...string) ([]string, error) {
 	return append([]string{"sh", "-c", beside, strings.Join(groups, " "), options, program}, args...), nil
 }
 
+// Root returns a path by which this process sees the files of the Space's mount namespace.
+func (s *Space) Root() string { return fmt.Sprintf("/proc/%d/root", s.pid) }
+
 // Close closes the handle on the namespace, and ends the process that kept it in
 // existence.
 func (s *Space) Close() {
