@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/egress"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/environ"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -13,13 +13,15 @@ import (
 )
 
 // Container returns what serves the flows of a Set: it answers what the container with this
-// ID has, "containerd://…" as the status of a pod says it. The volumes at the hidden paths,
-// and below them, stay in the pod.
+// ID has, "containerd://…" as the status of a pod says it, and dials from the pod. The volumes
+// at the hidden paths, and below them, stay in the pod.
 func Container(id string, hidden []string, log *slog.Logger) func(excluded []string) tunnel.Handler {
 	v := &volumes{container: id, hidden: hidden, log: log}
 	return func(excluded []string) tunnel.Handler {
-		return func(_ context.Context, o *frame.Open, in tunnel.Incoming) error {
+		return func(ctx context.Context, o *frame.Open, in tunnel.Incoming) error {
 			switch {
+			case o.Kind == frame.Network:
+				return egress.Own.Handle(ctx, o, in)
 			case o.Supported(frame.Environment):
 				return serveEnvironment(id, excluded, in)
 			case o.Supported(frame.Files):
@@ -38,7 +40,7 @@ func serveEnvironment(id string, excluded []string, in tunnel.Incoming) error {
 	if err := in.Accept(); err != nil {
 		return err
 	}
-	return in.Join(&answer{Reader: bytes.NewReader(text)}, nil)
+	return in.Join(tunnel.Answer(text), nil)
 }
 
 // environment is the answer to a flow of the kind Environment.
@@ -55,13 +57,3 @@ func environment(id string, excluded []string) ([]byte, error) {
 	err = process.WriteProblem(&b, err)
 	return b.Bytes(), err
 }
-
-// answer is a stream that sends a text and ignores what comes.
-type answer struct{ *bytes.Reader }
-
-func (*answer) Write(p []byte) (int, error)      { return len(p), nil }
-func (*answer) CloseWrite() error                { return nil }
-func (*answer) Reset()                           {}
-func (*answer) Close() error                     { return nil }
-func (*answer) SetReadDeadline(time.Time) error  { return nil }
-func (*answer) SetWriteDeadline(time.Time) error { return nil }

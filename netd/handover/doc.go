@@ -29,6 +29,7 @@ const (
 	OpUpdate = "update" // Config: make it so
 	OpClose  = "close"  // undo everything; the connection stays
 	OpDial   = "dial"   // Port: a socket from within a program's own network
+	OpListen = "listen" // Port: a socket that listens there
 )
 
 // Request is what a session asks.

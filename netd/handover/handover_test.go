@@ -332,9 +332,65 @@ func TestDialInside(t *testing.T) {
 	}
 }
 
+// A listener comes over as it is: what connects to it is the client's to accept.
+func TestListenInside(t *testing.T) {
+	addresses := make(chan string, 2)
+	path := serve(t, func(c *Conn, r *Request) error {
+		if r.Op == OpClose {
+			return c.Reply(r.ID, nil, nil, nil)
+		}
+		if r.Op != OpListen {
+			return fmt.Errorf("asked to %s", r.Op)
+		}
+		var f *os.File
+		if r.Dial.Network == "udp" {
+			p, err := net.ListenPacket("udp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			defer p.Close()
+			addresses <- p.LocalAddr().String()
+			if f, err = p.(*net.UDPConn).File(); err != nil {
+				return err
+			}
+		} else {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			addresses <- l.Addr().String()
+			if f, err = l.(*net.TCPListener).File(); err != nil {
+				return err
+			}
+		}
+		defer f.Close()
+		return c.Reply(r.ID, nil, f, nil)
+	})
+	c := dial(t, path)
+	l, err := c.ListenInside(t.Context(), 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if at := <-addresses; l.Addr().String() != at {
+		t.Errorf("it listens at %s, not %s", l.Addr(), at)
+	}
+	p, err := c.ListenPacketInside(t.Context(), 53)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if at := <-addresses; p.LocalAddr().String() != at {
+		t.Errorf("it receives at %s, not %s", p.LocalAddr(), at)
+	}
+}
+
 func TestNetdHasNoInside(t *testing.T) {
-	r := Request{Op: OpDial, Dial: &Port{Network: "tcp", Number: 22}}
-	if err := r.Check(); err == nil || !strings.Contains(err.Error(), "intercept run") {
-		t.Errorf("got %v", err)
+	for _, op := range []string{OpDial, OpListen} {
+		r := Request{Op: op, Dial: &Port{Network: "tcp", Number: 22}}
+		if err := r.Check(); err == nil || !strings.Contains(err.Error(), "intercept run") {
+			t.Errorf("%s: got %v", op, err)
+		}
 	}
 }

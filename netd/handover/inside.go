@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 )
 
 // Port is one of the localhost that a program has for itself, in a network
@@ -33,20 +34,35 @@ func (d *Port) Check() error {
 // refuses. The socket is the caller's and belongs to the other namespace for
 // good: its bytes take no detour.
 func (c *Client) DialInside(ctx context.Context, d Port) (net.Conn, error) {
-	if err := d.Check(); err != nil {
-		return nil, err
+	return inside(ctx, c, OpDial, d, net.FileConn)
+}
+
+// ListenInside asks for a listener at a TCP port of the program's own localhost, on the
+// terms of DialInside.
+func (c *Client) ListenInside(ctx context.Context, port uint16) (net.Listener, error) {
+	return inside(ctx, c, OpListen, Port{Network: "tcp", Number: port}, net.FileListener)
+}
+
+// ListenPacketInside is ListenInside for a UDP port.
+func (c *Client) ListenPacketInside(ctx context.Context, port uint16) (net.PacketConn, error) {
+	return inside(ctx, c, OpListen, Port{Network: "udp", Number: port}, net.FilePacketConn)
+}
+
+// inside asks for a socket and makes what it is of it.
+func inside[S any](ctx context.Context, c *Client, op string, p Port, of func(*os.File) (S, error)) (s S, err error) {
+	if err := p.Check(); err != nil {
+		return s, err
 	}
-	a, err := c.ask(ctx, Request{Op: OpDial, Dial: &d})
+	a, err := c.ask(ctx, Request{Op: op, Dial: &p})
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	if a.file == nil {
-		return nil, errors.New("answered without a socket")
+		return s, errors.New("answered without a socket")
 	}
 	defer a.file.Close()
-	conn, err := net.FileConn(a.file)
-	if err != nil {
-		return nil, fmt.Errorf("take the socket over: %w", err)
+	if s, err = of(a.file); err != nil {
+		return s, fmt.Errorf("take the socket over: %w", err)
 	}
-	return conn, nil
+	return s, nil
 }

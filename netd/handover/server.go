@@ -54,8 +54,8 @@ func (r *Request) Check() error {
 	switch r.Op {
 	case OpClose:
 		return nil
-	case OpDial:
-		return errors.New("dial: only a program that kubectl intercept run started has ports of its own")
+	case OpDial, OpListen:
+		return errors.New(r.Op + ": only a program that kubectl intercept run started has ports of its own")
 	case OpOpen, OpUpdate:
 		if r.Config == nil {
 			return errors.New(r.Op + ": config is missing")

@@ -224,7 +224,7 @@ func (f fakeSessions) Ensure(ctx context.Context, _ *kube.Factory, _ string, pro
 	}
 	return &intercept.Session{User: f.w.user, Name: f.w.user + "-laptop",
 		Process: oneVariable, Mount: oneVolume, Release: func(context.Context, string) error { return nil },
-		Track: func(context.Context, string, string, string) (func(context.Context) error, error) {
+		Track: func(context.Context, string, string, string, string) (func(context.Context) error, error) {
 			return func(context.Context) error { return nil }, f.w.lost
 		}}, nil
 }
@@ -283,7 +283,7 @@ func (fakeSessions) OpenIsolated(context.Context, *kube.Factory, string, *state.
 }
 
 // Resume has none either.
-func (fakeSessions) Resume(context.Context, *kube.Factory, string, *state.Device, string, string, bool) error {
+func (fakeSessions) Resume(context.Context, *kube.Factory, string, *state.Device, string, state.Program, bool) error {
 	return errors.New("not in scripts")
 }
 

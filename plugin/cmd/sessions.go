@@ -103,7 +103,7 @@ func (sessions) OpenIsolated(ctx context.Context, f *kube.Factory, transport str
 }
 
 // Resume opens it again, and tells of the intercept.
-func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key, command string, start bool) error {
+func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key string, p state.Program, start bool) error {
 	cfg := session.Config{Factory: f, Transport: transport}
 	c, err := session.Find(ctx, cfg)
 	if errors.Is(err, session.ErrNotRunning) && start {
@@ -116,7 +116,8 @@ func (sessions) Resume(ctx context.Context, f *kube.Factory, transport string, d
 		return err
 	}
 	namespace, name, _ := strings.Cut(key, "/")
-	_, err = c.Track(ctx, namespace, name, state.Program{Socket: d.Socket, Command: command})
+	p.Socket = d.Socket
+	_, err = c.Track(ctx, namespace, name, p)
 	return err
 }
 
@@ -135,9 +136,9 @@ func (sessions) EnsureIsolated(ctx context.Context, f *kube.Factory, transport, 
 
 // track is that of an intercept.Session. The ports belong to the program behind a socket, or
 // to this machine.
-func track(c *session.Client, socket string) func(ctx context.Context, namespace, name, command string) (func(context.Context) error, error) {
-	return func(ctx context.Context, namespace, name, command string) (func(context.Context) error, error) {
-		former, err := c.Track(ctx, namespace, name, state.Program{Socket: socket, Command: command})
+func track(c *session.Client, socket string) func(ctx context.Context, namespace, name, command, toPod string) (func(context.Context) error, error) {
+	return func(ctx context.Context, namespace, name, command, toPod string) (func(context.Context) error, error) {
+		former, err := c.Track(ctx, namespace, name, state.Program{Socket: socket, Command: command, ToPod: toPod})
 		if err != nil {
 			return nil, err
 		}

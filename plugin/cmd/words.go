@@ -42,7 +42,6 @@ var flags = map[string]string{
 	"http-filter":        "--match NAME=REGEXP says which requests are taken",
 	"http-plaintext":     "there is nothing to say: programs on this machine get clear text",
 	"http-meta":          notYet,
-	"to-pod":             notYet + "; kubectl intercept connect reaches the pod by its own address",
 	"local-mount-port":   notYet,
 	"docker":             byHand,
 	"docker-run":         byHand,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -60,8 +61,8 @@ func (s *supervisor) serve(h *handover.Conn, mu *sync.Mutex, owner **handover.Co
 		if err != nil {
 			return
 		}
-		if r.Op == handover.OpDial {
-			go dialFor(h, r)
+		if r.Op == handover.OpDial || r.Op == handover.OpListen {
+			go socketFor(h, r)
 			continue
 		}
 		if err := r.Check(); err != nil {
@@ -135,14 +136,40 @@ func own(c *net.UnixConn) bool {
 	return err == nil && same
 }
 
-// dialFor replies with a socket that is connected to a port of the program on
-// localhost.
-func dialFor(h *handover.Conn, r *handover.Request) {
-	f, err := dial(r.Dial)
+// socketFor replies with a socket that is connected to a port of the program on localhost,
+// or that listens there.
+func socketFor(h *handover.Conn, r *handover.Request) {
+	socket := dial
+	if r.Op == handover.OpListen {
+		socket = listen
+	}
+	f, err := socket(r.Dial)
 	_ = h.Reply(r.ID, nil, f, err) // the session may have closed the connection
 	if f != nil {
 		f.Close()
 	}
+}
+
+// listen takes a port of 127.0.0.1 before the program does.
+func listen(p *handover.Port) (*os.File, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	at := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(p.Number)))
+	var s io.Closer
+	var err error
+	if p.Network == "udp" {
+		s, err = net.ListenPacket("udp", at)
+	} else {
+		var lc net.ListenConfig
+		lc.SetMultipathTCP(false) // bytes are moved by the kernel where both ends are TCP
+		s, err = lc.Listen(context.Background(), "tcp", at)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return s.(interface{ File() (*os.File, error) }).File()
 }
 
 // dial tries 127.0.0.1 and then ::1: some programs listen on the IPv6 address only.

@@ -68,7 +68,12 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 // Typed is the name of a flag that was typed and says how a workload is intercepted; "" if
 // there is none.
 func (f *Flags) Typed() string {
-	for _, name := range []string{"service", "name", "inject", "keep-established", "no-fallback", "local-tls", "local-protocol", "mount", "container", "no-env", "env-file", "env-syntax", "env-json"} {
+	return f.typedOf("service", "name", "inject", "keep-established", "no-fallback", "local-tls", "local-protocol", "mount", "container", "no-env", "to-pod", "env-file", "env-syntax", "env-json")
+}
+
+// typedOf is the first of the flags that was typed; "" if none was.
+func (f *Flags) typedOf(names ...string) string {
+	for _, name := range names {
 		if f.typed != nil && f.typed.Changed(name) {
 			return name
 		}

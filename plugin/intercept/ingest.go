@@ -35,5 +35,30 @@ func IngestOptions(factory *kube.Factory, streams genericiooptions.IOStreams, wo
 		Request: Request{Ref: ref, Namespace: namespace, Name: name, Inject: v1alpha1.InjectAuto, Ingest: true, StandIn: &v1alpha1.StandIn{Container: container}}}, nil
 }
 
+// ToIngest checks the flags of a command that takes no traffic and has the environment or the
+// network of a container.
+func (f *Flags) ToIngest(factory *kube.Factory, args []string, streams genericiooptions.IOStreams) (*Options, error) {
+	workload, err := f.workload(args)
+	if err != nil {
+		return nil, err
+	}
+	if name := f.typedOf("service", "name", "mode", "inject", "keep-established", "no-fallback", "local-tls", "local-protocol", "match", "http-match",
+		"match-path", "match-path-prefix", "match-path-regex", "match-method", "match-query", "mechanism"); name != "" {
+		return nil, fmt.Errorf("--%s is about the traffic that comes to the command: add --port, for example --port 8080:http", name)
+	}
+	o, err := IngestOptions(factory, streams, workload, f.StandIn.Container, f.Transport, f.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	o.Untyped, o.StandIn = !strings.Contains(workload, "/"), nil // the flags say whether it needs one
+	if err := f.StandIn.apply(o, true); err != nil {
+		return nil, err
+	}
+	if o.StandIn == nil {
+		return nil, fmt.Errorf("with --no-env and --via none nothing of %s is left: add --port for its traffic, or leave the workload out", workload)
+	}
+	return o, nil
+}
+
 // maxIngest bounds the workload's part of a name.
 const maxIngest = 200

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/mounts"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/topod"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -28,8 +29,9 @@ type Session struct {
 	User, Name string
 	// Track has the background process serve an intercept, and stay alive for it. The
 	// process ends the intercept when it finds that the command has ended; the command "" is
-	// none. Back undoes that: the intercept is again one of the program before.
-	Track func(ctx context.Context, namespace, name, command string) (back func(context.Context) error, err error)
+	// none. ToPod are ports of localhost that lead to the pod, as topod.Format has them. Back
+	// undoes that: the intercept is again one of the program before.
+	Track func(ctx context.Context, namespace, name, command, toPod string) (back func(context.Context) error, err error)
 	// Process is what the process has in whose place an intercept stands.
 	Process func(ctx context.Context, namespace, name string) (*process.Process, error)
 	// Mount brings the volumes of the container in whose place an intercept stands to this
@@ -91,7 +93,11 @@ type Options struct {
 	// Files are where the environment of the container goes that Request.StandIn names.
 	Files environment.Files
 
+	// ToPod are ports of localhost that lead to the same ports of the pod.
+	ToPod []topod.Port
+
 	environment bool // the command after "--" gets it, too
+	network     bool // and the pod's network
 	mount       mount.Wish
 	mountTyped  bool   // the command line has --mount
 	command     string // see MakeForCommand; "" if the intercept stays
@@ -183,7 +189,7 @@ func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1al
 		return nil, nil, m.withoutRight(err)
 	}
 	if m.DryRun == cmdutil.DryRunNone {
-		if m.back, err = s.Track(ctx, i.Namespace, i.Name, m.command); err != nil {
+		if m.back, err = s.Track(ctx, i.Namespace, i.Name, m.command, topod.Format(m.ToPod)); err != nil {
 			if ctx.Err() != nil {
 				err = m.interrupted()
 			}

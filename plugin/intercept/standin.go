@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/mount"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/topod"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -21,9 +22,13 @@ type StandInFlags struct {
 	Container string
 	// NoEnvironment leaves the environment of a command as it is.
 	NoEnvironment bool
-	Files         environment.Flags
+	// ToPod are ports of localhost that lead to the pod, as they were typed.
+	ToPod []string
+	Files environment.Flags
 	// Mount is where the container's volumes go; unsaidMount if nothing was typed.
 	Mount string
+	// Network says that a command has the network of the pod; for the caller to set.
+	Network bool
 }
 
 // unsaidMount is the value of --mount before anything was typed.
@@ -32,6 +37,7 @@ const unsaidMount = "with an environment"
 func (f *StandInFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Container, "container", "", "Container whose environment and volumes this machine gets (default: the one with the port)")
 	fs.BoolVar(&f.NoEnvironment, "no-env", false, "The command keeps this machine's environment alone. This needs no right to \"create pods/exec\"")
+	fs.StringArrayVar(&f.ToPod, "to-pod", nil, "`PORT[/UDP]`: port of localhost that leads to the same port of the pod's localhost, where another container listens. Repeatable")
 	f.Files.AddFlags(fs)
 	fs.StringVar(&f.Mount, "mount", f.Mount, mount.Usage+". Without the flag, a command after -- and the files with the environment have the volumes too")
 	fs.Lookup("mount").NoOptDefVal = "true"
@@ -42,7 +48,10 @@ func (f *StandInFlags) apply(o *Options, command bool) (err error) {
 	if o.Files, err = f.Files.ToFiles(); err != nil {
 		return err
 	}
-	o.environment = command && !f.NoEnvironment
+	if o.ToPod, err = topod.ParseAll(f.ToPod); err != nil {
+		return fmt.Errorf("--to-pod %w", err)
+	}
+	o.environment, o.network = command && !f.NoEnvironment, f.Network
 	if o.mountTyped = f.Mount != unsaidMount; o.mountTyped {
 		if o.mount, err = mount.Parse(f.Mount); err != nil {
 			return err
@@ -51,10 +60,14 @@ func (f *StandInFlags) apply(o *Options, command bool) (err error) {
 		o.mount.How = mount.Auto
 	}
 	switch {
-	case o.environment || len(o.Files) > 0 || o.mount.How != mount.None:
+	case o.environment || len(o.Files) > 0 || o.mount.How != mount.None || f.Network || len(o.ToPod) > 0:
 		o.StandIn = &v1alpha1.StandIn{Container: f.Container}
 		if o.Transport == "port-forward" {
-			return errors.New("--transport port-forward: a container's environment and volumes come by the service proxy alone: use --transport auto, or leave them out with --no-env and --mount=false")
+			instead := "use --transport auto"
+			if without := o.without(); without != "" {
+				instead += ", or leave them out with " + without
+			}
+			return fmt.Errorf("--transport port-forward: a container's environment, volumes and network come by the service proxy alone: %s", instead)
 		}
 	case f.Container != "":
 		return errors.New("--container says whose environment and volumes this machine gets: add --mount, --env-file, --env-json or a command after --")
@@ -110,10 +123,30 @@ func (m *Made) Environment(ctx context.Context) (environment.Environment, error)
 
 // withoutRight adds to a refusal what a user can do without the right to stand in for a pod.
 func (m *maker) withoutRight(err error) error {
-	if m.environment && apierrors.IsForbidden(err) && strings.Contains(err.Error(), "pods/exec") {
-		return fmt.Errorf("%s; with --no-env, the command does without", render.Error(err))
+	without := m.without()
+	if without == "" || !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "pods/exec") {
+		return err
 	}
-	return err
+	return fmt.Errorf("%s; with %s, the command does without", render.Error(err), without)
+}
+
+// without is what to type so that a command has nothing of the pod but its traffic. It is
+// empty if nothing is to be typed, but something to be left out.
+func (o *Options) without() string {
+	if len(o.Files) > 0 || len(o.ToPod) > 0 {
+		return ""
+	}
+	var flags []string
+	if o.environment {
+		flags = append(flags, "--no-env")
+	}
+	if o.mountTyped && o.mount.How != mount.None {
+		flags = append(flags, "--mount=false")
+	}
+	if o.network {
+		flags = append(flags, "--via none")
+	}
+	return strings.Join(flags, " ")
 }
 
 // LocalVariables names the variables that stay this machine's, for help texts.

@@ -1,6 +1,6 @@
 // Quote is the application of demo and tests: an HTTP server that says who it
-// is, and at /hostname where. With -color it has a color, at /color. With -tls it does so by HTTPS, with -echo it also
-// echoes TCP, with -udp datagrams. It speaks HTTP/1 and, with prior knowledge, HTTP/2.
+// is, at /hostname where, and at /caller from which address it is called. With -color it has a color, at /color. With -tls it does so by HTTPS, with -echo it also
+// echoes TCP, with -udp datagrams, and adds to "caller" from where that came. It speaks HTTP/1 and, with prior knowledge, HTTP/2.
 package main
 
 import (
@@ -40,6 +40,7 @@ func run(ctx context.Context, args []string) error {
 	host, _ := os.Hostname()
 	handler := http.NewServeMux()
 	handler.HandleFunc("/hostname", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, host) })
+	handler.HandleFunc("/caller", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "called from "+address(r.RemoteAddr)) })
 	if *color != "" {
 		handler.HandleFunc("/color", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, *color) })
 	}
@@ -86,6 +87,12 @@ func run(ctx context.Context, args []string) error {
 	}
 }
 
+// address is the address of an "address:port".
+func address(at string) string {
+	host, _, _ := net.SplitHostPort(at)
+	return host
+}
+
 func serveEcho(l net.Listener) error {
 	for {
 		c, err := l.Accept()
@@ -106,7 +113,11 @@ func serveUDP(c net.PacketConn, name string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := c.WriteTo(append([]byte(name+": "), buf[:n]...), from); err != nil {
+		answer := append([]byte(name+": "), buf[:n]...)
+		if string(buf[:n]) == "caller" {
+			answer = append(answer, (" " + address(from.String()))...)
+		}
+		if _, err := c.WriteTo(answer, from); err != nil {
 			return err
 		}
 	}

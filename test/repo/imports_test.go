@@ -145,6 +145,7 @@ var layers = map[string][]string{
 	"":            {"buffer", "frame", "record"},
 	"/buffer":     {},
 	"/datagram":   {""},
+	"/dialed":     {"", "datagram", "frame"},
 	"/frame":      {},
 	"/handshake":  {"frame"},
 	"/line":       {"", "frame", "handshake", "record"},

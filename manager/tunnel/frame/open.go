@@ -67,6 +67,10 @@ const (
 	// Files: the session asks for a stream to the volumes of a container, in the protocols
 	// of package volume.
 	Files Kind = 4
+	// Network: a program on the laptop has dialed Target, and the session has the agent of
+	// a pod dial it from the pod. Target is as for Dialed, where TargetDNS is the pod's name
+	// server, or TargetLocalhost with a port, or TargetNames.
+	Network Kind = 5
 )
 
 // Open is the frame that asks the peer to accept a flow.
@@ -84,7 +88,8 @@ type Open struct {
 	// Source is the caller's address, as the pod saw it.
 	Source netip.AddrPort
 	// Target is the destination of a dialed flow: "address:port", the address alone
-	// for ICMP, or TargetDNS. Of a flow of the kind Headers it is the question.
+	// for ICMP, or TargetDNS; see Network, too. Of a flow of the kind Headers it is the
+	// question.
 	Target string
 	// TLS says that the agent took the flow out of TLS, in which the caller named the
 	// server ServerName; empty if it named none.
@@ -104,6 +109,15 @@ func (o *Open) Supported(by ...Kind) bool { return slices.Contains(by, o.Kind) &
 // TargetDNS stands for the name server that the traffic-manager itself uses, over
 // UDP.
 const TargetDNS = "dns"
+
+// The targets that flows of the kind Network have beside those of Dialed.
+const (
+	// TargetLocalhost, followed by a port, is the localhost of the pod, of either family.
+	TargetLocalhost = "localhost:"
+	// TargetNames is no destination. The agent answers with what names mean in the pod, in
+	// the encoding of package podnames, and ends the flow.
+	TargetNames = "names"
+)
 
 // Fields of an Open frame.
 const (

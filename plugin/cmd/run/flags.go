@@ -20,11 +20,16 @@ type Flags struct {
 	Intercept intercept.Flags
 	Routing   routing.Flags
 	Publish   []string
+	Via       string
 }
+
+// viaNone is the value of --via for the network of the traffic-manager.
+const viaNone = "none"
 
 func (f *Flags) add(fs *pflag.FlagSet) {
 	f.Intercept.AddFlags(fs)
 	fs.StringArrayVar(&f.Publish, "publish", nil, "`[LOCAL:]PORT`: TCP port of the program that this machine's localhost reaches, there at port LOCAL or the same. Repeatable")
+	fs.StringVar(&f.Via, "via", "", "`TYPE/NAME` from one of whose pods the program's connections leave, by default the workload that is named first; none: from the traffic-manager, which needs no right to \"create pods/exec\"")
 	f.Routing.AddFlags(fs)
 }
 
@@ -41,10 +46,19 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	}
 	o := &Options{IOStreams: streams, Command: args[dash:], Transport: f.Intercept.Transport, Timeout: f.Intercept.Timeout,
 		factory: factory, sessions: sessions}
-	var err error
-	switch workload := args[:dash]; {
+	workload, err := f.place(args[:dash])
+	if err != nil {
+		return nil, err
+	}
+	switch {
 	case len(workload) > 0 || f.Intercept.Workload != "":
-		if o.Intercept, err = f.Intercept.ToOptions(factory, workload, true, streams); err != nil {
+		o.Via = f.Intercept.StandIn.Network
+		if len(f.Intercept.Ports) == 0 {
+			o.Intercept, err = f.Intercept.ToIngest(factory, workload, streams)
+		} else {
+			o.Intercept, err = f.Intercept.ToOptions(factory, workload, true, streams)
+		}
+		if err != nil {
 			return nil, err
 		}
 		for _, p := range o.Intercept.Ports {
@@ -76,6 +90,25 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 		return nil, fmt.Errorf("start %s: %w", o.Command[0], err)
 	}
 	return o, nil
+}
+
+// place returns the arguments that name the workload. It is that of --via if they name none,
+// and then the program has the pod's network alone.
+func (f *Flags) place(args []string) ([]string, error) {
+	named := len(args) > 0 || f.Intercept.Workload != ""
+	switch {
+	case f.Via == viaNone:
+	case f.Via == "":
+		f.Intercept.StandIn.Network = named
+	case named:
+		return nil, fmt.Errorf("--via %s: the program has the network of the workload that is intercepted; with --via none, that of the traffic-manager", f.Via)
+	case len(f.Intercept.Ports) > 0:
+		return nil, errors.New("--port says where a workload's traffic goes: name the workload before --, and leave --via out")
+	default:
+		f.Intercept.StandIn.Network, f.Intercept.StandIn.NoEnvironment = true, true
+		return []string{f.Via}, nil
+	}
+	return args, nil
 }
 
 func parsePublish(list []string) ([]Published, error) {

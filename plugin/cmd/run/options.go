@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/inside"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
@@ -17,6 +18,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/topod"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -34,6 +36,8 @@ type Options struct {
 	// Intercept is what comes to its ports; nil: nothing.
 	Intercept *intercept.Options
 	Publish   []Published
+	// Via says that its connections leave from the pod that Intercept stands in for.
+	Via bool
 	// Device is the program's network, but for its socket.
 	Device    state.Device
 	Transport string
@@ -55,8 +59,10 @@ func (o *Options) Run(ctx context.Context) error {
 	}
 	defer space.Close()
 	o.Device.Socket, o.Device.Isolated = space.Socket(), true
-	if err := o.connect(ctx); err != nil {
-		return err
+	if !o.Via {
+		if err := o.connect(ctx); err != nil {
+			return err
+		}
 	}
 	p, err := publish(space.Socket(), o.Publish)
 	if err != nil {
@@ -78,8 +84,14 @@ func (o *Options) Run(ctx context.Context) error {
 			o.Intercept.CopyVolumes()
 		}
 		err := o.Intercept.Mount(ctx, made)
-		if err = errors.Join(err, render.Intercept(o.ErrOut, made.Intercept, made.MountPoint())); err != nil {
+		if err = errors.Join(err, o.report(made)); err != nil {
 			return err
+		}
+		if o.Via {
+			o.Device.Via = made.Namespace + "/" + made.Name
+			if err := o.connect(ctx); err != nil {
+				return err
+			}
 		}
 		e, err := o.Intercept.Environment(ctx, made)
 		if err = errors.Join(err, ctx.Err()); err != nil {
@@ -87,6 +99,19 @@ func (o *Options) Run(ctx context.Context) error {
 		}
 		return o.program(work, space, made, e)
 	})
+}
+
+// report says what comes to the program, and which pod's place it has.
+func (o *Options) report(made *intercept.Made) error {
+	if made.Spec.Mode != v1alpha1.ModeIngest {
+		return render.Intercept(o.ErrOut, made.Intercept, made.MountPoint())
+	}
+	s, volumes := made.Status.StandIn, ""
+	if at := made.MountPoint(); at != "" {
+		volumes = ", with its volumes at " + at
+	}
+	_, err := fmt.Fprintf(o.ErrOut, "in place of container %s of pod %s%s\n", s.Container, s.Pod, volumes)
+	return err
 }
 
 // program runs the program with the environment of a container. Made is nil if there is no
@@ -141,11 +166,11 @@ func (o *Options) keep(ctx context.Context, space *inside.Space, made *intercept
 func (o *Options) resume(ctx context.Context, made *intercept.Made, start bool) error {
 	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	name, command := "", ""
+	name, p := "", state.Program{}
 	if made != nil {
-		name, command = made.Namespace+"/"+made.Name, made.Command
+		name, p = made.Namespace+"/"+made.Name, state.Program{Command: made.Command, ToPod: topod.Format(o.Intercept.ToPod)}
 	}
-	return o.sessions.Resume(ctx, o.factory, o.Transport, &o.Device, name, command, start)
+	return o.sessions.Resume(ctx, o.factory, o.Transport, &o.Device, name, p, start)
 }
 
 // isolatedSessions serve an intercept of a program with a localhost of its own.

@@ -22,9 +22,9 @@ type Sessions interface {
 	// there is none. The maker of the network listens at d.Socket.
 	OpenIsolated(ctx context.Context, f *kube.Factory, transport string, d *state.Device, progress func(string)) error
 	// Resume has the process that there is, of any version, serve the network again, and
-	// the intercept "NAMESPACE/NAME" of this command; "" is none. Only if start is true it starts a
-	// process: another command may just be replacing it.
-	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key, command string, start bool) error
+	// the intercept "NAMESPACE/NAME" of the program p, whose socket is the network's; "" is
+	// none. Only if start is true it starts a process: another command may just be replacing it.
+	Resume(ctx context.Context, f *kube.Factory, transport string, d *state.Device, key string, p state.Program, start bool) error
 	// EnsureIsolated is intercept.Sessions.Ensure, for intercepts whose ports belong to
 	// the program behind the socket.
 	EnsureIsolated(ctx context.Context, f *kube.Factory, transport, socket string, progress func(string)) (*intercept.Session, error)
@@ -46,12 +46,22 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			machine changes, no root is needed, and any number of programs can run at once,
 			each in its cluster and namespace.
 
-			With a workload, its traffic comes to the program's ports while the program
-			runs, as with kubectl intercept add, and the program has the environment of the
-			workload's container. Whoever leaves the intercept ends the program. With
-			--match, only the HTTP requests that meet all conditions come. The program's localhost is its own: ports on which it
-			listens collide with no others, and are reached from this machine where
-			--publish names them.
+			With a workload, the program stands in for one of its pods. It has the
+			environment of the workload's container, and below $INTERCEPT_ROOT its volumes.
+			All that it connects to sees the pod: the pod's address, network policies and
+			identity in a mesh. Names mean what they mean in the pod, and --to-pod brings
+			ports of the pod's other containers to the program's localhost. That is the default because a program that is tried out
+			in a pod's place shall meet what it will meet there. Only the API server and
+			--never-proxy are reached by this machine itself. The pod stays the same as
+			long as it runs; then another one takes its place, and open connections are
+			reset. Reaching into a pod needs the right to "create pods/exec"; with
+			--via none, connections leave from the traffic-manager.
+
+			With --port, the workload's traffic comes to the program's ports while the
+			program runs, as with kubectl intercept add. Whoever leaves the intercept ends
+			the program. With --match, only the HTTP requests that meet all conditions come.
+			The program's localhost is its own: ports on which it listens collide with no
+			others, and are reached from this machine where --publish names them.
 
 			The exit code is the program's. This works on Linux, where users may make
 			network namespaces; kubectl intercept connect --proxy works anywhere.`),
@@ -61,6 +71,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 
 			# The program gets what arrives at port http of deployment quote
 			kubectl intercept run deploy/quote --port 8080:http -- npm start
+
+			# A database that admits the pods of deployment quote alone, and no traffic
+			kubectl intercept run --via deploy/quote -- psql -h db
 
 			# Only requests that have the header x-user: alice
 			kubectl intercept run quote --port 8080 --match x-user=alice -- npm start

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/podnames"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
@@ -37,7 +38,16 @@ type Config struct {
 	// Redial closes the connections to the cluster that are not of this Access, and dials
 	// them again.
 	Redial func()
-	Times  Times
+	// Via returns the network of the pod that an intercept stands in for.
+	Via   func(intercept string) PodNetwork
+	Times Times
+}
+
+// PodNetwork is a podnet.Network.
+type PodNetwork interface {
+	outbound.Opener
+	Names(context.Context) (*podnames.Names, error)
+	Pod(context.Context) string
 }
 
 // Machine is what an Access reads of the laptop.
@@ -86,7 +96,7 @@ type Access struct {
 // New returns an Access without proxies and TUNs: Resume brings back those of the Record.
 // All that is opened ends with ctx.
 func New(ctx context.Context, cfg Config) *Access {
-	a := &Access{cfg: cfg, running: ctx, view: &clusterView{Cluster: cfg.Cluster, server: &apiServer{config: cfg.Cluster.Config, log: cfg.Log}, log: cfg.Log},
+	a := &Access{cfg: cfg, running: ctx, view: &clusterView{Cluster: cfg.Cluster, via: cfg.Via, server: &apiServer{config: cfg.Cluster.Config, log: cfg.Log}, log: cfg.Log},
 		changeSem: make(chan struct{}, 1), devices: map[string]*attached{}}
 	if cfg.Record.State().Device != nil {
 		a.missing = errReturning

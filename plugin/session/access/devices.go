@@ -51,6 +51,11 @@ func (c *change) setDevice(ctx context.Context, want state.Device) error {
 	if err != nil {
 		return err
 	}
+	if d := c.devices[want.Socket]; d != nil && d.want.Via != want.Via {
+		if err := c.closeDevice(want.Socket); err != nil { // its connections are those of another pod
+			c.cfg.Log.Warn("the former network is not undone", "error", err)
+		}
+	}
 	if d := c.devices[want.Socket]; d != nil {
 		err := d.Update(ctx, *plan)
 		if !errors.Is(err, handover.ErrGone) {
@@ -72,7 +77,8 @@ func (c *change) setDevice(ctx context.Context, want state.Device) error {
 	if err != nil {
 		return err
 	}
-	cfg := device.Config{Socket: want.Socket, Want: *plan, Dialer: u.dialer, DNS: &clusterdns.Client{Dialer: u.dialer}, Log: c.cfg.Log, Undo: c.cfg.Times.Undo}
+	dialer := u.from(want.Via, c.cfg.Via)
+	cfg := device.Config{Socket: want.Socket, Want: *plan, Dialer: dialer, DNS: &clusterdns.Client{Dialer: dialer}, Log: c.cfg.Log, Undo: c.cfg.Times.Undo}
 	if want.Isolated {
 		cfg.Direct = (&net.Dialer{}).DialContext
 	}

@@ -88,6 +88,15 @@ func (c *Upstream) open(ctx, running context.Context, denials *outbound.Denials,
 	return u, nil
 }
 
+// from is what dials for access by the pod of an intercept, or by the traffic-manager if via
+// is empty.
+func (u *upstream) from(via string, pods func(string) PodNetwork) *outbound.Dialer {
+	if via == "" {
+		return u.dialer
+	}
+	return &outbound.Dialer{Session: u.dialer.Session, Gate: u.dialer.Gate, Denials: u.dialer.Denials, Pod: pods(via)}
+}
+
 func (u *upstream) close() {
 	u.stop()
 	u.done.Wait()

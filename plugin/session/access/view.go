@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,7 @@ type Cluster struct {
 type clusterView struct {
 	Cluster
 
+	via        func(intercept string) PodNetwork
 	server     *apiServer
 	log        *slog.Logger
 	namespaces atomic.Pointer[[]string] // when they were last listed
@@ -66,7 +68,28 @@ func (v *clusterView) want(ctx context.Context, asked *state.Device) (*device.Wa
 	if !w.Virtual.IsValid() {
 		w.Virtual = n.Virtual
 	}
-	return w, nil
+	return w, v.asInPod(ctx, &w.Names, asked.Via)
+}
+
+// asInPod changes what names mean to what they mean in the pod of an intercept, if access is
+// by one.
+func (v *clusterView) asInPod(ctx context.Context, c *names.Config, via string) error {
+	if via == "" {
+		return nil
+	}
+	pod, err := v.via(via).Names(ctx)
+	if err != nil {
+		return err
+	}
+	c.Mappings = maps.Clone(c.Mappings)
+	if c.Mappings == nil {
+		c.Mappings = map[string]string{}
+	}
+	for name, a := range pod.Addresses() {
+		c.Mappings[name] = a.String()
+	}
+	c.Whole = &names.Whole{Search: pod.Search, Ndots: pod.Ndots}
+	return nil
 }
 
 // names decides about names as a pod of a namespace would use them, and then as pods of the

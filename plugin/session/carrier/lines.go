@@ -17,10 +17,12 @@ const (
 	// Each line is a connection to the API server, so their number is bounded; flows
 	// for which there is no line travel on carriers. A session offers idleLines at
 	// any time, and linesMax bounds the idle and the assigned ones. OutboundMax bounds
-	// the lines on which the session opens flows.
+	// the lines on which the session opens flows to the relay. PodsMax are the lines on
+	// which it opens flows into pods, and which do not count for linesMax.
 	idleLines   = 4
 	linesMax    = 64
 	outboundMax = 64
+	podsMax     = 128
 )
 
 // LinesConfig is what Lines need.
@@ -48,6 +50,7 @@ type Lines struct {
 
 	signals
 	outbound chan struct{} // an element for each outbound line
+	pods     chan struct{} // and for each that leads into a pod
 
 	mu       sync.Mutex
 	assigned int
@@ -59,7 +62,7 @@ func NewLines(cfg LinesConfig) (*Lines, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Lines{cfg: cfg, server: s, signals: newSignals(), outbound: make(chan struct{}, outboundMax)}, nil
+	return &Lines{cfg: cfg, server: s, signals: newSignals(), outbound: make(chan struct{}, outboundMax), pods: make(chan struct{}, podsMax)}, nil
 }
 
 // Assigned is the number of lines that are assigned to agents.
@@ -103,11 +106,10 @@ func (l *Lines) Run(ctx context.Context) {
 			return
 		}
 		wg.Go(func() {
-			var once sync.Once
-			notIdle := func() { once.Do(func() { <-idle }) }
-			err := l.one(ctx, func() { pause.reset(); notIdle() })
+			notIdle, uncounted := sync.OnceFunc(func() { <-idle }), sync.OnceFunc(func() { <-total })
+			err := l.one(ctx, func() { pause.reset(); notIdle() }, uncounted)
 			notIdle()
-			<-total
+			uncounted()
 			if err != nil && ctx.Err() == nil {
 				failures <- err
 			}
@@ -136,8 +138,9 @@ func await(ctx context.Context, wake <-chan struct{}, d time.Duration) {
 }
 
 // one offers a line and serves it. It calls assigned when an agent has the line, and
-// returns the error that came before that, if any.
-func (l *Lines) one(ctx context.Context, assigned func()) error {
+// returns the error that came before that, if any. It calls uncounted if the line does not
+// count for linesMax.
+func (l *Lines) one(ctx context.Context, assigned, uncounted func()) error {
 	ctx, cancel := l.untilDropped(ctx)
 	defer cancel()
 	dialCtx, cancelDial := context.WithTimeout(ctx, attemptTimeout)
@@ -165,6 +168,12 @@ func (l *Lines) one(ctx context.Context, assigned func()) error {
 	defer l.count(-1)
 	l.cfg.Log.Debug("line is up", "pod", j.Pod, "intercept", j.Intercept, "fromSession", j.FromSession)
 	if j.FromSession {
+		select {
+		case l.pods <- struct{}{}:
+			defer func() { <-l.pods }()
+			uncounted()
+		default:
+		}
 		l.cfg.FromSession(j, f)
 		<-closed
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -32,7 +33,7 @@ func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	former, err := work.table.Track(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Program)
+	former, err := work.track(r.Context(), types.NamespacedName{Namespace: want.Namespace, Name: want.Name}, want.Program)
 	switch {
 	case errors.Is(err, frame.ErrDenied):
 		http.Error(w, render.Error(err), http.StatusForbidden)
@@ -42,6 +43,23 @@ func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 		want.Program = former
 		answer(w, want)
 	}
+}
+
+// track serves an intercept, and the ports that lead to the pod which it stands in for. After
+// an error the program is the one before.
+func (w *work) track(ctx context.Context, key types.NamespacedName, p state.Program) (former state.Program, err error) {
+	if former, err = w.table.Track(ctx, key, p); err != nil {
+		return former, err
+	}
+	if err = w.serveToPod(ctx, key, p); err != nil {
+		_, back := w.table.Track(ctx, key, former)
+		err = errors.Join(err, back, w.serveToPod(ctx, key, former))
+	}
+	return former, err
+}
+
+func (w *work) serveToPod(ctx context.Context, key types.NamespacedName, p state.Program) error {
+	return w.toPod.Serve(ctx, key.String(), p.Socket, p.ToPod, w.via(key.String()))
 }
 
 // serveLeave ends an intercept with the session's own credentials. The command may have

@@ -2,8 +2,12 @@ package daemon
 
 import (
 	"context"
+	"maps"
+	"strings"
+	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -13,12 +17,15 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/mounts"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/podnet"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/standin"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/topod"
 )
 
-// work is what a process has once it has a Session object. Its fields do not change.
+// work is what a process has once it has a Session object. Its fields do not change, but for
+// networks.
 type work struct {
 	settings
 
@@ -31,17 +38,22 @@ type work struct {
 	access  *access.Access
 	feed    *access.Feed
 	denials outbound.Denials
+	toPod   *topod.Set
+
+	networksMu sync.Mutex
+	networks   map[string]*podnet.Network // by the intercept's "namespace/name"
 }
 
 // newWork makes everything that the process needs until ctx ends. It does not connect yet.
 func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error) {
-	w := &work{settings: p.settings, object: p.object, client: c, feed: access.NewFeed()}
-	w.pods = standin.New(ctx, w.object.Name)
+	w := &work{settings: p.settings, object: p.object, client: c, feed: access.NewFeed(), networks: map[string]*podnet.Network{}}
+	w.pods, w.toPod = standin.New(ctx, w.object.Name), topod.New(ctx, p.log)
 	w.mounts = mounts.New(mounts.Config{Dir: p.dir, Record: p.record, Open: w.openFiles, Log: p.log})
 	w.table = local.NewTable(ctx, c, w.object.Name, w.object.Spec.User, p.log, func() {
 		p.saveIntercepts(w.table)
 		w.pods.Keep(w.table.UIDs())
 		w.mounts.Keep(w.table.UIDs)
+		w.keepNetworks()
 	})
 	go buffer.ReleaseMemory(ctx)
 	s := p.record.State()
@@ -61,9 +73,35 @@ func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error
 		Denials: &w.denials,
 		Explain: p.explainTaken,
 		Redial:  w.link.redial,
+		Via:     w.via,
 		Times:   p.times.access,
 	})
 	return w, nil
+}
+
+// via is the network of the pod that an intercept stands in for.
+func (w *work) via(intercept string) access.PodNetwork {
+	w.networksMu.Lock()
+	defer w.networksMu.Unlock()
+	n := w.networks[intercept]
+	if n == nil {
+		namespace, name, _ := strings.Cut(intercept, "/")
+		n = podnet.New(types.NamespacedName{Namespace: namespace, Name: name}, w.table.Known, w.pods)
+		w.networks[intercept] = n
+	}
+	return n
+}
+
+// keepNetworks forgets the networks of intercepts that are gone.
+func (w *work) keepNetworks() {
+	now := map[string]bool{}
+	for _, key := range w.table.Keys() {
+		now[key.String()] = true
+	}
+	w.toPod.Keep(now)
+	w.networksMu.Lock()
+	defer w.networksMu.Unlock()
+	maps.DeleteFunc(w.networks, func(key string, _ *podnet.Network) bool { return !now[key] })
 }
 
 // saveIntercepts saves the intercepts that the next process has to serve. It saves nothing
@@ -77,9 +115,13 @@ func (p *process) saveIntercepts(table *local.Table) {
 // resume serves the intercepts that an earlier process served.
 func (w *work) resume(ctx context.Context, former state.State) {
 	for _, key := range former.Intercepts {
-		if _, err := w.table.Track(ctx, key, former.Programs[key.String()]); err != nil {
+		p := former.Programs[key.String()]
+		if _, err := w.table.Track(ctx, key, p); err != nil {
 			w.log.Info("intercept is not resumed", "intercept", key.String(), "error", err)
 			continue
+		}
+		if err := w.serveToPod(ctx, key, p); err != nil {
+			w.log.Warn("ports do not lead into the pod any more", "intercept", key.String(), "error", err)
 		}
 		if i, err := w.table.Intercept(ctx, key); err == nil {
 			w.mounts.Resume(ctx, key.String(), string(i.UID), former.Mounts[key.String()])

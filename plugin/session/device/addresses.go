@@ -1,6 +1,9 @@
 package device
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // real returns the address for which one that a program dialed stands, and whether
 // there is one.
@@ -21,7 +24,16 @@ func (d *Device) real(a netip.Addr) (netip.Addr, bool) {
 // clashes is the cluster's by its virtual address only.
 func (d *Device) inCluster(dialed, real netip.Addr) bool {
 	l := d.now()
+	if l.want.Names.Whole != nil && !l.want.directly(real) {
+		return true
+	}
 	return l.plan.Contains(real) && (dialed.Unmap() != real || !l.plan.Clashes(real))
+}
+
+// directly says that the laptop itself reaches an address, although all others are reached
+// from a pod.
+func (w *Want) directly(a netip.Addr) bool {
+	return slices.Contains(w.Servers, a) || slices.ContainsFunc(w.Never, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // translate returns the address by which programs reach a real one.

@@ -38,7 +38,8 @@ type Config struct {
 // Want is what the TUN is for.
 type Want struct {
 	// Names decides which names are the cluster's. The Device adds the networks
-	// and the translation of addresses.
+	// and the translation of addresses. With Names.Whole, all addresses are reached by the
+	// Dialer, but Never and Servers.
 	Names names.Config
 	// Networks are the cluster's. Also are added to them, Never left out.
 	Networks, Also, Never []netip.Prefix

@@ -22,6 +22,9 @@ func (d *Device) serveDNS() error { return d.dns.serve(d.stack, d.names, d.now()
 func (d *Device) nameConfig() nameserver.Config {
 	l := d.now()
 	c := nameserver.Config{Names: l.want.names(), Cluster: d.cfg.DNS, Upstream: l.network.Resolvers, External: d.externalAddr}
+	if c.Names.Whole != nil {
+		c.External = nil // all that there is lies behind the TUN
+	}
 	if len(l.plan.Clashing) > 0 { // else there is no translation, and the name server keeps its cache
 		c.Names.Translate, c.Names.Restore = d.translate, d.restore
 	}

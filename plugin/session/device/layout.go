@@ -127,7 +127,7 @@ func (w *Want) request(plan *subnet.Plan, virtual netip.Prefix) handover.Config 
 	own := netip.PrefixFrom(virtual.Addr().Next(), max(virtual.Bits(), virtual.Addr().BitLen()-4))
 	n := names.New(w.names())
 	c := handover.Config{MTU: mtu, Addresses: []netip.Prefix{own}, Routes: plan.Routes, KeepReachable: w.Servers, AllowConflicting: w.Allowed,
-		DNS: handover.DNS{Server: dnsAddress(virtual), Search: n.SearchList(), Domains: firstDomains(w.Names.Namespace, n.Domains()), Ndots: names.Ndots}}
+		DNS: handover.DNS{Server: dnsAddress(virtual), Search: n.SearchList(), Domains: firstDomains(w.Names.Namespace, n.Domains()), Ndots: n.Dots()}}
 	if slices.ContainsFunc(plan.Routes, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
 		c.Addresses = append(c.Addresses, ownIPv6)
 	}

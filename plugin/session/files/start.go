@@ -84,7 +84,7 @@ func start(ctx context.Context, o Options, client *remote.Client) (*Tree, error)
 		return nil, err
 	}
 	t := &Tree{Dir: dir, Volumes: volumes}
-	why := "--mount copy was asked for"
+	why := "" // a copy is what the caller wants
 	if o.How == mount.Auto {
 		unable := Unable()
 		if unable == nil {
@@ -92,7 +92,7 @@ func start(ctx context.Context, o Options, client *remote.Client) (*Tree, error)
 				return t, nil
 			}
 		}
-		why = "this machine cannot mount them: " + unable.Error()
+		why = ", since this machine cannot mount them: " + unable.Error()
 	}
 	result, err := copies.Copy(ctx, client, dir, copies.Options{Limit: o.Limit, ReadOnly: o.ReadOnly})
 	if err != nil {
@@ -154,7 +154,7 @@ const shown = 5
 // notice tells what a copy is, and what is not in it.
 func notice(dir, why string, r copies.Result) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The volumes are copied to %s, since %s.\n", dir, why)
+	fmt.Fprintf(&b, "The volumes are copied to %s%s.\n", dir, why)
 	b.WriteString("The copy does not follow changes in the pod, and changes of the copy do not reach the pod.\n")
 	files := "files"
 	if r.Files == 1 {

@@ -25,7 +25,7 @@ The copy does not follow changes in the pod, and changes of the copy do not reac
   /data/4 (3 GiB): it does not fit into 1 GiB
   and 2 more
 `
-	if got := notice("/tmp/x", "this machine cannot mount them: it has no /dev/fuse", r); got != want {
+	if got := notice("/tmp/x", ", since this machine cannot mount them: it has no /dev/fuse", r); got != want {
 		t.Errorf("got\n%s", got)
 	}
 }

@@ -37,6 +37,7 @@ type entry struct {
 	versions map[endpoint]*version
 	isolated *isolated // nil if the ports are this machine's
 	command  string    // of the state.Program with which the Intercept ends
+	toPod    string    // its ports that lead into the pod
 }
 
 // endpoint is where a flow goes on this machine.
@@ -68,7 +69,7 @@ func (e *entry) setProgram(p state.Program) (in *isolated, former state.Program)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	former = e.programLocked()
-	e.command = p.Command
+	e.command, e.toPod = p.Command, p.ToPod
 	if former.Socket != p.Socket {
 		e.isolated, e.versions = nil, map[endpoint]*version{}
 		if p.Socket != "" {
@@ -86,7 +87,7 @@ func (e *entry) endsWith() state.Program {
 }
 
 func (e *entry) programLocked() state.Program {
-	p := state.Program{Command: e.command}
+	p := state.Program{Command: e.command, ToPod: e.toPod}
 	if e.isolated != nil {
 		p.Socket = e.isolated.socket
 	}

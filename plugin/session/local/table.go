@@ -76,6 +76,16 @@ func (t *Table) Intercept(ctx context.Context, key types.NamespacedName) (*v1alp
 	return e.object(), nil
 }
 
+// Known returns an Intercept of the session, and asks the API server only if it is not known
+// yet.
+func (t *Table) Known(ctx context.Context, key types.NamespacedName) (*v1alpha1.Intercept, error) {
+	e, err := t.lookup(ctx, &frame.Open{Intercept: key.String()})
+	if err != nil {
+		return nil, err
+	}
+	return e.object(), nil
+}
+
 // Track serves an Intercept from now on. Its ports are this machine's, unless the program
 // has a socket. If there is a program, the Intercept ends with it: see EndWith for the one
 // that has no socket. Former is the program before. The error is frame.ErrDenied if the

@@ -48,6 +48,10 @@ type Config struct {
 	// Mappings are names and what stands for them: a name or an address.
 	Mappings map[string]string
 
+	// Whole, if not nil, says that names mean what they mean in a pod, and none is the
+	// laptop's but those of Outside and Exclude.
+	Whole *Whole
+
 	// CIDRs are the networks of the cluster's Services and pods, for names of
 	// addresses.
 	CIDRs []netip.Prefix
@@ -56,6 +60,12 @@ type Config struct {
 	// is; nil does so always. Without Restore there are no names for translated
 	// addresses.
 	Translate, Restore func(netip.Addr) netip.Addr
+}
+
+// Whole is a pod's resolv.conf, but for the name servers.
+type Whole struct {
+	Search []string
+	Ndots  int
 }
 
 // Translates says that some addresses of the cluster have another one here.
@@ -69,6 +79,7 @@ type Names struct {
 	suffixes   map[string]bool // to include (true) or exclude
 	outside    map[string]bool
 	mappings   map[string]string
+	whole      *Whole
 	cidrs      []netip.Prefix
 	translate  func(netip.Addr) netip.Addr
 	restore    func(netip.Addr) netip.Addr
@@ -77,7 +88,7 @@ type Names struct {
 // New prepares a Config.
 func New(c Config) *Names {
 	n := &Names{domain: clean(c.Domain), namespaces: map[string]bool{}, suffixes: map[string]bool{}, outside: map[string]bool{}, mappings: map[string]string{},
-		cidrs: c.CIDRs, translate: c.Translate, restore: c.Restore}
+		whole: c.Whole, cidrs: c.CIDRs, translate: c.Translate, restore: c.Restore}
 	if n.domain == "" {
 		n.domain = DefaultDomain
 	}

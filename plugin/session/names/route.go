@@ -46,6 +46,9 @@ func (n *Names) Route(full string, qtype uint16) Route {
 	if r, ok := n.certain(name); ok {
 		return r
 	}
+	if n.whole != nil {
+		return Route{Source: Cluster, Full: []string{full}}
+	}
 	if below(name, "arpa") {
 		return n.reverse(name)
 	}

@@ -16,6 +16,9 @@ func Search(namespace, domain string) []string {
 // then the namespaces with intercepts, for resolvers that do not send a name
 // without a dot as it is, such as systemd-resolved.
 func (n *Names) SearchList() []string {
+	if n.whole != nil {
+		return n.whole.Search
+	}
 	if len(n.search) == 0 {
 		return nil
 	}
@@ -24,6 +27,14 @@ func (n *Names) SearchList() []string {
 		list = append(list, ns+".svc."+n.domain)
 	}
 	return list
+}
+
+// Dots is the option ndots of programs on the laptop.
+func (n *Names) Dots() int {
+	if n.whole != nil {
+		return n.whole.Ndots
+	}
+	return Ndots
 }
 
 // Siblings are the further names that a program makes of one with the search
@@ -38,7 +49,7 @@ func (n *Names) Siblings(full string) []string {
 	if !ok || !strings.Contains(short, ".") {
 		return nil
 	}
-	all := list[1:]
+	all := slices.Clone(list[1:])
 	for i, suffix := range all {
 		all[i] = short + "." + suffix + "."
 	}

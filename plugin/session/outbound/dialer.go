@@ -35,9 +35,18 @@ type Dialer struct {
 	Gate *Gate
 	// Denials remembers what was denied; may be nil.
 	Denials *Denials
+	// Pod opens all flows from a pod, in place of Lines and Group; nil: from the
+	// traffic-manager.
+	Pod Opener
 
 	rtt   atomic.Int64 // nanoseconds
 	lines atomic.Int64 // in use
+}
+
+// Opener opens flows of the kind frame.Network, by their protocol, target and first bytes.
+type Opener interface {
+	// Open returns a stream when the target is reached. The error is as Dialer.Open's.
+	Open(ctx context.Context, p frame.Protocol, target string, first []byte) (tunnel.Stream, error)
 }
 
 // linesMax bounds the lines in use: each is a connection to the API server with large
@@ -82,7 +91,11 @@ func (d *Dialer) open(ctx context.Context, p frame.Protocol, target string, firs
 		return nil, err
 	}
 	defer end()
-	c, err := d.ask(ctx, p, target, first)
+	ask := d.ask
+	if d.Pod != nil {
+		ask = d.askPod
+	}
+	c, err := ask(ctx, p, target, first)
 	if err != nil && context.Cause(ctx) == ErrAway {
 		err = ErrAway
 	}
@@ -123,6 +136,15 @@ func (d *Dialer) ask(ctx context.Context, p frame.Protocol, target string, first
 		return nil, err
 	}
 	return f, nil
+}
+
+func (d *Dialer) askPod(ctx context.Context, p frame.Protocol, target string, first []byte) (Conn, error) {
+	s, err := d.Pod.Open(ctx, p, target, first)
+	if err != nil {
+		return nil, err
+	}
+	d.lines.Add(1)
+	return &lineConn{s: s, lines: &d.lines}, nil
 }
 
 func (d *Dialer) onLine(ctx context.Context, s tunnel.Stream, o *frame.Open) (Conn, error) {

@@ -28,6 +28,9 @@ type Device struct {
 	Virtual netip.Prefix `json:"virtual,omitzero"`
 	// Isolated says that the TUN is the whole network of one isolated program.
 	Isolated bool `json:"isolated,omitempty"`
+	// Via is the "namespace/name" of an intercept: connections leave from the pod that it
+	// stands in for. If it is empty, they leave from the traffic-manager.
+	Via string `json:"via,omitempty"`
 	// Holders are the commands that need the access, or Standing: see HoldersOrStanding.
 	// Covered is the access that this one covers. It is in force again when no holder is
 	// left.
@@ -90,6 +93,9 @@ func (d *Device) String() string {
 		if len(part.list) > 0 {
 			text += fmt.Sprintf(", --%s %s", part.flag, strings.Trim(fmt.Sprint(part.list), "[]"))
 		}
+	}
+	if d.Via != "" {
+		text += ", by a pod (intercept " + d.Via + ")"
 	}
 	if d.Virtual.IsValid() {
 		text += ", --virtual-subnet " + d.Virtual.String()

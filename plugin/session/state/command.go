@@ -22,6 +22,9 @@ type Program struct {
 	// Command is the name of the command that started the program. It may be empty if
 	// there is a Socket.
 	Command string `json:"command,omitempty"`
+	// ToPod are ports of localhost that lead to the same ports in the pod that the
+	// intercept stands in for, as topod.Format has them.
+	ToPod string `json:"toPod,omitempty"`
 }
 
 // Command makes and locks the file of the command called name. No other command may have

@@ -1,6 +1,6 @@
 //go:build rootful && linux
 
-package relay
+package dialed
 
 import (
 	"net/netip"
