@@ -1,7 +1,7 @@
 # kubectl-intercept. `make help` lists the targets.
 
 GO      ?= go
-VERSION := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' manager/version/version.go)
+VERSION := $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' manager/version/version.go)
 KUBE    := v1.36.3
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -138,9 +138,54 @@ bin/rollouts/image.tar: test/rollouts/go.mod test/rollouts/go.sum
 	@cat "$$(cd test/rollouts && $(GO) list -m -f '{{.Dir}}' $(ARGO))/manifests/install.yaml" >bin/rollouts/install.yaml
 	$(STEP) image-rollouts $(GO) run ./krew/image -name $(REPO)/test/rollouts:dev -binary bin/rollouts/controller -o $@
 
+# krew, its check of manifests, and a check of the SBOM: one test wants them.
+bin/krew/%: test/krew/go.mod test/krew/go.sum $(wildcard test/krew/*/*.go)
+	@mkdir -p bin/krew
+	$(call build,krew/$*,test/krew,,$(KREW_$*))
+KREW_kubectl-krew           := sigs.k8s.io/krew/cmd/krew
+KREW_validate-krew-manifest := sigs.k8s.io/krew/cmd/validate-krew-manifest
+KREW_validate-sbom          := ./validate-sbom
+KREW := $(addprefix bin/krew/,kubectl-krew validate-krew-manifest validate-sbom)
+
 .PHONY: chart
 chart: ## Package the Helm chart into bin/
 	$(GO) run ./chart/pack -o bin
+
+# What a release is for, and what goes into each platform's folder: the plugin with
+# intercept-netd beside it, and for Linux what the images have.
+PLATFORMS := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64 windows_arm64
+RELEASE    = $(patsubst v%,%,$(VERSION))
+# Revision and time of the release. Whoever builds it from an archive of the source says both.
+COMMIT            ?= $(shell git rev-parse HEAD 2>/dev/null)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+# Everything that the bytes of a program depend on is said here, except the version of Go.
+MODULE := github.com/kubectl-intercept/kubectl-intercept
+STAMP   = -X $(MODULE)/manager/version.Version=$(RELEASE) -X $(MODULE)/manager/version.commit=$(COMMIT)
+cross   = $(STEP) release/$*/$(1) env GOOS=$(word 1,$(subst _, ,$*)) GOARCH=$(word 2,$(subst _, ,$*)) GOAMD64=v1 GOARM64=v8.0 CGO_ENABLED=0 \
+          $(GO) build -v -trimpath -buildvcs=false $(PRODUCT) -ldflags '-s -w $(3)' -o $(CURDIR)/bin/release/$*/$(1)$(if $(filter windows_%,$*),.exe) $(2)
+
+.PHONY: release
+release: committed ## Archives, images, chart, SBOM and checksums in dist/: make release VERSION=v1.2.3
+	@rm -rf dist bin/release
+	@$(MAKE) --no-print-directory $(addprefix release-,$(PLATFORMS))
+	$(GO) run -ldflags '$(STAMP)' ./chart/pack -o dist
+	$(GO) run ./krew/release -version v$(RELEASE) -commit "$(COMMIT)" -time $(SOURCE_DATE_EPOCH) -registry $(REPO) -binaries bin/release -o dist
+
+.PHONY: $(addprefix release-,$(PLATFORMS))
+$(addprefix release-,$(PLATFORMS)): release-%:
+	$(call cross,kubectl-intercept,./plugin,$(STAMP))
+	$(call cross,intercept-netd,./netd,-X main.version=$(RELEASE))
+	$(if $(filter linux_%,$*),$(call cross,traffic-manager,./manager,$(STAMP)))
+	$(if $(filter linux_%,$*),$(call cross,traffic-agent,./agent,$(STAMP)))
+
+.PHONY: version
+version: ## Print the version of the source
+	@echo $(VERSION)
+
+# A release has a revision, so that everybody can build it again.
+.PHONY: committed
+committed:
+	@[ -z "$$(git status --porcelain 2>/dev/null)" ] || { echo "make release: commit these changes first, or put them aside with git stash:" >&2; git status --short >&2; exit 1; }
 
 .PHONY: generate
 generate: ## Generate deepcopy functions, CRDs and the control protocol
@@ -180,7 +225,7 @@ unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
 # The logs of a test that failed are long. Its errors come once more at the end.
 .PHONY: e2e
 e2e: SHELL = bash
-e2e: deps images bin/tools.tar bin/apps.tar bin/rollouts/image.tar bin/environment/readers bin/environment/node_modules ## End-to-end tests on the embedded cluster (Linux, root)
+e2e: deps images bin/tools.tar bin/apps.tar bin/rollouts/image.tar bin/environment/readers bin/environment/node_modules $(KREW) ## End-to-end tests on the embedded cluster (Linux, root)
 	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m $(ROOTFUL)
 	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
 	$(GO) test -count=1 -tags e2e -timeout 10m ./test/environment
@@ -193,7 +238,7 @@ test: lint unit e2e ## All tests (Linux, root)
 # The cluster stays, so that the next test begins at once.
 CLUSTER ?= try
 .PHONY: try named
-try: named images ## One end-to-end test on a cluster that stays: make try TEST=TestMainJob
+try: named images $(KREW) ## One end-to-end test on a cluster that stays: make try TEST=TestMainJob
 	$(SUDO) env "PATH=$$PATH" E2E_KEEP=1 E2E_CLUSTER=$(CLUSTER) $(GO) test -count=1 -tags e2e -parallel 1 -timeout 10m -v -run '^($(TEST))$$' ./test/e2e
 named:
 	@[ -n "$(TEST)" ] || { echo "Which test? make try TEST=REGEXP; make try-list names them" >&2; exit 1; }

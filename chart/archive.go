@@ -30,11 +30,11 @@ func Archive(w io.Writer) error {
 	}
 	out := tar.NewWriter(zipped)
 	// WalkDir goes in the order of names; Helm wants Chart.yaml first.
-	if err := add(out, name, "Chart.yaml"); err != nil {
+	if err := add(out, name, identified); err != nil {
 		return err
 	}
-	err = fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || path == "Chart.yaml" {
+	err = fs.WalkDir(FS(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path == identified {
 			return err
 		}
 		return add(out, name, path)
@@ -49,7 +49,7 @@ func Archive(w io.Writer) error {
 }
 
 func add(out *tar.Writer, name, path string) error {
-	data, err := fs.ReadFile(files, path)
+	data, err := fs.ReadFile(FS(), path)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func add(out *tar.Writer, name, path string) error {
 
 // identity is what Chart.yaml says the chart is.
 func identity() (name, version string, err error) {
-	data, err := fs.ReadFile(files, "Chart.yaml")
+	data, err := fs.ReadFile(FS(), identified)
 	if err != nil {
 		return "", "", err
 	}

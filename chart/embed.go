@@ -6,6 +6,8 @@ package chart
 import (
 	"embed"
 	"io/fs"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 )
 
 // files is everything that .helmignore leaves over. "all:" also takes names
@@ -15,5 +17,6 @@ import (
 //go:embed all:templates files
 var files embed.FS
 
-// FS returns the chart's files, Chart.yaml at the root.
-func FS() fs.FS { return files }
+// FS returns the chart's files, Chart.yaml at the root. The chart has the version of the
+// program that embeds it.
+func FS() fs.FS { return release{files, version.Version} }

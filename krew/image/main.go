@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/kubectl-intercept/kubectl-intercept/krew/oci"
 )
 
 func main() {
@@ -23,7 +25,7 @@ func main() {
 }
 
 func run(args []string) error {
-	var o Options
+	var o oci.Options
 	flags := flag.NewFlagSet("image", flag.ExitOnError)
 	name := flags.String("name", "", "name and tag of the image")
 	binary := flags.String("binary", "", "the program")
@@ -32,7 +34,7 @@ func run(args []string) error {
 	platform := flags.String("platform", "linux/amd64", "platform of the program")
 	output := flags.String("o", "", "file to write")
 	flags.Func("file", "another file, SRC:DST[:MODE]; may be repeated", func(s string) error {
-		f, err := ParseFile(s)
+		f, err := oci.ParseFile(s)
 		o.Files = append(o.Files, f)
 		return err
 	})
@@ -50,8 +52,8 @@ func run(args []string) error {
 		return fmt.Errorf("platform %s: %w", *platform, err)
 	}
 	o.Platform, o.User, o.Entrypoint = *parsed, *user, []string{*entrypoint}
-	o.Files = append(o.Files, File{Source: *binary, Destination: *entrypoint, Mode: 0o755})
-	image, err := Build(o)
+	o.Files = append(o.Files, oci.File{Source: *binary, Destination: *entrypoint, Mode: 0o755})
+	image, err := oci.Build(o)
 	if err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func store(file, name string, image v1.Image) error {
 		return err
 	}
 	defer os.Remove(temporary)
-	if err := Write(f, name, image); err != nil {
+	if err := oci.Write(f, name, image); err != nil {
 		_ = f.Close()
 		return err
 	}

@@ -2,17 +2,40 @@ package netd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 )
 
 // installWindows lets the service manager keep netd running.
 func (f *Finder) installWindows(ctx context.Context, program string, o Owner) error {
-	if driver := filepath.Join(filepath.Dir(program), "wintun.dll"); !exists(driver) {
-		return fmt.Errorf("%s is not there: take the one for this machine's processor from https://www.wintun.net", driver)
+	if err := f.driver(filepath.Dir(program)); err != nil {
+		return err
 	}
 	return f.elevate(ctx, "install a service", program, "install", "--sid="+o.id)
+}
+
+// driver has wintun.dll beside the program. Where a plugin manager has put a newer program into
+// another folder, the driver's library that the service already uses goes there as well.
+func (f *Finder) driver(folder string) error {
+	beside, used := filepath.Join(folder, "wintun.dll"), filepath.Join(filepath.Dir(f.Installed), "wintun.dll")
+	if exists(beside) {
+		return nil
+	}
+	data, err := os.ReadFile(used)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s is not there: take the one for this machine's processor from https://www.wintun.net", beside)
+	case err != nil:
+		return fmt.Errorf("copy wintun.dll: %w", err)
+	}
+	if err := os.WriteFile(beside, data, 0o644); err != nil {
+		return fmt.Errorf("copy wintun.dll: %w", err)
+	}
+	return nil
 }
 
 // elevate runs intercept-netd as an administrator, for whose consent Windows

@@ -174,7 +174,7 @@ func TestInstallDaemon(t *testing.T) {
 
 func TestInstallOnWindows(t *testing.T) {
 	f, errOut := finder(t)
-	f.System = "windows"
+	f.System, f.Installed = "windows", filepath.Join(t.TempDir(), "Program Files", "intercept-netd.exe")
 	beside := filepath.Join(filepath.Dir(f.Beside), "it's here.exe")
 	if err := os.Rename(f.Beside, beside); err != nil {
 		t.Fatal(err)
@@ -184,12 +184,17 @@ func TestInstallOnWindows(t *testing.T) {
 	if err := f.Install(t.Context(), Owner{}); err == nil || !strings.Contains(err.Error(), "wintun.dll is not there") {
 		t.Errorf("got %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(beside), "wintun.dll"), nil, 0o644); err != nil {
+	// After an upgrade of the plugin, the driver is where the service runs.
+	driver, used := filepath.Join(filepath.Dir(beside), "wintun.dll"), filepath.Join(filepath.Dir(f.Installed), "wintun.dll")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(used), 0o755), os.WriteFile(used, []byte("driver"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	f.Run = func(_ context.Context, args ...string) error { ran = args; return nil }
 	if err := f.Install(t.Context(), Owner{User: "alice", id: "S-1-5-21-1"}); err != nil {
 		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(driver); string(got) != "driver" {
+		t.Errorf("beside the program there is the driver %q, %v", got, err)
 	}
 	quoted := "'" + strings.ReplaceAll(beside, "'", "''") + "'"
 	want := []string{"powershell", "-NoProfile", "-NonInteractive", "-Command", "$ErrorActionPreference = 'Stop'; exit (Start-Process -FilePath " + quoted +

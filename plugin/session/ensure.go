@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/netd/handover"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
@@ -178,6 +179,11 @@ func (e *ensurer) running(ctx context.Context, s *Status) (ready bool, err error
 		e.last = s.LastError
 	}
 	if s.Build != socket.Build() {
+		if e.child != nil && e.child.PID == s.PID {
+			// The program's file is another build by now. Replacing its process would
+			// not end.
+			return false, fmt.Errorf("the plugin was upgraded to version %s while this command of version %s ran: type the command again", s.Version, version.Version)
+		}
 		e.say("replacing session of version " + s.Version)
 		return false, e.replace(ctx)
 	}

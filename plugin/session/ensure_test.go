@@ -1,7 +1,9 @@
 package session
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,4 +34,14 @@ func TestTell(t *testing.T) {
 			t.Errorf("said %q, want %q", said, want)
 		}
 	})
+}
+
+// TestUpgradedMeanwhile: a process that this command has just started is not replaced for its
+// build, because the next one would be of that build as well.
+func TestUpgradedMeanwhile(t *testing.T) {
+	e := &ensurer{child: &Child{PID: 7}}
+	ready, err := e.running(context.Background(), &Status{PID: 7, Version: "7.8.9", Build: "7.8.9+new"})
+	if ready || err == nil || !strings.Contains(err.Error(), "upgraded to version 7.8.9") || !strings.Contains(err.Error(), "type the command again") {
+		t.Errorf("got %v, %v", ready, err)
+	}
 }

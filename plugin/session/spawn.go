@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
@@ -30,7 +31,7 @@ type Child struct {
 // spawn starts the session process, detached from the terminal and the working directory
 // of this process.
 func (c *Config) spawn(caller *socket.Caller, dir *state.Dir) (*Child, error) {
-	exe, err := os.Executable()
+	exe, err := program.Self()
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}

@@ -30,7 +30,7 @@
 //
 // `make deps bin/tools.tar` gets the programs that laptops run (curl, dig, psql,
 // ping, iperf3, systemd-resolved), pods serve with and visitors browse with, and
-// `make bin/rollouts/image.tar` Argo Rollouts.
+// `make bin/rollouts/image.tar` Argo Rollouts. `make e2e` and `make try` also build krew.
 //
 // A cluster that is up already is used. E2E_KEEP=1 leaves them up for the next
 // run, E2E_BIN names another folder than bin/, and E2E_CLUSTER another name than

@@ -117,6 +117,33 @@ func TestWorkflowsSayWhatCISays(t *testing.T) {
 	}
 }
 
+// A tag makes what `make release` makes, for the platforms that krew's manifest names.
+func TestReleases(t *testing.T) {
+	makefile, workflow, manifest := read(t, "Makefile"), read(t, ".github/workflows/release.yaml"), read(t, ".krew.yaml")
+	var run []string
+	for _, m := range regexp.MustCompile(`\bmake ([a-z-]+)`).FindAllStringSubmatch(workflow, -1) {
+		if run = append(run, m[1]); !strings.Contains(makefile, "\n"+m[1]+":") {
+			t.Errorf("the workflow runs make %s, which does not exist", m[1])
+		}
+	}
+	if !slices.Contains(run, "release") || !strings.Contains(workflow, `push: {tags: ["v*"]}`) {
+		t.Errorf("the workflow runs make %v", run)
+	}
+	m := regexp.MustCompile(`(?m)^PLATFORMS := (.+)$`).FindStringSubmatch(makefile)
+	if m == nil {
+		t.Fatal("the Makefile names no platforms")
+	}
+	platforms := strings.Fields(m[1])
+	for _, p := range platforms {
+		if !strings.Contains(manifest, "/kubectl-intercept_"+p+".") {
+			t.Errorf(".krew.yaml has no archive for %s", p)
+		}
+	}
+	if n := strings.Count(manifest, "addURIAndSha"); n != len(platforms) {
+		t.Errorf(".krew.yaml names %d archives, and there are %d platforms", n, len(platforms))
+	}
+}
+
 // Folders and files that a document names in backticks exist, from the repository's root
 // or from the document's folder. What make builds does not.
 func TestNamedPathsExist(t *testing.T) {
@@ -131,7 +158,7 @@ func TestNamedPathsExist(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range path.FindAllStringSubmatch(string(b), -1) {
-			if strings.HasPrefix(m[1], "bin/") {
+			if strings.HasPrefix(m[1], "bin/") || strings.HasPrefix(m[1], "dist/") {
 				continue
 			}
 			found++

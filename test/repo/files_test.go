@@ -20,7 +20,7 @@ func walk(t *testing.T, visit func(path string)) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == ".git" || path == filepath.Join(root, "bin")):
+		case d.IsDir() && (d.Name() == ".git" || path == filepath.Join(root, "bin") || path == filepath.Join(root, "dist")):
 			return filepath.SkipDir
 		case !d.IsDir():
 			visit(path)

@@ -125,7 +125,7 @@ func (o *Options) program(ctx context.Context, space *inside.Space, made *interc
 
 // supervisor is this program again, as the process inside.
 func (o *Options) supervisor() (*exec.Cmd, error) {
-	exe, err := os.Executable()
+	exe, err := program.Self()
 	if err != nil {
 		return nil, fmt.Errorf("make a network for the program: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
@@ -139,12 +140,22 @@ func (i *Intercept) previewRow() render.Row {
 func sessionRows(p *session.Status) []render.Row {
 	return []render.Row{
 		{Label: "Name", Value: p.Session},
-		{Label: "Process", Value: strconv.Itoa(p.PID) + ", version " + p.Version},
+		{Label: "Process", Value: process(p)},
 		{Label: "Tunnel", Value: tunnel(p)},
 		{Label: "Transport", Value: transport(p)},
 		{Label: "Last error", Value: p.LastError},
 		{Label: "Log file", Value: p.LogFile},
 	}
+}
+
+// process says which process it is. One of another version is left over from before the plugin
+// was upgraded.
+func process(p *session.Status) string {
+	text := strconv.Itoa(p.PID) + ", version " + p.Version
+	if p.Version != version.Version {
+		text += "; the next kubectl intercept add, run or connect replaces it with version " + version.Version + " and keeps its intercepts and network"
+	}
+	return text
 }
 
 func tunnel(p *session.Status) string {

@@ -31,7 +31,8 @@ func trim() {
 		switch n, _ := fmt.Sscanf(line, "%x-%x %s", &lo, &hi, &mode); {
 		case n == 3:
 			start, end = 0, 0
-			if strings.HasSuffix(line, " "+exe) && !strings.Contains(mode, "w") {
+			// The kernel marks a file that krew has deleted.
+			if strings.HasSuffix(strings.TrimSuffix(line, " (deleted)"), " "+exe) && !strings.Contains(mode, "w") {
 				start, end = lo, hi
 			}
 		case start != 0 && strings.HasPrefix(line, "Anonymous:"):

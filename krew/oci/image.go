@@ -1,9 +1,10 @@
-package main
+// Package oci makes container images from scratch out of static binaries, without a container
+// engine, and writes them as OCI layouts. The same input gives the same bytes.
+package oci
 
 import (
 	"archive/tar"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -16,7 +17,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -26,6 +26,7 @@ type Options struct {
 	Entrypoint []string
 	User       string
 	Platform   v1.Platform
+	Labels     map[string]string
 	Files      []File
 }
 
@@ -83,6 +84,7 @@ func Build(o Options) (v1.Image, error) {
 		User:       o.User,
 		WorkingDir: "/",
 		Env:        []string{"PATH=/"},
+		Labels:     o.Labels,
 	}
 	return mutate.ConfigFile(image, config)
 }
@@ -139,90 +141,4 @@ func add(w *tar.Writer, kind byte, name string, mode int64, data []byte) error {
 	}
 	_, err := w.Write(data)
 	return err
-}
-
-// Write stores the image as a tar of an OCI layout with this name. Unlike an
-// archive of `docker save`, it keeps the image's digest.
-func Write(w io.Writer, name string, image v1.Image) error {
-	descriptor, err := partial.Descriptor(image)
-	if err != nil {
-		return err
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return err
-	}
-	descriptor.Platform = config.Platform()
-	_, tag, _ := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], ":")
-	descriptor.Annotations = map[string]string{
-		"io.containerd.image.name":          name, // for containerd
-		"org.opencontainers.image.ref.name": tag,  // for everybody else
-	}
-	index, err := json.Marshal(v1.IndexManifest{
-		SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{*descriptor},
-	})
-	if err != nil {
-		return err
-	}
-	files := map[string][]byte{
-		"oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`),
-		"index.json": index,
-	}
-	if err := addBlobs(files, image); err != nil {
-		return err
-	}
-	var names []string
-	for name := range files {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	out := tar.NewWriter(w)
-	for _, name := range names {
-		if err := add(out, tar.TypeReg, name, 0o644, files[name]); err != nil {
-			return err
-		}
-	}
-	return out.Close()
-}
-
-func addBlobs(files map[string][]byte, image v1.Image) error {
-	put := func(digest v1.Hash, data []byte) {
-		files[path.Join("blobs", digest.Algorithm, digest.Hex)] = data
-	}
-	manifest, err := image.RawManifest()
-	if err != nil {
-		return err
-	}
-	digest, err := image.Digest()
-	if err != nil {
-		return err
-	}
-	put(digest, manifest)
-	config, err := image.RawConfigFile()
-	if err != nil {
-		return err
-	}
-	if digest, err = image.ConfigName(); err != nil {
-		return err
-	}
-	put(digest, config)
-	layers, err := image.Layers()
-	if err != nil {
-		return err
-	}
-	for _, l := range layers {
-		if digest, err = l.Digest(); err != nil {
-			return err
-		}
-		r, err := l.Compressed()
-		if err != nil {
-			return err
-		}
-		data, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
-		put(digest, data)
-	}
-	return nil
 }
