@@ -224,7 +224,7 @@ func (f fakeSessions) Ensure(ctx context.Context, _ *kube.Factory, _ string, pro
 	}
 	return &intercept.Session{User: f.w.user, Name: f.w.user + "-laptop",
 		Process: oneVariable, Mount: oneVolume, Release: func(context.Context, string) error { return nil },
-		Track: func(context.Context, string, string, string, string) (func(context.Context) error, error) {
+		Track: func(context.Context, string, string, state.Program) (func(context.Context) error, error) {
 			return func(context.Context) error { return nil }, f.w.lost
 		}}, nil
 }

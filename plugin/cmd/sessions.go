@@ -135,10 +135,11 @@ func (sessions) EnsureIsolated(ctx context.Context, f *kube.Factory, transport, 
 }
 
 // track is that of an intercept.Session. The ports belong to the program behind a socket, or
-// to this machine.
-func track(c *session.Client, socket string) func(ctx context.Context, namespace, name, command, toPod string) (func(context.Context) error, error) {
-	return func(ctx context.Context, namespace, name, command, toPod string) (func(context.Context) error, error) {
-		former, err := c.Track(ctx, namespace, name, state.Program{Socket: socket, Command: command, ToPod: toPod})
+// to this machine and the hosts.
+func track(c *session.Client, socket string) func(ctx context.Context, namespace, name string, p state.Program) (func(context.Context) error, error) {
+	return func(ctx context.Context, namespace, name string, p state.Program) (func(context.Context) error, error) {
+		p.Socket = socket
+		former, err := c.Track(ctx, namespace, name, p)
 		if err != nil {
 			return nil, err
 		}

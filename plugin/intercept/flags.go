@@ -47,7 +47,7 @@ func DefaultFlags() Flags {
 // AddFlags binds the flags.
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	f.typed = fs
-	fs.StringArrayVarP(&f.Ports, "port", "p", nil, "`LOCAL[:SVCPORT[/PROTO]]`: local port, and name or number of the port to intercept. Repeatable")
+	fs.StringArrayVarP(&f.Ports, "port", "p", nil, "`[HOST:]LOCAL[:SVCPORT[/PROTO]]`: local port, and name or number of the port to intercept. HOST is the program's address if that is not localhost: [::1], or that of a container or a virtual machine. Repeatable")
 	fs.StringVar(&f.Service, "service", "", "Which Service to intercept if several select the workload")
 	fs.StringVar(&f.Workload, "workload", "", "`TYPE/NAME` of the workload; the argument is then the intercept's name")
 	fs.StringVar(&f.Name, "name", "", "Name of the intercept (default: the workload's name)")

@@ -29,9 +29,9 @@ type Session struct {
 	User, Name string
 	// Track has the background process serve an intercept, and stay alive for it. The
 	// process ends the intercept when it finds that the command has ended; the command "" is
-	// none. ToPod are ports of localhost that lead to the pod, as topod.Format has them. Back
-	// undoes that: the intercept is again one of the program before.
-	Track func(ctx context.Context, namespace, name, command, toPod string) (back func(context.Context) error, err error)
+	// none, and its Socket is set here. Back undoes that: the intercept is again one of the
+	// program before.
+	Track func(ctx context.Context, namespace, name string, p state.Program) (back func(context.Context) error, err error)
 	// Process is what the process has in whose place an intercept stands.
 	Process func(ctx context.Context, namespace, name string) (*process.Process, error)
 	// Mount brings the volumes of the container in whose place an intercept stands to this
@@ -189,7 +189,8 @@ func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1al
 		return nil, nil, m.withoutRight(err)
 	}
 	if m.DryRun == cmdutil.DryRunNone {
-		if m.back, err = s.Track(ctx, i.Namespace, i.Name, m.command, topod.Format(m.ToPod)); err != nil {
+		p := state.Program{Command: m.command, ToPod: topod.Format(m.ToPod), Hosts: hosts(m.Ports)}
+		if m.back, err = s.Track(ctx, i.Namespace, i.Name, p); err != nil {
 			if ctx.Err() != nil {
 				err = m.interrupted()
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 )
 
 // nameFor decides what the intercept is called and whether it exists already. It is named
@@ -66,7 +67,7 @@ func clash(all []v1alpha1.Intercept, self *v1alpha1.Intercept) error {
 		}
 		for _, theirs := range i.Spec.Ports {
 			for _, p := range self.Spec.Ports {
-				if p.LocalPort == theirs.LocalPort && p.Protocol == theirs.Protocol {
+				if p.LocalPort == theirs.LocalPort && p.LocalHost == theirs.LocalHost && p.Protocol == theirs.Protocol {
 					return fmt.Errorf("local port %d is already used by your intercept %s/%s, of %s: choose another, or run kubectl intercept leave %s -n %s",
 						p.LocalPort, i.Namespace, i.Name, resolve.RefString(i.Spec.Workload), i.Name, i.Namespace)
 				}
@@ -80,8 +81,8 @@ func clash(all []v1alpha1.Intercept, self *v1alpha1.Intercept) error {
 func twice(ports []v1alpha1.InterceptPort) error {
 	for n, p := range ports {
 		for _, q := range ports[:n] {
-			if p.LocalPort == q.LocalPort && p.Protocol == q.Protocol {
-				return fmt.Errorf("two --port flags use local port %d", p.LocalPort)
+			if p.LocalPort == q.LocalPort && p.LocalHost == q.LocalHost && p.Protocol == q.Protocol {
+				return fmt.Errorf("two --port flags use %s", render.Local(p.LocalHost, p.LocalPort, p.Protocol))
 			}
 		}
 	}

@@ -1,7 +1,10 @@
 package intercept
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,18 +17,23 @@ import (
 // localHost is where programs on the laptop are reached.
 const localHost = "127.0.0.1"
 
-// parsePort reads LOCAL[:SVCPORT[/PROTO]]. An empty Protocol means whichever
+// parsePort reads [HOST:]LOCAL[:SVCPORT[/PROTO]]. An empty Protocol means whichever
 // the port turns out to have.
 func parsePort(flag string) (v1alpha1.InterceptPort, error) {
 	bad := func(why string) (v1alpha1.InterceptPort, error) {
 		return v1alpha1.InterceptPort{}, fmt.Errorf(
-			"--port %q: %s: write LOCAL[:SVCPORT[/PROTO]], for example 8080:http or 5353:dns/udp", flag, why)
+			"--port %q: %s: write [HOST:]LOCAL[:SVCPORT[/PROTO]], for example 8080:http, 5353:dns/udp or [::1]:8080:http", flag, why)
 	}
 	rest, protocol, found := strings.Cut(flag, "/")
-	p := v1alpha1.InterceptPort{Protocol: corev1.Protocol(strings.ToUpper(protocol)), LocalHost: localHost}
+	p := v1alpha1.InterceptPort{Protocol: corev1.Protocol(strings.ToUpper(protocol))}
 	if found && p.Protocol != corev1.ProtocolTCP && p.Protocol != corev1.ProtocolUDP {
 		return bad(fmt.Sprintf("protocol %q is neither tcp nor udp", protocol))
 	}
+	host, rest, err := cutHost(rest)
+	if err != nil {
+		return bad(err.Error())
+	}
+	p.LocalHost = host
 	local, remote, found := strings.Cut(rest, ":")
 	n, err := strconv.ParseUint(local, 10, 16)
 	if err != nil || n == 0 {
@@ -47,6 +55,48 @@ func parsePort(flag string) (v1alpha1.InterceptPort, error) {
 	}
 	p.Port = remote
 	return p, nil
+}
+
+// cutHost returns the address that the text begins with, or that of localhost, and what
+// follows. A name is no address: what it leads to could change while the intercept lasts.
+func cutHost(text string) (host, rest string, err error) {
+	switch in, after, six := strings.Cut(strings.TrimPrefix(text, "["), "]:"); {
+	case strings.HasPrefix(text, "[") && !six:
+		return "", "", errors.New("the local port after the address in brackets is missing")
+	case strings.HasPrefix(text, "["):
+		host, rest = in, after
+	case strings.Count(text, ":") > 2:
+		return "", "", errors.New("an IPv6 address needs brackets")
+	default:
+		first, after, more := strings.Cut(text, ":")
+		_, aerr := netip.ParseAddr(first)
+		if !more || aerr != nil && first != "localhost" && !strings.Contains(after, ":") {
+			return localHost, text, nil
+		}
+		host, rest = first, after
+	}
+	if host == "localhost" {
+		return localHost, rest, nil
+	}
+	a, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return "", "", fmt.Errorf("%q is not an IP address", host)
+	case a.IsUnspecified() || a.IsMulticast() || a.Zone() != "":
+		return "", "", fmt.Errorf("%s is not the address of one program", host)
+	}
+	return a.Unmap().String(), rest, nil
+}
+
+// hosts are the addresses of the ports that are not loopback.
+func hosts(ports []v1alpha1.InterceptPort) []string {
+	var all []string
+	for _, p := range ports {
+		if a, err := netip.ParseAddr(p.LocalHost); (err != nil || !a.IsLoopback()) && !slices.Contains(all, p.LocalHost) {
+			all = append(all, p.LocalHost)
+		}
+	}
+	return all
 }
 
 func parsePorts(flags []string) ([]v1alpha1.InterceptPort, error) {

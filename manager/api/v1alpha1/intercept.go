@@ -187,10 +187,12 @@ type InterceptPort struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	LocalPort int32 `json:"localPort"`
-	// LocalHost is the laptop's address that is dialed.
+	// LocalHost is the IP address that the laptop dials. The session dials one that is not
+	// loopback only if its user has typed it on that laptop.
 	//
 	// +kubebuilder:default="127.0.0.1"
-	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:MaxLength=45
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F.]*:[0-9a-fA-F:.]+)$`
 	LocalHost string `json:"localHost,omitempty"`
 	// LocalTLS says that the program on the laptop speaks TLS on this port. Then what the
 	// agent took out of TLS reaches the program in TLS again. Without it, the program gets

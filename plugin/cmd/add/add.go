@@ -33,7 +33,7 @@ type Flags struct {
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions intercept.Sessions) *cobra.Command {
 	flags := &Flags{Flags: intercept.DefaultFlags(), Wait: true, Print: genericclioptions.NewPrintFlags("intercepted")}
 	cmd := &cobra.Command{
-		Use:                   "add (TYPE/NAME | NAME) --port LOCAL[:SVCPORT[/PROTO]] [--match NAME=REGEXP] [-- COMMAND...]",
+		Use:                   "add (TYPE/NAME | NAME) --port [HOST:]LOCAL[:SVCPORT[/PROTO]] [--match NAME=REGEXP] [-- COMMAND...]",
 		Aliases:               []string{"intercept"},
 		DisableFlagsInUseLine: true,
 		Short:                 "Send a workload's traffic to this machine",
@@ -99,6 +99,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 
 			# The container's environment for a program that an IDE starts
 			kubectl intercept add quote --port 8080 --env-file quote.env
+
+			# The program runs in a container of this machine, which has this address
+			kubectl intercept add quote --port 172.17.0.2:8080:http
 
 			# A URL for others, who see what a browser on this machine would
 			kubectl intercept add quote --port 8080 --preview-url`),

@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -62,8 +63,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 			return nil, err
 		}
 		for _, p := range o.Intercept.Ports {
-			if p.LocalHost != "127.0.0.1" {
-				return nil, fmt.Errorf("--port %d: the port is the program's own; leave %s out", p.LocalPort, p.LocalHost)
+			if a, err := netip.ParseAddr(p.LocalHost); err != nil || !a.IsLoopback() {
+				return nil, fmt.Errorf("--port %d: the program has a network of its own, where its ports are at localhost: leave %s out, or use kubectl intercept add",
+					p.LocalPort, p.LocalHost)
 			}
 		}
 	case len(f.Intercept.Ports) > 0:

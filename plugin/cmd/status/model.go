@@ -99,6 +99,8 @@ type Intercept struct {
 type Port struct {
 	Port  string `json:"port"`
 	Local string `json:"local"`
+	// Untyped says that nobody typed the address on this machine, and that it is not loopback.
+	Untyped bool `json:"untyped,omitempty"`
 }
 
 func describe(i *v1alpha1.Intercept) Intercept {
@@ -124,11 +126,11 @@ func describe(i *v1alpha1.Intercept) Intercept {
 		d.Preview = i.Status.Preview
 	}
 	for _, p := range i.Status.Ports {
-		d.Ports = append(d.Ports, Port{resolve.Identifier(p), render.Local(p.LocalHost, p.LocalPort, p.Protocol)})
+		d.Ports = append(d.Ports, Port{Port: resolve.Identifier(p), Local: render.Local(p.LocalHost, p.LocalPort, p.Protocol)})
 	}
 	if len(d.Ports) == 0 {
 		for _, p := range i.Spec.Ports {
-			d.Ports = append(d.Ports, Port{p.Port, render.Local(p.LocalHost, p.LocalPort, p.Protocol)})
+			d.Ports = append(d.Ports, Port{Port: p.Port, Local: render.Local(p.LocalHost, p.LocalPort, p.Protocol)})
 		}
 	}
 	return d
@@ -154,23 +156,32 @@ func (s *Status) addVolumes(p *session.Status) {
 	}
 }
 
-// addOffline adds what only the session knows: its intercepts in namespaces
-// that could not be read.
+// addOffline adds what only the session knows: to which ports it does not connect, and its
+// intercepts in namespaces that could not be read.
 func (s *Status) addOffline(p *session.Status) {
 	for _, i := range p.Intercepts {
-		if slices.ContainsFunc(s.Intercepts, func(have Intercept) bool { return have.Namespace == i.Namespace && have.Name == i.Name }) {
+		if k := slices.IndexFunc(s.Intercepts, func(have Intercept) bool { return have.Namespace == i.Namespace && have.Name == i.Name }); k >= 0 {
+			s.Intercepts[k].addUntyped(i.Ports)
 			continue
 		}
 		d := Intercept{Namespace: i.Namespace, Name: i.Name, Owner: p.User, State: i.State, Ports: []Port{}}
 		for _, p := range i.Ports {
 			d.Connections += p.Connections
-			d.Ports = append(d.Ports, Port{Local: p.Local})
+			d.Ports = append(d.Ports, Port{Local: p.Local, Untyped: p.Untyped})
 		}
 		s.Intercepts = append(s.Intercepts, d)
 	}
 	slices.SortFunc(s.Intercepts, func(a, b Intercept) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
+}
+
+// addUntyped notes the ports to which the session does not connect.
+func (i *Intercept) addUntyped(ports []session.StatusPort) {
+	for n := range i.Ports {
+		p := &i.Ports[n]
+		p.Untyped = slices.ContainsFunc(ports, func(o session.StatusPort) bool { return o.Untyped && o.Local == strings.TrimSuffix(p.Local, "/UDP") })
+	}
 }
 
 // locals are the addresses on the laptop, for a sentence.

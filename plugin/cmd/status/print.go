@@ -104,7 +104,11 @@ func (i *Intercept) rows() []render.Row {
 		if p.Port != "" {
 			label += " " + p.Port
 		}
-		rows = append(rows, render.Row{Label: label, Value: p.Local})
+		value := p.Local
+		if p.Untyped {
+			value += ", to which this machine does not connect, since nobody typed the address here: repeat kubectl intercept add with this --port"
+		}
+		rows = append(rows, render.Row{Label: label, Value: value})
 	}
 	rows = append(rows, render.Row{Label: "Volume Mount Point", Value: i.VolumeMountPoint}, i.previewRow())
 	if i.Mode == string(v1alpha1.ModePersonal) {

@@ -199,8 +199,9 @@ func TestTrackSaysWhereThePortsWere(t *testing.T) {
 	c.put(intercept(before.Session, 80, 8080))
 	lives(t, m, "command")
 	none, inside, here := state.Program{}, state.Program{Socket: "/program.sock"}, state.Program{Command: "command"}
-	for _, step := range [][2]state.Program{{none, none}, {inside, none}, {inside, inside}, {here, inside}, {none, here}} {
-		if former, err := client.Track(context.Background(), "shop", "quote", step[0]); err != nil || former != step[1] {
+	there := state.Program{Hosts: []string{"192.0.2.7"}}
+	for _, step := range [][2]state.Program{{none, none}, {inside, none}, {inside, inside}, {here, inside}, {there, here}, {there, there}, {none, there}} {
+		if former, err := client.Track(context.Background(), "shop", "quote", step[0]); err != nil || !former.Equal(step[1]) {
 			t.Errorf("to %v: it was %v before, want %v: %v", step[0], former, step[1], err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -38,6 +39,7 @@ type entry struct {
 	isolated *isolated // nil if the ports are this machine's
 	command  string    // of the state.Program with which the Intercept ends
 	toPod    string    // its ports that lead into the pod
+	hosts    []string  // of the state.Program
 }
 
 // endpoint is where a flow goes on this machine.
@@ -69,7 +71,7 @@ func (e *entry) setProgram(p state.Program) (in *isolated, former state.Program)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	former = e.programLocked()
-	e.command, e.toPod = p.Command, p.ToPod
+	e.command, e.toPod, e.hosts = p.Command, p.ToPod, p.Hosts
 	if former.Socket != p.Socket {
 		e.isolated, e.versions = nil, map[endpoint]*version{}
 		if p.Socket != "" {
@@ -77,6 +79,19 @@ func (e *entry) setProgram(p state.Program) (in *isolated, former state.Program)
 		}
 	}
 	return e.isolated, former
+}
+
+// typed says whether the session may connect to an endpoint: a program of this machine at a
+// loopback address, or an address that the user typed here. An object may have come from
+// elsewhere, and must not lead the cluster's callers into this machine's networks.
+func (e *entry) typed(p endpoint) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.isolated != nil || slices.Contains(e.hosts, p.host) {
+		return true
+	}
+	a, err := netip.ParseAddr(p.host)
+	return err == nil && a.Unmap().IsLoopback()
 }
 
 // endsWith is the program with which the Intercept ends.
@@ -87,7 +102,7 @@ func (e *entry) endsWith() state.Program {
 }
 
 func (e *entry) programLocked() state.Program {
-	p := state.Program{Command: e.command, ToPod: e.toPod}
+	p := state.Program{Command: e.command, ToPod: e.toPod, Hosts: e.hosts}
 	if e.isolated != nil {
 		p.Socket = e.isolated.socket
 	}

@@ -35,6 +35,11 @@ func (t *Table) Handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) e
 		return err
 	}
 	c := e.count(p)
+	if !e.typed(p) {
+		c.refused.Add(1)
+		t.log.Warn("flow is not served: nobody typed its address on this machine", "intercept", o.Intercept, "local", p.String())
+		return frame.ErrRefused
+	}
 	stream, left, err := (&way{e, p, o, t.log}).open(ctx)
 	defer left()
 	if err != nil {

@@ -129,11 +129,11 @@ func (t *Table) EndWith(command string) {
 	}
 }
 
-// Programs are the programs with which Intercepts end, by the Intercepts' "namespace/name".
+// Programs are the programs of Intercepts that have one, by the Intercepts' "namespace/name".
 func (t *Table) Programs() map[string]state.Program {
 	all := map[string]state.Program{}
 	for key, e := range t.all() {
-		if p := e.endsWith(); p != (state.Program{}) {
+		if p := e.endsWith(); !p.Equal(state.Program{}) {
 			all[key.String()] = p
 		}
 	}

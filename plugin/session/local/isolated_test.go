@@ -70,11 +70,11 @@ func TestInside(t *testing.T) {
 	})
 	e := newEntry(&v1alpha1.Intercept{})
 	in, former := e.setProgram(state.Program{Socket: insideOf(t, l.Addr().String())})
-	if in == nil || former != (state.Program{}) {
+	if in == nil || !former.Equal(state.Program{}) {
 		t.Fatal("the entry has no program")
 	}
 	defer in.close()
-	if again, former := e.setProgram(state.Program{Socket: in.socket, Command: "c"}); again != in || former != (state.Program{Socket: in.socket}) {
+	if again, former := e.setProgram(state.Program{Socket: in.socket, Command: "c"}); again != in || !former.Equal(state.Program{Socket: in.socket}) {
 		t.Error("the same socket is a change")
 	}
 	// A port of this machine on which nobody listens.
@@ -87,7 +87,7 @@ func TestInside(t *testing.T) {
 	if n, err := stream.Read(buf); err != nil || string(buf[:n]) != "inside" {
 		t.Errorf("read %q, %v", buf[:n], err)
 	}
-	if _, former := e.setProgram(state.Program{}); former != (state.Program{Socket: in.socket, Command: "c"}) || e.program() != nil {
+	if _, former := e.setProgram(state.Program{}); !former.Equal(state.Program{Socket: in.socket, Command: "c"}) || e.program() != nil {
 		t.Error("the entry is not led back to this machine")
 	}
 	if _, _, err := dial(context.Background(), e.program(), endpoint{"127.0.0.1", 1, frame.TCP}); err == nil {

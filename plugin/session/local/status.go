@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -21,7 +22,10 @@ type Intercept struct {
 
 // Port counts what went to one local port. BytesIn is what callers sent.
 type Port struct {
-	Local       string `json:"local"`
+	Local string `json:"local"`
+	// Untyped says that the address is not loopback and was not typed on this machine, so that
+	// the session does not connect to it.
+	Untyped     bool   `json:"untyped,omitempty"`
 	Protocol    string `json:"protocol"`
 	Connections int64  `json:"connections"`
 	Refused     int64  `json:"refused"`
@@ -50,16 +54,21 @@ func (e *entry) status() Intercept {
 	for _, p := range i.Spec.Ports {
 		e.count(endpoint{p.LocalHost, p.LocalPort, protocol(p.Protocol)})
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for p, c := range e.counts {
-		s.Ports = append(s.Ports, Port{Local: p.String(), Protocol: p.protocol.String(), Connections: c.connections.Load(),
+	for p, c := range e.counted() {
+		s.Ports = append(s.Ports, Port{Local: p.String(), Untyped: !e.typed(p), Protocol: p.protocol.String(), Connections: c.connections.Load(),
 			Refused: c.refused.Load(), BytesIn: c.in.Load(), BytesOut: c.out.Load()})
 	}
 	slices.SortFunc(s.Ports, func(a, b Port) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Local, b.Local))
 	})
 	return s
+}
+
+// counted are the ports, each with its counts.
+func (e *entry) counted() map[endpoint]*counts {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.counts)
 }
 
 func clientKey(i *v1alpha1.Intercept) types.NamespacedName { return client.ObjectKeyFromObject(i) }

@@ -86,17 +86,17 @@ func (t *Table) Known(ctx context.Context, key types.NamespacedName) (*v1alpha1.
 	return e.object(), nil
 }
 
-// Track serves an Intercept from now on. Its ports are this machine's, unless the program
-// has a socket. If there is a program, the Intercept ends with it: see EndWith for the one
-// that has no socket. Former is the program before. The error is frame.ErrDenied if the
-// Intercept does not exist or is another session's.
+// Track serves an Intercept from now on. Its ports are this machine's or at the program's
+// hosts, unless the program has a socket. If the program has a socket or a command, the
+// Intercept ends with it: see EndWith for the one that has no socket. Former is the program
+// before. The error is frame.ErrDenied if the Intercept does not exist or is another session's.
 func (t *Table) Track(ctx context.Context, key types.NamespacedName, p state.Program) (former state.Program, err error) {
 	e, err := t.fetch(ctx, key)
 	if err != nil {
 		return state.Program{}, err
 	}
 	in, former := e.setProgram(p)
-	if former == p {
+	if former.Equal(p) {
 		return former, nil
 	}
 	if in != nil && former.Socket != p.Socket {

@@ -28,7 +28,7 @@ func TestAnotherInterceptOfTheName(t *testing.T) {
 		t.Fatal("a change of the Intercept loses its program")
 	}
 	second := table.put(object("2"))
-	if second == first || second.endsWith() != (state.Program{}) {
+	if second == first || !second.endsWith().Equal(state.Program{}) {
 		t.Errorf("the new Intercept ends with %+v", second.endsWith())
 	}
 	select {

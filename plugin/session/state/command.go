@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // Command is a locked file, which shows that a command still runs that holds access (see Holders
@@ -14,7 +15,7 @@ type Command struct {
 	path string
 }
 
-// Program is a program with which an intercept ends.
+// Program is a program with which an intercept ends, or that is not at a loopback address.
 type Program struct {
 	// Socket is where the command listens that started a program in a network of its own
 	// (netd/handover). If it is empty, the intercept's ports are this machine's.
@@ -25,6 +26,14 @@ type Program struct {
 	// ToPod are ports of localhost that lead to the same ports in the pod that the
 	// intercept stands in for, as topod.Format has them.
 	ToPod string `json:"toPod,omitempty"`
+	// Hosts are the addresses other than loopback at which the user said on this machine that
+	// ports are. A session connects to no other address because an object says so.
+	Hosts []string `json:"hosts,omitempty"`
+}
+
+// Equal says whether both are the same program.
+func (p Program) Equal(o Program) bool {
+	return p.Socket == o.Socket && p.Command == o.Command && p.ToPod == o.ToPod && slices.Equal(p.Hosts, o.Hosts)
 }
 
 // Command makes and locks the file of the command called name. No other command may have

@@ -37,7 +37,8 @@ type State struct {
 	// Intercepts are the intercepts that the last process served.
 	Intercepts []types.NamespacedName `json:"intercepts,omitempty"`
 	// Programs are the programs for which there are intercepts, by the intercept's
-	// "namespace/name". An intercept that stays until it is left has none.
+	// "namespace/name". An intercept that stays until it is left has none, unless its ports are
+	// at other addresses than loopback.
 	Programs map[string]Program `json:"programs,omitempty"`
 	// Mounts are where this machine has the volumes of intercepts' containers, by the
 	// intercept's "namespace/name".
