@@ -104,8 +104,8 @@ func backOff(n int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// pause waits for the duration d. It returns false if ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
+// Pause waits for the duration d. It returns false if ctx ends first.
+func Pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

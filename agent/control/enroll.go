@@ -46,7 +46,7 @@ func (c *Client) Enroll(ctx context.Context) error {
 			return fmt.Errorf("enroll: %w: %w", ErrAbandoned, err)
 		}
 		c.log.Warn("cannot enroll yet", "error", err)
-		if !pause(ctx, backOff(n)) {
+		if !Pause(ctx, backOff(n)) {
 			return fmt.Errorf("enroll: %w", ctx.Err())
 		}
 	}
@@ -62,7 +62,7 @@ func (c *Client) renew(ctx context.Context) {
 	if c.settings.TokenFile == "" {
 		return
 	}
-	for pause(ctx, renewEvery) {
+	for Pause(ctx, renewEvery) {
 		if !c.identity.aged(time.Now()) {
 			continue
 		}

@@ -55,7 +55,7 @@ func (c *Client) Watch(ctx context.Context, ports Ports) error {
 			return fmt.Errorf("watch: %w: %w", ErrAbandoned, err)
 		}
 		c.log.Warn("no stream to the manager, what is captured stays so", "error", err)
-		if !pause(ctx, backOff(n)) {
+		if !Pause(ctx, backOff(n)) {
 			return fmt.Errorf("watch: %w", ctx.Err())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
@@ -48,7 +49,7 @@ func (k *keeper) run(ctx context.Context) {
 			<-waiting
 			pause = min(max(2*pause, pauseMin), pauseMax)
 			k.failed(err)
-			if !sleep(ctx, pause) {
+			if !control.Pause(ctx, pause) {
 				return
 			}
 			continue
@@ -85,16 +86,4 @@ func (k *keeper) failed(err error) {
 // allowed says that a flow is of the keeper's intercept.
 func (k *keeper) allowed(o *frame.Open) bool {
 	return (&handshake.LineAssigned{Intercept: k.line.Intercept, InterceptUID: k.line.InterceptUID}).OfIntercept(o)
-}
-
-// sleep waits, and returns false if ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
