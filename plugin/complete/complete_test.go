@@ -25,18 +25,8 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube/kubetest"
 )
-
-const config = `
-apiVersion: v1
-kind: Config
-current-context: one
-clusters: [{name: c, cluster: {server: "https://198.51.100.1:6443"}}]
-users: [{name: alice, user: {}}]
-contexts:
-- {name: one, context: {cluster: c, user: alice}}
-- {name: other, context: {cluster: c, user: alice, namespace: shop}}
-`
 
 // objects are a deployment with two containers and two Services, and what else there is.
 func objects() []client.Object {
@@ -92,7 +82,7 @@ func command(t *testing.T, c *Completer) *cobra.Command {
 func completer(t *testing.T, line []string, funcs interceptor.Funcs) *Completer {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(kubetest.Kubeconfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f := kube.NewFactory()

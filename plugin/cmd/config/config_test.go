@@ -9,24 +9,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube/kubetest"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
-
-const kubeconfig = `
-apiVersion: v1
-kind: Config
-current-context: one
-clusters: [{name: c, cluster: {server: "https://198.51.100.1:6443"}}]
-users: [{name: alice, user: {}}]
-contexts:
-- {name: one, context: {cluster: c, user: alice}}
-- {name: other, context: {cluster: c, user: alice, namespace: shop}}
-`
 
 func TestSourcesOfThisMachine(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config")
-	if err := os.WriteFile(file, []byte(kubeconfig), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(kubetest.Kubeconfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("KUBECONFIG", file)
