@@ -307,6 +307,7 @@ func TestSidecarLeaves(t *testing.T) {
 	l.Answers(quote, "alice")
 	lives := l.Lives()
 	alice.Intercept("leave", "quote")
+	alice.Intercept("env", "deploy/quote")
 	alice.Intercept("uninstall", "agent", "--all-agents", "-n", l.Namespace)
 	for _, p := range l.Pods() {
 		for _, c := range p.Status.EphemeralContainerStatuses {

@@ -43,7 +43,7 @@ func TestTyped(t *testing.T) {
 func TestUntypedIsRefused(t *testing.T) {
 	const host = "192.0.2.7"
 	table := served(t, &net.TCPAddr{Port: 8080}, func(s *v1alpha1.InterceptSpec) { s.Ports[0].LocalHost = host })
-	err := table.Handle(t.Context(), &frame.Open{Intercept: "shop/quote", InterceptUID: "i", Port: 80}, accepter{errors.New("accepted")})
+	err := table.Handle(t.Context(), &frame.Open{Intercept: "shop/quote", InterceptUID: "i", Port: 80}, flow{})
 	if !errors.Is(err, frame.ErrRefused) {
 		t.Fatalf("got %v", err)
 	}

@@ -110,7 +110,7 @@ func has(p *corev1.Pod) bool {
 		return false
 	}
 	return sidecar.Of(p) != nil || slices.ContainsFunc(p.Status.EphemeralContainerStatuses, func(c corev1.ContainerStatus) bool {
-		return sidecar.IsAgent(c.Name) && c.State.Terminated == nil
+		return (sidecar.IsAgent(c.Name) || sidecar.IsStandIn(c.Name)) && c.State.Terminated == nil
 	})
 }
 

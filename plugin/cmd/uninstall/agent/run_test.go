@@ -24,7 +24,7 @@ import (
 var labels = map[string]string{"app": "quote"}
 
 // pod has a sidecar, brought by an intercept or by an annotation; or an
-// ephemeral agent.
+// ephemeral agent, for traffic or for a stand-in.
 func pod(name, agent string) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: labels, Annotations: map[string]string{},
 		OwnerReferences: resolvetest.Owned("ReplicaSet", "quote-a")},
@@ -35,8 +35,9 @@ func pod(name, agent string) *corev1.Pod {
 		p.Annotations[sidecar.Annotation] = layout + `,"onDemand":true}`
 	case "annotated":
 		p.Annotations[sidecar.Annotation] = layout + "}"
-	case "ephemeral":
-		p.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: "traffic-agent", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+	case "ephemeral", "stand-in":
+		name := map[string]string{"ephemeral": "traffic-agent", "stand-in": "stand-in-agent-2"}[agent]
+		p.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: name, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	}
 	if p.Annotations[sidecar.Annotation] != "" {
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: sidecar.Container})
@@ -64,8 +65,8 @@ func TestRun(t *testing.T) {
 		asked            string
 	}{
 		{name: "none", objects: []client.Object{pod("a", "")}, errOut: "no agents to remove of deployment/quote\n"},
-		{name: "sidecars and ephemeral", objects: []client.Object{pod("a", "sidecar"), pod("b", "ephemeral"), pod("c", "")},
-			out: "removed the agents from 2 pods of deployment/quote\n", asked: "a b"},
+		{name: "sidecars and ephemeral", objects: []client.Object{pod("a", "sidecar"), pod("b", "ephemeral"), pod("c", ""), pod("d", "stand-in")},
+			out: "removed the agents from 3 pods of deployment/quote\n", asked: "a b d"},
 		{name: "by annotation", objects: []client.Object{pod("a", "annotated")},
 			errOut: "pod a keeps its agent: an annotation of its template wants one, kubectl-intercept.dev/inject or its like\nno agents to remove of deployment/quote\n"},
 		{name: "intercepted", objects: []client.Object{pod("a", "sidecar"), intercept},
