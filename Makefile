@@ -30,6 +30,10 @@ TOOLS += nginx apache2-bin libapr1 libaprutil1 libuuid1 libexpat1 libdb5.3 libcr
          nghttp2-client nghttp2-server libev4 wrk libluajit-5.1-2
 # What reads files with the environment of a container.
 TOOLS += tcsh zsh python3-dotenv
+# Runs containers on laptops. The C library is the machine's.
+PODMAN := podman conmon crun netavark golang-github-containers-common golang-github-containers-image \
+          libdevmapper1.02.1 libgpgme11 libsubid4 libseccomp2 libassuan0 libyajl2 libglib2.0-0 libsystemd0 libgpg-error0 \
+          libcap2 libselinux1 libudev1 libpcre2-8-0 liblz4-1 libzstd1 liblzma5 libgcrypt20
 # A browser, the libraries that it names, and a font.
 BROWSER := chromium-headless-shell chromium-common fonts-dejavu-core \
            libasound2 libasyncns0 libatk1.0-0 libatspi2.0-0 libblkid1 libbrotli1 libbsd0 libcap2 libdav1d6 libdbus-1-3 \
@@ -71,6 +75,7 @@ deps: ## Install the Debian packages that demo and test need
 	@test/unpack.sh bin/debian $(UNPACKED)
 	@test/unpack.sh bin/tools $(TOOLS)
 	@test/unpack.sh bin/browser $(BROWSER)
+	@test/unpack.sh bin/podman $(PODMAN)
 
 .PHONY: build
 build: bin/cluster bin/coredns bin/pause programs ## Build every binary into bin/

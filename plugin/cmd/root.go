@@ -33,7 +33,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/uninstall"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/upgrade"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/version"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/netd"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/daemon"
@@ -41,7 +40,7 @@ import (
 
 // Sessions is what the verbs need of the background process.
 type Sessions interface {
-	intercept.Sessions
+	add.Sessions
 	status.Sessions
 	connect.Sessions
 	disconnect.Sessions
@@ -123,7 +122,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 		c.GroupID = groupMachine
 		root.AddCommand(c)
 	}
-	root.AddCommand(version.NewCommand(f, streams, sessions), daemon.NewCommand(f, streams), run.NewInside(), newOptions(root), newLogin(streams))
+	root.AddCommand(version.NewCommand(f, streams, sessions), daemon.NewCommand(f, streams), run.NewInside(), add.NewWatch(), newOptions(root), newLogin(streams))
 	polish(root)
 	return root
 }

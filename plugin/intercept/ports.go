@@ -60,23 +60,25 @@ func parsePort(flag string) (v1alpha1.InterceptPort, error) {
 // cutHost returns the address that the text begins with, or that of localhost, and what
 // follows. A name is no address: what it leads to could change while the intercept lasts.
 func cutHost(text string) (host, rest string, err error) {
-	switch in, after, six := strings.Cut(strings.TrimPrefix(text, "["), "]:"); {
-	case strings.HasPrefix(text, "[") && !six:
-		return "", "", errors.New("the local port after the address in brackets is missing")
-	case strings.HasPrefix(text, "["):
-		host, rest = in, after
-	case strings.Count(text, ":") > 2:
-		return "", "", errors.New("an IPv6 address needs brackets")
-	default:
-		first, after, more := strings.Cut(text, ":")
-		_, aerr := netip.ParseAddr(first)
-		if !more || aerr != nil && first != "localhost" && !strings.Contains(after, ":") {
-			return localHost, text, nil
+	if inside, six := strings.CutPrefix(text, "["); six {
+		if host, rest, six = strings.Cut(inside, "]:"); !six {
+			return "", "", errors.New("the local port after the address in brackets is missing")
 		}
-		host, rest = first, after
+	} else {
+		host, rest, _ = strings.Cut(text, ":")
+		_, err := netip.ParseAddr(host)
+		switch colons := strings.Count(text, ":"); {
+		case colons == 0 || colons == 1 && err != nil && host != "localhost":
+			return localHost, text, nil
+		case colons > 2 && err != nil && host != "localhost":
+			return "", "", errors.New("an IPv6 address needs brackets")
+		}
 	}
 	if host == "localhost" {
 		return localHost, rest, nil
+	}
+	if _, err := strconv.Atoi(host); err == nil {
+		return "", "", errors.New("the port of a container is for --docker-run")
 	}
 	a, err := netip.ParseAddr(host)
 	switch {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -26,14 +27,23 @@ type Flags struct {
 
 	Wait    bool
 	Preview previewFlags
-	Print   *genericclioptions.PrintFlags
+	// Container says that the local program is one.
+	Container containerFlags
+	Print     *genericclioptions.PrintFlags
+}
+
+// Sessions is what this needs of the background process.
+type Sessions interface {
+	intercept.Sessions
+	// Find returns nil when none runs for the kube context.
+	Find(ctx context.Context, f *kube.Factory) (*session.Status, error)
 }
 
 // NewCommand returns the command.
-func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions intercept.Sessions) *cobra.Command {
+func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
 	flags := &Flags{Flags: intercept.DefaultFlags(), Wait: true, Print: genericclioptions.NewPrintFlags("intercepted")}
 	cmd := &cobra.Command{
-		Use:                   "add (TYPE/NAME | NAME) --port [HOST:]LOCAL[:SVCPORT[/PROTO]] [--match NAME=REGEXP] [-- COMMAND...]",
+		Use:                   "add (TYPE/NAME | NAME) --port [HOST:]LOCAL[:SVCPORT[/PROTO]] [--match NAME=REGEXP] [-- COMMAND... | --docker-run -- IMAGE...]",
 		Aliases:               []string{"intercept"},
 		DisableFlagsInUseLine: true,
 		Short:                 "Send a workload's traffic to this machine",
@@ -67,7 +77,17 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			file. Of this machine stay: ` + intercept.LocalVariables() + `.
 			The command ends when the intercept is left, and the intercept ends with the
 			command, whose exit code is passed on. A container's environment is what kubectl
-			exec would show, so it needs the same right: "create pods/exec" in the namespace.`),
+			exec would show, so it needs the same right: "create pods/exec" in the namespace.
+
+			With --docker-run, the local program is a container, which docker, podman or nerdctl
+			runs. What follows -- are arguments of "docker run": flags, the image, and a command in
+			it. The image is fetched before traffic is taken. The container has the environment of
+			the workload's, and 127.0.0.1:LOCAL leads to the port on which the workload's container
+			listens, or to another one with --port LOCAL:CONTAINERPORT:SVCPORT. HOST before them is
+			another address of this machine, at which the engine publishes the port. While kubectl
+			intercept connect runs, the container reaches the cluster's names and addresses like
+			this machine. With --network host its program must listen on LOCAL itself. It ends by
+			Ctrl-C, by leave, or by itself, is removed, and its exit code is passed on.`),
 		Example: templates.Examples(`
 			# Send what arrives at the port "http" of deployment quote to 127.0.0.1:8080
 			kubectl intercept add deploy/quote --port 8080:http
@@ -97,11 +117,17 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 			# Start the program with it, as the container would be started
 			kubectl intercept add quote --port 8080 -- npm start
 
+			# Start a container with it; -it are flags of docker run
+			kubectl intercept add quote --port 8080 --docker-run -- -it quote:dev
+
+			# Its program listens on port 3000
+			kubectl intercept add quote --port 8080:3000:http --docker-run -- quote:dev --verbose
+
 			# The container's environment for a program that an IDE starts
 			kubectl intercept add quote --port 8080 --env-file quote.env
 
-			# The program runs in a container of this machine, which has this address
-			kubectl intercept add quote --port 172.17.0.2:8080:http
+			# The program runs in a virtual machine that has this address
+			kubectl intercept add quote --port 192.168.122.7:8080:http
 
 			# A URL for others, who see what a browser on this machine would
 			kubectl intercept add quote --port 8080 --preview-url`),
@@ -126,6 +152,8 @@ func (f *Flags) AddFlags(cmd *cobra.Command) {
 	intercept.CompleteFlags(cmd)
 	fs.BoolVar(&f.Wait, "wait", f.Wait, "Wait until traffic arrives here")
 	f.Preview.add(fs)
+	f.Container.add(fs)
+	f.Container.complete(cmd)
 	cmdutil.AddDryRunFlag(cmd)
 	f.Print.AddFlags(cmd)
 }
@@ -139,11 +167,15 @@ func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []stri
 	if err != nil {
 		return nil, err
 	}
-	checked, err := f.Flags.ToOptions(factory, args, len(command) > 0, streams)
+	args, handler, err := f.toHandler(cmd, args)
 	if err != nil {
 		return nil, err
 	}
-	o := &Options{Options: *checked, Command: command}
+	checked, err := f.Flags.ToOptions(factory, args, len(command) > 0 || handler != nil, streams)
+	if err != nil {
+		return nil, err
+	}
+	o := &Options{Options: *checked, Command: command, handler: handler}
 	if f.PreviewURL {
 		o.preview = &f.Preview
 	}
@@ -167,7 +199,8 @@ type Options struct {
 	Command []string
 
 	preview  *previewFlags // nil: no URL
-	sessions intercept.Sessions
+	handler  *handler      // a container in the place of Command; nil: none
+	sessions Sessions
 	printer  printers.ResourcePrinter
 	brief    bool // -o was given: the object and nothing else
 }
@@ -179,7 +212,7 @@ func (o *Options) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(o.Command) > 0 {
+	if len(o.Command) > 0 || o.handler != nil {
 		return o.during(ctx)
 	}
 	i, err := o.Make(ctx, o.sessions)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/environment"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
@@ -16,30 +17,44 @@ import (
 // command splits the arguments at "--", and checks the command behind it.
 func (f *Flags) command(cmd *cobra.Command, args []string) (workload, command []string, err error) {
 	dash := cmd.ArgsLenAtDash()
-	if dash < 0 {
+	if dash < 0 || f.Container.Run {
 		return args, nil, nil
 	}
 	workload, command = args[:dash], args[dash:]
-	switch fs := cmd.Flags(); {
-	case len(command) == 0:
-		err = errors.New("which command? It goes after --, for example kubectl intercept add deploy/quote --port 8080 -- npm start")
-	case !f.Wait:
-		err = errors.New("--wait=false: the command begins when the intercept is active, so this waits: leave the flag out")
-	case fs.Changed("dry-run") && fs.Lookup("dry-run").Value.String() != "none":
-		err = errors.New("--dry-run makes no intercept, and the command needs one: leave one of the two out")
-	case fs.Changed("output"):
-		err = errors.New("--output prints an object to the standard output, which is the command's: leave one of the two out")
-	default:
-		if _, lerr := exec.LookPath(command[0]); lerr != nil {
-			err = fmt.Errorf("start %s: %w", command[0], lerr)
-		}
+	if len(command) == 0 {
+		return nil, nil, errors.New("which command? It goes after --, for example kubectl intercept add deploy/quote --port 8080 -- npm start")
 	}
-	return workload, command, err
+	if err := f.attached(cmd.Flags(), "command"); err != nil {
+		return nil, nil, err
+	}
+	if _, err := exec.LookPath(command[0]); err != nil {
+		return nil, nil, fmt.Errorf("start %s: %w", command[0], err)
+	}
+	return workload, command, nil
 }
 
-// during makes the intercept, runs the command and ends the intercept. What it prints goes to
-// the error output.
+// attached checks the flags of an intercept that ends with a command or a container, which
+// what names.
+func (f *Flags) attached(fs *pflag.FlagSet, what string) error {
+	switch {
+	case !f.Wait:
+		return fmt.Errorf("--wait=false: the %s begins when the intercept is active, so this waits: leave the flag out", what)
+	case fs.Changed("dry-run") && fs.Lookup("dry-run").Value.String() != "none":
+		return fmt.Errorf("--dry-run makes no intercept, and the %s needs one: leave one of the two out", what)
+	case fs.Changed("output"):
+		return fmt.Errorf("--output prints an object to the standard output, which is the %s's: leave one of the two out", what)
+	}
+	return nil
+}
+
+// during makes the intercept, runs the command or the container, and ends the intercept. What
+// it prints goes to the error output.
 func (o *Options) during(ctx context.Context) error {
+	if o.handler != nil {
+		if err := o.handler.prepare(ctx, o); err != nil {
+			return err
+		}
+	}
 	made, err := o.MakeForCommand(ctx, o.sessions)
 	if err != nil {
 		return err
@@ -52,6 +67,9 @@ func (o *Options) during(ctx context.Context) error {
 		e, err := o.Environment(ctx, made)
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return err
+		}
+		if o.handler != nil {
+			return o.runContainer(ctx, work, made, e)
 		}
 		return program.Run(work, o.IOStreams, environment.Command(os.Environ(), e), o.Command)
 	})

@@ -42,7 +42,7 @@ func (o *Options) report(ctx context.Context, out io.Writer, i *intercept.Made) 
 	if err := render.Intercept(out, shown, i.MountPoint()); err != nil {
 		return err
 	}
-	if o.Wait && len(o.Command) == 0 {
+	if o.Wait && len(o.Command) == 0 && o.handler == nil {
 		o.warnIfSilent(ctx, &i.Spec)
 	}
 	if i.Spec.Preview != nil {
