@@ -115,10 +115,14 @@ func (e *entry) object() *v1alpha1.Intercept {
 	return e.obj
 }
 
+// set notes a change, unless a later one is known: what follows an Intercept hears of older
+// changes after a command has had this process read the newest.
 func (e *entry) set(i *v1alpha1.Intercept) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.obj = i
+	if i.Generation >= e.obj.Generation {
+		e.obj = i
+	}
 }
 
 func (e *entry) count(p endpoint) *counts {
@@ -134,13 +138,17 @@ func (e *entry) count(p endpoint) *counts {
 
 // where finds the local port of a flow to a pod's port. The numbers in the status are those
 // of the pod template. A named target port may have another number in this very pod; if
-// the Intercept has a single port, the flow goes there all the same.
+// the Intercept has a single port, the flow goes there all the same. The status has the ports
+// of the spec, in its order, and says late where they lead after a change.
 func (e *entry) where(o *frame.Open) (endpoint, bool) {
 	i := e.object()
 	var ports []endpoint
-	for _, p := range i.Status.Ports {
+	for n, p := range i.Status.Ports {
 		if protocol(p.Protocol) != o.Protocol {
 			continue
+		}
+		if len(i.Spec.Ports) == len(i.Status.Ports) {
+			p.LocalHost, p.LocalPort = i.Spec.Ports[n].LocalHost, i.Spec.Ports[n].LocalPort
 		}
 		at := endpoint{p.LocalHost, p.LocalPort, o.Protocol}
 		if p.ContainerPort == int32(o.Port) {

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -39,5 +40,25 @@ func TestAnotherInterceptOfTheName(t *testing.T) {
 	table.drop(client.ObjectKeyFromObject(object("")), first)
 	if len(table.Keys()) != 1 {
 		t.Error("the end of the former Intercept drops the new one")
+	}
+}
+
+// After a change of the local port, flows go to the new one, whatever the status says yet and
+// whichever older changes are still to be heard of.
+func TestLocalPortChanges(t *testing.T) {
+	object := func(generation int64, spec, status int32) *v1alpha1.Intercept {
+		i := &v1alpha1.Intercept{}
+		i.Generation = generation
+		i.Spec.Ports = []v1alpha1.InterceptPort{{LocalHost: "127.0.0.1", LocalPort: spec}, {LocalHost: "127.0.0.1", LocalPort: 1}}
+		i.Status.Ports = []v1alpha1.ResolvedPort{{ContainerPort: 8080, LocalHost: "127.0.0.1", LocalPort: status},
+			{ContainerPort: 9090, LocalHost: "127.0.0.1", LocalPort: 1}}
+		return i
+	}
+	e := newEntry(object(1, 9000, 9000))
+	for _, change := range []*v1alpha1.Intercept{object(2, 9001, 9000), object(1, 9000, 9000), object(2, 9001, 9001)} {
+		e.set(change)
+		if at, ok := e.where(&frame.Open{Port: 8080, Protocol: frame.TCP}); !ok || at.port != 9001 {
+			t.Errorf("after a change to %d, a flow goes to %v, %v", change.Generation, at, ok)
+		}
 	}
 }
