@@ -15,8 +15,8 @@ type Args struct {
 	Image string
 	// Name, Network, Pull and Platform are values of flags; "" if they were not typed.
 	Name, Network, Pull, Platform string
-	// Publish are the values of -p.
-	Publish []string
+	// Publish are the values of -p, and Volumes those of -v, --mount and --tmpfs.
+	Publish, Volumes []string
 }
 
 // switches are the flags of `run` that have no value, of all engines.
@@ -102,6 +102,8 @@ func (a *Args) set(name, value string) {
 		a.Platform = value
 	case "publish":
 		a.Publish = append(a.Publish, value)
+	case "volume", "mount", "tmpfs":
+		a.Volumes = append(a.Volumes, value)
 	}
 }
 
@@ -126,5 +128,14 @@ func (a *Args) publishes(p Port) bool {
 		}
 		host := strings.Trim(strings.Join(parts[:n], ":"), "[]")
 		return slices.Contains([]string{"", "0.0.0.0", "::", p.Host}, host)
+	})
+}
+
+// mounts says that the user mounts something at a path of the container.
+func (a *Args) mounts(path string) bool {
+	return slices.ContainsFunc(a.Volumes, func(value string) bool {
+		// -v SOURCE:PATH:ro, --tmpfs PATH:size=1m, --mount type=bind,source=SOURCE,target=PATH
+		parts := strings.FieldsFunc(value, func(c rune) bool { return c == ':' || c == ',' || c == '=' })
+		return slices.ContainsFunc(parts, func(part string) bool { return part != "/" && strings.TrimRight(part, "/") == path })
 	})
 }

@@ -11,7 +11,7 @@ func TestParseArgs(t *testing.T) {
 	for line, want := range map[string]Args{
 		"quote":                             {Image: "quote"},
 		"-it --rm quote:dev -it --name x":   {Image: "quote:dev"},
-		"-e A=b -ti -v /a:/b --name n i sh": {Image: "i", Name: "n"},
+		"-e A=b -ti -v /a:/b --name n i sh": {Image: "i", Name: "n", Volumes: []string{"/a:/b"}},
 		"-itp 81:80 --publish=82:80 i":      {Image: "i", Publish: []string{"81:80", "82:80"}},
 		"--net host --pull=never i":         {Image: "i", Network: "host", Pull: "never"},
 		"--network=none -p80:80 i":          {Image: "i", Network: "none", Publish: []string{"80:80"}},

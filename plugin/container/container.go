@@ -26,6 +26,9 @@ type DNS struct {
 	Search []string
 }
 
+// Volume is a folder or a file of this machine that the container has at a path.
+type Volume struct{ Source, Path string }
+
 // Container is a container to run.
 type Container struct {
 	Engine *Engine
@@ -35,6 +38,8 @@ type Container struct {
 	// Labels have the form NAME=VALUE.
 	Labels []string
 	Ports  []Port
+	// Volumes are mounted unless Args mount something at their paths.
+	Volumes []Volume
 	// Environment goes to the container by a file. Nil: only what the image and Args say.
 	Environment environment.Environment
 	// DNS is nil if this machine has no network of the cluster.
@@ -64,10 +69,26 @@ func (c *Container) line(cidFile, envFile string, passed []string) []string {
 	for _, name := range passed {
 		line = append(line, "--env", name)
 	}
+	for _, v := range c.Volumes {
+		if !c.Args.mounts(v.Path) {
+			line = append(line, "--mount", v.value())
+		}
+	}
 	if c.Args.ownNetwork() {
 		line = append(line, c.network()...)
 	}
 	return append(line, c.Args.Line...)
+}
+
+// value is that of the flag --mount, a line of CSV.
+func (v Volume) value() string {
+	fields := []string{"type=bind", "source=" + v.Source, "target=" + v.Path}
+	for n, f := range fields {
+		if strings.ContainsAny(f, "\",\r\n") {
+			fields[n] = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
+		}
+	}
+	return strings.Join(fields, ",")
 }
 
 // published are the ports that the engine publishes, which the user does not.

@@ -78,3 +78,21 @@ func TestElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// The workload's volumes are at their own paths, except where the user mounts something.
+func TestVolumes(t *testing.T) {
+	args, err := ParseArgs(strings.Fields("--network none -v /d:/cache:ro --mount=type=bind,src=/d,dst=/etc/quote/ --tmpfs /data i"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Container{Args: args, Name: "n"}
+	for _, path := range []string{"/cache", "/etc/quote", "/data", "/etc", "/etc/quote/more", "/a,b"} {
+		c.Volumes = append(c.Volumes, Volume{"/root" + path, path})
+	}
+	got := strings.Join(c.line("/d/id", "", nil), " ")
+	want := `run --rm --cidfile /d/id --name n --mount type=bind,source=/root/etc,target=/etc --mount type=bind,source=/root/etc/quote/more,target=/etc/quote/more --mount type=bind,"source=/root/a,b","target=/a,b" ` +
+		"--network none -v /d:/cache:ro --mount=type=bind,src=/d,dst=/etc/quote/ --tmpfs /data i"
+	if got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}

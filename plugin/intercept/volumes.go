@@ -44,7 +44,8 @@ func (o *Options) Mount(ctx context.Context, m *Made) error {
 	return nil
 }
 
-// CopyVolumes copies volumes that would be mounted: a program would not see the mount.
+// CopyVolumes copies volumes that would be mounted, for a program that would not see the
+// mount.
 func (o *Options) CopyVolumes() {
 	if o.mount.How == mount.Auto {
 		o.mount.How = mount.Copy

@@ -21,7 +21,7 @@ import (
 const quoteImage = "kubectl-intercept.dev/test/quote:dev"
 
 // TestContainer: a container that podman runs is the pod. It has the traffic and the
-// environment, and it and the intercept end together, however they end.
+// environment and the volumes, and it and the intercept end together, however they end.
 func TestContainer(t *testing.T) {
 	for _, inject := range []v1alpha1.InjectMode{v1alpha1.InjectEphemeral, v1alpha1.InjectSidecar} {
 		t.Run(string(inject), func(t *testing.T) {
@@ -61,10 +61,14 @@ func TestContainer(t *testing.T) {
 					t.Errorf("%s is %q in the container, and %q in the pod", name, v, value)
 				}
 			}
-			for name, value := range map[string]string{"PATH": "/", "INTERCEPT_NAME": "quote", "TELEPRESENCE_HANDLER_CONTAINER_NAME": "intercept-quote"} {
+			for name, value := range map[string]string{"PATH": "/", "INTERCEPT_NAME": "quote", "INTERCEPT_ROOT": "/", "TELEPRESENCE_HANDLER_CONTAINER_NAME": "intercept-quote"} {
 				if got[name] != value {
 					t.Errorf("%s is %q, want %q", name, got[name], value)
 				}
+			}
+			file := "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+			if text, err := os.ReadFile("/proc/" + pid + "/root" + file); string(text) != l.Namespace {
+				t.Errorf("the container has %q in %s, %v", text, file, err)
 			}
 			if files, _ := filepath.Glob(filepath.Join(os.TempDir(), "intercept-*", "environment")); len(files) > 0 {
 				t.Errorf("the environment is in %v", files)

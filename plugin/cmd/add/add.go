@@ -75,6 +75,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			environment of the workload's container: what the image sets, and all that the
 			pod's spec says, resolved. --env-file and --env-json write that environment to a
 			file. Of this machine stay: ` + intercept.LocalVariables() + `.
+			The container's volumes are in the folder that the variable INTERCEPT_ROOT names.
 			The command ends when the intercept is left, and the intercept ends with the
 			command, whose exit code is passed on. A container's environment is what kubectl
 			exec would show, so it needs the same right: "create pods/exec" in the namespace.
@@ -82,7 +83,8 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			With --docker-run, the local program is a container, which docker, podman or nerdctl
 			runs. What follows -- are arguments of "docker run": flags, the image, and a command in
 			it. The image is fetched before traffic is taken. The container has the environment of
-			the workload's, and 127.0.0.1:LOCAL leads to the port on which the workload's container
+			the workload's and, at their own paths, copies of its volumes, unless -v mounts
+			something there or --mount=false leaves them out. 127.0.0.1:LOCAL leads to the port on which the workload's container
 			listens, or to another one with --port LOCAL:CONTAINERPORT:SVCPORT. HOST before them is
 			another address of this machine, at which the engine publishes the port. While kubectl
 			intercept connect runs, the container reaches the cluster's names and addresses like

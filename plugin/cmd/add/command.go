@@ -60,6 +60,9 @@ func (o *Options) during(ctx context.Context) error {
 		return err
 	}
 	return made.During(ctx, o.ErrOut, func(work context.Context) error {
+		if o.handler != nil {
+			o.CopyVolumes() // an engine is another user, or on another machine, and sees no mount of ours
+		}
 		err := o.Mount(ctx, made)
 		if err = errors.Join(err, o.report(ctx, o.ErrOut, made)); err != nil {
 			return err

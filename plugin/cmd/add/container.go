@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -97,6 +98,7 @@ func (o *Options) container(ctx context.Context, made *intercept.Made) (*contain
 		}
 		c.Ports = append(c.Ports, container.Port{Host: p.LocalHost, Local: p.LocalPort, Container: inside, Protocol: strings.ToLower(string(cmp.Or(p.Protocol, corev1.ProtocolTCP)))})
 	}
+	c.Volumes = volumes(made)
 	s, err := o.sessions.Find(ctx, o.Factory)
 	if err != nil {
 		return nil, err
@@ -108,6 +110,18 @@ func (o *Options) container(ctx context.Context, made *intercept.Made) (*contain
 	return c, nil
 }
 
+// volumes are those of the workload's container on this machine. The local container has
+// them at the same paths.
+func volumes(made *intercept.Made) (all []container.Volume) {
+	if made.Volumes == nil {
+		return nil
+	}
+	for _, path := range made.Volumes.Paths {
+		all = append(all, container.Volume{Source: filepath.Join(made.Volumes.Dir, filepath.FromSlash(path)), Path: path})
+	}
+	return all
+}
+
 // runContainer runs the container of an intercept, with the environment e.
 func (o *Options) runContainer(ctx, work context.Context, made *intercept.Made, e environment.Environment) error {
 	c, err := o.container(ctx, made)
@@ -115,7 +129,11 @@ func (o *Options) runContainer(ctx, work context.Context, made *intercept.Made, 
 		return err
 	}
 	if e != nil {
-		c.Environment = environment.Of(e, environment.Added{Handler: c.CalledName()})
+		added := environment.Added{Handler: c.CalledName()}
+		if len(c.Volumes) > 0 {
+			added.Root = "/" // there they are at their own paths
+		}
+		c.Environment = environment.Of(e, added)
 	}
 	if err := o.describe(c); err != nil {
 		return err
