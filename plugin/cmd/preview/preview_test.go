@@ -207,11 +207,19 @@ func TestChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	ic.Spec.Match.Headers[0].Regexp = "8a:quote"
-	if err := c.Update(t.Context(), &ic); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err == nil || !strings.Contains(err.Error(), "run kubectl intercept preview quote again") {
-		t.Error(err)
+	// The fake API server forgets what happens between a read and the watch that follows it.
+	for {
+		if err := c.Update(t.Context(), &ic); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-done:
+			if err == nil || !strings.Contains(err.Error(), "run kubectl intercept preview quote again") {
+				t.Error(err)
+			}
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 }
 
