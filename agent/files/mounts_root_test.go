@@ -4,7 +4,6 @@ package files
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -61,27 +60,14 @@ func TestMountsWithin(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := client(t, serve(t, root, false, "/data", "/data/ram", "/data/proc", "/etc/app.conf"))
-	for p, want := range map[string]struct {
-		text string
-		code unix.Errno
-	}{
+	reads(t, c, map[string]outcome{
 		"/data/ram/x":               {"x", 0},
 		"/etc/app.conf":             {"mounted", 0},
 		"/data/other/secret":        {"", unix.EACCES},
 		"/data/link":                {"", unix.EACCES},
 		"/data/proc/self/root/conf": {"", unix.ELOOP},
 		"/data/proc/self/cwd/x":     {"", unix.ELOOP},
-	} {
-		f, err := c.Open(p)
-		var text []byte
-		if err == nil {
-			text, err = io.ReadAll(f)
-			f.Close()
-		}
-		if string(text) != want.text || code(err) != want.code {
-			t.Errorf("%s: %q %v, want %q %v", p, text, err, want.text, want.code)
-		}
-	}
+	})
 	infos, err := c.ReadDir("/data")
 	if got := strings.Join(sorted(infos), " "); got != "link proc ram" || err != nil {
 		t.Errorf("listed are %s, %v", got, err)

@@ -32,14 +32,33 @@ func code(err error) unix.Errno {
 	return unix.Errno(n)
 }
 
+// outcome is what a client gets that reads a file.
+type outcome struct {
+	text string
+	code unix.Errno
+}
+
+// reads reads files, by path.
+func reads(t *testing.T, c *sftp.Client, all map[string]outcome) {
+	t.Helper()
+	for p, want := range all {
+		f, err := c.Open(p)
+		var text []byte
+		if err == nil {
+			text, err = io.ReadAll(f)
+			f.Close()
+		}
+		if string(text) != want.text || code(err) != want.code {
+			t.Errorf("%q: %q %v, want %q %v", p, text, err, want.text, want.code)
+		}
+	}
+}
+
 var volumes = []string{"/data", "/etc/app.conf", "/run/secrets"}
 
 func TestRead(t *testing.T) {
 	c := client(t, serve(t, container(t), false, volumes...))
-	for p, want := range map[string]struct {
-		text string
-		code unix.Errno
-	}{
+	reads(t, c, map[string]outcome{
 		"/data/a":                   {"a", 0},
 		"data/a":                    {"a", 0},
 		"/data/../data/./dir//b":    {"b", 0},
@@ -67,17 +86,7 @@ func TestRead(t *testing.T) {
 		"/":                         {"", unix.EACCES},
 		"../../../etc/passwd":       {"", unix.EACCES},
 		"/data/a\x00/../../etc":     {"", unix.EACCES},
-	} {
-		f, err := c.Open(p)
-		var text []byte
-		if err == nil {
-			text, err = io.ReadAll(f)
-			f.Close()
-		}
-		if string(text) != want.text || code(err) != want.code {
-			t.Errorf("%q: %q %v, want %q %v", p, text, err, want.text, want.code)
-		}
-	}
+	})
 }
 
 func sorted(infos []os.FileInfo) []string {

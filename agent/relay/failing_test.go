@@ -117,21 +117,8 @@ func slow(d time.Duration, then dial) dial {
 func TestOpenWaitsWhileHandshakesSucceed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOpener(t.Context(), slow(3*time.Second, answering(frame.Accepted)))
-		owner := &Owner{Relays: []string{"relay"}, Session: "s"}
-		const flows = 20 * handshakes
-		errs := make(chan error, flows)
 		begun := time.Now()
-		for range flows {
-			go func() {
-				_, err := o.Open(t.Context(), owner, &frame.Open{})
-				errs <- err
-			}()
-		}
-		for range flows {
-			if err := <-errs; err != nil {
-				t.Error(err)
-			}
-		}
+		burst(t, o, "relay", 20*handshakes)
 		if took := time.Since(begun); took < 2*slotTimeout {
 			t.Errorf("the burst took %v: this test does not wait for slots", took)
 		}
@@ -168,19 +155,6 @@ func TestOpenWaitsWhileTheSessionAnswers(t *testing.T) {
 			}()
 			return memoryStream{near}, nil
 		})
-		owner := &Owner{Relays: []string{"relay"}, Session: "s"}
-		const flows = 8
-		errs := make(chan error, flows)
-		for range flows {
-			go func() {
-				_, err := o.Open(t.Context(), owner, &frame.Open{})
-				errs <- err
-			}()
-		}
-		for range flows {
-			if err := <-errs; err != nil {
-				t.Error(err)
-			}
-		}
+		burst(t, o, "relay", 8)
 	})
 }

@@ -191,9 +191,14 @@ func TestOpenGoesThroughABurst(t *testing.T) {
 		}
 		return r.dial(ctx, u)
 	})
-	owner := &Owner{Relays: []string{r.addr()}, Session: "s"}
-	errs := make(chan error)
-	const flows = 50
+	burst(t, o, r.addr(), 50)
+}
+
+// burst opens flows at once, and each must reach the laptop.
+func burst(t *testing.T, o *Opener, relay string, flows int) {
+	t.Helper()
+	owner := &Owner{Relays: []string{relay}, Session: "s"}
+	errs := make(chan error, flows)
 	for range flows {
 		go func() {
 			s, err := o.Open(t.Context(), owner, &frame.Open{})

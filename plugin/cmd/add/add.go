@@ -80,16 +80,16 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			command, whose exit code is passed on. A container's environment is what kubectl
 			exec would show, so it needs the same right: "create pods/exec" in the namespace.
 
-			With --docker-run, the local program is a container, which docker, podman or nerdctl
-			runs. What follows -- are arguments of "docker run": flags, the image, and a command in
-			it. The image is fetched before traffic is taken. The container has the environment of
-			the workload's and, at their own paths, copies of its volumes, unless -v mounts
-			something there or --mount=false leaves them out. 127.0.0.1:LOCAL leads to the port on which the workload's container
-			listens, or to another one with --port LOCAL:CONTAINERPORT:SVCPORT. HOST before them is
-			another address of this machine, at which the engine publishes the port. While kubectl
-			intercept connect runs, the container reaches the cluster's names and addresses like
-			this machine. With --network host its program must listen on LOCAL itself. It ends by
-			Ctrl-C, by leave, or by itself, is removed, and its exit code is passed on.`),
+			With --docker-run, the local program is a container, which docker, podman or nerdctl runs.
+			What follows -- are arguments of "docker run": flags, the image, and a command in it. The
+			image is fetched before traffic is taken. The container has the environment of the workload's
+			and, at their own paths, copies of its volumes, unless -v mounts something there or
+			--mount=false leaves them out. 127.0.0.1:LOCAL leads to the port on which the workload's
+			container listens, or to another one with --port LOCAL:CONTAINERPORT:SVCPORT. HOST before
+			them is another address of this machine, at which the engine publishes the port. While
+			kubectl intercept connect runs, the container reaches the cluster's names and addresses like
+			this machine. With --network host its program must listen on LOCAL itself. It ends by Ctrl-C,
+			by leave, or by itself, is removed, and its exit code is passed on.`),
 		Example: templates.Examples(`
 			# Send what arrives at the port "http" of deployment quote to 127.0.0.1:8080
 			kubectl intercept add deploy/quote --port 8080:http
