@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
 func TestOpenBefore(t *testing.T) {
@@ -40,6 +42,45 @@ func TestOpenBefore(t *testing.T) {
 		if got := ask(kept, "three"); got != "app three" {
 			t.Errorf("%s: kept connection after leave: %q", host, got)
 		}
+	}
+}
+
+// The kubelet's probes that are under way are not reset, since one may restart a container.
+func TestOpenBeforeByKubelet(t *testing.T) {
+	l, m, _, _ := setup(t)
+	l.application(":80")
+	l.application(":81")
+	probed, other := tcpPort(80), tcpPort(81)
+	probed.Probes = []*rpc.Probe{{Kind: rpc.Probe_HTTP, Target: "/healthz"}}
+	probes, callers := map[string]net.Conn{}, map[string]net.Conn{}
+	for _, host := range []string{callerIP, callerIP6} {
+		probed.NodeAddresses = append(probed.NodeAddresses, host)
+		other.NodeAddresses = append(other.NodeAddresses, host)
+	}
+	for _, host := range []string{podIP, "[" + podIP6 + "]"} {
+		probes[host], callers[host] = l.caller.dial("tcp", host+":80"), l.caller.dial("tcp", host+":81")
+		for _, c := range []net.Conn{probes[host], callers[host]} {
+			if got := ask(c, "one"); got != "app one" {
+				t.Fatal(got)
+			}
+		}
+	}
+	m.capture(probed, other)
+	for host, c := range callers {
+		if got := ask(c, "two"); !strings.Contains(got, "reset by peer") {
+			t.Errorf("%s: a caller at the node of a port without probes goes on: %q", host, got)
+		}
+	}
+	for host, c := range probes {
+		if got := ask(c, "two"); got != "app two" {
+			t.Errorf("%s: a probe under way: %q", host, got)
+		}
+		l.caller.expect(host+":80", "laptop")
+	}
+	for host, c := range probes {
+		eventually(t, host+": the connection ends after the time of a probe", func() bool {
+			return strings.Contains(ask(c, "three"), "reset by peer")
+		})
 	}
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/control"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/entrance"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/ports"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
 )
 
 const (
@@ -26,7 +28,7 @@ func redirect(getenv func(string) string) error {
 	if err != nil {
 		return fmt.Errorf("read environment: %w", err)
 	}
-	return entrance.Redirect(layout)
+	return entrance.Redirect(layout, probe.Nodes(strings.Split(getenv("AGENT_NODE_IPS"), ",")))
 }
 
 // runSidecar runs a sidecar agent. The pod's connections arrive at a sidecar even if

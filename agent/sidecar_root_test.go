@@ -29,7 +29,7 @@ func setupSidecar(t *testing.T) (*lab, *manager, *fakeRelay, *agent) {
 	m := startManager(l)
 	r := startRelay(m)
 	init := exec.Command("/proc/self/exe", "redirect")
-	init.Env = []string{"AGENT_TEST_CHILD=1", "AGENT_SIDECAR=" + layoutJSON}
+	init.Env = []string{"AGENT_TEST_CHILD=1", "AGENT_SIDECAR=" + layoutJSON, "AGENT_NODE_IPS=" + callerIP + "," + callerIP6}
 	l.pod.do(func() {
 		if out, err := init.CombinedOutput(); err != nil {
 			t.Fatalf("redirect: %v: %s", err, out)
@@ -126,6 +126,37 @@ func TestSidecarEstablished(t *testing.T) {
 			}
 			l.caller.expect(podIP+":9900", "laptop")
 			l.caller.expect(podIP+":81", "laptop")
+		})
+	}
+}
+
+// TestSidecarEstablishedByKubelet: the kubelet's probes that are under way are not reset at
+// once.
+func TestSidecarEstablishedByKubelet(t *testing.T) {
+	l, m, _, _ := setupSidecar(t)
+	probes, callers := map[string]net.Conn{}, map[string]net.Conn{}
+	for _, host := range []string{podIP, "[" + podIP6 + "]"} {
+		probes[host], callers[host] = l.caller.dial("tcp", host+":81"), l.pod.dial("tcp", host+":81")
+		for _, c := range []net.Conn{probes[host], callers[host]} {
+			if got := ask(c, "before"); got != "app before" {
+				t.Fatal(got)
+			}
+		}
+	}
+	p := tcpPort(81)
+	p.Probes = []*rpc.Probe{{Kind: rpc.Probe_HTTP, Target: "/healthz"}}
+	m.capture(p)
+	for host, c := range callers {
+		eventually(t, host+": a caller is reset", func() bool { return strings.Contains(ask(c, "after"), "reset by peer") })
+	}
+	for host, c := range probes {
+		if got := ask(c, "after"); got != "app after" {
+			t.Errorf("%s: a probe under way: %q", host, got)
+		}
+	}
+	for host, c := range probes {
+		eventually(t, host+": the connection ends after the time of a probe", func() bool {
+			return strings.Contains(ask(c, "later"), "reset by peer")
 		})
 	}
 }

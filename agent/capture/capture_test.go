@@ -48,6 +48,7 @@ func TestRulesFor(t *testing.T) {
 	}{
 		{Port{Number: 80, Protocol: TCP, Agent: 4000}, 2, 4, 0},
 		{Port{Number: 80, Protocol: TCP, Agent: 4000, KeepEstablished: true}, 2, 2, 0},
+		{Port{Number: 80, Protocol: TCP, Agent: 4000, Nodes: []netip.Addr{netip.MustParseAddr("fd00::1")}}, 2, 4, 0},
 		{Port{Number: 53, Protocol: UDP, Agent: 4000}, 2, 0, 2},
 	} {
 		if r, j, d := count(c.port); r != c.redirects || j != c.rejects || d != c.drops {

@@ -2,12 +2,17 @@ package capture
 
 import (
 	"encoding/binary"
+	"net/netip"
+	"time"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
 const register = unix.NFT_REG_1
+
+// metaTime is NFT_META_TIME_NS: nanoseconds since 1970, as a number of the host's order.
+const metaTime expr.MetaKey = 30
 
 // TCP flags as they lie in byte 13 of the header.
 const (
@@ -70,6 +75,27 @@ func (r rule) tcpFlags(mask, want byte) rule {
 	return r.add(&expr.Payload{
 		DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1,
 	}).bits([]byte{mask}, []byte{want})
+}
+
+// source compares the address that a packet comes from.
+func (r rule) source(a netip.Addr) rule {
+	family, offset := byte(unix.NFPROTO_IPV4), uint32(12)
+	if a.Is6() {
+		family, offset = unix.NFPROTO_IPV6, 8
+	}
+	return r.add(&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register}).equal([]byte{family}).
+		add(&expr.Payload{
+			DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(a.BitLen() / 8),
+		}).equal(a.AsSlice())
+}
+
+// before matches until a time of the kernel's clock.
+func (r rule) before(t time.Time) rule {
+	return r.add(
+		&expr.Meta{Key: metaTime, Register: register},
+		&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 8, Size: 8},
+		&expr.Cmp{Op: expr.CmpOpLt, Register: register, Data: binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano()))},
+	)
 }
 
 func (r rule) mark(m uint32) rule {

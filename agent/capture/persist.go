@@ -26,18 +26,22 @@ const (
 	// the application have the default priority.
 	proofPriority = 6
 	// strictPriority is the priority of a knock that also resets connections that were
-	// open before the redirect.
-	strictPriority = 5
+	// open before the redirect, but not those of the node. strictestPriority resets them,
+	// too.
+	strictPriority    = 5
+	strictestPriority = 4
 )
 
-// The two sets of the table. The active set has the agent's ports whose redirects are
-// in force. The strict set has those of them for which connections that were open
-// before the redirect are reset. A knock adds a port to the sets. The port times out
-// when the agent stops knocking.
+// The sets of the table. The active set has the agent's ports whose redirects are in
+// force. The strict set has those of them for which connections that were open before the
+// redirect are reset, and the strictest set those for which this includes connections of
+// the node. A knock adds a port to the sets. The port times out when the agent stops
+// knocking.
 const (
-	activeSet = "active"
-	strictSet = "strict"
-	knockLife = 2 * time.Second
+	activeSet    = "active"
+	strictSet    = "strict"
+	strictestSet = "strictest"
+	knockLife    = 2 * time.Second
 	// knockEvery is short enough for the redirect to stay in force if one or two knocks
 	// are late.
 	knockEvery = 400 * time.Millisecond
@@ -64,6 +68,7 @@ func Install(ports []Port, uid uint32) error {
 	b.add(newTable(persistentName, 0))
 	b.add(newPortSet(persistentName, activeSet, 1))
 	b.add(newPortSet(persistentName, strictSet, 2))
+	b.add(newPortSet(persistentName, strictestSet, 3))
 	for _, c := range baseChains() {
 		b.add(newChain(persistentName, c))
 	}
@@ -107,24 +112,41 @@ func persistentRules(p Port, uid uint32) []rule {
 	knock := func(why string) rule {
 		return rule{chain: "output", comment: p.String() + ": " + why}.protocol(UDP).out("lo").user(uid)
 	}
-	return append(rules,
-		knock("a knock that ends what was open").priority(strictPriority).dport(p.Agent).enter(strictSet),
+	rules = append(rules,
+		knock("a knock that ends what was open, but for the node").priority(strictPriority).dport(p.Agent).enter(strictSet),
+		knock("a knock that ends what was open").priority(strictestPriority).dport(p.Agent).enter(strictSet).enter(strictestSet),
 		knock("a knock").dport(p.Agent).enter(activeSet).drop(),
 		on("output", "the agent's own connection").out("lo").user(uid).dport(p.Number).ctSetMark(markOwn),
 		on("input", "the agent's own connection").dport(p.Number).ctMark(markOwn).accept(),
 		on("input", "answer to an own connection").dport(p.Number).ctReply().accept(),
-		on("input", "open before the intercept").dport(p.Number).tcpFlags(flagRST, 0).contains(strictSet, p.Agent).reset(),
 	)
+	for _, node := range p.Nodes {
+		rules = append(rules, on("input", "a probe of the kubelet's may be under way").dport(p.Number).
+			source(node).without(strictestSet, p.Agent).accept())
+	}
+	return append(rules,
+		on("input", "open before the intercept").dport(p.Number).tcpFlags(flagRST, 0).contains(strictSet, p.Agent).reset())
 }
 
-// Knock keeps the redirect of a TCP port in force until ctx ends, and up to two seconds
-// longer. Install must have written the rules of the port. If strict is true, Knock also
-// resets connections that were open before the redirect.
-func Knock(ctx context.Context, agent uint16, strict bool) error {
-	priority := 0
-	if strict {
-		priority = strictPriority
+// Knock keeps the redirect of a TCP port to the port agent in force until ctx ends, and up
+// to two seconds longer. Install must have written the rules of the port. Knock also resets
+// connections that were open before the redirect, as p says. The node's addresses are those
+// that were given to Install.
+func Knock(ctx context.Context, agent uint16, p Port) error {
+	if p.KeepEstablished {
+		return knock(ctx, agent, 0)
 	}
+	if time.Now().Before(p.ResetNodes) {
+		early, cancel := context.WithDeadline(ctx, p.ResetNodes)
+		defer cancel()
+		if err := knock(early, agent, strictPriority); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return knock(ctx, agent, strictestPriority)
+}
+
+func knock(ctx context.Context, agent uint16, priority int) error {
 	d := net.Dialer{Control: prioritized(priority)}
 	c, err := d.DialContext(ctx, "udp", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), agent).String())
 	if err != nil {
@@ -192,6 +214,11 @@ func (r rule) enter(set string) rule {
 
 func (r rule) contains(set string, port uint16) rule {
 	return r.add(&expr.Immediate{Register: register, Data: bigEndian(port)}, &expr.Lookup{SourceRegister: register, SetName: set})
+}
+
+// without matches while a set does not have a port.
+func (r rule) without(set string, port uint16) rule {
+	return r.add(&expr.Immediate{Register: register, Data: bigEndian(port)}, &expr.Lookup{SourceRegister: register, SetName: set, Invert: true})
 }
 
 func (r rule) ctMark(m uint32) rule {

@@ -2,6 +2,8 @@ package capture
 
 import (
 	"fmt"
+	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,6 +35,10 @@ type Port struct {
 	// KeepEstablished means that TCP connections that were open before the redirect
 	// are not reset.
 	KeepEstablished bool
+	// Nodes are the addresses that the kubelet calls from. A probe of its that was under
+	// way is not reset. Their open connections are reset from ResetNodes on.
+	Nodes      []netip.Addr
+	ResetNodes time.Time
 }
 
 // String returns the port as "80/TCP".

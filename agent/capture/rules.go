@@ -52,6 +52,10 @@ func rulesFor(p Port) []rule {
 	if p.KeepEstablished {
 		return rules
 	}
+	for _, node := range p.Nodes {
+		rules = append(rules, on("input", "a probe of the kubelet's may be under way").dport(p.Number).
+			source(node).before(p.ResetNodes).accept())
+	}
 	return append(rules, endEstablished(on, p)...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
@@ -27,22 +28,22 @@ func Layout(getenv func(string) string) (*rpc.Sidecar, error) {
 }
 
 // Redirect writes the rules for the ports that callers know by number. They stay
-// for as long as the pod lives. It needs NET_ADMIN.
-func Redirect(layout *rpc.Sidecar) error {
+// for as long as the pod lives. Nodes are addresses of the pod's node. It needs NET_ADMIN.
+func Redirect(layout *rpc.Sidecar, nodes []netip.Addr) error {
 	var list []capture.Port
 	for _, p := range layout.Ports {
 		if p.Redirect {
-			list = append(list, capture.Port{Number: p.Number, Protocol: protocol(p), Agent: p.Agent})
+			list = append(list, capture.Port{Number: p.Number, Protocol: protocol(p), Agent: p.Agent, Nodes: nodes})
 		}
 	}
 	return capture.Install(list, uint32(layout.UID))
 }
 
-// knock keeps the rules of Redirect in force for a port until ctx ends. Strict also
-// resets connections from before.
-func (s *Sidecar) knock(ctx context.Context, p rpc.SidecarPort, strict bool) {
+// knock keeps the rules of Redirect in force for a port until ctx ends, and resets the
+// connections from before that are to be reset.
+func (s *Sidecar) knock(ctx context.Context, p rpc.SidecarPort, wanted capture.Port) {
 	for ctx.Err() == nil {
-		if err := capture.Knock(ctx, p.Agent, strict); err != nil {
+		if err := capture.Knock(ctx, p.Agent, wanted); err != nil {
 			s.log.Error("the redirect is not in force", "port", p.String(), "error", err)
 			select {
 			case <-ctx.Done():

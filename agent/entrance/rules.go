@@ -32,14 +32,14 @@ type Rules struct {
 	table  *capture.Table
 	opener forward.Opener
 	log    *slog.Logger
-	open   map[capture.Port]context.CancelFunc // called when the port is closed
+	open   map[portKey]context.CancelFunc // called when the port is closed
 }
 
 var _ ports.Entrance = (*Rules)(nil)
 
 // NewRules returns an entrance that is closed. Pod are the pod's addresses.
 func NewRules(ctx context.Context, pod []netip.Addr, table *capture.Table, opener forward.Opener, log *slog.Logger) *Rules {
-	return &Rules{ctx: ctx, pod: pod, table: table, opener: opener, log: log, open: map[capture.Port]context.CancelFunc{}}
+	return &Rules{ctx: ctx, pod: pod, table: table, opener: opener, log: log, open: map[portKey]context.CancelFunc{}}
 }
 
 // Listen implements ports.Entrance. The listener lives until the port is given
@@ -65,7 +65,7 @@ func (r *Rules) Open(wanted []capture.Port) error {
 	if err := r.table.Set(wanted); err != nil {
 		return err
 	}
-	keep := map[capture.Port]bool{}
+	keep := map[portKey]bool{}
 	for _, p := range wanted {
 		keep[key(p)] = true
 		if r.open[key(p)] == nil {
@@ -76,17 +76,19 @@ func (r *Rules) Open(wanted []capture.Port) error {
 		if !keep[k] {
 			cancel()
 			delete(r.open, k)
-			r.forget(k)
+			r.forget(capture.Port{Number: k.number, Protocol: k.protocol})
 		}
 	}
 	return nil
 }
 
-// key is the port as the keys of Rules.open have it.
-func key(p capture.Port) capture.Port {
-	p.KeepEstablished = false
-	return p
+// portKey tells the ports of Rules.open apart.
+type portKey struct {
+	number, agent uint16
+	protocol      capture.Protocol
 }
+
+func key(p capture.Port) portKey { return portKey{p.Number, p.Agent, p.Protocol} }
 
 // opened makes callers come here whose connections conntrack knows from before.
 func (r *Rules) opened(p capture.Port) {

@@ -117,27 +117,27 @@ func (s *Sidecar) Open(wanted []capture.Port) error {
 			p.closed()
 			p.closed = nil
 		case k >= 0 && p.closed == nil:
-			s.open(p, wanted[k].KeepEstablished)
+			s.open(p, wanted[k])
 		case k >= 0 && p.kept && !wanted[k].KeepEstablished: // an intercept has come to a mirror
 			p.closed()
-			s.open(p, false)
+			s.open(p, wanted[k])
 		}
 	}
 	return nil
 }
 
 // open brings the callers of one port here.
-func (s *Sidecar) open(p *sidecarPort, keepEstablished bool) {
+func (s *Sidecar) open(p *sidecarPort, wanted capture.Port) {
 	ctx, cancel := context.WithCancel(s.ctx)
-	p.closed, p.kept = cancel, keepEstablished
+	p.closed, p.kept = cancel, wanted.KeepEstablished
 	l, ok := p.listener.(*tcp.Listener)
 	if !ok {
 		return // UDP has no connections that could be moved later: it comes here always
 	}
 	if p.Redirect {
-		go s.knock(ctx, p.SidecarPort, !keepEstablished)
+		go s.knock(ctx, p.SidecarPort, wanted)
 	}
-	if !keepEstablished {
+	if !wanted.KeepEstablished {
 		l.EndApplication()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/capture"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
 
@@ -31,6 +32,9 @@ type port struct {
 	message  string
 	ctx      context.Context // ends when the port is given back
 	cancel   context.CancelFunc
+	// resetNodes is when connections from the node are reset that were open before; zero
+	// while others are not reset either.
+	resetNodes time.Time
 }
 
 func (s *Set) newPort(i id) *port {
@@ -40,7 +44,21 @@ func (s *Set) newPort(i id) *port {
 }
 
 func (p *port) capture() capture.Port {
-	return capture.Port{Number: p.number, Protocol: p.protocol, Agent: p.listener.Agent(), KeepEstablished: p.wanted.KeepEstablished}
+	c := capture.Port{Number: p.number, Protocol: p.protocol, Agent: p.listener.Agent(), KeepEstablished: p.wanted.KeepEstablished}
+	switch {
+	case p.wanted.KeepEstablished:
+		p.resetNodes = time.Time{}
+	case p.resetNodes.IsZero():
+		p.resetNodes = time.Now()
+		if len(p.wanted.Probes) > 0 {
+			p.resetNodes = p.resetNodes.Add(probeTime)
+		}
+	}
+	if len(p.wanted.Probes) > 0 {
+		c.Nodes = probe.Nodes(p.wanted.NodeAddresses)
+	}
+	c.ResetNodes = p.resetNodes
+	return c
 }
 
 func (p *port) fail(err error) {

@@ -5,9 +5,23 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
+
+// Nodes are the addresses that the kubelet calls the pod from: those that the API tells of the
+// pod's node, and the pod's routers.
+func Nodes(told []string) []netip.Addr {
+	nodes := gateways()
+	for _, text := range told {
+		if a, err := netip.ParseAddr(text); err == nil {
+			nodes = append(nodes, a.Unmap())
+		}
+	}
+	slices.SortFunc(nodes, netip.Addr.Compare)
+	return slices.Compact(nodes)
+}
 
 // gateways are the pod's default routers. With most networks that is the node,
 // by the address from which it calls its pods.

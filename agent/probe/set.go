@@ -60,12 +60,7 @@ func Of(c *rpc.CapturePort) *Set {
 	if len(s.https) == 0 && !s.tcp && !s.grpc {
 		return s // an HTTP probe is known by its request, whatever its address
 	}
-	s.nodes = gateways()
-	for _, text := range c.NodeAddresses {
-		if a, err := netip.ParseAddr(text); err == nil {
-			s.nodes = append(s.nodes, a.Unmap())
-		}
-	}
+	s.nodes = Nodes(c.NodeAddresses)
 	return s
 }
 

@@ -66,8 +66,11 @@ func agentContainer(s *rpc.Sidecar, w resolve.Wishes, cfg Config) corev1.Contain
 func initContainer(s *rpc.Sidecar, cfg Config) corev1.Container {
 	return corev1.Container{
 		Name: cmp.Or(s.InitContainer, sidecar.InitContainer), Image: cfg.Image, ImagePullPolicy: cfg.PullPolicy, Resources: cfg.InitResources,
-		Args:                     []string{"redirect"},
-		Env:                      []corev1.EnvVar{field("AGENT_SIDECAR", "metadata.annotations['"+sidecar.Annotation+"']")},
+		Args: []string{"redirect"},
+		Env: []corev1.EnvVar{
+			field("AGENT_SIDECAR", "metadata.annotations['"+sidecar.Annotation+"']"),
+			field("AGENT_NODE_IPS", "status.hostIPs"),
+		},
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		SecurityContext:          sidecar.NetAdmin(),
 	}

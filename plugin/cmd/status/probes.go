@@ -34,8 +34,9 @@ func unhealthy(ctx context.Context, c client.Client, namespace string) []corev1.
 	return list.Items
 }
 
-// failedProbes are those of an intercept's pods.
-func failedProbes(events []corev1.Event, i *v1alpha1.Intercept) []FailedProbe {
+// failedProbes are those of an intercept's pods since they were intercepted. Probes that fail
+// in a pod which starts are not among them.
+func failedProbes(ctx context.Context, c client.Client, events []corev1.Event, i *v1alpha1.Intercept) []FailedProbe {
 	var failed []FailedProbe
 	for _, e := range events {
 		last := e.LastTimestamp.Time
@@ -43,14 +44,37 @@ func failedProbes(events []corev1.Event, i *v1alpha1.Intercept) []FailedProbe {
 			last = e.EventTime.Time
 		}
 		of := e.InvolvedObject
-		if e.Reason != "Unhealthy" || of.Kind != "Pod" || last.Before(i.CreationTimestamp.Time) ||
-			!slices.ContainsFunc(i.Status.Pods, func(p v1alpha1.PodStatus) bool { return p.Name == of.Name }) {
+		k := slices.IndexFunc(i.Status.Pods, func(p v1alpha1.PodStatus) bool { return p.Name == of.Name })
+		if e.Reason != "Unhealthy" || of.Kind != "Pod" || k < 0 || last.Before(i.CreationTimestamp.Time) ||
+			!intercepted(&i.Status.Pods[k], last) || started(ctx, c, i.Namespace, of.Name, last) {
 			continue
 		}
 		failed = append(failed, FailedProbe{Pod: of.Name, Message: e.Message, Count: max(e.Count, 1), Last: last})
 	}
 	slices.SortFunc(failed, func(a, b FailedProbe) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Pod, b.Pod)) })
 	return failed[:min(len(failed), mostProbes)]
+}
+
+// intercepted says that an agent had a port of the pod at that time.
+func intercepted(p *v1alpha1.PodStatus, at time.Time) bool {
+	return slices.ContainsFunc(p.Ports, func(port v1alpha1.PodPort) bool { return port.Since.Time.Before(at) })
+}
+
+// started says that a pod has become ready after that time, and that no container of it was
+// restarted: it was starting.
+func started(ctx context.Context, c client.Client, namespace, name string, at time.Time) bool {
+	var p corev1.Pod
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &p); err != nil {
+		return false
+	}
+	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		if s.RestartCount > 0 {
+			return false
+		}
+	}
+	return slices.ContainsFunc(p.Status.Conditions, func(r corev1.PodCondition) bool {
+		return r.Type == corev1.PodReady && r.Status == corev1.ConditionTrue && r.LastTransitionTime.After(at)
+	})
 }
 
 // probeRows say which probes failed: those of the kubelet should not notice an

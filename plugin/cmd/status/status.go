@@ -184,7 +184,7 @@ func (o *Options) ask(ctx context.Context, s *Status) error {
 			if _, read := events[i.Namespace]; !read {
 				events[i.Namespace] = unhealthy(ctx, c, i.Namespace)
 			}
-			d.Probes = failedProbes(events[i.Namespace], &i)
+			d.Probes = failedProbes(ctx, c, events[i.Namespace], &i)
 			s.Intercepts = append(s.Intercepts, d)
 		}
 	}
