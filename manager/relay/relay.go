@@ -29,7 +29,7 @@ type Config struct {
 	// Namespace holds the Sessions, Pod is this replica.
 	Namespace, Pod, Version string
 	// OnChange is told of a session that got its first carrier or lost its last
-	// one. It must not block.
+	// one. That carrier alone waits for it.
 	OnChange func(session string)
 	// Reach decides where flows of sessions may go.
 	Reach Reach

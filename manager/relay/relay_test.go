@@ -129,3 +129,33 @@ func TestPlainRequestIsRefused(t *testing.T) {
 		t.Errorf("answered %d", w.Code)
 	}
 }
+
+// While nobody takes the news of one session, other sessions come and go.
+func TestOnChangeHoldsUpNobodyElse(t *testing.T) {
+	r, _ := newRelay(t)
+	stuck, free := make(chan struct{}), make(chan struct{})
+	r.cfg.OnChange = func(session string) {
+		if session == "alice" {
+			close(stuck)
+			<-free
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.addCarrier(&handshake.Hello{Session: "alice", Token: token}, authz.Subject{User: "alice"})
+		done <- err
+	}()
+	<-stuck
+	s, err := r.addCarrier(&handshake.Hello{Session: "bob", Token: token}, authz.Subject{User: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.removeCarrier(s)
+	if r.Connected("bob") || !r.Connected("alice") {
+		t.Errorf("bob %v, alice %v", r.Connected("bob"), r.Connected("alice"))
+	}
+	close(free)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

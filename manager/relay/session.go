@@ -72,28 +72,36 @@ func (r *Relay) authenticate(ctx context.Context, h *handshake.Hello) (*v1alpha1
 // run of the laptop's process ends the carriers of the older one. The caller must
 // call removeCarrier when the carrier is gone.
 func (r *Relay) addCarrier(h *handshake.Hello, subject authz.Subject) (*session, error) {
+	s, first, err := r.count(h, subject)
+	if first {
+		r.cfg.OnChange(h.Session) // it may take a while: others must not wait for r.mu
+	}
+	return s, err
+}
+
+// count is addCarrier without OnChange. First says that the session is new.
+func (r *Relay) count(h *handshake.Hello, subject authz.Subject) (s *session, first bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.sessions[h.Session]
+	s = r.sessions[h.Session]
 	switch {
 	case s != nil && s.generation > h.Generation:
-		return nil, errors.New("a newer process holds this session")
+		return nil, false, errors.New("a newer process holds this session")
 	case s != nil && s.generation < h.Generation:
 		s.cancel()
 		s = nil
 	case s != nil && s.carriers >= maxCarriers:
-		return nil, fmt.Errorf("the session has %d carriers here, more than it needs", s.carriers)
+		return nil, false, fmt.Errorf("the session has %d carriers here, more than it needs", s.carriers)
 	}
 	if s == nil {
-		var err error
+		first = true
 		if s, err = newSession(h, subject); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		r.sessions[h.Session] = s
-		defer r.cfg.OnChange(h.Session)
 	}
 	s.carriers++
-	return s, nil
+	return s, first, nil
 }
 
 func newSession(h *handshake.Hello, subject authz.Subject) (*session, error) {
@@ -115,14 +123,18 @@ func (s *session) lastAnswer() time.Time { return time.Unix(0, s.answered.Load()
 // last one.
 func (r *Relay) removeCarrier(s *session) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	s.carriers--
-	if s.carriers == 0 {
+	last := s.carriers == 0
+	gone := last && r.sessions[s.name] == s
+	if gone {
+		delete(r.sessions, s.name)
+	}
+	r.mu.Unlock()
+	if last {
 		s.cancel()
-		if r.sessions[s.name] == s {
-			delete(r.sessions, s.name)
-			defer r.cfg.OnChange(s.name)
-		}
+	}
+	if gone {
+		r.cfg.OnChange(s.name)
 	}
 }
 

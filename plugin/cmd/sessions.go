@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -27,7 +28,8 @@ func (sessions) Folder(f *kube.Factory) (*state.Dir, error) {
 
 // Ensure starts the process if there is none.
 func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*intercept.Session, error) {
-	c, err := session.Ensure(ctx, session.Config{Factory: f, Transport: transport}, progress)
+	cfg := session.Config{Factory: f, Transport: transport}
+	c, err := session.Ensure(ctx, cfg, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +37,31 @@ func (sessions) Ensure(ctx context.Context, f *kube.Factory, transport string, p
 	if err != nil {
 		return nil, err
 	}
-	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, ""), Process: c.Process, Mount: c.Mount, Release: c.Release}, nil
+	return &intercept.Session{User: s.User, Name: s.Session, Track: track(c, ""), Process: c.Process, Mount: c.Mount, Release: c.Release,
+		Keep: func(ctx context.Context, command string) {
+			cfg.Command = command
+			keep(ctx, c, cfg)
+		}}, nil
+}
+
+// keepEvery is how often a command looks whether the background process is there.
+const keepEvery = 2 * time.Second
+
+// keep is that of an intercept.Session. It prints nothing, because the terminal is the
+// program's.
+func keep(ctx context.Context, c *session.Client, cfg session.Config) {
+	t := time.NewTicker(keepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if _, err := c.Status(ctx); errors.Is(err, session.ErrNotRunning) {
+			_, _ = session.Ensure(ctx, cfg, func(string) {}) // otherwise the next look does
+		}
+	}
 }
 
 // Connect opens a proxy, or a TUN with netd's help.

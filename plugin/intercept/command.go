@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -50,8 +51,13 @@ func (m *Made) During(ctx context.Context, errOut io.Writer, run func(context.Co
 		ended <- m.awaitEnd(work)
 		cancel()
 	}()
+	var kept sync.WaitGroup
+	if m.session.Keep != nil {
+		kept.Go(func() { m.session.Keep(work, m.Command) })
+	}
 	err := run(work)
 	cancel()
+	kept.Wait()
 	if m.Spec.Mode != v1alpha1.ModeIngest { // whoever asks for an environment soon asks for another
 		defer m.session.release(ctx, m.Command)
 	}

@@ -40,6 +40,9 @@ type Session struct {
 	// Release says that a command has ended. Unless others need it, the background process
 	// then ends as well.
 	Release func(ctx context.Context, command string) error
+	// Keep starts the background process again for a command whenever it is gone, until ctx
+	// ends. The new one serves the same intercepts. Nil: the caller has a way of its own.
+	Keep func(ctx context.Context, command string)
 }
 
 // Sessions brings up the background process that receives the traffic.

@@ -35,6 +35,8 @@ type Config struct {
 	// Dir is the session's directory. If it is nil, it is the one in the user's cache
 	// directory.
 	Dir *state.Dir
+	// Command is that of socket.Caller.
+	Command string
 	// Start starts the process. If it is nil, the process is this program, detached
 	// from the terminal.
 	Start func(caller *socket.Caller, dir *state.Dir) (*Child, error)
@@ -70,6 +72,7 @@ func Ensure(ctx context.Context, cfg Config, progress func(string)) (*Client, er
 	if start == nil {
 		start = cfg.spawn
 	}
+	caller.Command = cfg.Command
 	e := &ensurer{client: NewClient(dir), caller: caller, transport: cfg.Transport, progress: progress,
 		start: func() (*Child, error) { return start(caller, dir) }}
 	return e.run(ctx)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,7 +50,6 @@ func TestCommand(t *testing.T) {
 				})
 			}
 
-			// Somebody leaves the intercept.
 			cmd, said := begun(l, alice, serve...)
 			l.Eventually(quote, "alice")
 			got, want := environ(l, file), variables(l, l.Pod(), "-listen=:8080")
@@ -65,6 +65,21 @@ func TestCommand(t *testing.T) {
 					t.Errorf("%s is %q, want %q", name, got[name], value)
 				}
 			}
+
+			// Its session is killed, and another one serves.
+			sessions := alice.Sessions()
+			for _, pid := range sessions {
+				l.Must(syscall.Kill(pid, syscall.SIGKILL))
+			}
+			l.Until("another session is there", func() error {
+				if s := alice.Sessions(); len(s) != 1 || slices.Equal(s, sessions) {
+					return fmt.Errorf("%v", s)
+				}
+				return nil
+			})
+			l.Eventually(quote, "alice")
+
+			// Somebody leaves the intercept.
 			alice.Intercept("leave", "quote")
 			l.Must(cmd.Wait()) // quote ends well on SIGTERM
 			if text := "intercept quote has ended, and so has the command\n"; !strings.HasSuffix(said.String(), text) {

@@ -1,8 +1,10 @@
 package mux
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +64,16 @@ func (c *control) run(s messenger) error {
 	}
 }
 
+// isReady says whether there is a stream.
+func (c *control) isReady() bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 func (c *control) handle(b []byte) error {
 	switch {
 	case len(b) > 0 && b[0] > controlPong:
@@ -82,7 +94,7 @@ func (c *control) handle(b []byte) error {
 			f.grant(int(n))
 		}
 	case controlPing:
-		return c.send([9]byte(append([]byte{controlPong}, b[1:]...)))
+		return c.send(context.Background(), [9]byte(append([]byte{controlPong}, b[1:]...)))
 	case controlPong:
 		id := binary.BigEndian.Uint64(b[1:])
 		c.mu.Lock()
@@ -95,18 +107,23 @@ func (c *control) handle(b []byte) error {
 	return nil
 }
 
-func (c *control) send(b [9]byte) error {
-	<-c.ready
+// send waits for the stream for as long as ctx.
+func (c *control) send(ctx context.Context, b [9]byte) error {
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+		return fmt.Errorf("await the control stream: %w", ctx.Err())
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stream.SendMsg(mem.BufferSlice{mem.SliceBuffer(b[:])})
 }
 
-func (c *control) grant(flow uint32, n int) error {
+func (c *control) grant(ctx context.Context, flow uint32, n int) error {
 	b := [9]byte{controlGrant}
 	binary.BigEndian.PutUint32(b[1:], flow)
 	binary.BigEndian.PutUint32(b[5:], uint32(n))
-	return c.send(b)
+	return c.send(ctx, b)
 }
 
 // ping measures a round trip on the carrier; false when there is no answer
@@ -126,10 +143,10 @@ func (c *control) ping(timeout time.Duration) (time.Duration, bool) {
 	start := time.Now()
 	b := [9]byte{controlPing}
 	binary.BigEndian.PutUint64(b[1:], id)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
 	sent := make(chan error, 1)
-	go func() { sent <- c.send(b) }()
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
+	go func() { sent <- c.send(ctx, b) }()
 	for {
 		select {
 		case err := <-sent:
@@ -139,7 +156,7 @@ func (c *control) ping(timeout time.Duration) (time.Duration, bool) {
 			sent = nil
 		case <-answer:
 			return time.Since(start), true
-		case <-timer.C:
+		case <-ctx.Done():
 			return 0, false
 		}
 	}

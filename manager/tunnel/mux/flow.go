@@ -20,8 +20,11 @@ const (
 	typeEnd     = 2
 )
 
-// errMessage ends a flow whose peer does not keep to the protocol.
-var errMessage = errors.New("malformed flow message")
+// Errors that end a flow whose peer does not keep to the protocol.
+var (
+	errMessage = errors.New("malformed flow message")
+	errCredit  = errors.New("the peer sent more than its credit")
+)
 
 // flow is one end of a flow on a carrier. Exactly one goroutine may send and
 // one may receive.
@@ -105,6 +108,10 @@ func (f *flow) receive(w io.Writer, count tunnel.Count) error {
 			}
 			return nil
 		}
+		if !f.window.arrived(n) {
+			m.Free()
+			return errCredit
+		}
 		scratch = append(scratch[:0], pieces...)
 		err := writePieces(w, scratch)
 		m.Free()
@@ -115,7 +122,7 @@ func (f *flow) receive(w io.Writer, count tunnel.Count) error {
 		count(n, 0)
 		delivered := time.Now()
 		if g := f.window.consumed(n, arrived.Sub(t), delivered.Sub(arrived), kind == typeBlocked); g > 0 {
-			if err := f.control.grant(f.id, g); err != nil {
+			if err := f.control.grant(f.ctx, f.id, g); err != nil {
 				return err
 			}
 		}

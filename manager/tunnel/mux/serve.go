@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -35,8 +36,12 @@ func (f *inFlow) Join(s tunnel.Stream, count tunnel.Count) error {
 	return f.join(s, count, func() {})
 }
 
+// controlTimeout is how long the opener of a carrier may take to open the control stream.
+const controlTimeout = 10 * time.Second
+
 // Serve accepts flows on a carrier until it breaks or ctx ends. It owns c.
-// Windows of its flows grow within budget.
+// Windows of its flows grow within budget. A carrier without a control stream ends: its
+// flows would wait for grants.
 func Serve(ctx context.Context, c net.Conn, budget *Budget, h tunnel.Handler) error {
 	defer c.Close()
 	s := &acceptor{control: newControl(), budget: budget, handler: h}
@@ -48,6 +53,12 @@ func Serve(ctx context.Context, c net.Conn, budget *Budget, h tunnel.Handler) er
 	l := newOneListener(c)
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
+	late := time.AfterFunc(controlTimeout, func() {
+		if !s.control.isReady() {
+			l.Close()
+		}
+	})
+	defer late.Stop()
 	defer server.Stop()
 	if err := server.Serve(l); err != nil && !errors.Is(err, io.EOF) {
 		return err

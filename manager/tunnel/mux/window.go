@@ -48,6 +48,7 @@ type window struct {
 	budget *Budget
 	size   int // granted to the sender at any time
 	owed   int // consumed and not granted yet
+	left   int // what the sender may still send
 	// Since consumed last decided whether to grow: bytes consumed, whether the
 	// sender had to wait, and the time spent waiting for the network and the sink.
 	seen      int
@@ -55,7 +56,16 @@ type window struct {
 	net, sink time.Duration
 }
 
-func newWindow(b *Budget) *window { return &window{budget: b, size: initialWindow} }
+func newWindow(b *Budget) *window {
+	return &window{budget: b, size: initialWindow, left: initialWindow}
+}
+
+// arrived says that n bytes have come. It returns false if the sender had no credit for
+// them.
+func (w *window) arrived(n int) bool {
+	w.left -= n
+	return w.left >= 0
+}
 
 // consumed says that n bytes have been delivered, how long the flow waited for the
 // network and then for the sink, and whether the sender had been out of credit. It
@@ -81,6 +91,7 @@ func (w *window) consumed(n int, net, sink time.Duration, blocked bool) int {
 	}
 	grant := w.owed + grow
 	w.owed = 0
+	w.left += grant
 	return grant
 }
 

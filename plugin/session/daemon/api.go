@@ -71,7 +71,7 @@ func (a *api) serveHold(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if !a.keep(w, "") {
+	if !a.keep(w, c.Command) {
 		return
 	}
 	switch err := a.accept(r.Context(), c); {

@@ -38,6 +38,9 @@ type Caller struct {
 	Dir     string
 	// Once says that the kubeconfig cannot be read again.
 	Once bool `json:",omitempty"`
+	// Command is the name of the command if it says later that it does not need the process
+	// any more.
+	Command string `json:",omitempty"`
 }
 
 // Origin says how to load the command's credentials again.
