@@ -23,7 +23,7 @@ var verbs = map[string]string{
 	"helm":       "what helm does here: kubectl intercept install, upgrade or uninstall",
 	"exec":       "kubectl intercept run deploy/quote --port 8080:http -- COMMAND runs a program with a workload's traffic and the cluster's network",
 	"replace":    notYet + "; kubectl intercept add takes the traffic of a workload whose program goes on running",
-	"ingest":     notYet + "; kubectl intercept env prints a container's environment, and kubectl intercept run -- COMMAND gives a program the cluster's network",
+	"ingest":     "it is called kubectl intercept add --mode ingest here",
 	"wiretap":    "it is called kubectl intercept add --mode mirror here",
 	"mirror":     "it is called kubectl intercept add --mode mirror here",
 	"genyaml":    "agents need no manifest: kubectl intercept add puts them into pods, and kubectl intercept install --dry-run=client -o yaml prints what is installed",

@@ -58,7 +58,7 @@ func (m *Made) During(ctx context.Context, errOut io.Writer, run func(context.Co
 	err := run(work)
 	cancel()
 	kept.Wait()
-	if m.Spec.Mode != v1alpha1.ModeIngest { // whoever asks for an environment soon asks for another
+	if !m.unnamed { // whoever asks for an environment soon asks for another
 		defer m.session.release(ctx, m.Command)
 	}
 	if <-ended {

@@ -51,7 +51,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Service, "service", "", "Which Service to intercept if several select the workload")
 	fs.StringVar(&f.Workload, "workload", "", "`TYPE/NAME` of the workload; the argument is then the intercept's name")
 	fs.StringVar(&f.Name, "name", "", "Name of the intercept (default: the workload's name)")
-	fs.StringVar(&f.Mode, "mode", f.Mode, "intercept: the local program answers callers in place of the application. mirror: it gets a copy of what they send, its answers are thrown away, and callers notice nothing")
+	fs.StringVar(&f.Mode, "mode", f.Mode, "intercept: the local program answers callers in place of the application. mirror: it gets a copy of what they send, its answers are thrown away, and callers notice nothing. ingest: the application keeps its traffic, and this machine gets the container's environment and volumes")
 	f.Requests.add(fs)
 	f.StandIn.add(fs)
 	fs.StringVar(&f.Inject, "inject", f.Inject, "How the agent enters the pods: ephemeral (at once), sidecar (pods are replaced), or auto: a sidecar that is there, else ephemeral if the namespace admits it, else sidecar")
@@ -84,6 +84,9 @@ func (f *Flags) typedOf(names ...string) string {
 // ToOptions checks the flags; it does not speak to the cluster. Command says that the command
 // line has one after "--", which comes to the intercept's pod.
 func (f *Flags) ToOptions(factory *kube.Factory, args []string, command bool, streams genericiooptions.IOStreams) (*Options, error) {
+	if f.Mode == modeIngest {
+		return f.toLastingIngest(factory, args, command, streams)
+	}
 	o := &Options{IOStreams: streams, Factory: factory, Transport: f.Transport, Wait: true, Timeout: f.Timeout, DryRun: cmdutil.DryRunNone,
 		Request: Request{Service: f.Service, Name: f.Name, KeepEstablished: f.KeepEstablished, NoFallback: f.NoFallback, Inject: v1alpha1.InjectMode(f.Inject)}}
 	if f.typed != nil {
@@ -141,6 +144,7 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, command bool, st
 const (
 	modeIntercept = "intercept"
 	modeMirror    = "mirror"
+	modeIngest    = "ingest"
 )
 
 // CompleteFlags lets shells complete the values of the flags.
@@ -148,6 +152,7 @@ func CompleteFlags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]cobra.Completion{
 		cobra.CompletionWithDesc(modeIntercept, "the local program answers"),
 		cobra.CompletionWithDesc(modeMirror, "the local program gets a copy"),
+		cobra.CompletionWithDesc(modeIngest, "no traffic: environment and volumes alone"),
 	}, cobra.ShellCompDirectiveNoFileComp)) // it fails if there is no such flag
 }
 
@@ -157,7 +162,7 @@ func (f *Flags) mirror(ports []v1alpha1.InterceptPort) (bool, error) {
 	case f.Mode == modeIntercept:
 		return false, nil
 	case f.Mode != modeMirror:
-		return false, fmt.Errorf("--mode %q: use intercept or mirror", f.Mode)
+		return false, fmt.Errorf("--mode %q: use intercept, mirror or ingest", f.Mode)
 	case f.NoFallback:
 		return false, errors.New("--no-fallback refuses callers, and with --mode mirror the application answers all of them: leave one of the two out")
 	case f.PreviewURL:

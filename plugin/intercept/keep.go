@@ -31,6 +31,9 @@ func (f *MatchFlags) unsaid(fs *pflag.FlagSet) Unsaid {
 // keep gives the spec what no flag is about, from the intercept as it is. It returns an
 // error if that does not go with what the flags say.
 func (m *maker) keep(spec, had *v1alpha1.InterceptSpec) error {
+	if m.Ingest {
+		return nil // the flags say all there is
+	}
 	u := &m.Unsaid
 	if u.Match && had.Match != nil {
 		spec.Match = had.Match

@@ -99,6 +99,7 @@ type Options struct {
 	// ToPod are ports of localhost that lead to the same ports of the pod.
 	ToPod []topod.Port
 
+	unnamed     bool // the intercept is a command's own, and nobody names it
 	environment bool // the command after "--" gets it, too
 	network     bool // and the pod's network
 	mount       mount.Wish
@@ -117,6 +118,7 @@ type Made struct {
 	// nil if they are not here.
 	Volumes *mounts.Volumes
 
+	unnamed  bool // see Options
 	client   client.WithWatch
 	workload *resolve.Workload
 	session  *Session
@@ -158,7 +160,7 @@ func (m *maker) make(ctx context.Context, sessions Sessions) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Made{Intercept: i, Resolved: m.resolved, client: m.client, workload: m.workload, session: m.session, timeout: o.Timeout}, nil
+	return &Made{Intercept: i, Resolved: m.resolved, unnamed: o.unnamed, client: m.client, workload: m.workload, session: m.session, timeout: o.Timeout}, nil
 }
 
 // request creates or changes the intercept, and has the session serve it.

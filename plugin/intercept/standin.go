@@ -115,7 +115,7 @@ func (m *Made) Environment(ctx context.Context) (environment.Environment, error)
 	if m.Volumes != nil {
 		added.Root, added.Mounts = m.Volumes.Dir, m.Volumes.Paths
 	}
-	if m.Spec.Mode == v1alpha1.ModeIngest { // it ends with the command, and nobody can name it
+	if m.unnamed {
 		added.ID, added.Name = "", ""
 	}
 	return environment.Of(p.Environment, added), nil

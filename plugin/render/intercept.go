@@ -33,6 +33,7 @@ func Intercept(w io.Writer, i *v1alpha1.Intercept, mountPoint string) error {
 		{"Workload kind", i.Spec.Workload.Kind},
 		{"Destination", strings.Join(destinations, ", ")},
 		{"Service Port Identifier", strings.Join(identifiers, ", ")},
+		{"In place of", standsIn(i)},
 		{"Volume Mount Point", mountPoint},
 		{Taking(&i.Spec), Taken(&i.Spec)},
 	}
@@ -40,6 +41,16 @@ func Intercept(w io.Writer, i *v1alpha1.Intercept, mountPoint string) error {
 		rows = append(rows, Row{"Agent", fmt.Sprintf("%s (%s)", i.Status.Injection, i.Status.InjectionReason)})
 	}
 	return Block(w, "    ", append(rows, Row{"Try it", Curl(i)}))
+}
+
+// standsIn is the container in whose place this machine is without taking traffic; "" if
+// there is none.
+func standsIn(i *v1alpha1.Intercept) string {
+	s := i.Status.StandIn
+	if i.Spec.Mode != v1alpha1.ModeIngest || s == nil || s.Reason != "" {
+		return ""
+	}
+	return fmt.Sprintf("container %s of pod %s", s.Container, s.Pod)
 }
 
 // PreviewURL is the URL of an intercept's preview; "" if it has none that leads somewhere.

@@ -16,6 +16,9 @@ func Taking(spec *v1alpha1.InterceptSpec) string {
 
 // Taken says what an intercept takes, or a mirror copies. Its conditions have a line each.
 func Taken(spec *v1alpha1.InterceptSpec) string {
+	if spec.Mode == v1alpha1.ModeIngest {
+		return "nothing, the application keeps its traffic"
+	}
 	if spec.Match == nil {
 		return "all " + traffic(spec.Ports)
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // mountPoint is the line of add that says where the volumes are.
-var mountPoint = regexp.MustCompile(`(?m)^ +Volume Mount Point +: (\S+)`)
+var mountPoint = regexp.MustCompile(`(?m)^ +Volume Mount Point *: (\S+)`)
 
 // volumesAt returns where add says that the volumes are, as the laptop sees it.
 func volumesAt(l *lab.Lab, said string) string {

@@ -71,6 +71,10 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			and what it does not take in time is dropped and counted. A mirror beside an
 			intercept of your own needs another --name.
 
+			With --mode ingest, the application keeps its traffic, and this machine gets the
+			environment and the volumes of a container, by the flags below. No --port is needed.
+			Without any of them, the volumes are mounted.
+
 			With a command after --, the command runs while there is the intercept, in the
 			environment of the workload's container: what the image sets, and all that the
 			pod's spec says, resolved. --env-file and --env-json write that environment to a
@@ -115,6 +119,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 
 			# Copies of all HTTP requests, while the application answers them
 			kubectl intercept add quote --port 8080 --mode mirror --match all
+
+			# No traffic: the container's environment and volumes for a program that you start
+			kubectl intercept add quote --mode ingest --env-file quote.env
 
 			# Start the program with it, as the container would be started
 			kubectl intercept add quote --port 8080 -- npm start
@@ -186,6 +193,9 @@ func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []stri
 		return nil, err
 	}
 	o.brief = f.Print.OutputFormat != nil && *f.Print.OutputFormat != ""
+	if o.Ingest {
+		f.Print.NamePrintFlags.Operation = "ingested"
+	}
 	cmdutil.PrintFlagsWithDryRunStrategy(f.Print, o.DryRun)
 	if o.printer, err = f.Print.ToPrinter(); err != nil {
 		return nil, err

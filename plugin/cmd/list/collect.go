@@ -149,8 +149,11 @@ func owners(all []v1alpha1.Intercept, user string) string {
 			troubles = append(troubles, strings.ToLower(string(s)))
 		}
 	}
-	s := "intercepted"
-	if !slices.ContainsFunc(all, func(i v1alpha1.Intercept) bool { return !mirrors(&i) }) {
+	s := "ingested"
+	switch {
+	case slices.ContainsFunc(all, func(i v1alpha1.Intercept) bool { return !mirrors(&i) && !ingests(&i) }):
+		s = "intercepted"
+	case slices.ContainsFunc(all, func(i v1alpha1.Intercept) bool { return mirrors(&i) }):
 		s = "mirrored"
 	}
 	switch {
@@ -168,3 +171,6 @@ func owners(all []v1alpha1.Intercept, user string) string {
 
 // mirrors says that an intercept copies, and takes nothing.
 func mirrors(i *v1alpha1.Intercept) bool { return i.Spec.Mode == v1alpha1.ModeMirror }
+
+// ingests says that an intercept takes nothing, and no copies either.
+func ingests(i *v1alpha1.Intercept) bool { return i.Spec.Mode == v1alpha1.ModeIngest }

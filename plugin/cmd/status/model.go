@@ -58,6 +58,8 @@ type Intercept struct {
 	Message   string `json:"message,omitempty"`
 	Ports     []Port `json:"ports"`
 	Mode      string `json:"mode,omitempty"`
+	// Ingesting says in words what an intercept takes that takes nothing.
+	Ingesting string `json:"-"`
 	// Match are the conditions of a personal intercept, each in words.
 	Match       []string `json:"match,omitempty"`
 	Connections int64    `json:"connections"`
@@ -111,6 +113,9 @@ func describe(i *v1alpha1.Intercept) Intercept {
 		d.Overlap = c.Message
 	}
 	d.addMatching(i)
+	if i.Spec.Mode == v1alpha1.ModeIngest {
+		d.Ingesting = render.Taken(&i.Spec)
+	}
 	if i.Spec.Mode == v1alpha1.ModeMirror {
 		d.Mirroring = render.Taken(&i.Spec)
 	}

@@ -115,9 +115,12 @@ func (i *Intercept) rows() []render.Row {
 		rows = append(rows, render.Row{Label: "Intercepting", Value: render.Requests(i.Match)}, render.Row{Label: "Requests", Value: soFar(i.Requests)})
 	}
 	rows = append(rows, i.matchingRows()...)
-	if i.Mirroring != "" {
+	switch {
+	case i.Ingesting != "":
+		rows = append(rows, render.Row{Label: "Intercepting", Value: i.Ingesting})
+	case i.Mirroring != "":
 		rows = append(rows, i.copiedRows()...)
-	} else {
+	default:
 		rows = append(rows, render.Row{Label: "Connections", Value: soFar(i.Connections)})
 		rows = append(rows, i.missedRows()...)
 	}
