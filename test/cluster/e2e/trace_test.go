@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -91,6 +92,22 @@ func groupProcs() []int {
 		})
 	}
 	return pids
+}
+
+// started are those of groupProcs that none of the others has started. What a component runs for
+// a moment, such as kube-proxy's nft, is not among them.
+func started() []int {
+	all := groupProcs()
+	return slices.DeleteFunc(slices.Clone(all), func(pid int) bool {
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // gone: not among those that last
+		_, after, _ := strings.Cut(string(stat), ") ")
+		fields := strings.Fields(after) // state, parent
+		if len(fields) < 2 {
+			return true
+		}
+		parent, err := strconv.Atoi(fields[1])
+		return err != nil || slices.Contains(all, parent)
+	})
 }
 
 func processes(proc string) []int {

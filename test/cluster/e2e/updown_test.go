@@ -21,11 +21,14 @@ func TestUpDown(t *testing.T) {
 	tool.must("up", "--name", name)
 
 	t.Run("up again returns at once", func(t *testing.T) {
-		before := groupProcs()
+		before := started()
+		if len(before) == 0 {
+			t.Fatal("the cluster has no processes")
+		}
 		if _, said := tool.run("up", "--name", name); strings.Count(said, "\n") != 1 || !strings.Contains(said, "is up") {
 			t.Errorf("it has nothing to do, and says %q", said)
 		}
-		now := groupProcs()
+		now := started()
 		for _, pid := range before {
 			if !slices.Contains(now, pid) {
 				t.Errorf("process %d of %v has ended", pid, before)
