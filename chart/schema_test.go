@@ -65,7 +65,8 @@ func TestSchemaIsStrict(t *testing.T) {
 // Values that contradict each other are refused with what to do.
 func TestContradictions(t *testing.T) {
 	for _, tt := range []struct{ set, want string }{
-		{"clientRbac.namespaces={shop}", "name the people in clientRbac.subjects"},
+		{"clientRbac.namespaces={shop},clientRbac.allowEverybody=true", "name the people in clientRbac.subjects"},
+		{"clientRbac.subjects[0].kind=Group,clientRbac.subjects[0].name=system:authenticated", "set clientRbac.allowEverybody=true"},
 		{"preview.enabled=true", "preview.enabled needs preview.domain"},
 		{"preview.enabled=true,preview.domain=a.example.com,namespaces={shop},preview.services={shop/web,edge/nginx}",
 			"preview.services has edge/nginx, and the traffic-manager does not work in namespace edge: add that to namespaces"},

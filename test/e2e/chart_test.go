@@ -73,11 +73,11 @@ func TestProfiles(t *testing.T) {
 				}
 			})
 			// The Prometheus operator is not here.
-			return []string{"--set", "serviceMonitor.enabled=false"}
+			return []string{"--set", "serviceMonitor.enabled=false,clientRbac.allowEverybody=false"}
 		}},
 		{name: "namespaced", set: func(l *lab.Lab) []string {
 			return []string{"--set", "namespaces={" + l.Namespace + "}", "--set", "policy.forbidGlobalIntercepts.enabled=false",
-				"--set", "clientRbac.namespaces={" + l.Namespace + "}"}
+				"--set", "clientRbac.allowEverybody=false", "--set", "clientRbac.namespaces={" + l.Namespace + "}"}
 		}},
 		{name: "istio"},
 		{name: "linkerd"},

@@ -83,7 +83,7 @@ func TestGuideEnd(t *testing.T) {
 		t.Errorf("uninstall --everything leaves %s (%v)", all, err)
 	}
 	for _, args := range [][]string{
-		{"helm", "install", "--set", "trafficManager.serviceMesh.type=istio"},
+		{"helm", "install", "--set", "trafficManager.serviceMesh.type=istio", "--set", "clientRbac.allowEverybody=true"},
 		{"helm", "install", "--upgrade", "--set", "logLevel=debug"},
 		{"helm", "upgrade", "--set", "intercept.environment.excluded={DATABASE_PASSWORD,API_KEY}", "--set", "trafficManager.serviceMesh.type=none"},
 	} {

@@ -47,6 +47,9 @@ func reinstalled(l *lab.Lab) {
 					break
 				}
 			}
+			if err == nil {
+				err = defaults(ctx, l)
+			}
 		}
 		if err != nil {
 			l.Error(err)
@@ -116,7 +119,12 @@ func TestInstall(t *testing.T) {
 	// Who may not look cannot be told more.
 	alice.Refused([]string{"add", "quote", "--port", program.To("")}, lab.ManagerNamespace)
 
-	admin.Intercept("install", "--wait")
+	// Nobody else may connect until somebody says so.
+	if o := admin.Intercept("install", "--wait"); !strings.Contains(o.Err, `User "admin" may connect. The value clientRbac.subjects names who else may`) {
+		t.Errorf("install says %s", o.Err)
+	}
+	alice.Refused([]string{"add", "quote", "--port", program.To("")}, "no permission: user \"alice\" ", "chart value clientRbac.subjects")
+	admin.Intercept("upgrade", "--wait", "--set-json", `clientRbac.subjects=[{"kind":"User","name":"alice"}]`)
 	alice.Intercept("add", "quote", "--port", program.To(""))
 	l.Answers(quote, "alice")
 	alice.Intercept("leave", "quote")

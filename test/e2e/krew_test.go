@@ -241,6 +241,6 @@ func upgradeTo(l *lab.Lab, r *release) {
 	}
 	folder := l.TempDir()
 	l.Must(exec.CommandContext(l.Context(), "tar", "-xf", filepath.Join(r.folder, "kubectl-intercept_"+runtime.GOOS+"_"+runtime.GOARCH+".tar.gz"), "-C", folder).Run())
-	_, err := l.Tool(l.Context(), "laptop", "--name", l.Cluster.Name, "admin", "--", filepath.Join(folder, "kubectl-intercept"), "upgrade", "--reset-values", "--wait")
+	_, err := l.Tool(l.Context(), "laptop", "--name", l.Cluster.Name, "admin", "--", filepath.Join(folder, "kubectl-intercept"), "upgrade", "--reset-values", "--wait", "--set", "clientRbac.allowEverybody=true")
 	l.Must(err)
 }

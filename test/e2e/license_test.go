@@ -24,7 +24,7 @@ const secretArrives = 150 * time.Second
 func TestLicense(t *testing.T) {
 	t.Parallel() // a cluster of its own
 	p := newPrivate(t, "e2e-license")
-	p.intercept("install", "--set", "replicas=3", "--wait")
+	p.intercept("install", "--set", "replicas=3", "--set", "clientRbac.allowEverybody=true", "--wait")
 	id := strings.TrimSpace(p.intercept("license", "id"))
 	if uid := p.kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"); id != uid {
 		t.Fatalf("license id prints %q, the namespace has %q", id, uid)

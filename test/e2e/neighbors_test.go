@@ -118,7 +118,7 @@ func TestNeighbors(t *testing.T) {
 	upgrade(l, "--set", "namespaces={"+l.Namespace+"}")
 	other := l.NewNamespace(nil)
 	goes(l, other)
-	admin.Intercept("install", "-n", other, "--set", "crds.create=false", "--set", "namespaces={"+second.Namespace+"}")
+	admin.Intercept("install", "-n", other, "--set", "crds.create=false", "--set", "namespaces={"+second.Namespace+"}", "--set", "clientRbac.allowEverybody=true")
 	bob := second.Laptop("bob")
 	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
 	bob.Intercept("add", "quote", "--manager-namespace", other, "--port", bob.Serve("bob").To(""))

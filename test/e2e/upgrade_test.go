@@ -32,7 +32,8 @@ func restored(l *lab.Lab) {
 	})
 }
 
-// defaults gives the chart its default values but for those in args.
+// defaults gives the chart its default values but for those in args, and lets every user
+// connect.
 func defaults(ctx context.Context, l *lab.Lab, args ...string) error {
-	return l.Plugin(ctx, append([]string{"upgrade", "--reset-values", "--wait"}, args...)...)
+	return l.Plugin(ctx, append([]string{"upgrade", "--reset-values", "--wait", "--set", "clientRbac.allowEverybody=true"}, args...)...)
 }

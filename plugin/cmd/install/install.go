@@ -30,7 +30,8 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 
 			It is the Helm release traffic-manager in the namespace intercept-system; here
 			-n means another namespace for the release. You need the rights of a cluster
-			administrator. Whoever may edit a namespace can then intercept in it.
+			administrator. You may connect then, and whoever the value clientRbac.subjects
+			names. Whoever may edit a namespace can intercept in it.
 
 			What Argo CD or Flux manages is left to them, unless you --force it.`),
 		Example: templates.Examples(`

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm/deploy"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm/helmtest"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
 
@@ -72,6 +73,7 @@ func TestRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			clients := fake.NewClientset()
+			helmtest.As("admin", clients)
 			clients.Discovery().(*discoveryfake.FakeDiscovery).FakedServerVersion = &version.Info{GitVersion: "v1.36.0"}
 			rel := &releases{Client: client, there: tt.there}
 			d.Kube, d.Releases = clients, rel

@@ -170,8 +170,18 @@ func (o *Options) Install(ctx context.Context) error {
 	if err := o.prepare(ctx, nil); err != nil {
 		return err
 	}
+	others, err := o.letConnect(ctx)
+	if err != nil {
+		return err
+	}
 	headline := fmt.Sprintf("Installing %s %s into namespace %s", helm.ReleaseName, o.Apply.Chart.Version(), o.Namespace)
-	return o.change(ctx, headline, "installed", o.Releases.Install)
+	if err := o.change(ctx, headline, "installed", o.Releases.Install); err != nil {
+		return err
+	}
+	if o.Apply.DryRun == helm.DryRunNone {
+		fmt.Fprint(o.ErrOut, others)
+	}
+	return nil
 }
 
 // Upgrade changes old.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm/helmtest"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
 
@@ -68,6 +69,7 @@ func fixture(t *testing.T, server string, rel *releases, objects ...runtime.Obje
 		t.Fatal(err)
 	}
 	clients := fake.NewClientset(objects...)
+	helmtest.As("admin", clients)
 	clients.Discovery().(*discoveryfake.FakeDiscovery).FakedServerVersion = &version.Info{GitVersion: server}
 	o.Kube, o.Releases = clients, rel
 	return o, func() (string, string) { return out.String(), errOut.String() }
@@ -175,8 +177,10 @@ func TestChange(t *testing.T) {
 		wantErr     string
 	}{
 		{name: "install", changed: "install",
-			out:    "traffic-manager 0.1.0 installed in namespace team-a\n",
-			errOut: "Installing traffic-manager 0.1.0 into namespace team-a\n"},
+			out: "traffic-manager 0.1.0 installed in namespace team-a\n",
+			errOut: "Installing traffic-manager 0.1.0 into namespace team-a\n" +
+				"User \"admin\" may connect. The value clientRbac.subjects names who else may, for example:\n" +
+				`  kubectl intercept upgrade --namespace team-a --set-json 'clientRbac.subjects=[{"kind":"User","name":"admin"},{"kind":"Group","name":"developers"}]'` + "\n"},
 		{name: "other version", old: old("0.0.9"), changed: "upgrade",
 			out:    "traffic-manager 0.1.0 upgraded in namespace team-a\n",
 			errOut: "Upgrading traffic-manager from 0.0.9 to 0.1.0 in namespace team-a\n"},

@@ -130,10 +130,10 @@ func (c *Cluster) connect(ctx context.Context) error {
 	return nil
 }
 
-// Install installs the product from a laptop. It returns an error if the product is
+// Install installs the product from a laptop, for every user. It returns an error if the product is
 // installed already.
 func (c *Cluster) Install(ctx context.Context) error {
-	return c.Plugin(ctx, "install", "--wait", "--timeout", "2m")
+	return c.Plugin(ctx, "install", "--wait", "--timeout", "2m", "--set", "clientRbac.allowEverybody=true")
 }
 
 // Upgrade changes the installed product, as an administrator.
