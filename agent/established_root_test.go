@@ -65,22 +65,20 @@ func TestOpenBeforeByKubelet(t *testing.T) {
 			}
 		}
 	}
-	m.capture(probed, other)
-	for host, c := range callers {
-		if got := ask(c, "two"); !strings.Contains(got, "reset by peer") {
-			t.Errorf("%s: a caller at the node of a port without probes goes on: %q", host, got)
-		}
+	m.want(probed, other)
+	for host, c := range callers { // of a port without probes
+		eventually(t, host+": a caller at the node is reset", func() bool { return strings.Contains(ask(c, "two"), "reset by peer") })
 	}
 	for host, c := range probes {
 		if got := ask(c, "two"); got != "app two" {
 			t.Errorf("%s: a probe under way: %q", host, got)
 		}
-		l.caller.expect(host+":80", "laptop")
 	}
 	for host, c := range probes {
 		eventually(t, host+": the connection ends after the time of a probe", func() bool {
 			return strings.Contains(ask(c, "three"), "reset by peer")
 		})
+		l.caller.expect(host+":80", "laptop")
 	}
 }
 

@@ -145,7 +145,7 @@ func TestSidecarEstablishedByKubelet(t *testing.T) {
 	}
 	p := tcpPort(81)
 	p.Probes = []*rpc.Probe{{Kind: rpc.Probe_HTTP, Target: "/healthz"}}
-	m.capture(p)
+	m.want(p)
 	for host, c := range callers {
 		eventually(t, host+": a caller is reset", func() bool { return strings.Contains(ask(c, "after"), "reset by peer") })
 	}

@@ -41,10 +41,11 @@ const (
 	activeSet    = "active"
 	strictSet    = "strict"
 	strictestSet = "strictest"
-	knockLife    = 2 * time.Second
-	// knockEvery is short enough for the redirect to stay in force if one or two knocks
-	// are late.
-	knockEvery = 400 * time.Millisecond
+	// knockLife leaves some of the two seconds within which the application answers when the
+	// agent is gone. knockEvery is short enough for the redirect to stay in force if some
+	// knocks are late.
+	knockLife  = 1800 * time.Millisecond
+	knockEvery = 250 * time.Millisecond
 )
 
 // markOwn is the conntrack mark of a sidecar's connections to the application.

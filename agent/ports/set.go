@@ -17,8 +17,9 @@ import (
 
 const (
 	// probeTime is how long a probe that was under way when its port was captured may last.
-	// The kubelet gives a probe a second unless the pod's spec says otherwise.
-	probeTime  = 5 * time.Second
+	// The kubelet gives a probe a second unless the pod's spec says otherwise. Other callers
+	// that have the node's address go on that long, too.
+	probeTime  = 2 * time.Second
 	checkTime  = 5 * time.Second // until a port whose redirect does not work has failed
 	retryPause = 5 * time.Second // before the next attempt at what failed
 )

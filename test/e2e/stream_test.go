@@ -117,9 +117,14 @@ func TestEstablished(t *testing.T) {
 				args, want = append(args, "--keep-established"), lab.Application
 			}
 			alice.Intercept(args...)
-			if got, err := before(t.Context()); err != nil || got != want {
-				t.Errorf("the open connection is answered by %s, %v; want %s", got, err, want)
-			}
+			// This caller has the address of a node. One of the kubelet's probes may take that
+			// long, so it goes on for a moment.
+			l.Until("the open connection is answered by "+want, func() error {
+				if got, err := before(t.Context()); err != nil || got != want {
+					return fmt.Errorf("by %s, %v", got, err)
+				}
+				return nil
+			})
 			l.Answers(quote, "alice")
 		})
 	}
