@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// probeWait is how long a connection that may be a probe may be silent
-	// before it is taken for something else.
-	probeWait = 200 * time.Millisecond
+	// probeWait is how long a connection that may be a probe may be silent before it is taken
+	// for something else. A kubelet that waits for its processor has taken a second. Nobody
+	// else is kept waiting: at a port with such probes, callers speak first.
+	probeWait = 2 * time.Second
 	// requestWait is how long the first request may take on an HTTP/2 connection.
 	// A client that is silent for settingsAfter gets our SETTINGS: it may wait for
 	// them.

@@ -158,6 +158,25 @@ func TestGRPCProbes(t *testing.T) {
 	}
 }
 
+// A kubelet on a busy node says nothing for a while after it has connected.
+func TestSlowProbe(t *testing.T) {
+	application, elsewhere := tunneltest.Named(t, "app"), tunneltest.Named(t, "laptop")
+	l := capturing(t, application.String(), laptop(elsewhere.String()))
+	l.Route(&rpc.CapturePort{Port: 80, Probes: []*rpc.Probe{{Kind: rpc.Probe_HTTP, Target: "/healthz"}},
+		Routes: []*rpc.Route{{Session: "alice", InterceptUid: "i", Relays: []string{"relay"}}}})
+	c, err := dial(t.Context(), address(l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	<-time.After(500 * time.Millisecond)
+	fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\n\r\n")
+	answer := make([]byte, 3)
+	if _, err := io.ReadFull(c, answer); err != nil || string(answer) != "app" {
+		t.Errorf("answered %q, %v", answer, err)
+	}
+}
+
 // A connection without a byte is the kubelet's where the spec says so.
 func TestTCPProbes(t *testing.T) {
 	arrived := make(chan string, 16)

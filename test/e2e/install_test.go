@@ -120,7 +120,7 @@ func TestInstall(t *testing.T) {
 	alice.Refused([]string{"add", "quote", "--port", program.To("")}, lab.ManagerNamespace)
 
 	// Nobody else may connect until somebody says so.
-	if o := admin.Intercept("install", "--wait"); !strings.Contains(o.Err, `User "admin" may connect. The value clientRbac.subjects names who else may`) {
+	if o := admin.Intercept("install", "--wait"); !strings.Contains(o.Err, `User "`+admin.User+`" may connect. The value clientRbac.subjects names who else may`) {
 		t.Errorf("install says %s", o.Err)
 	}
 	alice.Refused([]string{"add", "quote", "--port", program.To("")}, "no permission: user \"alice\" ", "chart value clientRbac.subjects")

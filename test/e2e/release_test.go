@@ -69,13 +69,13 @@ func TestValues(t *testing.T) {
 	check(1, "--log-level=debug", "--namespaces="+l.Namespace)
 	admin.Intercept("upgrade", "--namespace", l.Namespace, "--set", "replicas=2")
 	check(2, "--log-level=debug", "--namespaces="+l.Namespace)
-	values := "crds:\n  create: false\n%snamespaces:\n- " + l.Namespace + "\n%s"
+	values := "%scrds:\n  create: false\n%snamespaces:\n- " + l.Namespace + "\n%s"
 	reset := append([]string{"upgrade", "--dry-run=server", "--reset-values", "--reuse-values", "-o", "values"}, own(l)...)
-	if o := admin.Intercept(reset...); o.Out != fmt.Sprintf(values, "", "") || o.Err != "" {
+	if o := admin.Intercept(reset...); o.Out != fmt.Sprintf(values, "", "", "") || o.Err != "" {
 		t.Errorf("a dry run with --reset-values prints values %q and %q", o.Out, o.Err)
 	}
 	o := admin.Intercept("upgrade", "--namespace", l.Namespace, "--dry-run=server", "-o", "values")
-	if want := fmt.Sprintf(values, "logLevel: debug\n", "replicas: 2\n"); o.Out != want {
+	if want := fmt.Sprintf(values, "clientRbac:\n  subjects:\n  - kind: User\n    name: "+admin.User+"\n", "logLevel: debug\n", "replicas: 2\n"); o.Out != want {
 		t.Errorf("values\n%swant\n%s", o.Out, want)
 	}
 	admin.Intercept(append([]string{"upgrade", "--reset-values"}, own(l)...)...)
