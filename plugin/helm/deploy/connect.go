@@ -35,3 +35,12 @@ func (o *Options) letConnect(ctx context.Context) (others string, err error) {
 	return fmt.Sprintf("User %q may connect. The value clientRbac.subjects names who else may, for example:\n  %s --set-json 'clientRbac.subjects=%s'\n",
 		user, o.Releases.Command("upgrade"), list), nil
 }
+
+// warnNobody says that nobody may connect after an upgrade, as after one that resets the values.
+func (o *Options) warnNobody(old *helm.Release) error {
+	values, err := o.Apply.Effective(old)
+	if err == nil && o.Apply.DryRun == helm.DryRunNone && helm.NobodyConnects(values) {
+		fmt.Fprintln(o.ErrOut, "Warning: the value clientRbac.subjects is empty: only cluster administrators may connect")
+	}
+	return err
+}

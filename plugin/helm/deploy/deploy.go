@@ -189,6 +189,9 @@ func (o *Options) Upgrade(ctx context.Context, old *helm.Release) error {
 	if err := o.prepare(ctx, old); err != nil {
 		return err
 	}
+	if err := o.warnNobody(old); err != nil {
+		return err
+	}
 	headline := fmt.Sprintf("Upgrading %s in namespace %s", old, old.Namespace)
 	if version := o.Apply.Chart.Version(); version != old.Version {
 		headline = fmt.Sprintf("Upgrading %s from %s to %s in namespace %s", old.Name, old.Version, version, old.Namespace)

@@ -165,6 +165,7 @@ func says(namespace, namespaces string) *corev1.ConfigMap {
 func namespaces(names ...any) map[string]any { return map[string]any{"namespaces": names} }
 
 func TestChange(t *testing.T) {
+	const nobody = "Warning: the value clientRbac.subjects is empty: only cluster administrators may connect\n"
 	old := func(version string) *helm.Release {
 		return &helm.Release{Name: "traffic-manager", Version: version, Namespace: "team-a"}
 	}
@@ -183,10 +184,10 @@ func TestChange(t *testing.T) {
 				`  kubectl intercept upgrade --namespace team-a --set-json 'clientRbac.subjects=[{"kind":"User","name":"admin"},{"kind":"Group","name":"developers"}]'` + "\n"},
 		{name: "other version", old: old("0.0.9"), changed: "upgrade",
 			out:    "traffic-manager 0.1.0 upgraded in namespace team-a\n",
-			errOut: "Upgrading traffic-manager from 0.0.9 to 0.1.0 in namespace team-a\n"},
+			errOut: nobody + "Upgrading traffic-manager from 0.0.9 to 0.1.0 in namespace team-a\n"},
 		{name: "other values", old: old("0.1.0"), changed: "upgrade",
 			out:    "traffic-manager 0.1.0 upgraded in namespace team-a\n",
-			errOut: "Upgrading traffic-manager 0.1.0 in namespace team-a\n"},
+			errOut: nobody + "Upgrading traffic-manager 0.1.0 in namespace team-a\n"},
 		{name: "not ready", fails: fmt.Errorf("install chart: traffic-manager %w after 2m0s", helm.ErrNotReady),
 			errOut: "Installing traffic-manager 0.1.0 into namespace team-a\n",
 			wantErr: "install chart: traffic-manager is not ready after 2m0s\n" +
