@@ -59,26 +59,38 @@ func TestOpenBeforeByKubelet(t *testing.T) {
 	}
 	for _, host := range []string{podIP, "[" + podIP6 + "]"} {
 		probes[host], callers[host] = l.caller.dial("tcp", host+":80"), l.caller.dial("tcp", host+":81")
-		for _, c := range []net.Conn{probes[host], callers[host]} {
-			if got := ask(c, "one"); got != "app one" {
-				t.Fatal(got)
+	}
+	spares(t, probes, callers, func() { m.want(probed, other) })
+	for host := range probes {
+		l.caller.expect(host+":80", "laptop")
+	}
+}
+
+// spares says that callers, which are open connections to the application, are reset once
+// capture has sent a configuration, and probes not before a probe would have ended.
+func spares(t *testing.T, probes, callers map[string]net.Conn, capture func()) {
+	t.Helper()
+	for _, conns := range []map[string]net.Conn{probes, callers} {
+		for host, c := range conns {
+			if got := ask(c, "before"); got != "app before" {
+				t.Fatal(host, got)
 			}
 		}
 	}
-	m.want(probed, other)
-	for host, c := range callers { // of a port without probes
-		eventually(t, host+": a caller at the node is reset", func() bool { return strings.Contains(ask(c, "two"), "reset by peer") })
+	reset := func(c net.Conn) func() bool {
+		return func() bool { return strings.Contains(ask(c, "later"), "reset by peer") }
+	}
+	capture()
+	for host, c := range callers {
+		eventually(t, host+": a caller is reset", reset(c))
 	}
 	for host, c := range probes {
-		if got := ask(c, "two"); got != "app two" {
+		if got := ask(c, "after"); got != "app after" {
 			t.Errorf("%s: a probe under way: %q", host, got)
 		}
 	}
 	for host, c := range probes {
-		eventually(t, host+": the connection ends after the time of a probe", func() bool {
-			return strings.Contains(ask(c, "three"), "reset by peer")
-		})
-		l.caller.expect(host+":80", "laptop")
+		eventually(t, host+": the connection ends after the time of a probe", reset(c))
 	}
 }
 

@@ -137,28 +137,10 @@ func TestSidecarEstablishedByKubelet(t *testing.T) {
 	probes, callers := map[string]net.Conn{}, map[string]net.Conn{}
 	for _, host := range []string{podIP, "[" + podIP6 + "]"} {
 		probes[host], callers[host] = l.caller.dial("tcp", host+":81"), l.pod.dial("tcp", host+":81")
-		for _, c := range []net.Conn{probes[host], callers[host]} {
-			if got := ask(c, "before"); got != "app before" {
-				t.Fatal(got)
-			}
-		}
 	}
 	p := tcpPort(81)
 	p.Probes = []*rpc.Probe{{Kind: rpc.Probe_HTTP, Target: "/healthz"}}
-	m.want(p)
-	for host, c := range callers {
-		eventually(t, host+": a caller is reset", func() bool { return strings.Contains(ask(c, "after"), "reset by peer") })
-	}
-	for host, c := range probes {
-		if got := ask(c, "after"); got != "app after" {
-			t.Errorf("%s: a probe under way: %q", host, got)
-		}
-	}
-	for host, c := range probes {
-		eventually(t, host+": the connection ends after the time of a probe", func() bool {
-			return strings.Contains(ask(c, "later"), "reset by peer")
-		})
-	}
+	spares(t, probes, callers, func() { m.want(p) })
 }
 
 // TestSidecarUDP: datagrams always pass the agent, and reach the application where

@@ -4,22 +4,16 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chartutil"
+	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// RBACSubject is an element of the value clientRbac.subjects.
-type RBACSubject struct {
-	Kind      string `json:"kind"`
-	Name      string `json:"name"`
-	Namespace string `json:"namespace,omitempty"`
-}
-
 // Subject is the user whom the API server calls by this name.
-func Subject(user string) RBACSubject {
+func Subject(user string) rbacv1.Subject {
 	if rest, ok := strings.CutPrefix(user, "system:serviceaccount:"); ok {
 		namespace, name, _ := strings.Cut(rest, ":")
-		return RBACSubject{Kind: "ServiceAccount", Name: name, Namespace: namespace}
+		return rbacv1.Subject{Kind: "ServiceAccount", Name: name, Namespace: namespace}
 	}
-	return RBACSubject{Kind: "User", Name: user}
+	return rbacv1.Subject{Kind: "User", Name: user}
 }
 
 // NobodyConnects says that values, which are effective ones, let no user connect a machine.
@@ -35,7 +29,7 @@ func NobodyConnects(values chartutil.Values) bool {
 }
 
 // LetConnect gives the options a value that lets one subject connect.
-func (o *Options) LetConnect(s RBACSubject) {
+func (o *Options) LetConnect(s rbacv1.Subject) {
 	subject := map[string]any{"kind": s.Kind, "name": s.Name}
 	if s.Namespace != "" {
 		subject["namespace"] = s.Namespace

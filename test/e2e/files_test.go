@@ -60,8 +60,7 @@ func TestFiles(t *testing.T) {
 	for level, inject := range map[string]string{"privileged": "ephemeral", "restricted": "sidecar"} {
 		t.Run(inject, func(t *testing.T) {
 			l := lab.New(t, clusters)
-			_, err := kubectl(l, "label", "namespace", l.Namespace, "pod-security.kubernetes.io/enforce="+level)
-			l.Must(err)
+			enforce(l, level)
 			l.Apply("files.yaml")
 			alice := l.Laptop("alice")
 			add := []string{"add", "deploy/quote", "--port", alice.Serve("alice").To("http"), "--inject", inject}

@@ -16,8 +16,7 @@ func TestIngest(t *testing.T) {
 	for _, level := range []string{"privileged", "restricted"} {
 		t.Run(level, func(t *testing.T) {
 			l := lab.New(t, clusters)
-			_, err := kubectl(l, "label", "namespace", l.Namespace, "pod-security.kubernetes.io/enforce="+level)
-			l.Must(err)
+			enforce(l, level)
 			l.Apply("files.yaml")
 			alice := l.Laptop("alice")
 			lives, quote := l.Lives(), l.Serving("quote", "http")

@@ -38,6 +38,7 @@ func unhealthy(ctx context.Context, c client.Client, namespace string) []corev1.
 // in a pod which starts are not among them.
 func failedProbes(ctx context.Context, c client.Client, events []corev1.Event, i *v1alpha1.Intercept) []FailedProbe {
 	var failed []FailedProbe
+	pods := map[string]*corev1.Pod{} // as they are, each read once
 	for _, e := range events {
 		last := e.LastTimestamp.Time
 		if last.IsZero() {
@@ -46,7 +47,14 @@ func failedProbes(ctx context.Context, c client.Client, events []corev1.Event, i
 		of := e.InvolvedObject
 		k := slices.IndexFunc(i.Status.Pods, func(p v1alpha1.PodStatus) bool { return p.Name == of.Name })
 		if e.Reason != "Unhealthy" || of.Kind != "Pod" || k < 0 || last.Before(i.CreationTimestamp.Time) ||
-			!intercepted(&i.Status.Pods[k], last) || started(ctx, c, i.Namespace, of.Name, last) {
+			!intercepted(&i.Status.Pods[k], last) {
+			continue
+		}
+		if pods[of.Name] == nil {
+			pods[of.Name] = &corev1.Pod{}
+			_ = c.Get(ctx, client.ObjectKey{Namespace: i.Namespace, Name: of.Name}, pods[of.Name]) // it may be gone
+		}
+		if started(pods[of.Name], last) {
 			continue
 		}
 		failed = append(failed, FailedProbe{Pod: of.Name, Message: e.Message, Count: max(e.Count, 1), Last: last})
@@ -62,11 +70,7 @@ func intercepted(p *v1alpha1.PodStatus, at time.Time) bool {
 
 // started says that a pod has become ready after that time, and that no container of it was
 // restarted: it was starting.
-func started(ctx context.Context, c client.Client, namespace, name string, at time.Time) bool {
-	var p corev1.Pod
-	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &p); err != nil {
-		return false
-	}
+func started(p *corev1.Pod, at time.Time) bool {
 	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
 		if s.RestartCount > 0 {
 			return false

@@ -6,17 +6,17 @@ import (
 	"fmt"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm"
 )
 
-// letConnect lets the user who installs connect, if the values let nobody. It returns what lets
-// others connect, in words; "" if the values say who may.
-func (o *Options) letConnect(ctx context.Context) (others string, err error) {
-	values, err := o.Apply.Effective(nil)
-	if err != nil || !helm.NobodyConnects(values) {
-		return "", err
+// letConnect lets the user that installs connect, if the effective values let nobody. It
+// returns what lets others connect, in words; "" if the values let somebody.
+func (o *Options) letConnect(ctx context.Context, values map[string]any) (others string, err error) {
+	if !helm.NobodyConnects(values) {
+		return "", nil
 	}
 	r, err := o.Kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {
@@ -28,7 +28,7 @@ func (o *Options) letConnect(ctx context.Context) (others string, err error) {
 	}
 	subject := helm.Subject(user)
 	o.Apply.LetConnect(subject)
-	list, err := json.Marshal([]helm.RBACSubject{subject, {Kind: "Group", Name: "developers"}})
+	list, err := json.Marshal([]rbacv1.Subject{subject, {Kind: "Group", Name: "developers"}})
 	if err != nil {
 		return "", err
 	}
@@ -36,11 +36,10 @@ func (o *Options) letConnect(ctx context.Context) (others string, err error) {
 		user, o.Releases.Command("upgrade"), list), nil
 }
 
-// warnNobody says that nobody may connect after an upgrade, as after one that resets the values.
-func (o *Options) warnNobody(old *helm.Release) error {
-	values, err := o.Apply.Effective(old)
-	if err == nil && o.Apply.DryRun == helm.DryRunNone && helm.NobodyConnects(values) {
+// warnNobody says that nobody may connect after an upgrade to these effective values, as after
+// one that resets them.
+func (o *Options) warnNobody(values map[string]any) {
+	if o.Apply.DryRun == helm.DryRunNone && helm.NobodyConnects(values) {
 		fmt.Fprintln(o.ErrOut, "Warning: the value clientRbac.subjects is empty: only cluster administrators may connect")
 	}
-	return err
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/helm/helmtest"
 )
 
-// Whoever installs may connect, unless the values say who may.
+// The user that installs may connect, unless the values let somebody.
 func TestLetConnect(t *testing.T) {
 	with := func(rbac map[string]any) map[string]any { return map[string]any{"clientRbac": rbac} }
 	subjects := []any{map[string]any{"kind": "Group", "name": "developers"}}
@@ -32,12 +32,15 @@ func TestLetConnect(t *testing.T) {
 			o, _ := fixture(t, "v1.36.0", &releases{})
 			helmtest.As(tt.user, o.Kube.(*fake.Clientset))
 			o.Apply.Values = tt.values
-			others, err := o.letConnect(t.Context())
+			values, err := o.Apply.Effective(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			others, err := o.letConnect(t.Context(), values)
 			if err != nil || others != tt.others {
 				t.Errorf("%v, says %q, want %q", err, others, tt.others)
 			}
-			values, err := o.Apply.Effective(nil)
-			if err != nil {
+			if values, err = o.Apply.Effective(nil); err != nil {
 				t.Fatal(err)
 			}
 			list := values["clientRbac"].(map[string]any)["subjects"].([]any)

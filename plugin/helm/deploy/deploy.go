@@ -116,16 +116,16 @@ func (o *Options) Before(ctx context.Context) (*helm.Release, error) {
 
 // prepare looks at the values that there will be, before anything is changed: it
 // says what is doubtful, and refuses what cannot be. rel is nil for an install.
-func (o *Options) prepare(ctx context.Context, rel *helm.Release) error {
-	values, err := o.Apply.Effective(rel)
-	if err != nil {
-		return err
+// It returns them.
+func (o *Options) prepare(ctx context.Context, rel *helm.Release) (values map[string]any, err error) {
+	if values, err = o.Apply.Effective(rel); err != nil {
+		return nil, err
 	}
 	if err := o.warn(values); err != nil {
-		return err
+		return nil, err
 	}
 	o.warnSecret(ctx, values)
-	return o.alone(ctx, rel, values)
+	return values, o.alone(ctx, rel, values)
 }
 
 // alone refuses namespaces in which another traffic-manager works. A user
@@ -167,10 +167,11 @@ func (o *Options) warnSecret(ctx context.Context, values map[string]any) {
 
 // Install makes the release.
 func (o *Options) Install(ctx context.Context) error {
-	if err := o.prepare(ctx, nil); err != nil {
+	values, err := o.prepare(ctx, nil)
+	if err != nil {
 		return err
 	}
-	others, err := o.letConnect(ctx)
+	others, err := o.letConnect(ctx, values)
 	if err != nil {
 		return err
 	}
@@ -186,12 +187,11 @@ func (o *Options) Install(ctx context.Context) error {
 
 // Upgrade changes old.
 func (o *Options) Upgrade(ctx context.Context, old *helm.Release) error {
-	if err := o.prepare(ctx, old); err != nil {
+	values, err := o.prepare(ctx, old)
+	if err != nil {
 		return err
 	}
-	if err := o.warnNobody(old); err != nil {
-		return err
-	}
+	o.warnNobody(values)
 	headline := fmt.Sprintf("Upgrading %s in namespace %s", old, old.Namespace)
 	if version := o.Apply.Chart.Version(); version != old.Version {
 		headline = fmt.Sprintf("Upgrading %s from %s to %s in namespace %s", old.Name, old.Version, version, old.Namespace)

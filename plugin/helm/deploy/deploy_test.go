@@ -140,7 +140,7 @@ func TestBefore(t *testing.T) {
 			o.Force, o.Apply.Values = tt.force, tt.values
 			got, err := o.Before(t.Context())
 			if err == nil {
-				err = o.prepare(t.Context(), got)
+				_, err = o.prepare(t.Context(), got)
 			}
 			if message(err) != tt.wantErr {
 				t.Errorf("error %q, want %q", message(err), tt.wantErr)
