@@ -49,12 +49,8 @@ func (f *Flags) ToIngest(factory *kube.Factory, args []string, streams genericio
 	if name := f.typedOf(about...); name != "" {
 		return nil, fmt.Errorf("--%s is about the traffic that comes to the command: add --port, for example --port 8080:http", name)
 	}
-	o, err := IngestOptions(factory, streams, workload, f.StandIn.Container, f.Transport, f.Timeout)
+	o, err := f.ingest(factory, workload, f.StandIn, true, streams)
 	if err != nil {
-		return nil, err
-	}
-	o.Untyped, o.StandIn = !strings.Contains(workload, "/"), nil // the flags say whether it needs one
-	if err := f.StandIn.apply(o, true); err != nil {
 		return nil, err
 	}
 	if o.StandIn == nil {
@@ -73,7 +69,11 @@ func (f *Flags) toLastingIngest(factory *kube.Factory, args []string, command bo
 	if err != nil {
 		return nil, err
 	}
-	o, err := IngestOptions(factory, streams, workload, f.StandIn.Container, f.Transport, f.Timeout)
+	wish, unsaid := f.StandIn, !command && f.typedOf("mount", "env-file", "env-json", "to-pod") == ""
+	if unsaid {
+		wish.Mount = "true"
+	}
+	o, err := f.ingest(factory, workload, wish, command, streams)
 	if err != nil {
 		return nil, err
 	}
@@ -81,18 +81,21 @@ func (f *Flags) toLastingIngest(factory *kube.Factory, args []string, command bo
 	if f.Workload != "" && len(args) == 1 {
 		o.Name = args[0]
 	}
-	o.Untyped, o.StandIn = !strings.Contains(workload, "/"), nil // the flags say whether it needs one
-	wish, unsaid := f.StandIn, !command && f.typedOf("mount", "env-file", "env-json", "to-pod") == ""
-	if unsaid {
-		wish.Mount = "true"
-	}
-	if err := wish.apply(o, command); err != nil {
-		return nil, err
-	}
 	if o.mountTyped = o.mountTyped && !unsaid; o.StandIn == nil {
 		return nil, fmt.Errorf("with --mode ingest and these flags nothing of %s comes to this machine: add --mount, --env-file, --env-json, --to-pod or a command after --", workload)
 	}
 	return o, nil
+}
+
+// ingest is IngestOptions with what the flags, and wish of them, say. StandIn is nil if they ask
+// for nothing of the container.
+func (f *Flags) ingest(factory *kube.Factory, workload string, wish StandInFlags, command bool, streams genericiooptions.IOStreams) (*Options, error) {
+	o, err := IngestOptions(factory, streams, workload, wish.Container, f.Transport, f.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	o.Untyped, o.StandIn = !strings.Contains(workload, "/"), nil
+	return o, wish.apply(o, command)
 }
 
 // aboutTraffic are the flags that say what traffic is taken, and how.
