@@ -177,7 +177,7 @@ func (c *copied) begin() {
 		return
 	}
 	for _, t := range c.to {
-		c.mirrors = append(c.mirrors, mirror.New(c.port.ctx, t))
+		c.mirrors = append(c.mirrors, mirror.New(c.port.ctx, t, nil))
 	}
 }
 

@@ -31,6 +31,9 @@ type Mirror struct {
 	ctx    context.Context // ends when the laptop is to have no more
 	cancel context.CancelFunc
 	done   chan struct{} // closed when run has ended
+	// answers makes what tells the answers on one connection apart; nil, if nothing does.
+	answers func() Answers
+	patient bool // see renew; run has it
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -57,9 +60,10 @@ func (p *part) size() int {
 }
 
 // New returns a Mirror that sends to a target until ctx ends, the target is gone, or a while
-// after Close.
-func New(ctx context.Context, t http.Copier) *Mirror {
-	m := &Mirror{target: t, done: make(chan struct{})}
+// after Close. Answers makes what tells the answers on each connection apart; it is nil where
+// messages have none.
+func New(ctx context.Context, t http.Copier, answers func() Answers) *Mirror {
+	m := &Mirror{target: t, done: make(chan struct{}), answers: answers}
 	m.changed.L = &m.mu
 	m.ctx, m.cancel = context.WithCancel(ctx)
 	go m.run()

@@ -99,7 +99,7 @@ func TestLaptopThatTakesNothing(t *testing.T) {
 			l, _ := newLaptop(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			m := mirror.New(ctx, l)
+			m := mirror.New(ctx, l, nil)
 			m.Begin([]byte("a"))
 			m.Add([]byte("b"))
 			<-l.stream.writing
@@ -133,7 +133,7 @@ func TestLaptopThatTakesNothing(t *testing.T) {
 // A program that ends its own direction, and takes nothing, holds nothing either.
 func TestProgramThatHasEnded(t *testing.T) {
 	l, program := newLaptop(t)
-	m := mirror.New(t.Context(), l)
+	m := mirror.New(t.Context(), l, nil)
 	m.Begin([]byte("a"))
 	m.Add([]byte("b"))
 	<-l.stream.writing
@@ -151,7 +151,7 @@ func TestProgramThatHasEnded(t *testing.T) {
 func TestEndOfCaller(t *testing.T) {
 	l, program := newLaptop(t)
 	close(l.stream.take)
-	m := mirror.New(t.Context(), l)
+	m := mirror.New(t.Context(), l, nil)
 	var want []byte
 	for k := range 100 {
 		message := bytes.Repeat([]byte{byte(k)}, k+1)

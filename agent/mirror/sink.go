@@ -1,23 +1,10 @@
 package mirror
 
 import (
-	"context"
-	"io"
-	"time"
-
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
 )
-
-// sink is a stream for copies. It throws away what comes back.
-type sink struct {
-	tunnel.Stream
-	over chan struct{} // closed at its end
-	// stop ends the watch that resets the stream with the mirror, which also ends a write
-	// that the laptop does not take.
-	stop func() bool
-}
 
 // run sends the messages until there are no more.
 func (m *Mirror) run() {
@@ -35,12 +22,14 @@ func (m *Mirror) run() {
 			buffer.Pool().Put(p.buf)
 		} else if s != nil {
 			s.drop()
+			m.lose(s.lost() - 1) // the message that is dropped is counted already
 			s = nil
 		}
 	}
 	if s != nil {
 		tunnel.CloseWrite(s)
 		<-s.over
+		m.lose(s.lost())
 		s.close()
 	}
 }
@@ -83,62 +72,70 @@ func (m *Mirror) forget() {
 	m.changed.Signal()
 }
 
-// send sends a part on s, or on a new stream if s has ended and a message begins. It
+// send sends a part on s, or on a new stream if s takes no more messages and one begins. It
 // returns the stream for what follows; nil, if there is none.
 func (m *Mirror) send(s *sink, p part) *sink {
-	if s != nil && p.first && s.ended() {
-		s.close()
-		s = nil
+	if s != nil && p.first {
+		s = m.renew(s)
 	}
-	if s == nil {
-		if !p.first {
-			return nil
-		}
+	switch {
+	case s == nil && !p.first:
+		return nil
+	case s == nil:
 		stream, err := m.target.Open(m.ctx, *p.buf)
 		if err != nil {
-			if m.ctx.Err() == nil {
-				m.target.Missed(err)
-			}
+			m.missed(err)
 			return nil
 		}
-		s = &sink{stream, make(chan struct{}), context.AfterFunc(m.ctx, stream.Reset)}
+		s = m.newSink(stream)
+		s.asked(*p.buf)
 		go s.run()
-	} else if _, err := s.Write(*p.buf); err != nil {
-		s.drop()
-		if m.ctx.Err() == nil {
-			m.target.Missed(http.ErrCut)
+	default:
+		if p.first {
+			s.asked(*p.buf)
 		}
-		return nil
+		if _, err := s.Write(*p.buf); err != nil {
+			s.drop()
+			m.lose(max(s.lost(), 1))
+			return nil
+		}
 	}
 	m.target.Moved(len(*p.buf), 0)
 	return s
 }
 
-// run reads until the stream ends.
-func (s *sink) run() {
-	defer close(s.over)
-	io.Copy(io.Discard, s.Stream)
+// renew returns the stream for a message that begins; nil, if it needs a new one. Once a
+// program has taken no more messages on a stream that had them, each message waits until
+// those before it are answered.
+func (m *Mirror) renew(s *sink) *sink {
+	if m.patient {
+		s.settle()
+	}
+	last, ended := s.state()
+	if !last && !ended {
+		return s
+	}
+	lost := s.lost()
+	m.patient = m.patient || last || lost > 0
+	m.lose(lost)
+	if ended {
+		s.close()
+	} else {
+		s.drop()
+	}
+	return nil
 }
 
-// drop resets the stream.
-func (s *sink) drop() {
-	s.stop()
-	s.Reset()
-}
-
-// ended says that the stream has ended.
-func (s *sink) ended() bool {
-	select {
-	case <-s.over:
-		return true
-	default:
-		return false
+// lose counts n messages that were sent and that the laptop's program did not take.
+func (m *Mirror) lose(n int) {
+	for range n {
+		m.missed(http.ErrCut)
 	}
 }
 
-// close closes a stream that has ended. What is below it may serve another flow then.
-func (s *sink) close() {
-	s.stop()
-	s.SetReadDeadline(time.Time{})
-	s.Close()
+// missed counts a message that the laptop did not get, unless it is to have no more.
+func (m *Mirror) missed(why error) {
+	if m.ctx.Err() == nil {
+		m.target.Missed(why)
+	}
 }

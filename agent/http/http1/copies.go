@@ -28,9 +28,9 @@ func (c *conn) mirrorsOf(targets []http.Copier, switches bool) []*mirror.Mirror 
 		i := slices.IndexFunc(c.mirrors, func(m mirrored) bool { return m.to == t })
 		switch {
 		case switches:
-			i, c.mirrors = len(c.mirrors), append(c.mirrors, mirrored{mirror.New(c.outer, t), nil})
+			i, c.mirrors = len(c.mirrors), append(c.mirrors, mirrored{mirror.New(c.outer, t, newReplies), nil})
 		case i < 0:
-			i, c.mirrors = len(c.mirrors), append(c.mirrors, mirrored{mirror.New(c.outer, t), t})
+			i, c.mirrors = len(c.mirrors), append(c.mirrors, mirrored{mirror.New(c.outer, t, newReplies), t})
 		}
 		list = append(list, c.mirrors[i].Mirror)
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/http"
@@ -136,5 +137,53 @@ func TestMirrorOfCallerThatResets(t *testing.T) {
 	p.over()
 	if a, m := p.laptop.arrived.Load(), p.laptop.misses.Load(); a != 2 || m != 1 {
 		t.Errorf("%d copies, %d missed", a, m)
+	}
+}
+
+// A program that ends its connection with each answer gets the copies all the same: those
+// that are lost with the first connection are counted, and the others wait for their turn.
+func TestMirrorToProgramThatCloses(t *testing.T) {
+	for name, answer := range map[string]string{
+		"HTTP/1.0":         "HTTP/1.0 200 OK|Content-Length: 2||ok",
+		"until the end":    "HTTP/1.1 200 OK||ok",
+		"announced":        "HTTP/1.1 200 OK|Connection: close|Content-Length: 2||ok",
+		"behind a 103":     "HTTP/1.1 103 Early Hints|Link: x||HTTP/1.1 204 No|Connection: close||",
+		"without a word":   "HTTP/1.1 200 OK|Content-Length: 2||ok",
+		"chunks":           "HTTP/1.1 200 OK|Transfer-Encoding: chunked|Connection: close||2|ok|0||",
+		"without its body": "HTTP/1.1 200 OK|Content-Length: 9||ok",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlay(t)
+			p.app = answering(t, answerText)
+			p.to.application = p.app
+			var heard atomic.Int64
+			p.laptop.addr = tunneltest.Listen(t, func(c net.Conn) {
+				defer c.Close()
+				var b []byte
+				for one := make([]byte, 1); !strings.HasSuffix(string(b), "\r\n\r\n"); b = append(b, one...) {
+					if _, err := c.Read(one); err != nil {
+						return
+					}
+				}
+				heard.Add(1)
+				io.WriteString(c, strings.ReplaceAll(answer, "|", "\r\n"))
+			}).Addr().String()
+			p.to.others = map[string]http.Decision{"/some": {To: p.app, Copies: []http.Copier{p.laptop}}}
+			p.start("")
+			request, answer := []byte(askText), make([]byte, len(answerText))
+			for range 100 {
+				ask(t, p.conns["caller"], request, answer)
+			}
+			p.conns["caller"].Close()
+			p.over()
+			arrived, missed := p.laptop.arrived.Load(), p.laptop.misses.Load()
+			// An answer may be lost with the connection, and its copy counts as missed then.
+			if arrived != 100 || heard.Load()+missed < arrived {
+				t.Errorf("of %d copies the laptop has %d, and %d are counted as missed", arrived, heard.Load(), missed)
+			}
+			if heard.Load() == 0 {
+				t.Error("the laptop has no copy")
+			}
+		})
 	}
 }
