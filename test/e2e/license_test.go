@@ -16,7 +16,7 @@ import (
 )
 
 // secretArrives is how long the kubelet may take to bring a changed Secret
-// into a pod: its own period of a minute, and the manager's look.
+// into a pod, with the manager's look. Most clusters need a minute for it.
 const secretArrives = 150 * time.Second
 
 // TestLicense puts licenses of all kinds into a cluster with three replicas

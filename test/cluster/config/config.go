@@ -75,7 +75,8 @@ anonymous:
 `
 }
 
-// Kubelet is kubelet's configuration.
+// Kubelet is kubelet's configuration. A changed Secret or ConfigMap is in a pod within
+// seconds rather than a minute.
 func Kubelet(c plan.Cluster, n plan.Node, cgroup string) string {
 	return fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -98,6 +99,7 @@ resolvConf: %[7]s
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 100Mi}
 maxPods: 200
+syncFrequency: 10s
 `, c.Path("pki", "ca.crt"), c.Path("pki", n.Name+".crt"), c.Path("pki", n.Name+".key"),
 		cgroup, plan.DNSIP, plan.Domain, c.Path("resolv.conf"))
 }
