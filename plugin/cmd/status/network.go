@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ func network(n *session.Network) string {
 	}
 	var ways []string
 	if d := n.Device; d != nil {
-		ways = append(ways, fmt.Sprintf("interface %s, names of namespace %s", d.Interface, d.Namespace))
+		ways = append(ways, leaving(fmt.Sprintf("interface %s, names of namespace %s", d.Interface, d.Namespace), d.Leaves))
 	}
 	if n.Missing != "" {
 		ways = append(ways, "asked for, but "+n.Missing)
@@ -26,10 +27,29 @@ func network(n *session.Network) string {
 	for _, p := range n.Proxies {
 		ways = append(ways, fmt.Sprintf("proxy at %s, names of namespace %s", p.Address, p.Namespace))
 	}
-	if k := len(n.Isolated); k > 0 {
-		ways = append(ways, render.Count(int64(k), "program")+" with a network of its own")
+	return strings.Join(append(ways, programs(n.Isolated)...), "; ")
+}
+
+// programs says of programs with a network of their own where their connections leave from.
+func programs(all []device.Status) []string {
+	count := map[device.Leaves]int64{}
+	for _, d := range all {
+		count[d.Leaves]++
 	}
-	return strings.Join(ways, "; ")
+	var ways []string
+	for l, k := range count {
+		ways = append(ways, leaving(render.Count(k, "program")+" with a network of its own", l))
+	}
+	slices.Sort(ways)
+	return ways
+}
+
+// leaving adds to a way where its connections leave from, if not from the traffic-manager.
+func leaving(way string, l device.Leaves) string {
+	if from := l.String(); from != "" {
+		way += ", " + from
+	}
+	return way
 }
 
 // networkRows are the interface in detail.

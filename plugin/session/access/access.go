@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/podnames"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
@@ -39,7 +40,10 @@ type Config struct {
 	// them again.
 	Redial func()
 	// Via returns the network of the pod that an intercept stands in for.
-	Via   func(intercept string) PodNetwork
+	Via func(intercept string) PodNetwork
+	// Pod returns the "namespace/name" of the pod from which connections by an intercept leave
+	// now, and "" while there is none. It asks nobody.
+	Pod   func(intercept string) string
 	Times Times
 }
 
@@ -123,6 +127,7 @@ func (a *Access) Status() *socket.Network {
 	}
 	for at, d := range a.devices {
 		ds := d.Status()
+		ds.Leaves = a.leaves(d.want.Via)
 		if at == a.main {
 			s.Device = &ds
 		} else {
@@ -130,6 +135,14 @@ func (a *Access) Status() *socket.Network {
 		}
 	}
 	return s
+}
+
+// leaves says where connections leave from that are by an intercept; "" is none.
+func (a *Access) leaves(via string) device.Leaves {
+	if via == "" {
+		return device.Leaves{}
+	}
+	return device.Leaves{Via: via, Pod: a.cfg.Pod(via)}
 }
 
 // Online says whether there is anything, or will be.

@@ -74,6 +74,7 @@ func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error
 		Explain: p.explainTaken,
 		Redial:  w.link.redial,
 		Via:     w.via,
+		Pod:     w.pod,
 		Times:   p.times.access,
 	})
 	return w, nil
@@ -90,6 +91,20 @@ func (w *work) via(intercept string) access.PodNetwork {
 		w.networks[intercept] = n
 	}
 	return n
+}
+
+// pod is that of access.Config.
+func (w *work) pod(intercept string) string {
+	namespace, name, _ := strings.Cut(intercept, "/")
+	i := w.table.Served(types.NamespacedName{Namespace: namespace, Name: name})
+	if i == nil {
+		return ""
+	}
+	pod := w.pods.Pod(string(i.UID))
+	if s := i.Status.StandIn; s != nil && pod != namespace+"/"+s.Pod {
+		return "" // its lines are dead, and those of the next pod have not come
+	}
+	return pod
 }
 
 // keepNetworks forgets the networks of intercepts that are gone.

@@ -8,6 +8,26 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/names"
 )
 
+// Leaves says where connections leave from. The zero value is the traffic-manager.
+type Leaves struct {
+	// Via is the "namespace/name" of the intercept from whose pod they leave, and Pod the
+	// "namespace/name" of that pod. Pod is empty while there is none: the former one is gone,
+	// and connections wait for the next.
+	Via string `json:"via,omitempty"`
+	Pod string `json:"pod,omitempty"`
+}
+
+// String is for a list of facts; "" if connections leave from the traffic-manager.
+func (l Leaves) String() string {
+	switch {
+	case l.Via == "":
+		return ""
+	case l.Pod == "":
+		return "from a pod that is still to come (intercept " + l.Via + ")"
+	}
+	return "from pod " + l.Pod
+}
+
 // Status is what a Device says of itself.
 type Status struct {
 	Interface string `json:"interface"`
@@ -27,6 +47,7 @@ type Status struct {
 	Resolvers []netip.AddrPort `json:"resolvers,omitempty"`
 	// Isolated says that one program has it, and not the whole laptop.
 	Isolated bool `json:"isolated,omitempty"`
+	Leaves
 }
 
 // Status says how the device is at present.

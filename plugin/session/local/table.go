@@ -76,6 +76,17 @@ func (t *Table) Intercept(ctx context.Context, key types.NamespacedName) (*v1alp
 	return e.object(), nil
 }
 
+// Served returns an Intercept as it was last seen; nil if it is not served.
+func (t *Table) Served(key types.NamespacedName) *v1alpha1.Intercept {
+	t.mu.Lock()
+	e := t.entries[key]
+	t.mu.Unlock()
+	if e == nil {
+		return nil
+	}
+	return e.object()
+}
+
 // Known returns an Intercept of the session, and asks the API server only if it is not known
 // yet.
 func (t *Table) Known(ctx context.Context, key types.NamespacedName) (*v1alpha1.Intercept, error) {
