@@ -202,7 +202,7 @@ generate: ## Generate deepcopy functions, CRDs and the control protocol
 # What runs on laptops: its tests run on Linux, macOS and Windows.
 CLIENT := ./chart/... ./krew/... ./manager/api/... ./manager/match/... ./manager/rpc/... ./manager/tunnel/... ./manager/version ./netd/... ./plugin/...
 # Tests with this tag need root.
-ROOTFUL := ./agent/... ./netd/... ./manager/tunnel/dialed ./plugin/session/files/... ./plugin/session/nameserver
+ROOTFUL := ./agent/... ./netd/... ./manager/tunnel/dialed ./plugin/inside ./plugin/session/files/... ./plugin/session/nameserver
 
 .PHONY: lint
 lint: ## Check formatting, vet and the linters

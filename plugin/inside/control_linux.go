@@ -21,6 +21,11 @@ type message struct {
 	// write to Folder. Routes are the laptop's.
 	Folder string        `json:"folder,omitempty"`
 	Routes []route.Entry `json:"routes,omitempty"`
+	// The command may send Volumes before Begin. The supervisor answers with Placed, and
+	// with Notices of those that it does not show.
+	Volumes *Volumes `json:"volumes,omitempty"`
+	Placed  bool     `json:"placed,omitempty"`
+	Notices []string `json:"notices,omitempty"`
 	// The command sends Begin to start the program, with the program's environment.
 	// Entries are bytes, because not all of them are UTF-8.
 	Begin       bool     `json:"begin,omitempty"`

@@ -1,5 +1,6 @@
 // Package inside gives one program a network of its own, without root. The program
 // and what it starts have user, network and mount namespaces to themselves.
+// It sees the volumes of a container at their own paths, if it stands in for one.
 //
 //	kubectl intercept run            laptop's network
 //	 │ control                        ▲ dials for the program

@@ -24,6 +24,8 @@ import (
 const (
 	// setUpTime is how long the supervisor may take to set up.
 	setUpTime = 15 * time.Second
+	// putTime is how long it may take to show volumes at their own paths.
+	putTime = 30 * time.Second
 	// askedTime is how long the program may take to end after SIGTERM.
 	askedTime = 10 * time.Second
 	// endTime is how long the supervisor may take to end.
@@ -48,7 +50,8 @@ type Space struct {
 	folder  string
 	ns      string // network namespace inside; "" until it is known
 	control *control
-	ready   chan error // the result of the set-up, then that of the program's start
+	ready   chan error    // the result of the set-up, then that of the program's start
+	placed  chan []string // answers of the supervisor to Put
 	lost    chan struct{}
 	done    chan struct{} // closed when the supervisor has ended
 	err     error         // the supervisor's exit error; valid when done is closed
@@ -61,7 +64,7 @@ func Open(cmd *exec.Cmd) (*Space, error) {
 	if err := checkTUN(); err != nil {
 		return nil, err
 	}
-	s := &Space{cmd: cmd, ready: make(chan error, 2), lost: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Space{cmd: cmd, ready: make(chan error, 2), placed: make(chan []string, 1), lost: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := s.start(); err != nil {
 		if s.control != nil {
 			s.control.close() // this ends the supervisor, if it was started
@@ -164,6 +167,8 @@ func (s *Space) listen() {
 			return
 		case m.Ready, m.Started:
 			s.ready <- nil
+		case m.Placed:
+			s.placed <- m.Notices
 		case m.Lost:
 			select {
 			case s.lost <- struct{}{}:
@@ -180,6 +185,22 @@ func (s *Space) Socket() string { return filepath.Join(s.folder, "inside.sock") 
 // Lost returns a channel that receives a value when the connection of the session
 // that serves the network has ended.
 func (s *Space) Lost() <-chan struct{} { return s.lost }
+
+// Put shows the volumes of a container at their own paths, to the program alone. Call it once,
+// before Run. The notices say which are not shown there, and why.
+func (s *Space) Put(v Volumes) (notices []string, err error) {
+	if err := s.control.send(message{Volumes: &v}); err != nil {
+		return nil, fmt.Errorf("show the volumes at their own paths: %w", err)
+	}
+	select {
+	case notices = <-s.placed:
+		return notices, nil
+	case <-s.done:
+		return nil, errors.New("show the volumes at their own paths: the process inside ended")
+	case <-time.After(putTime):
+		return nil, errors.New("show the volumes at their own paths: that was not done in time")
+	}
+}
 
 // Run starts the program with an environment, as in exec.Cmd, and waits until it ends. When
 // ctx ends, Run ends the program. The error is a *program.ExitError, or says why the program

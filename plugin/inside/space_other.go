@@ -26,6 +26,9 @@ func (*Space) Socket() string { return "" }
 // Lost returns nil.
 func (*Space) Lost() <-chan struct{} { return nil }
 
+// Put returns ErrSystem.
+func (*Space) Put(Volumes) ([]string, error) { return nil, ErrSystem }
+
 // Run returns ErrSystem.
 func (*Space) Run(context.Context, []string) error { return ErrSystem }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"syscall"
 
@@ -66,11 +67,27 @@ func Supervise(args []string) error {
 		return err
 	}
 	go s.accept(l)
-	m, err := s.control.receive()
-	if err != nil || !m.Begin {
+	for {
+		m, err := s.control.receive()
+		switch {
+		case err == nil && m.Volumes != nil:
+			err = s.control.send(message{Placed: true, Notices: s.put(m.Volumes)})
+			if err == nil {
+				continue
+			}
+		case err == nil && m.Begin:
+			return s.run(m.Environment)
+		}
 		return nil // the command gave up before the program began
 	}
-	return s.run(m.Environment)
+}
+
+// put shows the volumes of a container at their own paths.
+func (s *supervisor) put(v *Volumes) []string {
+	home, _ := os.UserHomeDir()         // "" is left out
+	file, _ := exec.LookPath(s.args[0]) // so is what is not found
+	p := &places{folder: s.files.folder, needed: neededBy(append(filepath.SplitList(os.Getenv("PATH")), home, file, s.files.folder, os.TempDir())...)}
+	return p.put(v)
 }
 
 // fail sends the error to the command, which prints it.

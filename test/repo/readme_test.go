@@ -113,7 +113,7 @@ func TestReadmeOrder(t *testing.T) {
 		"\n## Try it\n", "\n    $ kubectl create deploy ", "\n    $ kubectl expose deploy ", "\n    $ kubectl intercept list\n", "\n    deployment/hello   ready to intercept\n",
 		"\n    $ kubectl intercept add hello ", "\n    deployment.apps/hello intercepted\n", "\n    $ kubectl intercept leave hello\n",
 		"\n## Coming from Telepresence or mirrord\n", "\n| Telepresence | mirrord | here |\n",
-		"\n## What is not there yet\n", "Personal intercepts", "`$INTERCEPT_ROOT`", "macOS and Windows",
+		"\n## What is not there yet\n", "Personal intercepts", "macOS and Windows",
 		"\n## Every day\n",
 		"\n## A team on one Service\n", "\n    alice$ kubectl intercept add hello ", "\n    bob$ kubectl intercept add hello ", "\n| `--match auto` |",
 		"\n### A copy of the traffic\n", " --mode mirror ",

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/mounts"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/topod"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
@@ -93,6 +94,9 @@ func (o *Options) Run(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := o.put(space, made.Volumes); err != nil {
+			return err
+		}
 		e, err := o.Intercept.Environment(ctx, made)
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return err
@@ -107,10 +111,26 @@ func (o *Options) report(made *intercept.Made) error {
 		return render.Intercept(o.ErrOut, made.Intercept, made.MountPoint())
 	}
 	s, volumes := made.Status.StandIn, ""
-	if at := made.MountPoint(); at != "" {
-		volumes = ", with its volumes at " + at
+	switch v := made.Volumes; {
+	case v == nil:
+	case v.Error != "":
+		volumes = ", with its volumes at " + v.Line()
+	default:
+		volumes = ", with its volumes at their own paths and below " + v.Line()
 	}
 	_, err := fmt.Fprintf(o.ErrOut, "in place of container %s of pod %s%s\n", s.Container, s.Pod, volumes)
+	return err
+}
+
+// put shows the program the volumes where the container has them.
+func (o *Options) put(space *inside.Space, v *mounts.Volumes) error {
+	if v == nil || v.Dir == "" || len(v.Paths) == 0 {
+		return nil
+	}
+	notices, err := space.Put(inside.Volumes{Dir: v.Dir, Paths: v.Paths})
+	for _, n := range notices {
+		render.Warn(o.ErrOut, n)
+	}
 	return err
 }
 

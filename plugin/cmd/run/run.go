@@ -47,11 +47,16 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			each in its cluster and namespace.
 
 			With a workload, the program stands in for one of its pods. It has the
-			environment of the workload's container, and below $INTERCEPT_ROOT its volumes.
+			environment of the workload's container, and its volumes at their own paths, which
+			no other program of this machine sees, and below $INTERCEPT_ROOT. A volume that
+			would cover what the program needs, such as /etc or /tmp, is only there. With
+			--mount=false there are none.
+
 			All that it connects to sees the pod: the pod's address, network policies and
 			identity in a mesh. Names mean what they mean in the pod, and --to-pod brings
-			ports of the pod's other containers to the program's localhost. That is the default because a program that is tried out
-			in a pod's place shall meet what it will meet there. Only the API server and
+			ports of the pod's other containers to the program's localhost. That is the
+			default because a program that is tried out in a pod's place shall meet what it
+			will meet there. Only the API server and
 			--never-proxy are reached by this machine itself. The pod stays the same as
 			long as it runs; then another one takes its place, and open connections are
 			reset. Reaching into a pod needs the right to "create pods/exec"; with
