@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"io"
+	"strings"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
@@ -44,4 +45,13 @@ func (f fakeSessions) OpenProxy(ctx context.Context, factory *kube.Factory, tran
 		return "", err
 	}
 	return n.Proxy, nil
+}
+
+// fakePod is the pod of an intercept.
+func fakePod(via string) string {
+	namespace, name, ok := strings.Cut(via, "/")
+	if !ok {
+		return ""
+	}
+	return namespace + "/" + name[:strings.Index(name, "-via-")] + "-1"
 }

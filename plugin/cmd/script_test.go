@@ -31,6 +31,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/device"
 	sessionlocal "github.com/kubectl-intercept/kubectl-intercept/plugin/session/local"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -250,8 +251,8 @@ func (f fakeSessions) Connect(ctx context.Context, _ *kube.Factory, a *connect.A
 	}
 	progress("opening the way into the cluster")
 	if a.Proxy != "" {
-		p := state.Proxy{Address: strings.Replace(a.Proxy, ":0", ":40000", 1), Namespace: a.Device.Namespace}
-		f.w.online = &session.Network{Proxy: p.Address, Namespace: p.Namespace, Proxies: []state.Proxy{p}}
+		p := state.Proxy{Address: strings.Replace(a.Proxy, ":0", ":40000", 1), Namespace: a.Device.Namespace, Via: a.Device.Via}
+		f.w.online = &session.Network{Proxy: p.Address, Namespace: p.Namespace, Proxies: []socket.Proxy{{Proxy: p, Pod: fakePod(p.Via)}}}
 	} else {
 		replaced := ""
 		if f.w.online != nil && f.w.online.Device != nil && f.w.online.Device.Namespace != a.Device.Namespace {
@@ -274,7 +275,7 @@ func fakeDevice(a *connect.Access) *device.Status {
 		Routes:   []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12"), netip.MustParsePrefix("198.18.0.0/16")},
 		Clashing: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")}, Virtual: netip.MustParsePrefix("198.18.0.0/16"), Never: a.Device.Never,
 		DNS: netip.MustParseAddr("198.18.0.2"), DNSMode: "systemd-resolved", Search: []string{"shop.svc.cluster.local", "svc.cluster.local", "cluster.local"},
-		Resolvers: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.1:53")}}
+		Resolvers: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.1:53")}, Leaves: device.Leaves{Via: a.Device.Via, Pod: fakePod(a.Device.Via)}}
 }
 
 // OpenIsolated has no network for programs.

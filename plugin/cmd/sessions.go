@@ -73,7 +73,7 @@ func (sessions) Connect(ctx context.Context, f *kube.Factory, a *connect.Access,
 	holders := []string{a.Holder}
 	if a.Proxy != "" {
 		progress("opening the way into the cluster")
-		return c.OpenProxy(ctx, state.Proxy{Address: a.Proxy, Namespace: a.Device.Namespace, Holders: holders})
+		return c.OpenProxy(ctx, state.Proxy{Address: a.Proxy, Namespace: a.Device.Namespace, Via: a.Device.Via, Holders: holders})
 	}
 	progress("making the network interface")
 	want := a.Device

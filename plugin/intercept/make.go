@@ -100,6 +100,7 @@ type Options struct {
 	ToPod []topod.Port
 
 	unnamed     bool // the intercept is a command's own, and nobody names it
+	access      bool // see AccessOptions
 	environment bool // the command after "--" gets it, too
 	network     bool // and the pod's network
 	mount       mount.Wish
@@ -190,11 +191,14 @@ func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1al
 		}
 	}
 	m.session = s
+	if m.access {
+		m.Name = accessName(m.Ref, s.Name)
+	}
 	if i, before, err = m.apply(ctx, s); err != nil {
 		return nil, nil, m.withoutRight(err)
 	}
 	if m.DryRun == cmdutil.DryRunNone {
-		p := state.Program{Command: m.command, ToPod: topod.Format(m.ToPod), Hosts: hosts(m.Ports)}
+		p := state.Program{Command: m.command, ToPod: topod.Format(m.ToPod), Hosts: hosts(m.Ports), Access: m.access}
 		if m.back, err = s.Track(ctx, i.Namespace, i.Name, p); err != nil {
 			if ctx.Err() != nil {
 				err = m.interrupted()

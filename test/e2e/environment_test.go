@@ -113,6 +113,7 @@ func TestEnvironmentNeedsExec(t *testing.T) {
 	missing := []string{`user "mallory" may not stand in for a pod`, `"create pods/exec" in namespace "` + l.Namespace + `"`}
 	mallory.Refused([]string{"env", "quote"}, missing...)
 	mallory.Refused([]string{"add", "quote", "--port", "8080", "--", "true"}, append(missing, "; with --no-env, the command does without")...)
+	mallory.Refused([]string{"connect", "--proxy", "--via", "quote"}, append(missing, "; with --via none, the command does without")...)
 	mallory.Intercept("add", "quote", "--port", "8080", "--no-env", "--", "true")
 }
 

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
@@ -63,8 +66,57 @@ ask 127.0.0.1 8081 /; datagram 127.0.0.1 8082`)...)
 			if out, _, code := alice.output(l.Namespace, "run", "deploy/quote", "--via", "none", "--", "bash", "-c", calls+"ask other 80"); code == 0 {
 				t.Errorf("by the traffic-manager: %q", out)
 			}
+			connectedByPod(l, alice, pod)
 		})
 	}
+}
+
+// connectedByPod: connect --via does for the machine what run does for a program, by a proxy and
+// by an interface, and status says so. Without the right, it is refused.
+func connectedByPod(l *lab.Lab, alice *ordinary, pod *corev1.Pod) {
+	l.Helper()
+	ip, from := pod.Status.PodIP, "from pod "+l.Namespace+"/"+pod.Name
+	const through = calls + `through() { p=${http_proxy#http://}; exec 3<>"/dev/tcp/${p%:*}/${p#*:}"; printf 'GET http://%s HTTP/1.0\r\n\r\n' "$1" >&3; tail -n1 <&3; exec 3>&-; }
+`
+	line := []string{"connect", "--proxy", "--via", "deploy/quote", "--to-pod", "8081"}
+	out, _, code := alice.output(l.Namespace, append(line, "--", "bash", "-c", through+`through other/caller; through other.`+l.Namespace+`.svc.cluster.local/caller
+ask 127.0.0.1 8081 /; "$0" status; "$0" status -o json`, l.Bin("kubectl-intercept"))...)
+	for _, want := range []string{"called from " + ip + "\ncalled from " + ip + "\nanswered by beside (", "names of namespace " + l.Namespace + ", " + from + "\n",
+		`"pod": "` + l.Namespace + "/" + pod.Name + `"`} {
+		if code != 0 || !strings.Contains(out, want) {
+			l.Errorf("exit code %d, not %q in %q", code, want, out)
+		}
+	}
+	if out, _, code := alice.output(l.Namespace, "connect", "--proxy", "--via", "none", "--", "bash", "-c", through+"through other/caller"); strings.Contains(out, "called from") {
+		l.Errorf("by the traffic-manager: exit code %d, %q", code, out)
+	}
+	noneLeft := func() error {
+		var left v1alpha1.InterceptList
+		err := l.Client.List(l.Context(), &left, client.InNamespace(l.Namespace))
+		if err == nil && len(left.Items) > 0 {
+			err = fmt.Errorf("there is %s", left.Items[0].Name)
+		}
+		return err
+	}
+	l.Until("the intercept ends with its command", noneLeft)
+
+	bob := l.Laptop("bob") // root
+	bob.Intercept("connect", "--via", "deploy/quote", "--to-pod", "8082/udp")
+	bash := func(script string) string { return bob.Try("bash", "-c", calls+script).Out }
+	if out := bash(`ask other 80; datagram other 80; getent ahostsv4 ledger | head -n1 | cut -c1-10; ip route get 192.0.2.7 | grep -o "dev intercept0"; grep ^search /etc/resolv.conf; datagram 127.0.0.1 8082`); !strings.HasPrefix(out,
+		"called from "+ip+"\nthe cluster: caller "+ip+"\n192.0.2.7 \ndev intercept0\n") || !strings.Contains(out, " elsewhere.svc.cluster.local") || !strings.HasSuffix(out, "beside: caller 127.0.0.1\n") {
+		l.Errorf("by the interface: %q", out)
+	}
+	if s := bob.Status().Network; !strings.HasPrefix(s, "interface intercept0, ") || !strings.HasSuffix(s, ", "+from) {
+		l.Errorf("status says %q", s)
+	}
+	bob.Intercept("connect", "--via", "deploy/quote", "--", "true") // shares it, and leaves it
+	bob.Intercept("connect")
+	l.Until("the intercept ends with its access", noneLeft)
+	if out := bash("ask other 80"); strings.Contains(out, "called from") {
+		l.Errorf("without --via: %q", out)
+	}
+	bob.Intercept("disconnect")
 }
 
 // TestPodNetworkReplaced: of two replicas one is chosen and kept, and another one takes its
@@ -78,6 +130,9 @@ exec 5<>/dev/tcp/other/7777; echo open; cat <&5; echo over
 until ask other 80; do :; done; echo done`)
 	alice.says(r, "open\n")
 	said := r.printed()
+	if out, _, _ := alice.output(l.Namespace, "status"); !strings.Contains(out, "1 program with a network of its own, from pod "+l.Namespace+"/quote-") {
+		t.Errorf("status says %q", out)
+	}
 	chosen := ""
 	for _, p := range l.Pods() {
 		if n := strings.Count(said, "called from "+p.Status.PodIP+"\n"); p.Labels["app"] == "quote" && n > 0 {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
 )
@@ -22,7 +23,9 @@ type Sessions interface {
 	Helper(ctx context.Context, streams genericiooptions.IOStreams) (socket string, release func() error, err error)
 	// Connect opens the way into the cluster that is asked for.
 	Connect(ctx context.Context, f *kube.Factory, a *Access, progress func(string)) (*session.Network, error)
-	// Command shows the session that the command lives which holds access by that name.
+	// Ensure and Command are those of intercept.Sessions. Command is for commands that hold
+	// access, too.
+	Ensure(ctx context.Context, f *kube.Factory, transport string, progress func(string)) (*intercept.Session, error)
 	Command(f *kube.Factory, by string) (io.Closer, error)
 	// Release ends what a command wanted, by its name. What it was in place of
 	// comes back.
@@ -33,7 +36,7 @@ type Sessions interface {
 func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Sessions) *cobra.Command {
 	flags := &Flags{Timeout: time.Minute}
 	cmd := &cobra.Command{
-		Use:                   "connect [--proxy[=ADDRESS:PORT]] [-- COMMAND...]",
+		Use:                   "connect [--proxy[=ADDRESS:PORT]] [--via TYPE/NAME] [-- COMMAND...]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Reach Services and pods from this machine",
 		Long: templates.LongDesc(`
@@ -50,6 +53,17 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			With --proxy nothing needs root: a SOCKS5 and HTTP proxy on this machine leads
 			into the cluster. What is printed sets it for programs that a shell starts.
 
+			With --via, connections leave from one of the workload's pods: others see its
+			address, and its network policies and identity in a mesh are in force. The
+			interface has the cluster's networks and names there, with the pod's search list
+			and host aliases; --also-proxy adds networks. The proxy has everything there, and
+			names mean what they mean in the pod. --to-pod brings ports of the pod's other
+			containers to localhost. The pod stays the same as long as it runs; then another
+			one takes its place, and open connections are reset. This needs the right to
+			"create pods/exec" in that pod. Without --via, connections leave from the
+			traffic-manager, which takes no such right: this is about the whole machine, and
+			most of its programs are not to be taken for the pod.
+
 			Access stays until kubectl intercept disconnect; with a command, until that
 			ends, and then there is again what there was before. Proxies of several
 			namespaces can be open at once; the network interface has the names of one.`),
@@ -64,6 +78,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			# Without root: programs of this shell reach the Services of namespace shop
 			eval "$(kubectl intercept connect --proxy -n shop)"
 			curl http://quote
+
+			# A database that admits the pods of deployment quote alone
+			kubectl intercept connect -n shop --via deploy/quote -- psql -h db
 
 			# A database that the cluster reaches, too; and a network that stays out of it
 			kubectl intercept connect --also-proxy 10.20.0.0/16 --never-proxy 10.96.7.0/24`),

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/intercept"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/program"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
@@ -33,7 +34,9 @@ type Access struct {
 type Options struct {
 	genericiooptions.IOStreams
 
-	Access  Access
+	Access Access
+	// Via makes the intercept from whose pod connections leave; nil: from the traffic-manager.
+	Via     *intercept.Options
 	Timeout time.Duration
 	// Command is what runs meanwhile; empty: access stays.
 	Command []string
@@ -75,6 +78,15 @@ func (o *Options) connect(ctx context.Context) (*session.Network, error) {
 		}
 		defer release() // it only hangs up
 		o.Access.Device.Socket = socket
+	}
+	if o.Via != nil {
+		made, done, err := o.Via.MakeForAccess(ctx, o.sessions)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		o.Access.Device.Via = made.Namespace + "/" + made.Name
+		fmt.Fprintf(o.ErrOut, "connections leave from pod %s\n", made.Status.StandIn.Pod)
 	}
 	ctx, cancel := target.WithTimeout(ctx, o.Timeout)
 	defer cancel()

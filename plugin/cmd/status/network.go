@@ -25,7 +25,7 @@ func network(n *session.Network) string {
 		ways = append(ways, "asked for, but "+n.Missing)
 	}
 	for _, p := range n.Proxies {
-		ways = append(ways, fmt.Sprintf("proxy at %s, names of namespace %s", p.Address, p.Namespace))
+		ways = append(ways, leaving(fmt.Sprintf("proxy at %s, names of namespace %s", p.Address, p.Namespace), p.Leaves()))
 	}
 	return strings.Join(append(ways, programs(n.Isolated)...), "; ")
 }

@@ -17,7 +17,7 @@ func TestNetworkLeaves(t *testing.T) {
 	main := of("shop/quote-x", "shop/quote-1")
 	n := &session.Network{Device: &main, Isolated: []device.Status{of("", ""), of("shop/quote-y", ""), of("shop/cart-z", "shop/cart-1"), of("", "")}}
 	want := "interface intercept0, names of namespace shop, from pod shop/quote-1; " +
-		"1 program with a network of its own, from a pod that is still to come (intercept shop/quote-y); " +
+		"1 program with a network of its own, from no pod at present (intercept shop/quote-y); " +
 		"1 program with a network of its own, from pod shop/cart-1; 2 programs with a network of its own"
 	if got := network(n); got != want {
 		t.Errorf("got %q\nwant %q", got, want)

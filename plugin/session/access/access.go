@@ -122,7 +122,7 @@ func (a *Access) Status() *socket.Network {
 		s.Missing = whyMissing(a.missing)
 	}
 	for _, x := range a.proxies {
-		s.Proxies = append(s.Proxies, x.Proxy)
+		s.Proxies = append(s.Proxies, socket.Proxy{Proxy: x.Proxy, Pod: a.leaves(x.Via).Pod})
 		s.Proxy, s.Namespace = x.Address, x.Namespace
 	}
 	for at, d := range a.devices {

@@ -49,10 +49,10 @@ func (c *change) openProxy(want state.Proxy) (*socket.Network, error) {
 		there, _, _ := net.SplitHostPort(x.Address)
 		at := x.Address == want.Address
 		switch {
-		case x.Namespace == want.Namespace && (at || port == "0" && there == host):
+		case x.Namespace == want.Namespace && x.Via == want.Via && (at || port == "0" && there == host):
 			return c.shareProxy(x, want.Holders), nil
 		case at && !slices.Contains(want.Holders, state.Standing):
-			return nil, fmt.Errorf("the proxy at %s has names of namespace %s: choose another address", x.Address, x.Namespace)
+			return nil, fmt.Errorf("the proxy at %s has %s: choose another address", x.Address, x.Proxy)
 		case at:
 			former = x
 		}
@@ -62,13 +62,20 @@ func (c *change) openProxy(want state.Proxy) (*socket.Network, error) {
 
 // newProxy opens a proxy in place of a former one, which may be nil.
 func (c *change) newProxy(want state.Proxy, former *proxy) (*socket.Network, error) {
+	if want.Via != "" {
+		ctx, cancel := context.WithTimeout(c.ctx, startTimeout)
+		defer cancel()
+		if _, err := c.cfg.Via(want.Via).Names(ctx); err != nil {
+			return nil, err // it is of no use without its pod
+		}
+	}
 	u, err := c.open(c.ctx)
 	if err != nil {
 		return nil, err
 	}
 	replaced := ""
 	if former != nil {
-		replaced = "names as in namespace " + former.Namespace
+		replaced = former.Proxy.String()
 		c.closeProxies(func(x state.Proxy) bool { return x.Address == former.Address })
 	}
 	l, err := net.Listen("tcp", want.Address)
@@ -91,10 +98,14 @@ func (c *change) newProxy(want state.Proxy, former *proxy) (*socket.Network, err
 func (c *change) serveProxy(l net.Listener, u *upstream, x *proxy) {
 	ctx, stop := context.WithCancel(u.ctx)
 	x.stop = stop
-	namespace, client := x.Namespace, &clusterdns.Client{Dialer: u.dialer}
-	namesNow := func(ctx context.Context) names.Config { return c.view.namesSoon(ctx, namespace) }
+	dialer := u.from(x.Via, c.cfg.Via)
+	namespace, via, client := x.Namespace, x.Via, &clusterdns.Client{Dialer: dialer}
+	namesNow := func(ctx context.Context) names.Config { return c.view.namesSoon(ctx, namespace, via) }
 	inCluster := func(to netip.Addr) bool { return c.view.Feed.Last().Holds(to) }
-	server := &proxyserver.Server{Dialer: u.dialer, DNS: client, Names: namesNow, Log: c.cfg.Log, Inside: inCluster, Direct: (&net.Dialer{}).DialContext}
+	if via != "" { // all but this machine and the API server is reached from the pod
+		inCluster = func(to netip.Addr) bool { return !to.IsLoopback() && !slices.Contains(c.view.server.known(), to) }
+	}
+	server := &proxyserver.Server{Dialer: dialer, DNS: client, Names: namesNow, Log: c.cfg.Log, Inside: inCluster, Direct: (&net.Dialer{}).DialContext}
 	x.done.Go(func() {
 		defer client.Close()
 		if err := server.Serve(ctx, l); err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -68,28 +70,54 @@ func (v *clusterView) want(ctx context.Context, asked *state.Device) (*device.Wa
 	if !w.Virtual.IsValid() {
 		w.Virtual = n.Virtual
 	}
-	return w, v.asInPod(ctx, &w.Names, asked.Via)
+	aliases, err := v.asInPod(ctx, &w.Names, asked.Via, asked.Isolated)
+	if !asked.Isolated { // else all that there is lies behind the TUN
+		w.Also = slices.Concat(w.Also, outside(aliases, w.Networks))
+	}
+	return w, err
+}
+
+// outside returns the addresses that are in none of the networks, as networks, sorted.
+func outside(addresses map[string]netip.Addr, networks []netip.Prefix) []netip.Prefix {
+	var all []netip.Prefix
+	for _, a := range addresses {
+		if a = a.Unmap(); !slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			all = append(all, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+	return slices.Compact(all)
 }
 
 // asInPod changes what names mean to what they mean in the pod of an intercept, if access is
-// by one.
-func (v *clusterView) asInPod(ctx context.Context, c *names.Config, via string) error {
+// by one. Whole says that this is about all names, and not about the cluster's alone. It
+// returns the addresses that the pod's hosts file has.
+func (v *clusterView) asInPod(ctx context.Context, c *names.Config, via string, whole bool) (map[string]netip.Addr, error) {
 	if via == "" {
-		return nil
+		return nil, nil
 	}
 	pod, err := v.via(via).Names(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	aliases := pod.Addresses()
 	c.Mappings = maps.Clone(c.Mappings)
 	if c.Mappings == nil {
 		c.Mappings = map[string]string{}
 	}
-	for name, a := range pod.Addresses() {
+	for name, a := range aliases {
 		c.Mappings[name] = a.String()
 	}
-	c.Whole = &names.Whole{Search: pod.Search, Ndots: pod.Ndots}
-	return nil
+	r := &names.Whole{Search: pod.Search, Ndots: pod.Ndots}
+	if whole {
+		c.Whole = r
+		return aliases, nil
+	}
+	// The domains of the pod's node are none of this machine's.
+	domain := names.New(*c).Domain()
+	r.Search = slices.DeleteFunc(slices.Clone(r.Search), func(s string) bool { return s != domain && !strings.HasSuffix(s, "."+domain) })
+	c.InPod = r
+	return aliases, nil
 }
 
 // names decides about names as a pod of a namespace would use them, and then as pods of the
@@ -106,15 +134,21 @@ func (v *clusterView) names(n *ClusterNetwork, namespace string) names.Config {
 }
 
 // namesSoon is names for a program that uses a proxy. While the traffic-manager has not
-// told of the cluster's network, the program waits up to networkWait for that.
-func (v *clusterView) namesSoon(ctx context.Context, namespace string) names.Config {
+// told of the cluster's network, the program waits up to networkWait for that. By a pod, all
+// names mean what they mean there, as far as that is known.
+func (v *clusterView) namesSoon(ctx context.Context, namespace, via string) names.Config {
 	ctx, cancel := context.WithTimeout(ctx, networkWait)
 	defer cancel()
 	n, err := v.Feed.wait(ctx)
 	if err != nil {
 		n = &ClusterNetwork{Domain: v.Domain()}
 	}
-	return v.names(n, namespace)
+	c := v.names(n, namespace)
+	if _, err := v.asInPod(ctx, &c, via, true); err != nil {
+		v.log.Debug("names are not those of the pod", "error", err)
+		c.Whole = &names.Whole{} // full names, which the pod's name server may know
+	}
+	return c
 }
 
 // listNamespaces returns the namespaces that there are, if the user may list them. While

@@ -113,6 +113,7 @@ func (a *api) serveNetwork(w http.ResponseWriter, r *http.Request, want any, com
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
+	work.endUnused(a.record.State()) // what was there before may have been by another pod
 	answer(w, n)
 }
 
@@ -131,6 +132,7 @@ func (a *api) serveRelease(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
+	work.endUnused(a.record.State())
 	a.life.release(holder)
 }
 
@@ -142,7 +144,9 @@ func (a *api) serveDisconnect(w http.ResponseWriter, _ *http.Request) {
 		a.record.Change(func(s *state.State) { s.Proxies, s.Device = nil, nil })
 		return
 	}
-	if err := work.access.Disconnect(); err != nil {
+	err = work.access.Disconnect()
+	work.endUnused(a.record.State())
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 	}
 }

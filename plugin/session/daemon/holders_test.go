@@ -103,7 +103,7 @@ func TestProxiesStay(t *testing.T) {
 	}
 	tools := open(anywhere, "tools", "one").Proxy
 	if _, err := client.OpenProxy(t.Context(), state.Proxy{Address: shop, Namespace: "tools", Holders: []string{"one"}}); err == nil ||
-		!strings.Contains(err.Error(), "has names of namespace shop: choose another address") {
+		!strings.Contains(err.Error(), "has names as in namespace shop: choose another address") {
 		t.Errorf("a command takes what stands: %v", err)
 	}
 	if err := client.Release(t.Context(), "one"); err != nil {
@@ -138,11 +138,11 @@ func TestInterceptEndsWithItsCommand(t *testing.T) {
 	c := newCluster(t)
 	m := newMachine(t, c.factory())
 	client, s := m.mustEnsure()
-	track := func(command string) {
+	track := func(p state.Program) {
 		t.Helper()
 		i := intercept(s.Session, 80, 8080)
 		c.put(i)
-		if _, err := client.Track(t.Context(), i.Namespace, i.Name, state.Program{Command: command}); err != nil {
+		if _, err := client.Track(t.Context(), i.Namespace, i.Name, p); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -150,8 +150,15 @@ func TestInterceptEndsWithItsCommand(t *testing.T) {
 		s, err := client.Status(t.Context())
 		return err == nil && len(s.Intercepts) == 0
 	}
-	kill := lives(t, m, "one", "two")
-	track("one")
+	kill := lives(t, m, "opens", "one", "two")
+	// One that is for access ends when the command that was to open some has not.
+	track(state.Program{Command: "opens", Access: true})
+	if err := client.Release(t.Context(), "another"); err != nil || gone() {
+		t.Fatalf("it has ended although the command runs: %v", err)
+	}
+	kill("opens")
+	wait(t, "the intercept to end without access", gone)
+	track(state.Program{Command: "one"})
 	if err := client.Replace(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +172,7 @@ func TestInterceptEndsWithItsCommand(t *testing.T) {
 	}
 	c.mu.Unlock()
 
-	track("two")
+	track(state.Program{Command: "two"})
 	if err := client.Release(t.Context(), "two"); err != nil {
 		t.Fatal(err)
 	}

@@ -46,8 +46,12 @@ func (a *api) serveTrack(w http.ResponseWriter, r *http.Request) {
 }
 
 // track serves an intercept, and the ports that lead to the pod which it stands in for. After
-// an error the program is the one before.
+// an error the program is the one before. Access that several commands share keeps its ports
+// if a command names none.
 func (w *work) track(ctx context.Context, key types.NamespacedName, p state.Program) (former state.Program, err error) {
+	if p.Access && p.ToPod == "" {
+		p.ToPod = w.table.Programs()[key.String()].ToPod
+	}
 	if former, err = w.table.Track(ctx, key, p); err != nil {
 		return former, err
 	}
@@ -60,6 +64,14 @@ func (w *work) track(ctx context.Context, key types.NamespacedName, p state.Prog
 
 func (w *work) serveToPod(ctx context.Context, key types.NamespacedName, p state.Program) error {
 	return w.toPod.Serve(ctx, key.String(), p.Socket, p.ToPod, w.via(key.String()))
+}
+
+// endUnused ends the intercepts by which there is no access any more, and no command opens any.
+func (w *work) endUnused(now state.State) {
+	via := now.Via()
+	w.table.EndWhere(func(key string, p state.Program) bool {
+		return p.Access && !via[key] && (p.Command == "" || !w.dir.Lives(p.Command))
+	})
 }
 
 // serveLeave ends an intercept with the session's own credentials. The command may have

@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
 // watchdog ends a process that nothing needs, and access and intercepts whose commands were
@@ -33,6 +34,7 @@ func (w *watchdog) run(ctx context.Context) {
 			return
 		}
 		w.releaseDead(ctx)
+		w.work.endUnused(w.record.State())
 		if w.abandoned(ctx) {
 			w.life.end(endGone)
 			return
@@ -68,7 +70,7 @@ func (w *watchdog) releaseDead(ctx context.Context) {
 		if err := w.work.access.Release(ctx, by); err != nil {
 			w.log.Warn("access is not released", "command", by, "error", err)
 		}
-		w.work.table.EndWith(by)
+		w.work.table.EndWhere(func(_ string, p state.Program) bool { return p.Command == by && !p.Access })
 		w.life.release(by)
 	}
 }

@@ -12,7 +12,7 @@ import (
 type Leaves struct {
 	// Via is the "namespace/name" of the intercept from whose pod they leave, and Pod the
 	// "namespace/name" of that pod. Pod is empty while there is none: the former one is gone,
-	// and connections wait for the next.
+	// and connections wait for the next; or the intercept is gone, and connections fail.
 	Via string `json:"via,omitempty"`
 	Pod string `json:"pod,omitempty"`
 }
@@ -23,7 +23,7 @@ func (l Leaves) String() string {
 	case l.Via == "":
 		return ""
 	case l.Pod == "":
-		return "from a pod that is still to come (intercept " + l.Via + ")"
+		return "from no pod at present (intercept " + l.Via + ")"
 	}
 	return "from pod " + l.Pod
 }

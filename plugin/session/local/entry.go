@@ -40,6 +40,7 @@ type entry struct {
 	command  string    // of the state.Program with which the Intercept ends
 	toPod    string    // its ports that lead into the pod
 	hosts    []string  // of the state.Program
+	access   bool      // of the state.Program
 }
 
 // endpoint is where a flow goes on this machine.
@@ -71,7 +72,7 @@ func (e *entry) setProgram(p state.Program) (in *isolated, former state.Program)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	former = e.programLocked()
-	e.command, e.toPod, e.hosts = p.Command, p.ToPod, p.Hosts
+	e.command, e.toPod, e.hosts, e.access = p.Command, p.ToPod, p.Hosts, p.Access
 	if former.Socket != p.Socket {
 		e.isolated, e.versions = nil, map[endpoint]*version{}
 		if p.Socket != "" {
@@ -102,7 +103,7 @@ func (e *entry) endsWith() state.Program {
 }
 
 func (e *entry) programLocked() state.Program {
-	p := state.Program{Command: e.command, ToPod: e.toPod, Hosts: e.hosts}
+	p := state.Program{Command: e.command, ToPod: e.toPod, Hosts: e.hosts, Access: e.access}
 	if e.isolated != nil {
 		p.Socket = e.isolated.socket
 	}

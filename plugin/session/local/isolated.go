@@ -109,10 +109,10 @@ func (t *Table) endWithProgram(key types.NamespacedName, e *entry, in *isolated)
 	t.end(key, e)
 }
 
-// end deletes an Intercept whose program is gone.
+// end deletes an Intercept whose program is gone, or the access by it.
 func (t *Table) end(key types.NamespacedName, e *entry) {
 	i := e.object()
-	t.log.Info("the program is gone that the intercept was made for", "intercept", key.String())
+	t.log.Info("what the intercept was made for is gone", "intercept", key.String())
 	ctx, cancel := context.WithTimeout(t.ctx, readTimeout)
 	defer cancel()
 	if err := t.client.Delete(ctx, i, client.Preconditions{UID: &i.UID}); client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
@@ -120,10 +120,10 @@ func (t *Table) end(key types.NamespacedName, e *entry) {
 	}
 }
 
-// EndWith deletes the Intercepts for a command that was killed and could not do so itself.
-func (t *Table) EndWith(command string) {
+// EndWhere deletes the Intercepts of which over is true, by their key and their program.
+func (t *Table) EndWhere(over func(key string, p state.Program) bool) {
 	for key, e := range t.all() {
-		if e.endsWith().Command == command {
+		if over(key.String(), e.endsWith()) {
 			t.end(key, e)
 		}
 	}

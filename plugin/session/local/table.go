@@ -99,7 +99,7 @@ func (t *Table) Known(ctx context.Context, key types.NamespacedName) (*v1alpha1.
 
 // Track serves an Intercept from now on. Its ports are this machine's or at the program's
 // hosts, unless the program has a socket. If the program has a socket or a command, the
-// Intercept ends with it: see EndWith for the one that has no socket. Former is the program
+// Intercept ends with it: see EndWhere for the one that has no socket. Former is the program
 // before. The error is frame.ErrDenied if the Intercept does not exist or is another session's.
 func (t *Table) Track(ctx context.Context, key types.NamespacedName, p state.Program) (former state.Program, err error) {
 	e, err := t.fetch(ctx, key)

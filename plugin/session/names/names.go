@@ -51,6 +51,9 @@ type Config struct {
 	// Whole, if not nil, says that names mean what they mean in a pod, and none is the
 	// laptop's but those of Outside and Exclude.
 	Whole *Whole
+	// InPod, if not nil, is the search list and ndots of a pod, in place of what pods of the
+	// namespace usually have. All else is as without it.
+	InPod *Whole
 
 	// CIDRs are the networks of the cluster's Services and pods, for names of
 	// addresses.
@@ -80,6 +83,7 @@ type Names struct {
 	outside    map[string]bool
 	mappings   map[string]string
 	whole      *Whole
+	inPod      *Whole
 	cidrs      []netip.Prefix
 	translate  func(netip.Addr) netip.Addr
 	restore    func(netip.Addr) netip.Addr
@@ -88,7 +92,7 @@ type Names struct {
 // New prepares a Config.
 func New(c Config) *Names {
 	n := &Names{domain: clean(c.Domain), namespaces: map[string]bool{}, suffixes: map[string]bool{}, outside: map[string]bool{}, mappings: map[string]string{},
-		whole: c.Whole, cidrs: c.CIDRs, translate: c.Translate, restore: c.Restore}
+		whole: c.Whole, inPod: c.InPod, cidrs: c.CIDRs, translate: c.Translate, restore: c.Restore}
 	if n.domain == "" {
 		n.domain = DefaultDomain
 	}

@@ -82,6 +82,8 @@ func (n *Names) RouteHost(host string) Route {
 	}
 	full := name + "."
 	switch {
+	case n.whole != nil:
+		return n.whole.route(full, strings.HasSuffix(host, "."))
 	case strings.HasSuffix(host, "."): // a search list is not for such names
 	case len(labels) == 1 && len(n.search) > 0:
 		return n.inSearchList(full)
@@ -91,6 +93,23 @@ func (n *Names) RouteHost(host string) Route {
 		return Route{Source: ClusterFirst, Full: []string{n.service(full)}}
 	}
 	return Route{Source: Laptop}
+}
+
+// route is that of a host as the pod's own resolver would look it up: see resolv.conf(5).
+func (w *Whole) route(full string, absolute bool) Route {
+	r := Route{Source: Cluster, Full: []string{full}}
+	if absolute {
+		return r
+	}
+	for n, s := range w.Search {
+		expanded := full + s + "."
+		if dots := strings.Count(full, ".") - 1; dots < w.Ndots {
+			r.Full = slices.Insert(r.Full, n, expanded)
+		} else {
+			r.Full = append(r.Full, expanded)
+		}
+	}
+	return r
 }
 
 // Foreign says that a host is taken for one of the world outside while the cluster

@@ -19,6 +19,9 @@ func (n *Names) SearchList() []string {
 	if n.whole != nil {
 		return n.whole.Search
 	}
+	if n.inPod != nil {
+		return n.inPod.Search
+	}
 	if len(n.search) == 0 {
 		return nil
 	}
@@ -33,6 +36,9 @@ func (n *Names) SearchList() []string {
 func (n *Names) Dots() int {
 	if n.whole != nil {
 		return n.whole.Ndots
+	}
+	if n.inPod != nil {
+		return n.inPod.Ndots
 	}
 	return Ndots
 }

@@ -27,12 +27,13 @@ type Direct func(ctx context.Context, network, addr string) (net.Conn, error)
 func (d *Dialer) OpenExternal(ctx context.Context, p frame.Protocol, target string, direct Direct) (Conn, error) {
 	c, err := d.open(ctx, p, target, nil)
 	switch {
-	case errors.Is(err, frame.ErrDenied):
+	case errors.Is(err, frame.ErrDenied) && d.Pod == nil: // others shall see the pod, or nothing
 		near, nerr := direct.Open(ctx, p, target)
 		if nerr == nil {
 			return near, nil
 		}
 		err = fmt.Errorf("%w; nor does this machine reach it itself: %w", err, nerr)
+	case errors.Is(err, frame.ErrDenied):
 	case errors.Is(err, frame.ErrTimedOut), errors.Is(err, frame.ErrUnreachable):
 		err = fmt.Errorf("from within the cluster: %w", err)
 	default:

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound/outboundtest"
 )
@@ -17,6 +18,15 @@ func TestOpenExternal(t *testing.T) {
 	w := outboundtest.New(t, outboundtest.Hello)
 	group := w.Group(t)
 	failed := errors.New("no route")
+	// By a pod, others see the pod or nothing.
+	from := &Dialer{Denials: new(Denials), Pod: denied{}}
+	direct := func(context.Context, string, string) (net.Conn, error) {
+		t.Error("this machine dials")
+		return nil, failed
+	}
+	if _, err := from.OpenExternal(t.Context(), frame.TCP, "10.0.0.1:80", direct); !errors.Is(err, frame.ErrDenied) || len(from.Denials.List()) != 1 {
+		t.Errorf("by a pod: %v, remembered %v", err, from.Denials.List())
+	}
 	for _, c := range []struct {
 		name, target string
 		direct       error // of this machine
@@ -49,4 +59,11 @@ func TestOpenExternal(t *testing.T) {
 			t.Errorf("%s: remembered %v", c.name, list)
 		}
 	}
+}
+
+// denied is the network of a pod that lets nobody out.
+type denied struct{}
+
+func (denied) Open(context.Context, frame.Protocol, string, []byte) (tunnel.Stream, error) {
+	return nil, frame.ErrDenied
 }

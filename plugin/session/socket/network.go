@@ -10,9 +10,9 @@ type Network struct {
 	// Proxy is the address of the SOCKS5 and HTTP proxy that was asked for, or of
 	// the latest; "" if there is none. Namespace is that of names without one, to
 	// it. Proxies are all that there are.
-	Proxy     string        `json:"proxy,omitempty"`
-	Namespace string        `json:"namespace,omitempty"`
-	Proxies   []state.Proxy `json:"proxies,omitempty"`
+	Proxy     string  `json:"proxy,omitempty"`
+	Namespace string  `json:"namespace,omitempty"`
+	Proxies   []Proxy `json:"proxies,omitempty"`
 	// Device is the laptop's TUN, Isolated are those of single programs.
 	Device   *device.Status  `json:"device,omitempty"`
 	Isolated []device.Status `json:"isolated,omitempty"`
@@ -21,6 +21,16 @@ type Network struct {
 	// Replaced says, in an answer, what there was before in its place.
 	Replaced string `json:"replaced,omitempty"`
 }
+
+// Proxy is a proxy that is open.
+type Proxy struct {
+	state.Proxy
+	// Pod is that of device.Leaves.
+	Pod string `json:"pod,omitempty"`
+}
+
+// Leaves says where its connections leave from.
+func (p *Proxy) Leaves() device.Leaves { return device.Leaves{Via: p.Via, Pod: p.Pod} }
 
 // Online says that programs of this machine at large have, or shall have, access.
 func (n *Network) Online() bool {

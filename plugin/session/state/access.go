@@ -94,9 +94,7 @@ func (d *Device) String() string {
 			text += fmt.Sprintf(", --%s %s", part.flag, strings.Trim(fmt.Sprint(part.list), "[]"))
 		}
 	}
-	if d.Via != "" {
-		text += ", by a pod (intercept " + d.Via + ")"
-	}
+	text += byPod(d.Via)
 	if d.Virtual.IsValid() {
 		text += ", --virtual-subnet " + d.Virtual.String()
 	}
@@ -109,8 +107,21 @@ type Proxy struct {
 	// namespace of names that do not include one.
 	Address   string `json:"proxy"`
 	Namespace string `json:"namespace"`
+	// Via is that of Device.
+	Via string `json:"via,omitempty"`
 	// Holders are the commands that need the access, or Standing: see HoldersOrStanding.
 	Holders []string `json:"holders,omitempty"`
+}
+
+// String describes the access to the user.
+func (p Proxy) String() string { return "names as in namespace " + p.Namespace + byPod(p.Via) }
+
+// byPod adds to a description from where connections leave.
+func byPod(via string) string {
+	if via == "" {
+		return ""
+	}
+	return ", by a pod (intercept " + via + ")"
 }
 
 // Release removes a command from the holders of all access, and removes access that has no
@@ -133,7 +144,9 @@ func (s *State) Release(holder string) {
 func (s *State) Commands() []string {
 	var all []string
 	for _, p := range s.Programs {
-		all = append(all, p.Command)
+		if !p.Access { // such an intercept does not end with a command
+			all = append(all, p.Command)
+		}
 	}
 	for _, p := range s.Proxies {
 		all = append(all, p.Holders...)
@@ -143,6 +156,19 @@ func (s *State) Commands() []string {
 	}
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(holder string) bool { return holder == Standing })
+}
+
+// Via returns the intercepts by whose pods there is access, "namespace/name".
+func (s *State) Via() map[string]bool {
+	all := map[string]bool{}
+	for _, p := range s.Proxies {
+		all[p.Via] = true
+	}
+	for d := s.Device; d != nil; d = d.Covered {
+		all[d.Via] = true
+	}
+	delete(all, "")
+	return all
 }
 
 // HoldersOrStanding returns the list holders, or the default for an empty one: only Standing.

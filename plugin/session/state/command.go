@@ -29,11 +29,14 @@ type Program struct {
 	// Hosts are the addresses other than loopback at which the user said on this machine that
 	// ports are. A session connects to no other address because an object says so.
 	Hosts []string `json:"hosts,omitempty"`
+	// Access says that the intercept is there for access by its pod (Device.Via, Proxy.Via),
+	// and ends when there is none any more. The command that opens the access is Command.
+	Access bool `json:"access,omitempty"`
 }
 
 // Equal says whether both are the same program.
 func (p Program) Equal(o Program) bool {
-	return p.Socket == o.Socket && p.Command == o.Command && p.ToPod == o.ToPod && slices.Equal(p.Hosts, o.Hosts)
+	return p.Socket == o.Socket && p.Command == o.Command && p.ToPod == o.ToPod && p.Access == o.Access && slices.Equal(p.Hosts, o.Hosts)
 }
 
 // Command makes and locks the file of the command called name. No other command may have
