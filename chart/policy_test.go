@@ -60,26 +60,41 @@ func (p *policy) value(expression string, with map[string]any) any {
 // admitted.
 func (p *policy) refusal(spec v1alpha1.InterceptSpec) string {
 	p.t.Helper()
-	text, err := json.Marshal(map[string]any{"metadata": map[string]any{}, "spec": spec})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var object map[string]any
-	if err := json.Unmarshal(text, &object); err != nil {
-		p.t.Fatal(err)
-	}
+	return p.answer(map[string]any{"operation": "CREATE", "namespace": "shop"}, map[string]any{"metadata": map[string]any{}, "spec": spec}, nil)
+}
+
+// answer is the message by which the policy refuses a request; empty if it admits it.
+func (p *policy) answer(request map[string]any, object, before any) string {
+	p.t.Helper()
 	variables := map[string]any{}
-	with := map[string]any{"object": object, "oldObject": nil, "variables": variables,
-		"request": map[string]any{"operation": "CREATE", "namespace": "shop"}}
+	with := map[string]any{"object": p.plain(object), "oldObject": p.plain(before), "variables": variables, "request": request}
 	for _, v := range p.spec.Variables {
 		variables[v.Name] = p.value(v.Expression, with)
 	}
 	for _, v := range p.spec.Validations {
-		if p.value(v.Expression, with) != true {
+		switch {
+		case p.value(v.Expression, with) == true:
+		case v.MessageExpression == "":
+			return v.Message
+		default:
 			return fmt.Sprint(p.value(v.MessageExpression, with))
 		}
 	}
 	return ""
+}
+
+// plain is an object as JSON has it.
+func (p *policy) plain(object any) any {
+	p.t.Helper()
+	text, err := json.Marshal(object)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var out any
+	if err := json.Unmarshal(text, &out); err != nil {
+		p.t.Fatal(err)
+	}
+	return out
 }
 
 func by(part match.Part, name, expression string) v1alpha1.InterceptSpec {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,9 @@ const (
 	// connected to another one must not overwrite that one's reports again and again at
 	// full speed.
 	checkPause = 500 * time.Millisecond
+	// maxMessage and maxVersion bound what an agent says, in bytes. The API server refuses
+	// a status with a message of more than 32 KiB, and with it all the rest.
+	maxMessage, maxVersion = 1 << 10, 64
 )
 
 // agent is one connection of an agent, and its last report. An agent that has
@@ -95,7 +99,7 @@ func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentR
 			after(other.since.Time)
 		}
 	}
-	a := &agent{pod: p, sidecar: first.Sidecar, version: first.Version, since: metav1.NewMicroTime(since), routes: first.Routes}
+	a := &agent{pod: p, sidecar: first.Sidecar, version: short(first.Version, maxVersion), since: metav1.NewMicroTime(since), routes: first.Routes}
 	w.agents[a] = true
 	w.mark(p.Namespace)
 	return a
@@ -269,7 +273,7 @@ func (a *agent) rewrite(s *v1alpha1.PodStatus, ic *v1alpha1.Intercept) {
 
 func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
 	out := v1alpha1.PodPort{Port: int32(p.Port), Protocol: corev1.Protocol(p.Protocol.String()), Sidecar: a.sidecar, AgentVersion: a.version, Since: a.since,
-		State: v1alpha1.PodVerifying, Message: p.Message,
+		State: v1alpha1.PodVerifying, Message: short(p.Message, maxMessage),
 		Counters: v1alpha1.Counters{Connections: int64(p.Connections), Requests: int64(p.Requests), Opaque: int64(p.Opaque), Fallbacks: int64(p.Fallbacks), BytesIn: int64(p.BytesIn), BytesOut: int64(p.BytesOut)}}
 	switch p.State {
 	case rpc.PortState_VERIFIED:
@@ -282,6 +286,15 @@ func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
 	}
 	out.LastRequest = second(p.LastConnection)
 	return out
+}
+
+// short is a text of at most max bytes, which ends in an ellipsis if it was longer.
+func short(text string, max int) string {
+	if len(text) <= max {
+		return text
+	}
+	const ellipsis = "…"
+	return strings.ToValidUTF8(text[:max-len(ellipsis)], "") + ellipsis
 }
 
 // second is a time in Unix milliseconds as the API keeps it; nil for 0.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -96,6 +98,25 @@ func TestPortsOfOnePodBecomeOneEntry(t *testing.T) {
 		if got := s.pods(w); len(got) != 0 {
 			t.Errorf("an agent that has given back has an entry: %+v", got)
 		}
+	}
+}
+
+// What an agent says is bounded: a status that is too large is refused as a whole.
+func TestLongMessage(t *testing.T) {
+	s := newStore(t)
+	w := s.replica()
+	r := report(rpc.PortState_FAILED, 0)
+	r.Version = strings.Repeat("1", 100)
+	for _, route := range r.Routes {
+		route.Message = "nft: " + strings.Repeat("ä", 20<<10)
+	}
+	w.connect(t.Context(), pod("quote-1"), r)
+	p := s.pods(w)["quote-1"]
+	if len(p.Message) > maxMessage || len(p.Message) < maxMessage-1 || !utf8.ValidString(p.Message) || !strings.HasPrefix(p.Message, "nft: ä") || !strings.HasSuffix(p.Message, "ä…") {
+		t.Errorf("a message of %d bytes: %s", len(p.Message), p.Message)
+	}
+	if v := p.Ports[0].AgentVersion; len(v) != maxVersion {
+		t.Errorf("a version of %d bytes", len(v))
 	}
 }
 

@@ -133,6 +133,9 @@ type location struct {
 	// namespaces may be entered through; more than one for an outside resource
 	// of several Services. None: nobody in the cluster knows the address.
 	namespaces []string
+	// all: it takes the right in each of the namespaces. Pods of several have the address:
+	// one of them is ending, and nobody knows which one the network leads to.
+	all bool
 	// public: every user may reach it anyway, since it is the API server's.
 	// outside: it is no Service's and no pod's.
 	public, outside bool
@@ -155,8 +158,8 @@ func find(ctx context.Context, r client.Reader, to netip.AddrPort) (location, er
 	if err := r.List(ctx, &pods, at); err != nil {
 		return location{}, err
 	}
-	for _, p := range pods.Items {
-		return location{namespaces: []string{p.Namespace}}, nil
+	if of := namespacesOf(pods.Items); len(of) > 0 {
+		return location{namespaces: of, all: true}, nil
 	}
 	var outside discoveryv1.EndpointSliceList
 	if err := r.List(ctx, &outside, at); err != nil {
@@ -168,11 +171,7 @@ func find(ctx context.Context, r client.Reader, to netip.AddrPort) (location, er
 	if err := r.List(ctx, &hosts, client.MatchingFields{addressField: port.String()}); err != nil {
 		return location{}, err
 	}
-	for _, p := range hosts.Items {
-		if !slices.Contains(found.namespaces, p.Namespace) {
-			found.namespaces = append(found.namespaces, p.Namespace)
-		}
-	}
+	found.namespaces = namespacesOf(hosts.Items)
 	for i := range outside.Items {
 		e := &outside.Items[i]
 		if !hasPort(e, to.Port()) {
@@ -185,4 +184,13 @@ func find(ctx context.Context, r client.Reader, to netip.AddrPort) (location, er
 	}
 	slices.Sort(found.namespaces)
 	return found, nil
+}
+
+// namespacesOf are those of pods, sorted.
+func namespacesOf(pods []corev1.Pod) (of []string) {
+	for _, p := range pods {
+		of = append(of, p.Namespace)
+	}
+	slices.Sort(of)
+	return slices.Compact(of)
 }

@@ -35,6 +35,8 @@ type DeniedError struct {
 	// Namespaces are those that lead to the address; none if it is no
 	// Service's and no pod's.
 	Namespaces []string
+	// All: it takes the permission in each of them.
+	All bool
 }
 
 // Error names the missing permission.
@@ -45,7 +47,11 @@ func (e *DeniedError) Error() string {
 	case 1:
 		return fmt.Sprintf("user %q may not dial %s: that needs \"create pods/portforward\" in namespace %q", e.User, e.Address, e.Namespaces[0])
 	}
-	return fmt.Sprintf("user %q may not dial %s: that needs \"create pods/portforward\" in one of the namespaces %q", e.User, e.Address, e.Namespaces)
+	which := "one of"
+	if e.All {
+		which = "each of"
+	}
+	return fmt.Sprintf("user %q may not dial %s: that needs \"create pods/portforward\" in %s the namespaces %q", e.User, e.Address, which, e.Namespaces)
 }
 
 // Policy is what the operator opens.
@@ -91,27 +97,40 @@ func (r *Reach) Check(ctx context.Context, s Subject, to netip.AddrPort) error {
 	if a.IsLinkLocalUnicast() && !opened {
 		return denied // the node's own, such as the cloud's credentials
 	}
-	if r.policy.Everything {
+	metadata := isMetadata(a)
+	if r.policy.Everything && !metadata {
 		return nil
 	}
 	at, err := find(ctx, r.reader, to)
 	if err != nil {
 		return fmt.Errorf("look up %s: %w", a, err)
 	}
-	if at.public {
+	switch {
+	case metadata && at.outside && !opened:
+		return denied // whatever a Service claims
+	case at.public || r.policy.Everything:
 		return nil
 	}
-	for _, namespace := range at.namespaces {
-		allowed, err := r.mayForward(ctx, s, namespace)
-		if err != nil || allowed {
-			return err
-		}
+	allowed, err := r.mayEnter(ctx, s, at)
+	if err != nil || allowed {
+		return err
 	}
 	if opened && (len(at.namespaces) == 0 || at.outside) {
 		return nil
 	}
-	denied.Namespaces = at.namespaces
+	denied.Namespaces, denied.All = at.namespaces, at.all
 	return denied
+}
+
+// mayEnter says whether the user may forward ports in a namespace of the location, or in each.
+func (r *Reach) mayEnter(ctx context.Context, s Subject, at location) (bool, error) {
+	for _, namespace := range at.namespaces {
+		allowed, err := r.mayForward(ctx, s, namespace)
+		if err != nil || allowed != at.all {
+			return allowed, err
+		}
+	}
+	return at.all && len(at.namespaces) > 0, nil
 }
 
 func (r *Reach) mayForward(ctx context.Context, s Subject, namespace string) (bool, error) {

@@ -60,7 +60,10 @@ func newReach(t *testing.T, p Policy) (r *Reach, asked *int) {
 			onHost("shop", "exporter", "192.168.0.1", 9100), onHost("bank", "exporter", "192.168.0.1", 9200),
 			slice("default", "kubernetes", 6443, "192.168.0.1"), slice("shop", "database", 5432, "172.16.0.5", "fd11::5"),
 			slice("bank", "ledger", 5432, "172.16.0.6"), slice("bank", "database", 5432, "172.16.0.5"), slice("blog", "ledger", 0, "172.16.0.6"),
-			slice("shop", "thief", 80, "10.96.2.1", "10.244.0.3", "169.254.169.254"), pod("bank", "vault-1", "10.244.0.3", corev1.PodRunning, false)).
+			slice("shop", "thief", 80, "10.96.2.1", "10.244.0.3", "169.254.169.254"), pod("bank", "vault-1", "10.244.0.3", corev1.PodRunning, false),
+			pod("shop", "ending", "10.244.0.4", corev1.PodRunning, false), pod("bank", "beginning", "10.244.0.4", corev1.PodRunning, false),
+			pod("shop", "ending-2", "10.244.0.5", corev1.PodRunning, false), pod("shop", "beginning", "10.244.0.5", corev1.PodRunning, false),
+			slice("shop", "cloud", 80, "168.63.129.16", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"), pod("shop", "by-chance", "100.100.100.200", corev1.PodRunning, false)).
 		WithInterceptorFuncs(interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
 			*asked++
 			sar := o.(*authorizationv1.SubjectAccessReview)
@@ -114,6 +117,18 @@ func TestCheck(t *testing.T) {
 		{"a Service of others, claimed", "10.96.2.1:80", alice, Policy{}, missing("alice", "10.96.2.1", "bank")},
 		{"a pod of others, claimed", "10.244.0.3:80", alice, Policy{}, missing("alice", "10.244.0.3", "bank")},
 		{"an endpoint that was a pod", "10.244.0.9:80", alice, Policy{}, "10.244.0.9" + nobodys},
+		{"pods of two namespaces", "10.244.0.4:80", alice, Policy{},
+			`user "alice" may not dial 10.244.0.4: that needs "create pods/portforward" in each of the namespaces ["bank" "shop"]`},
+		{"two pods of one namespace", "10.244.0.5:80", alice, Policy{}, ""},
+		{"metadata of Azure, claimed", "168.63.129.16:80", alice, Policy{}, "168.63.129.16" + nobodys},
+		{"metadata of AWS, claimed", "[fd00:ec2::254]:80", alice, Policy{}, "fd00:ec2::254" + nobodys},
+		{"metadata by NAT64, claimed", "[64:ff9b::a9fe:a9fe]:80", alice, Policy{}, "64:ff9b::a9fe:a9fe" + nobodys},
+		{"all open, metadata by a local NAT64", "[64:ff9b:1::a9fe:a9fe]:80", bob, Policy{Everything: true}, "64:ff9b:1::a9fe:a9fe" + nobodys},
+		{"all open, the traffic-manager by NAT64", "[64:ff9b::7f00:1]:80", bob, Policy{Everything: true}, "64:ff9b::7f00:1" + nobodys},
+		{"all open, the internet by NAT64", "[64:ff9b::808:808]:80", bob, Policy{Everything: true}, ""},
+		{"all open, metadata of Google Cloud", "[fd20:ce::254]:80", bob, Policy{Everything: true}, "fd20:ce::254" + nobodys},
+		{"metadata that is opened", "168.63.129.16:80", bob, Policy{Subnets: []netip.Prefix{netip.MustParsePrefix("168.63.129.16/32")}}, ""},
+		{"a pod with the address of Alibaba's", "100.100.100.200:80", alice, Policy{}, ""},
 		{"opened", "10.20.0.1:80", bob, opened, ""},
 		{"opened, and behind a Service", "172.16.0.6:5432", bob, opened, ""},
 		{"opened, but a Service", "10.96.2.1:80", bob, opened, missing("bob", "10.96.2.1", "bank")},

@@ -60,7 +60,7 @@ func (e *Env) missingPolicies(ctx context.Context) ([]string, error) {
 	}
 	var lacks []string
 	admission := e.Kube.AdmissionregistrationV1()
-	for _, which := range []string{"owner", "intercepts", "stand-ins", "sessions"} {
+	for _, which := range []string{"owner", "intercepts", "stand-ins", "sessions", "manager"} {
 		name := installed.Release + "-" + e.ManagerNamespace + "-" + which
 		_, policy := admission.ValidatingAdmissionPolicies().Get(ctx, name, metav1.GetOptions{})
 		_, binding := admission.ValidatingAdmissionPolicyBindings().Get(ctx, name, metav1.GetOptions{})

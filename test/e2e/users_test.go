@@ -3,11 +3,13 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -101,7 +103,14 @@ func TestSession(t *testing.T) {
 	}
 	l.Answers(quote, "alice")
 
-	l.Must(l.Client.Delete(t.Context(), &v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: lab.ManagerNamespace, Name: session}}))
+	// Its end does not wait for a finalizer.
+	object := &v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: lab.ManagerNamespace, Name: session}}
+	finalizers := func(list string) {
+		l.Helper()
+		l.Must(l.Client.Patch(t.Context(), object, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":`+list+`}}`))))
+	}
+	finalizers(`["example.com/stays"]`)
+	l.Must(l.Client.Delete(t.Context(), object))
 	l.Gone("quote")
 	l.Eventually(quote, lab.Application)
 	l.Until("the old token is refused", func() error {
@@ -110,6 +119,42 @@ func TestSession(t *testing.T) {
 		}
 		return nil
 	})
+	l.Until("its process ends", func() error {
+		if all := alice.Sessions(); len(all) > 0 {
+			return fmt.Errorf("%v", all)
+		}
+		return nil
+	})
+	finalizers("null")
+}
+
+// TestSessionMetadata: what a user may write into a Session is bounded, and nothing of it keeps
+// the object from being deleted.
+func TestSessionMetadata(t *testing.T) {
+	l := lab.New(t, clusters)
+	c, err := client.New(l.Laptop("alice").Config(), client.Options{Scheme: l.Client.Scheme()})
+	l.Must(err)
+	many := map[string]string{}
+	for n := range 17 {
+		many[fmt.Sprint("key-", n)] = ""
+	}
+	const none, size = "a session has no finalizers and no ownerReferences", "a session has at most 16 labels and 16 annotations"
+	for want, list := range map[string][]metav1.ObjectMeta{
+		none: {{Finalizers: []string{"example.com/stays"}}, {OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "a", UID: "b"}}}},
+		size: {{Labels: many}, {Annotations: many}, {Annotations: map[string]string{"key": strings.Repeat("a", 1025)}}},
+		"":   {{}, {Labels: map[string]string{"team": "shop"}, Annotations: map[string]string{"key": strings.Repeat("a", 1024)}}},
+	} {
+		for _, m := range list {
+			m.Namespace, m.GenerateName = lab.ManagerNamespace, "alice-"
+			s := &v1alpha1.Session{ObjectMeta: m, Spec: v1alpha1.SessionSpec{User: "alice", TokenHash: strings.Repeat("0", 64)}}
+			switch err := c.Create(t.Context(), s, client.DryRunAll); {
+			case want == "" && err != nil:
+				t.Errorf("%+v is refused: %v", m, err)
+			case want != "" && (!apierrors.IsForbidden(err) || !strings.Contains(err.Error(), want)):
+				t.Errorf("%+v: %v, want %q", m, err, want)
+			}
+		}
+	}
 }
 
 // TestNames makes Intercepts with kubectl that carry somebody else's name, or

@@ -295,7 +295,7 @@ func objects() []runtime.Object {
 				ClientConfig: admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: Manager, Name: "traffic-manager"}},
 				Rules:        []admissionv1.RuleWithOperations{{Rule: admissionv1.Rule{Resources: []string{"pods"}}}}}}},
 	}
-	for _, which := range []string{"owner", "intercepts", "stand-ins", "sessions"} {
+	for _, which := range []string{"owner", "intercepts", "stand-ins", "sessions", "manager"} {
 		name := metav1.ObjectMeta{Name: "traffic-manager-intercept-system-" + which}
 		out = append(out, &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: name}, &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: name})
 	}

@@ -14,7 +14,8 @@
 //     in the cluster's networks, are the cluster's, whatever it answers;
 //   - short names may be the cluster's: NAME, NAME.NAMESPACE and
 //     POD.SERVICE.NAMESPACE. If the cluster does not know them, they are the
-//     laptop's after all, as a namespace may be called "dev";
+//     laptop's after all, as a namespace may be called "dev". Those that end in one of
+//     the world's oldest domains, such as "com", never are;
 //   - everything else is the laptop's and never goes to the cluster.
 package names
 

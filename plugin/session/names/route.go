@@ -62,7 +62,7 @@ func (n *Names) Route(full string, qtype uint16) Route {
 	switch last := len(labels) - 1; {
 	case last == 0 && len(n.search) > 0:
 		return n.inSearchList(full)
-	case (last == 1 || last == 2) && n.namespaces[labels[last]]:
+	case (last == 1 || last == 2) && n.namespaces[labels[last]] && !n.isWorld(labels[last]):
 		return Route{Source: ClusterFirst, Full: []string{n.service(full)}}
 	}
 	return Route{Source: Laptop}
@@ -87,6 +87,8 @@ func (n *Names) RouteHost(host string) Route {
 	case strings.HasSuffix(host, "."): // a search list is not for such names
 	case len(labels) == 1 && len(n.search) > 0:
 		return n.inSearchList(full)
+	case n.isWorld(labels[len(labels)-1]):
+		return Route{Source: Laptop}
 	case len(labels) == 2 && len(n.search) > 0: // a Service and its namespace, or a pod of a headless Service
 		return Route{Source: ClusterFirst, Full: []string{n.service(full), n.service(full + n.search[0] + ".")}}
 	case len(labels) == 2 || len(labels) == 3:
@@ -145,6 +147,13 @@ func (n *Names) certain(name string) (r Route, ok bool) {
 		return Route{Source: Cluster, Full: []string{name + "." + n.domain + "."}}, true
 	}
 	return Route{}, false
+}
+
+// isWorld says that a name which ends so is one of the world, although a namespace may be
+// called so, too: whoever made a namespace "com" would have the example.com of everybody. Its
+// names end in ".com.svc". The namespaces of names without one are an exception.
+func (n *Names) isWorld(last string) bool {
+	return slices.Contains([]string{"arpa", "biz", "com", "edu", "gov", "info", "int", "mil", "net", "org"}, last) && !slices.Contains(n.search, last)
 }
 
 // service is the name of a Service, or of what belongs to one, with the cluster's

@@ -1,6 +1,7 @@
 package names
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -27,6 +28,29 @@ func TestAPIServerIsOutside(t *testing.T) {
 	} {
 		if got := n.Route(name, dns.TypeA).Source; got != want {
 			t.Errorf("%s goes to %d, want %d", name, got, want)
+		}
+	}
+}
+
+// A namespace that is called like a domain of the world has no names of it, unless it is the
+// user's.
+func TestNamespaceOfTheWorld(t *testing.T) {
+	n := New(Config{Namespace: "org", Intercepted: []string{"net"}, Namespaces: []string{"com", "dev", "net"}, Include: []string{"corp.com"}})
+	for name, want := range map[string]Source{
+		"example.com.":     Laptop,
+		"www.example.com.": Laptop,
+		"example.com.svc.": Cluster,
+		"x.corp.com.":      Cluster,
+		"example.dev.":     ClusterFirst,
+		"example.org.":     ClusterFirst,
+		"example.net.":     ClusterFirst,
+		"com.":             ClusterFirst, // a Service of the user's namespace
+	} {
+		if got := n.Route(name, dns.TypeA).Source; got != want {
+			t.Errorf("%s goes to %d, want %d", name, got, want)
+		}
+		if got := n.RouteHost(strings.TrimSuffix(name, ".")).Source; got != want {
+			t.Errorf("the host %s goes to %d, want %d", name, got, want)
 		}
 	}
 }
@@ -67,7 +91,7 @@ func TestRouteHost(t *testing.T) {
 func TestForeign(t *testing.T) {
 	n := New(Config{Domain: "cluster.local", Namespace: "shop", Namespaces: []string{"blog"}, Include: []string{"corp.test"}})
 	for host, want := range map[string]bool{
-		"example.com": true, "www.example.com": true, "nas.local": true,
+		"example.dev": true, "www.example.dev": true, "nas.local": true, "example.com": false, "www.example.com": false,
 		"quote": false, "quote.shop": false, "db-0.db.blog": false, "quote.bank.svc": false, "quote.bank.svc.cluster.local": false, "vault.corp.test": false,
 	} {
 		if got := n.Foreign(host); got != want {
