@@ -20,7 +20,12 @@ var update = flag.Bool("update", false, "write the goldens and the table of valu
 // golden compares got with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
+	same(t, filepath.Join("testdata", name+".golden"), got)
+}
+
+// same compares got with a file, or writes it there.
+func same(t *testing.T, path, got string) {
+	t.Helper()
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

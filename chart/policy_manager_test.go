@@ -14,13 +14,30 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 )
 
+// TestCapabilities: the policy lets agents have the capabilities that package inject gives them.
+func TestCapabilities(t *testing.T) {
+	pod := &corev1.Pod{}
+	agent, standIn := inject.Ephemeral(pod, inject.Config{}, "", ""), inject.StandIn(pod, inject.Config{}, "", "", "web", nil)
+	text := "# What agents may have, in pods and beside a container. go test ./chart -update writes this file.\n"
+	for _, c := range []struct {
+		kind string
+		corev1.EphemeralContainer
+	}{{"pod", agent}, {"container", standIn}} {
+		text += c.kind + ":\n"
+		for _, capability := range c.SecurityContext.Capabilities.Add {
+			text += "  - " + string(capability) + "\n"
+		}
+	}
+	same(t, "files/capabilities.yaml", text)
+}
+
 // TestManagerPolicy: the traffic-manager brings its agents into pods, as package inject makes
 // them, and does nothing else with pods.
 func TestManagerPolicy(t *testing.T) {
 	p := policyOf(t, "traffic-manager-intercept-system-manager")
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0", Labels: map[string]string{"app": "web"},
-			Annotations:     map[string]string{resolve.TerminatingTLSKey: "web-tls", "team": "shop"},
+			Annotations:     map[string]string{resolve.TerminatingTLSKey: "web-tls", "team": "shop", "other": "passwords"},
 			OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web"}}},
 		Spec: corev1.PodSpec{
 			Containers: []corev1.Container{{Name: "web", Image: "web"}},
@@ -66,17 +83,30 @@ func TestManagerPolicy(t *testing.T) {
 		})},
 		"an eviction": {got: evicts("shop")},
 
-		"eviction of DNS":        {evicts("kube-system"), "no pod of kube-system or of its own namespace"},
-		"eviction of itself":     {evicts("intercept-system"), "no pod of kube-system or of its own namespace"},
-		"another image":          {enters(agent, func(c *corev1.EphemeralContainer) { c.Image = "shell" }), alone},
-		"a command":              {enters(agent, func(c *corev1.EphemeralContainer) { c.Command = []string{"sh"} }), alone},
-		"other arguments":        {enters(agent, func(c *corev1.EphemeralContainer) { c.Args = []string{"redirect"} }), alone},
-		"no security context":    {enters(agent, func(c *corev1.EphemeralContainer) { c.SecurityContext = nil }), capabilities},
-		"privileges":             {enters(agent, func(c *corev1.EphemeralContainer) { c.SecurityContext.Privileged = ptr.To(true) }), capabilities},
-		"escalation":             {enters(agent, func(c *corev1.EphemeralContainer) { c.SecurityContext.AllowPrivilegeEscalation = nil }), capabilities},
-		"the usual capabilities": {enters(agent, func(c *corev1.EphemeralContainer) { c.SecurityContext.Capabilities.Drop = nil }), capabilities},
+		"eviction of DNS":              {evicts("kube-system"), "no pod of kube-system or of its own namespace"},
+		"eviction of itself":           {evicts("intercept-system"), "no pod of kube-system or of its own namespace"},
+		"another image":                {enters(agent, func(c *corev1.EphemeralContainer) { c.Image = "shell" }), alone},
+		"a command":                    {enters(agent, func(c *corev1.EphemeralContainer) { c.Command = []string{"sh"} }), alone},
+		"other arguments":              {enters(agent, func(c *corev1.EphemeralContainer) { c.Args = []string{"redirect"} }), alone},
+		"the processes of a container": {enters(agent, func(c *corev1.EphemeralContainer) { c.TargetContainerName = "web" }), alone},
+		"no security context":          {enters(agent, func(c *corev1.EphemeralContainer) { c.SecurityContext = nil }), capabilities},
+		"privileges":                   {enters(agent, func(c *corev1.EphemeralContainer) { c.SecurityContext.Privileged = ptr.To(true) }), capabilities},
+		"escalation":                   {enters(agent, func(c *corev1.EphemeralContainer) { c.SecurityContext.AllowPrivilegeEscalation = nil }), capabilities},
+		"the usual capabilities":       {enters(agent, func(c *corev1.EphemeralContainer) { c.SecurityContext.Capabilities.Drop = nil }), capabilities},
 		"another capability": {enters(standIn, func(c *corev1.EphemeralContainer) {
 			c.SecurityContext.Capabilities.Add = []corev1.Capability{"SYS_ADMIN"}
+		}), capabilities},
+		"a stand-in's capability": {enters(agent, func(c *corev1.EphemeralContainer) {
+			c.SecurityContext.Capabilities.Add = inject.StandInCapabilities()
+		}), capabilities},
+		"an agent's capability": {enters(standIn, func(c *corev1.EphemeralContainer) {
+			c.SecurityContext.Capabilities.Add = agent.SecurityContext.Capabilities.Add
+		}), capabilities},
+		"every system call": {enters(standIn, func(c *corev1.EphemeralContainer) {
+			c.SecurityContext.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}
+		}), capabilities},
+		"no AppArmor": {enters(standIn, func(c *corev1.EphemeralContainer) {
+			c.SecurityContext.AppArmorProfile = &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined}
 		}), capabilities},
 		"an unmasked /proc":    {enters(standIn, func(c *corev1.EphemeralContainer) { c.SecurityContext.ProcMount = ptr.To(corev1.UnmaskedProcMount) }), capabilities},
 		"a volume of the host": {enters(agent, func(c *corev1.EphemeralContainer) { c.VolumeMounts[0].Name = "data" }), values},
@@ -85,6 +115,7 @@ func TestManagerPolicy(t *testing.T) {
 		"variables of a Secret": {enters(agent, func(c *corev1.EphemeralContainer) {
 			c.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{}}}
 		}), values},
+		"a variable of Go's":      {enters(agent, func(c *corev1.EphemeralContainer) { c.Env[0].Name = "GODEBUG" }), values},
 		"a variable of an object": {enters(agent, func(c *corev1.EphemeralContainer) { c.Env[0].ValueFrom = &corev1.EnvVarSource{} }), values},
 		"an image of the pod":     {changes(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "shell" }), "may not change the spec of a pod"},
 		"an annotation":           {changes(func(p *corev1.Pod) { p.Annotations[resolve.TerminatingTLSKey] = "passwords" }), "no annotation but its own"},

@@ -88,6 +88,9 @@ func (r *Intercepts) absent(ctx context.Context, ic *v1alpha1.Intercept) bool {
 	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: ic.Spec.Session}, &s); err != nil {
 		return apierrors.IsNotFound(err)
 	}
+	if s.DeletionTimestamp != nil {
+		return true
+	}
 	c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionConnected)
 	return c != nil && c.Status != metav1.ConditionTrue && time.Since(c.LastTransitionTime.Time) > absence
 }
@@ -96,7 +99,7 @@ func (r *Intercepts) absent(ctx context.Context, ic *v1alpha1.Intercept) bool {
 func (r *Intercepts) away(ctx context.Context, ic *v1alpha1.Intercept) bool {
 	var s v1alpha1.Session
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: ic.Spec.Session}, &s)
-	return err != nil || s.Spec.User != ic.Spec.User || len(s.Status.Relays) == 0
+	return err != nil || !s.Serves(ic.Spec.User) || len(s.Status.Relays) == 0
 }
 
 // shared is the first port that both lists have; empty for none.

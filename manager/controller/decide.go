@@ -79,6 +79,8 @@ func (r *Intercepts) session(ctx context.Context, ic *v1alpha1.Intercept) (*v1al
 		return nil, problem.New(v1alpha1.ReasonSessionNotFound, "session %s does not exist", ic.Spec.Session), nil
 	case err != nil:
 		return nil, nil, err
+	case s.DeletionTimestamp != nil:
+		return nil, problem.New(v1alpha1.ReasonSessionNotFound, "session %s has ended", ic.Spec.Session), nil
 	case s.Spec.User != ic.Spec.User:
 		return nil, problem.New(v1alpha1.ReasonSessionForeign, "session %s belongs to another user than %s", s.Name, ic.Spec.User), nil
 	}

@@ -210,13 +210,13 @@ func (p *Planner) workload(ctx context.Context, n workloadKey, version uint64) (
 }
 
 // relays returns the addresses of the replicas that hold the session's carriers. It
-// returns none if the Session and the Intercept belong to different users.
+// returns none if the Session has ended or belongs to another user than the Intercept.
 func (p *Planner) relays(ctx context.Context, ic *v1alpha1.Intercept) ([]string, error) {
 	var s v1alpha1.Session
 	if err := p.reader.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: ic.Spec.Session}, &s); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	if s.Spec.User != ic.Spec.User {
+	if !s.Serves(ic.Spec.User) {
 		return nil, nil
 	}
 	var out []string

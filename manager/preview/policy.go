@@ -149,7 +149,7 @@ func (p *Policy) address(ctx context.Context, key client.ObjectKey, want *v1alph
 func (p *Policy) owner(ctx context.Context, ic *v1alpha1.Intercept) (authz.Subject, error) {
 	var s v1alpha1.Session
 	err := p.Reader.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: ic.Spec.Session}, &s)
-	if apierrors.IsNotFound(err) || err == nil && s.Spec.User != ic.Spec.User {
+	if apierrors.IsNotFound(err) || err == nil && !s.Serves(ic.Spec.User) {
 		return authz.Subject{}, refused("the session of user %q has ended", ic.Spec.User)
 	}
 	if err != nil {

@@ -74,12 +74,23 @@ func (r *Relay) serveCarrier(conn net.Conn) {
 	log.Info("carrier down", "reason", err)
 }
 
+// admit counts a carrier of the Session that the Hello proves to be the caller's.
 func (r *Relay) admit(h *handshake.Hello) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	defer cancel()
+	drops := r.drops.Load()
 	object, err := r.authenticate(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	return r.addCarrier(h, authz.Subject{User: object.Spec.User, Groups: object.Spec.Groups})
+	s, err := r.addCarrier(h, authz.Subject{User: object.Spec.User, Groups: object.Spec.Groups})
+	if err != nil || r.drops.Load() == drops {
+		return s, err
+	}
+	// This Session may be what Drop had found no carrier of.
+	if _, err := r.authenticate(ctx, h); err != nil {
+		r.removeCarrier(s)
+		return nil, err
+	}
+	return s, nil
 }

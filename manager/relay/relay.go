@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -44,6 +45,8 @@ type Relay struct {
 	cfg    Config
 	own    []tls.Certificate // this replica's, on outbound lines
 	ownPin handshake.Pin
+
+	drops atomic.Uint64 // calls of Drop
 
 	mu       sync.Mutex
 	sessions map[string]*session
@@ -83,8 +86,9 @@ func (r *Relay) Connected(name string) bool {
 	return r.sessions[name] != nil
 }
 
-// Drop ends all carriers of a session: its object is gone.
+// Drop ends all carriers of a session: its object is deleted.
 func (r *Relay) Drop(name string) {
+	r.drops.Add(1)
 	r.mu.Lock()
 	s := r.sessions[name]
 	r.mu.Unlock()

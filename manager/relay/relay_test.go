@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +14,9 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
@@ -118,6 +121,29 @@ func TestDropEndsCarriers(t *testing.T) {
 	r.Drop("alice")
 	if s.ctx.Err() == nil {
 		t.Error("carriers of a deleted session live on")
+	}
+}
+
+// A Session that is deleted after its token was compared has no carrier.
+func TestDropDuringAdmission(t *testing.T) {
+	r, _ := newRelay(t)
+	live := r.cfg.Reader
+	r.cfg.Reader = interceptor.NewClient(live.(client.WithWatch), interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if err := c.Get(ctx, key, o, opts...); err != nil {
+				return err
+			}
+			if err := c.Delete(ctx, o.DeepCopyObject().(client.Object)); err != nil {
+				return err
+			}
+			r.Drop(key.Name)
+			return nil
+		}})
+	if _, err := r.admit(&handshake.Hello{Session: "alice", Token: token}); !errors.Is(err, errToken) {
+		t.Errorf("the session is admitted: %v", err)
+	}
+	if r.Connected("alice") {
+		t.Error("the session is connected")
 	}
 }
 

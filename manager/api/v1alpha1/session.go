@@ -21,6 +21,10 @@ type Session struct {
 	Status SessionStatus `json:"status,omitempty"`
 }
 
+// Serves says that the Session is that user's and has not ended. It ends when it is deleted,
+// although finalizers may keep the object.
+func (s *Session) Serves(user string) bool { return s.DeletionTimestamp == nil && s.Spec.User == user }
+
 // SessionList is a list of Sessions.
 //
 // +kubebuilder:object:root=true

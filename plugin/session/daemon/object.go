@@ -76,10 +76,10 @@ func objectName(user, host string) string {
 // refusedPause is the pause after the API server has refused to show the Session object.
 const refusedPause = time.Second
 
-// untilDeleted returns when the Session object is gone or marked for deletion, or when ctx
-// ends. An API server
-// that does not answer, or that refuses the user's credentials, does not mean that the
-// object is gone. untilDeleted calls seen with each state of the object.
+// untilDeleted returns when the Session object is deleted, although finalizers may keep it,
+// or when ctx ends. An API server that does not answer, or that refuses the user's
+// credentials, does not mean that the object is gone. untilDeleted calls seen with each state
+// of the object.
 func untilDeleted(ctx context.Context, c client.WithWatch, s *v1alpha1.Session, seen func(*v1alpha1.Session)) {
 	visit := func(now *v1alpha1.Session) (gone bool, err error) {
 		if now == nil || now.UID != s.UID || now.DeletionTimestamp != nil {
