@@ -21,8 +21,8 @@ import (
 // sessionLife is how long a Session stays without its laptop: over a weekend.
 const sessionLife = 72 * time.Hour
 
-// Sessions reconciles Sessions: it keeps their status true, and deletes the Intercepts
-// of Sessions that are gone. The leader runs it.
+// Sessions reconciles Sessions: it keeps their status true, deletes those that a user has too
+// many of, and the Intercepts of Sessions that are gone. The leader runs it.
 type Sessions struct {
 	Client    client.Client
 	Namespace string
@@ -42,6 +42,11 @@ func (r *Sessions) Reconcile(ctx context.Context, q ctrl.Request) (ctrl.Result, 
 	}
 	if err != nil || s.DeletionTimestamp != nil {
 		return ctrl.Result{}, r.end(ctx, q.Name)
+	}
+	if meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionConnected) == nil { // it is new
+		if gone, err := r.bound(ctx, &s); gone || err != nil {
+			return ctrl.Result{}, err
+		}
 	}
 	old := s.DeepCopy()
 	if err := r.prune(ctx, &s); err != nil {

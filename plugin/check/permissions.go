@@ -116,7 +116,7 @@ func (e *Env) permissionChecks() []Check {
 			}
 			return e.intercepts(ctx)
 		}},
-		{"you may connect this machine", "you may not connect this machine", e.hasRights(needs(e.ManagerNamespace, v1alpha1.Group, ownVerbs, "sessions"), connect)},
+		{"you may connect this machine", "you may not connect this machine", e.hasRights(needs(e.ManagerNamespace, v1alpha1.Group, []string{"create", "delete", "get"}, "sessions"), connect)},
 		{"you may reach the traffic-manager", "you may not reach the traffic-manager", e.withAPI(func(ctx context.Context) Outcome {
 			proxy, err := e.missing(ctx, []need{{"get", "", "services/proxy", "https:traffic-manager:tunnel", e.ManagerNamespace}})
 			if err != nil {

@@ -94,9 +94,15 @@ func (g *Gatherer) readIntercepts(ctx context.Context) error {
 	return g.b.object("objects/intercepts.yaml", v1alpha1.InterceptList{Items: all})
 }
 
+// readSessions reads every Session, or for somebody who may not list them this machine's.
 func (g *Gatherer) readSessions(ctx context.Context) error {
 	var list v1alpha1.SessionList
-	if err := g.Client.List(ctx, &list, client.InNamespace(g.ManagerNamespace)); err != nil {
+	err := g.Client.List(ctx, &list, client.InNamespace(g.ManagerNamespace))
+	if apierrors.IsForbidden(err) && g.session != "" {
+		list.Items = make([]v1alpha1.Session, 1)
+		err = g.Client.Get(ctx, client.ObjectKey{Namespace: g.ManagerNamespace, Name: g.session}, &list.Items[0])
+	}
+	if err != nil {
 		return err
 	}
 	for n := range list.Items {

@@ -52,6 +52,7 @@ type Gatherer struct {
 	Progress func(string)
 
 	b          Bundle
+	session    string // the name of this machine's Session; empty without one
 	intercepts []v1alpha1.Intercept
 	pods       []corev1.Pod    // of intercepted workloads
 	about      map[string]bool // "namespace/name" of what Events may be about
@@ -178,7 +179,7 @@ func (g *Gatherer) status(ctx context.Context) error {
 		g.secretsOf(&saved)
 		g.user(saved.User)
 		g.b.names.Add("context", saved.Context)
-		saved.Token = nil
+		g.session, saved.Token = saved.Session, nil
 		serr = g.b.object("session/state.yaml", saved)
 	}
 	return errors.Join(err, serr)

@@ -129,11 +129,14 @@ func TestSession(t *testing.T) {
 }
 
 // TestSessionMetadata: what a user may write into a Session is bounded, and nothing of it keeps
-// the object from being deleted.
+// the object from being deleted. Nobody lists the Sessions of others.
 func TestSessionMetadata(t *testing.T) {
 	l := lab.New(t, clusters)
 	c, err := client.New(l.Laptop("alice").Config(), client.Options{Scheme: l.Client.Scheme()})
 	l.Must(err)
+	if err := c.List(t.Context(), &v1alpha1.SessionList{}, client.InNamespace(lab.ManagerNamespace)); !apierrors.IsForbidden(err) {
+		t.Errorf("Sessions are listed: %v", err)
+	}
 	many := map[string]string{}
 	for n := range 17 {
 		many[fmt.Sprint("key-", n)] = ""

@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/access"
 )
 
-// The object's watch brings the network, and each change of it.
+// The object brings the network, and each change of it.
 func TestClusterNetworkIsFollowed(t *testing.T) {
 	c := newCluster(t)
 	cfg, err := c.factory().ToRESTConfig()

@@ -73,30 +73,40 @@ func objectName(user, host string) string {
 	return kube.LabelPart(user, 34, "user") + "-" + kube.LabelPart(host, 20, "host") + "-" + strings.ToLower(rand.Text()[:5])
 }
 
-// refusedPause is the pause after the API server has refused to show the Session object.
-const refusedPause = time.Second
+// The Session object is read every lookPause, and more often at first. Nobody may watch it:
+// that would show the Sessions of others.
+const firstLook, lookPause, lookTimeout = 250 * time.Millisecond, 5 * time.Second, 15 * time.Second
 
 // untilDeleted returns when the Session object is deleted, although finalizers may keep it,
 // or when ctx ends. An API server that does not answer, or that refuses the user's
-// credentials, does not mean that the object is gone. untilDeleted calls seen with each state
-// of the object.
-func untilDeleted(ctx context.Context, c client.WithWatch, s *v1alpha1.Session, seen func(*v1alpha1.Session)) {
-	visit := func(now *v1alpha1.Session) (gone bool, err error) {
-		if now == nil || now.UID != s.UID || now.DeletionTimestamp != nil {
-			return true, nil
-		}
-		seen(now)
-		return false, nil
-	}
-	for ctx.Err() == nil {
-		if kube.Follow(ctx, c, client.ObjectKeyFromObject(s), &v1alpha1.SessionList{}, visit) == nil {
+// credentials, does not mean that the object is gone. untilDeleted calls seen with the object
+// whenever it has read it.
+func untilDeleted(ctx context.Context, c client.Reader, s *v1alpha1.Session, seen func(*v1alpha1.Session)) {
+	pause := firstLook
+	for {
+		now, err := look(ctx, c, s)
+		switch {
+		case apierrors.IsNotFound(err), err == nil && (now.UID != s.UID || now.DeletionTimestamp != nil):
 			return
+		case err == nil:
+			seen(now)
 		}
 		select {
-		case <-time.After(refusedPause):
+		case <-time.After(pause):
 		case <-ctx.Done():
+			return
 		}
+		pause = min(2*pause, lookPause)
 	}
+}
+
+// look reads the Session object.
+func look(ctx context.Context, c client.Reader, s *v1alpha1.Session) (*v1alpha1.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	var now v1alpha1.Session
+	err := c.Get(ctx, client.ObjectKeyFromObject(s), &now)
+	return &now, err
 }
 
 // deleteObject deletes the Session object. It does not delete a later object with the same
