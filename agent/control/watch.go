@@ -30,15 +30,17 @@ type Ports interface {
 
 // Watch keeps a stream to the manager. It returns nil when the manager asks the
 // agent to exit, and an error when ctx ends or when it gives up (ErrAbandoned).
-// While there is no stream, the last configuration stays in force.
+// While there is no stream, the last configuration stays in force, except that stopped
+// containers go on after a while.
 func (c *Client) Watch(ctx context.Context, ports Ports) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go c.renew(ctx)
 	heard := time.Now()
+	alone := &solitude{ports: ports, after: aloneAfter}
 	for n := 0; ; n++ {
 		began := time.Now()
-		exit, served, err := c.watchOnce(ctx, ports)
+		exit, served, err := c.watchOnce(ctx, ports, alone.apply)
 		if served {
 			heard = time.Now()
 		}
@@ -54,6 +56,7 @@ func (c *Client) Watch(ctx context.Context, ports Ports) error {
 		if c.Patience.exceeded(time.Since(heard), err) {
 			return fmt.Errorf("watch: %w: %w", ErrAbandoned, err)
 		}
+		alone.lost()
 		c.log.Warn("no stream to the manager, what is captured stays so", "error", err)
 		if !Pause(ctx, backOff(n)) {
 			return fmt.Errorf("watch: %w", ctx.Err())
@@ -61,9 +64,9 @@ func (c *Client) Watch(ctx context.Context, ports Ports) error {
 	}
 }
 
-// watchOnce keeps one stream until it breaks. Served says that the manager sent
+// watchOnce keeps one stream until it breaks, and applies what comes. Served says that the manager sent
 // something on it.
-func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool, err error) {
+func (c *Client) watchOnce(ctx context.Context, ports Ports, apply func(*rpc.AgentConfig)) (exit, served bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	agents, closeAll, err := c.connect(ctx)
@@ -103,7 +106,7 @@ func (c *Client) watchOnce(ctx context.Context, ports Ports) (exit, served bool,
 		if cfg.Exit {
 			return true, true, nil
 		}
-		ports.Apply(cfg)
+		apply(cfg)
 	}
 }
 

@@ -36,21 +36,12 @@ func (p Proc) Find(container string) (int, error) {
 	if id == "" {
 		return p.one()
 	}
-	pids, err := p.pids()
+	pids, others, err := p.inCgroup(id)
 	if err != nil {
 		return 0, err
 	}
-	first, began, others := 0, uint64(0), false
-	anyID := regexp.MustCompile(`[0-9a-f]{64}`)
+	first, began := 0, uint64(0)
 	for _, pid := range pids {
-		cgroups, err := os.ReadFile(p.file(pid, "cgroup"))
-		if err != nil {
-			continue // it has ended
-		}
-		if !bytes.Contains(cgroups, []byte(id)) {
-			others = others || anyID.Match(cgroups)
-			continue
-		}
 		s, err := p.stat(pid)
 		if err == nil && (first == 0 || s.began < began || s.began == began && pid < first) {
 			first, began = pid, s.began
@@ -63,6 +54,28 @@ func (p Proc) Find(container string) (int, error) {
 		return 0, fmt.Errorf("no process of container %.12s is in the agent's PID namespace: the container has ended, or the agent was not made for it", id)
 	}
 	return p.one()
+}
+
+var anyID = regexp.MustCompile(`[0-9a-f]{64}`)
+
+// inCgroup lists the processes that have a cgroup with an ID in its name. Others says that a
+// process has one with the ID of another container.
+func (p Proc) inCgroup(id string) (pids []int, others bool, err error) {
+	all, err := p.pids()
+	if err != nil {
+		return nil, false, err
+	}
+	for _, pid := range all {
+		cgroups, err := os.ReadFile(p.file(pid, "cgroup"))
+		if err != nil {
+			continue // it has ended
+		}
+		if bytes.Contains(cgroups, []byte(id)) {
+			pids = append(pids, pid)
+		}
+		others = others || anyID.Match(cgroups)
+	}
+	return pids, others, nil
 }
 
 // one returns process 1 if it can be an application.

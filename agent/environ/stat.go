@@ -11,6 +11,8 @@ import (
 // stat is a part of /proc/PID/stat.
 type stat struct {
 	state byte
+	// parent is 0 if it is in no PID namespace that the agent sees.
+	parent int
 	// began is in ticks since the machine started.
 	began uint64
 	// args and env are where the process has got them in its memory.
@@ -49,7 +51,7 @@ func parseStat(b []byte) (s stat, err error) {
 	if len(fields) < 20 {
 		return stat{}, fmt.Errorf("read the state of a process: %q", b)
 	}
-	s = stat{state: fields[0][0], began: field(22), args: area{field(48), field(49)}, env: area{field(50), field(51)}}
+	s = stat{state: fields[0][0], parent: int(field(4)), began: field(22), args: area{field(48), field(49)}, env: area{field(50), field(51)}}
 	return s, err
 }
 

@@ -129,9 +129,18 @@ func (p *Port) application(caller tunnel.Stream, dialed netip.AddrPort, first []
 	return &wholeFlow{port: p, caller: caller, far: application}
 }
 
+// dialApplication connects with the application or, while it is stopped, with what answers in
+// its place.
+func (p *Port) dialApplication(ctx context.Context, dialed netip.AddrPort) (*net.TCPConn, error) {
+	if u := p.table.Load().understudy; u != nil {
+		return u.Dial(ctx)
+	}
+	return p.dial(ctx, dialed)
+}
+
 // openApplication connects with the application and sends it first.
 func (p *Port) openApplication(dialed netip.AddrPort, first []byte) (tunnel.Stream, error) {
-	conn, err := p.dial(context.WithoutCancel(p.ctx), dialed)
+	conn, err := p.dialApplication(context.WithoutCancel(p.ctx), dialed)
 	if err != nil {
 		return nil, err
 	}

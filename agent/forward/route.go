@@ -18,6 +18,7 @@ type Route struct {
 	noFallback bool              // close what the laptop does not take
 	conditions *match.Conditions // the HTTP requests that the route is for; nil: it is for every connection
 	copies     bool              // it takes nothing, and gets copies
+	idle       bool              // it takes nothing, and gets nothing
 	user       string            // whom the intercept belongs to
 	mark       http.Field        // for the laptop's answers
 	notice     time.Duration     // for how long requests are told that the route is gone
@@ -48,6 +49,8 @@ func (p *Port) newRoute(sent *rpc.Route, before *table) *Route {
 	case rpc.Route_TAKE:
 	case rpc.Route_COPY:
 		r.copies = true
+	case rpc.Route_NOTHING:
+		r.idle = true
 	default:
 		r.unknown = olderAgent
 	}

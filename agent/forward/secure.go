@@ -21,7 +21,7 @@ func (q *splitFlow) terminate(b beginning) (beginning, error) {
 	if !tls.Speaks(b.first) {
 		return b, nil
 	}
-	s, err := q.port.keys.Terminate(q.ctx, q.conn, b.first, func(ctx context.Context) (*net.TCPConn, error) { return q.port.dial(ctx, q.dialed) })
+	s, err := q.port.keys.Terminate(q.ctx, q.conn, b.first, func(ctx context.Context) (*net.TCPConn, error) { return q.port.dialApplication(ctx, q.dialed) })
 	var unserved *tls.UnservedError
 	if errors.As(err, &unserved) {
 		q.Opaque(unserved.Error())

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/agent/probe"
 	"github.com/kubectl-intercept/kubectl-intercept/agent/relay"
+	"github.com/kubectl-intercept/kubectl-intercept/agent/understudy"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/match"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 )
@@ -16,6 +17,8 @@ type table struct {
 	probes          *probe.Set // the kubelet's calls, which stay with the application
 	keepEstablished bool
 	callerFirst     bool // in what the port speaks, the server is never the first to speak
+
+	understudy *understudy.Understudy // answers in place of an application that is stopped; nil: it runs
 
 	personal []*Route        // those of the routes that take single HTTP requests
 	ended    []*ended        // routes of that kind which are gone, asked after the others
@@ -34,6 +37,9 @@ type table struct {
 func (p *Port) newTable(c *rpc.CapturePort, before *table) *table {
 	t := &table{probes: probe.Of(c), keepEstablished: c.KeepEstablished,
 		callerFirst: c.Speaks == rpc.Speaks_SPEAKS_HTTP || c.Speaks == rpc.Speaks_SPEAKS_HTTPS}
+	if c.Stopped != "" {
+		t.understudy = understudy.New(c.Stopped, c.Probes, understudy.Dial(p.dial))
+	}
 	for _, sent := range c.Routes {
 		r := p.newRoute(sent, before)
 		if c.Speaks == rpc.Speaks_SPEAKS_OTHER && r.conditions != nil {
@@ -97,7 +103,7 @@ func (p *Port) matches(all []match.Conditions) *match.Table {
 // everything is the first route that takes every connection; nil if there is none.
 func (t *table) everything() *Route {
 	for _, r := range t.routes {
-		if r.unknown == "" && r.conditions == nil && !r.copies {
+		if r.unknown == "" && r.conditions == nil && !r.copies && !r.idle {
 			return r
 		}
 	}

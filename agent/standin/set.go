@@ -23,9 +23,11 @@ type Set struct {
 	dial      dial
 	serve     func(excluded []string) tunnel.Handler
 	log       *slog.Logger
+	pause     pauser
 
 	mu         sync.Mutex
 	generation uint64
+	pauses     []*rpc.Pause
 	excluded   []string
 	keepers    map[upstream]context.CancelFunc
 }
@@ -36,23 +38,33 @@ type upstream struct {
 	line  handshake.LineRequest
 }
 
+// pauser stops the container, as pause.Pauser does.
+type pauser interface {
+	Begin()
+	End()
+	State() (rpc.PortState, string)
+	Changed() <-chan struct{}
+}
+
 // dial makes one line.
 type dial func(context.Context, upstream) (*line.Conn, error)
 
 // New returns an empty Set, whose work ends with ctx. Container is the one that the agent
 // reads, for reports; serve returns the handler of the flows, which never sends the value
-// of an excluded variable.
-func New(ctx context.Context, id relay.Identity, container string, serve func(excluded []string) tunnel.Handler, log *slog.Logger) *Set {
-	return newSet(ctx, container, serve, log, func(ctx context.Context, u upstream) (*line.Conn, error) {
+// of an excluded variable; pause stops the container.
+func New(ctx context.Context, id relay.Identity, container string, serve func(excluded []string) tunnel.Handler, pause pauser, log *slog.Logger) *Set {
+	return newSet(ctx, container, serve, pause, log, func(ctx context.Context, u upstream) (*line.Conn, error) {
 		return line.Dial(ctx, u.relay, id.TLS(handshake.ALPNLine), &u.line)
 	})
 }
 
-func newSet(ctx context.Context, container string, serve func([]string) tunnel.Handler, log *slog.Logger, d dial) *Set {
-	return &Set{ctx: ctx, container: container, serve: serve, log: log, dial: d, keepers: map[upstream]context.CancelFunc{}}
+func newSet(ctx context.Context, container string, serve func([]string) tunnel.Handler, pause pauser, log *slog.Logger, d dial) *Set {
+	return &Set{ctx: ctx, container: container, serve: serve, pause: pause, log: log, dial: d, keepers: map[upstream]context.CancelFunc{}}
 }
 
-// Apply holds lines for the stand-ins of cfg and for no others. The flows of others end.
+// Apply holds lines for the stand-ins of cfg and for no others. The flows of others end. The
+// container is stopped as long as cfg has a pause, and goes on when Apply returns if it has
+// none.
 func (s *Set) Apply(cfg *rpc.AgentConfig) {
 	wanted := map[upstream]bool{}
 	for _, w := range cfg.StandIns {
@@ -62,7 +74,12 @@ func (s *Set) Apply(cfg *rpc.AgentConfig) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.generation, s.excluded = cfg.Generation, cfg.ExcludedVariables
+	s.generation, s.excluded, s.pauses = cfg.Generation, cfg.ExcludedVariables, cfg.Pauses
+	if len(s.pauses) > 0 {
+		s.pause.Begin()
+	} else {
+		s.pause.End()
+	}
 	for u, stop := range s.keepers {
 		if !wanted[u] {
 			stop()
@@ -87,12 +104,17 @@ func (s *Set) handle(ctx context.Context, o *frame.Open, in tunnel.Incoming) err
 	return serve(ctx, o, in)
 }
 
-// Report tells the manager which container the agent reads.
+// Report tells the manager which container the agent reads, and whether it is stopped.
 func (s *Set) Report() *rpc.AgentReport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &rpc.AgentReport{Generation: s.generation, Container: s.container}
+	r := &rpc.AgentReport{Generation: s.generation, Container: s.container}
+	for _, p := range s.pauses {
+		state, message := s.pause.State()
+		r.Pauses = append(r.Pauses, &rpc.PauseReport{InterceptUid: p.InterceptUid, State: state, Message: message})
+	}
+	return r
 }
 
-// Changed never receives: there is nothing to report at once.
-func (s *Set) Changed() <-chan struct{} { return nil }
+// Changed receives after the container stopped, or could not be stopped.
+func (s *Set) Changed() <-chan struct{} { return s.pause.Changed() }

@@ -44,7 +44,7 @@ func (d *dials) take(u upstream) []time.Duration {
 func TestLinesAreAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &dials{began: time.Now(), made: map[upstream][]time.Duration{}}
-		s := newSet(t.Context(), "app", func([]string) tunnel.Handler { return nil }, slog.New(slog.DiscardHandler), d.dial)
+		s := newSet(t.Context(), "app", func([]string) tunnel.Handler { return nil }, &container{}, slog.New(slog.DiscardHandler), d.dial)
 		request := handshake.LineRequest{Session: "alice", Intercept: "shop/quote", InterceptUID: "i", FromSession: true}
 		one, two := upstream{"10.0.0.1:8444", request}, upstream{"10.0.0.2:8444", request}
 		with := &rpc.StandIn{Intercept: "shop/quote", InterceptUid: "i", Session: "alice", Relays: []string{one.relay, two.relay}}
@@ -80,4 +80,44 @@ func TestLinesAreAskedFor(t *testing.T) {
 			t.Errorf("without stand-ins, a relay is asked at %v", got)
 		}
 	})
+}
+
+// container is one that pauses note their state in.
+type container struct{ stopped bool }
+
+func (c *container) Begin()                   { c.stopped = true }
+func (c *container) End()                     { c.stopped = false }
+func (c *container) Changed() <-chan struct{} { return nil }
+func (c *container) State() (rpc.PortState, string) {
+	if c.stopped {
+		return rpc.PortState_VERIFIED, ""
+	}
+	return rpc.PortState_PENDING, ""
+}
+
+// The container is stopped as long as there is a pause, and each pause is reported.
+func TestPauses(t *testing.T) {
+	c := &container{}
+	s := newSet(t.Context(), "app", nil, c, slog.New(slog.DiscardHandler), nil)
+	for n, test := range []struct {
+		pauses []*rpc.Pause
+		want   bool
+	}{
+		{nil, false},
+		{[]*rpc.Pause{{InterceptUid: "i"}}, true},
+		{[]*rpc.Pause{{InterceptUid: "i"}, {InterceptUid: "k"}}, true},
+		{[]*rpc.Pause{{InterceptUid: "k"}}, true},
+		{nil, false},
+	} {
+		s.Apply(&rpc.AgentConfig{Generation: uint64(n), Pauses: test.pauses})
+		r := s.Report()
+		if c.stopped != test.want || len(r.Pauses) != len(test.pauses) {
+			t.Errorf("with %v the container is stopped: %t, and reported is %v", test.pauses, c.stopped, r)
+		}
+		for k, p := range r.Pauses {
+			if p.InterceptUid != test.pauses[k].InterceptUid || p.State != rpc.PortState_VERIFIED {
+				t.Errorf("with %v, reported is %v", test.pauses, r)
+			}
+		}
+	}
 }

@@ -303,7 +303,7 @@ func (x Probe_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Probe_Kind.Descriptor instead.
 func (Probe_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5, 0}
+	return file_agent_proto_rawDescGZIP(), []int{6, 0}
 }
 
 type Route_Mode int32
@@ -314,6 +314,8 @@ const (
 	// COPY: the laptop gets a copy of the requests or, without a match, of what callers
 	// send on each connection. Nobody gets its answers.
 	Route_COPY Route_Mode = 1
+	// NOTHING: the route takes nothing. The agent has the port for the kubelet's probes.
+	Route_NOTHING Route_Mode = 2
 )
 
 // Enum value maps for Route_Mode.
@@ -321,10 +323,12 @@ var (
 	Route_Mode_name = map[int32]string{
 		0: "TAKE",
 		1: "COPY",
+		2: "NOTHING",
 	}
 	Route_Mode_value = map[string]int32{
-		"TAKE": 0,
-		"COPY": 1,
+		"TAKE":    0,
+		"COPY":    1,
+		"NOTHING": 2,
 	}
 )
 
@@ -352,7 +356,7 @@ func (x Route_Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Route_Mode.Descriptor instead.
 func (Route_Mode) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7, 0}
+	return file_agent_proto_rawDescGZIP(), []int{8, 0}
 }
 
 type Condition_Part int32
@@ -416,7 +420,7 @@ func (x Condition_Part) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Condition_Part.Descriptor instead.
 func (Condition_Part) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11, 0}
+	return file_agent_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type Condition_Op int32
@@ -468,7 +472,7 @@ func (x Condition_Op) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Condition_Op.Descriptor instead.
 func (Condition_Op) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11, 1}
+	return file_agent_proto_rawDescGZIP(), []int{12, 1}
 }
 
 type EnrollRequest struct {
@@ -623,7 +627,10 @@ type AgentConfig struct {
 	ExcludedVariables []string `protobuf:"bytes,6,rep,name=excluded_variables,json=excludedVariables,proto3" json:"excluded_variables,omitempty"`
 	// log_level is debug, info, warn or error, for as long as it is said. Empty: the level
 	// that the agent was started with.
-	LogLevel      string `protobuf:"bytes,7,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
+	LogLevel string `protobuf:"bytes,7,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
+	// pauses are the intercepts in whose place the agent's container stops. As long as there
+	// is one, no process of the container runs.
+	Pauses        []*Pause `protobuf:"bytes,8,rep,name=pauses,proto3" json:"pauses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -707,6 +714,58 @@ func (x *AgentConfig) GetLogLevel() string {
 	return ""
 }
 
+func (x *AgentConfig) GetPauses() []*Pause {
+	if x != nil {
+		return x.Pauses
+	}
+	return nil
+}
+
+// Pause is an intercept that stops a container.
+type Pause struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	InterceptUid  string                 `protobuf:"bytes,1,opt,name=intercept_uid,json=interceptUid,proto3" json:"intercept_uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pause) Reset() {
+	*x = Pause{}
+	mi := &file_agent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pause) ProtoMessage() {}
+
+func (x *Pause) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pause.ProtoReflect.Descriptor instead.
+func (*Pause) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Pause) GetInterceptUid() string {
+	if x != nil {
+		return x.InterceptUid
+	}
+	return ""
+}
+
 // StandIn is an intercept whose laptop stands in for a pod.
 type StandIn struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -722,7 +781,7 @@ type StandIn struct {
 
 func (x *StandIn) Reset() {
 	*x = StandIn{}
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +793,7 @@ func (x *StandIn) String() string {
 func (*StandIn) ProtoMessage() {}
 
 func (x *StandIn) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +806,7 @@ func (x *StandIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIn.ProtoReflect.Descriptor instead.
 func (*StandIn) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{3}
+	return file_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StandIn) GetIntercept() string {
@@ -796,14 +855,17 @@ type CapturePort struct {
 	// the API tells. Other callers may have the same addresses.
 	NodeAddresses []string `protobuf:"bytes,6,rep,name=node_addresses,json=nodeAddresses,proto3" json:"node_addresses,omitempty"`
 	// speaks is what the port's callers speak, as far as it is declared.
-	Speaks        Speaks `protobuf:"varint,7,opt,name=speaks,proto3,enum=kubectlintercept.agent.v1.Speaks" json:"speaks,omitempty"`
+	Speaks Speaks `protobuf:"varint,7,opt,name=speaks,proto3,enum=kubectlintercept.agent.v1.Speaks" json:"speaks,omitempty"`
+	// stopped says why the application does not run, for the callers that it would have
+	// answered: the agent answers them, and the kubelet's probes. Empty: it runs.
+	Stopped       string `protobuf:"bytes,8,opt,name=stopped,proto3" json:"stopped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CapturePort) Reset() {
 	*x = CapturePort{}
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +877,7 @@ func (x *CapturePort) String() string {
 func (*CapturePort) ProtoMessage() {}
 
 func (x *CapturePort) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +890,7 @@ func (x *CapturePort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapturePort.ProtoReflect.Descriptor instead.
 func (*CapturePort) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4}
+	return file_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CapturePort) GetPort() uint32 {
@@ -880,6 +942,13 @@ func (x *CapturePort) GetSpeaks() Speaks {
 	return Speaks_SPEAKS_UNDECLARED
 }
 
+func (x *CapturePort) GetStopped() string {
+	if x != nil {
+		return x.Stopped
+	}
+	return ""
+}
+
 // Probe is a probe or a lifecycle hook by which the kubelet calls a port.
 type Probe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -898,7 +967,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +979,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +992,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Probe) GetKind() Probe_Kind {
@@ -972,7 +1041,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1053,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1066,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Header) GetName() string {
@@ -1049,7 +1118,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1130,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1143,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Route) GetIntercept() string {
@@ -1165,7 +1234,7 @@ type SeenHeaders struct {
 
 func (x *SeenHeaders) Reset() {
 	*x = SeenHeaders{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1246,7 @@ func (x *SeenHeaders) String() string {
 func (*SeenHeaders) ProtoMessage() {}
 
 func (x *SeenHeaders) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1259,7 @@ func (x *SeenHeaders) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeenHeaders.ProtoReflect.Descriptor instead.
 func (*SeenHeaders) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SeenHeaders) GetHeaders() []*SeenHeader {
@@ -1215,7 +1284,7 @@ type SeenHeader struct {
 
 func (x *SeenHeader) Reset() {
 	*x = SeenHeader{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1296,7 @@ func (x *SeenHeader) String() string {
 func (*SeenHeader) ProtoMessage() {}
 
 func (x *SeenHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1309,7 @@ func (x *SeenHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeenHeader.ProtoReflect.Descriptor instead.
 func (*SeenHeader) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SeenHeader) GetName() string {
@@ -1276,7 +1345,7 @@ type Match struct {
 
 func (x *Match) Reset() {
 	*x = Match{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1357,7 @@ func (x *Match) String() string {
 func (*Match) ProtoMessage() {}
 
 func (x *Match) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1370,7 @@ func (x *Match) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Match.ProtoReflect.Descriptor instead.
 func (*Match) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Match) GetConditions() []*Condition {
@@ -1325,7 +1394,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1406,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1419,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Condition) GetPart() Condition_Part {
@@ -1394,14 +1463,16 @@ type AgentReport struct {
 	Notices bool `protobuf:"varint,5,opt,name=notices,proto3" json:"notices,omitempty"`
 	// container is the one that the agent reads, in the first report. Such an agent serves
 	// stand-ins and no ports; one without serves ports and no stand-ins.
-	Container     string `protobuf:"bytes,6,opt,name=container,proto3" json:"container,omitempty"`
+	Container string `protobuf:"bytes,6,opt,name=container,proto3" json:"container,omitempty"`
+	// pauses say how far the pauses of the configuration are.
+	Pauses        []*PauseReport `protobuf:"bytes,7,rep,name=pauses,proto3" json:"pauses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1484,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1497,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AgentReport) GetVersion() string {
@@ -1471,6 +1542,74 @@ func (x *AgentReport) GetContainer() string {
 	return ""
 }
 
+func (x *AgentReport) GetPauses() []*PauseReport {
+	if x != nil {
+		return x.Pauses
+	}
+	return nil
+}
+
+// PauseReport is what became of one pause. Its state is PENDING, VERIFIED or FAILED.
+type PauseReport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	InterceptUid  string                 `protobuf:"bytes,1,opt,name=intercept_uid,json=interceptUid,proto3" json:"intercept_uid,omitempty"`
+	State         PortState              `protobuf:"varint,2,opt,name=state,proto3,enum=kubectlintercept.agent.v1.PortState" json:"state,omitempty"`
+	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseReport) Reset() {
+	*x = PauseReport{}
+	mi := &file_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseReport) ProtoMessage() {}
+
+func (x *PauseReport) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseReport.ProtoReflect.Descriptor instead.
+func (*PauseReport) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PauseReport) GetInterceptUid() string {
+	if x != nil {
+		return x.InterceptUid
+	}
+	return ""
+}
+
+func (x *PauseReport) GetState() PortState {
+	if x != nil {
+		return x.State
+	}
+	return PortState_PENDING
+}
+
+func (x *PauseReport) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // RouteReport is what became of one route. Port, protocol and intercept_uid name
 // it.
 type RouteReport struct {
@@ -1502,7 +1641,7 @@ type RouteReport struct {
 
 func (x *RouteReport) Reset() {
 	*x = RouteReport{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1653,7 @@ func (x *RouteReport) String() string {
 func (*RouteReport) ProtoMessage() {}
 
 func (x *RouteReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1666,7 @@ func (x *RouteReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteReport.ProtoReflect.Descriptor instead.
 func (*RouteReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RouteReport) GetPort() uint32 {
@@ -1657,7 +1796,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1808,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1821,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Comparison) GetMatch() *Match {
@@ -1753,7 +1892,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1904,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1917,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Missed) GetReason() Reason {
@@ -1808,7 +1947,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x13certificate_request\x18\x05 \x01(\fR\x12certificateRequest\x122\n" +
 	"\x15service_account_token\x18\x06 \x01(\tR\x13serviceAccountToken\"2\n" +
 	"\x0eEnrollResponse\x12 \n" +
-	"\vcertificate\x18\x01 \x01(\fR\vcertificate\"\xa9\x02\n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\"\xe3\x02\n" +
 	"\vAgentConfig\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -1818,12 +1957,15 @@ const file_agent_proto_rawDesc = "" +
 	"\x04exit\x18\x04 \x01(\bR\x04exit\x12?\n" +
 	"\tstand_ins\x18\x05 \x03(\v2\".kubectlintercept.agent.v1.StandInR\bstandIns\x12-\n" +
 	"\x12excluded_variables\x18\x06 \x03(\tR\x11excludedVariables\x12\x1b\n" +
-	"\tlog_level\x18\a \x01(\tR\blogLevel\"~\n" +
+	"\tlog_level\x18\a \x01(\tR\blogLevel\x128\n" +
+	"\x06pauses\x18\b \x03(\v2 .kubectlintercept.agent.v1.PauseR\x06pauses\",\n" +
+	"\x05Pause\x12#\n" +
+	"\rintercept_uid\x18\x01 \x01(\tR\finterceptUid\"~\n" +
 	"\aStandIn\x12\x1c\n" +
 	"\tintercept\x18\x01 \x01(\tR\tintercept\x12#\n" +
 	"\rintercept_uid\x18\x02 \x01(\tR\finterceptUid\x12\x18\n" +
 	"\asession\x18\x03 \x01(\tR\asession\x12\x16\n" +
-	"\x06relays\x18\x04 \x03(\tR\x06relays\"\xe3\x02\n" +
+	"\x06relays\x18\x04 \x03(\tR\x06relays\"\xfd\x02\n" +
 	"\vCapturePort\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12)\n" +
@@ -1831,7 +1973,8 @@ const file_agent_proto_rawDesc = "" +
 	"\x06routes\x18\x04 \x03(\v2 .kubectlintercept.agent.v1.RouteR\x06routes\x128\n" +
 	"\x06probes\x18\x05 \x03(\v2 .kubectlintercept.agent.v1.ProbeR\x06probes\x12%\n" +
 	"\x0enode_addresses\x18\x06 \x03(\tR\rnodeAddresses\x129\n" +
-	"\x06speaks\x18\a \x01(\x0e2!.kubectlintercept.agent.v1.SpeaksR\x06speaks\"\xef\x01\n" +
+	"\x06speaks\x18\a \x01(\x0e2!.kubectlintercept.agent.v1.SpeaksR\x06speaks\x12\x18\n" +
+	"\astopped\x18\b \x01(\tR\astopped\"\xef\x01\n" +
 	"\x05Probe\x129\n" +
 	"\x04kind\x18\x01 \x01(\x0e2%.kubectlintercept.agent.v1.Probe.KindR\x04kind\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x12\n" +
@@ -1845,7 +1988,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x04GRPC\x10\x03\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\x97\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xa4\x03\n" +
 	"\x05Route\x12\x1c\n" +
 	"\tintercept\x18\x01 \x01(\tR\tintercept\x12#\n" +
 	"\rintercept_uid\x18\x02 \x01(\tR\finterceptUid\x12\x18\n" +
@@ -1859,10 +2002,11 @@ const file_agent_proto_rawDesc = "" +
 	"\x04mark\x18\t \x01(\tR\x04mark\x12%\n" +
 	"\x0enotice_seconds\x18\n" +
 	" \x01(\rR\rnoticeSeconds\x12\x1a\n" +
-	"\bquestion\x18\v \x01(\tR\bquestion\"\x1a\n" +
+	"\bquestion\x18\v \x01(\tR\bquestion\"'\n" +
 	"\x04Mode\x12\b\n" +
 	"\x04TAKE\x10\x00\x12\b\n" +
-	"\x04COPY\x10\x01\"N\n" +
+	"\x04COPY\x10\x01\x12\v\n" +
+	"\aNOTHING\x10\x02\"N\n" +
 	"\vSeenHeaders\x12?\n" +
 	"\aheaders\x18\x01 \x03(\v2%.kubectlintercept.agent.v1.SeenHeaderR\aheaders\"P\n" +
 	"\n" +
@@ -1899,7 +2043,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x06REGEXP\x10\x01\x12\t\n" +
 	"\x05EXACT\x10\x02\x12\n" +
 	"\n" +
-	"\x06PREFIX\x10\x03\"\xd9\x01\n" +
+	"\x06PREFIX\x10\x03\"\x99\x02\n" +
 	"\vAgentReport\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1e\n" +
 	"\n" +
@@ -1908,7 +2052,12 @@ const file_agent_proto_rawDesc = "" +
 	"\x06routes\x18\x03 \x03(\v2&.kubectlintercept.agent.v1.RouteReportR\x06routes\x12\x18\n" +
 	"\asidecar\x18\x04 \x01(\bR\asidecar\x12\x18\n" +
 	"\anotices\x18\x05 \x01(\bR\anotices\x12\x1c\n" +
-	"\tcontainer\x18\x06 \x01(\tR\tcontainer\"\xb4\x04\n" +
+	"\tcontainer\x18\x06 \x01(\tR\tcontainer\x12>\n" +
+	"\x06pauses\x18\a \x03(\v2&.kubectlintercept.agent.v1.PauseReportR\x06pauses\"\x88\x01\n" +
+	"\vPauseReport\x12#\n" +
+	"\rintercept_uid\x18\x01 \x01(\tR\finterceptUid\x12:\n" +
+	"\x05state\x18\x02 \x01(\x0e2$.kubectlintercept.agent.v1.PortStateR\x05state\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\xb4\x04\n" +
 	"\vRouteReport\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12?\n" +
 	"\bprotocol\x18\x02 \x01(\x0e2#.kubectlintercept.agent.v1.ProtocolR\bprotocol\x12#\n" +
@@ -1982,7 +2131,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_agent_proto_goTypes = []any{
 	(Protocol)(0),          // 0: kubectlintercept.agent.v1.Protocol
 	(Speaks)(0),            // 1: kubectlintercept.agent.v1.Speaks
@@ -1995,51 +2144,56 @@ var file_agent_proto_goTypes = []any{
 	(*EnrollRequest)(nil),  // 8: kubectlintercept.agent.v1.EnrollRequest
 	(*EnrollResponse)(nil), // 9: kubectlintercept.agent.v1.EnrollResponse
 	(*AgentConfig)(nil),    // 10: kubectlintercept.agent.v1.AgentConfig
-	(*StandIn)(nil),        // 11: kubectlintercept.agent.v1.StandIn
-	(*CapturePort)(nil),    // 12: kubectlintercept.agent.v1.CapturePort
-	(*Probe)(nil),          // 13: kubectlintercept.agent.v1.Probe
-	(*Header)(nil),         // 14: kubectlintercept.agent.v1.Header
-	(*Route)(nil),          // 15: kubectlintercept.agent.v1.Route
-	(*SeenHeaders)(nil),    // 16: kubectlintercept.agent.v1.SeenHeaders
-	(*SeenHeader)(nil),     // 17: kubectlintercept.agent.v1.SeenHeader
-	(*Match)(nil),          // 18: kubectlintercept.agent.v1.Match
-	(*Condition)(nil),      // 19: kubectlintercept.agent.v1.Condition
-	(*AgentReport)(nil),    // 20: kubectlintercept.agent.v1.AgentReport
-	(*RouteReport)(nil),    // 21: kubectlintercept.agent.v1.RouteReport
-	(*Comparison)(nil),     // 22: kubectlintercept.agent.v1.Comparison
-	(*Missed)(nil),         // 23: kubectlintercept.agent.v1.Missed
+	(*Pause)(nil),          // 11: kubectlintercept.agent.v1.Pause
+	(*StandIn)(nil),        // 12: kubectlintercept.agent.v1.StandIn
+	(*CapturePort)(nil),    // 13: kubectlintercept.agent.v1.CapturePort
+	(*Probe)(nil),          // 14: kubectlintercept.agent.v1.Probe
+	(*Header)(nil),         // 15: kubectlintercept.agent.v1.Header
+	(*Route)(nil),          // 16: kubectlintercept.agent.v1.Route
+	(*SeenHeaders)(nil),    // 17: kubectlintercept.agent.v1.SeenHeaders
+	(*SeenHeader)(nil),     // 18: kubectlintercept.agent.v1.SeenHeader
+	(*Match)(nil),          // 19: kubectlintercept.agent.v1.Match
+	(*Condition)(nil),      // 20: kubectlintercept.agent.v1.Condition
+	(*AgentReport)(nil),    // 21: kubectlintercept.agent.v1.AgentReport
+	(*PauseReport)(nil),    // 22: kubectlintercept.agent.v1.PauseReport
+	(*RouteReport)(nil),    // 23: kubectlintercept.agent.v1.RouteReport
+	(*Comparison)(nil),     // 24: kubectlintercept.agent.v1.Comparison
+	(*Missed)(nil),         // 25: kubectlintercept.agent.v1.Missed
 }
 var file_agent_proto_depIdxs = []int32{
-	12, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
-	11, // 1: kubectlintercept.agent.v1.AgentConfig.stand_ins:type_name -> kubectlintercept.agent.v1.StandIn
-	0,  // 2: kubectlintercept.agent.v1.CapturePort.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	15, // 3: kubectlintercept.agent.v1.CapturePort.routes:type_name -> kubectlintercept.agent.v1.Route
-	13, // 4: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
-	1,  // 5: kubectlintercept.agent.v1.CapturePort.speaks:type_name -> kubectlintercept.agent.v1.Speaks
-	4,  // 6: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
-	14, // 7: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
-	5,  // 8: kubectlintercept.agent.v1.Route.mode:type_name -> kubectlintercept.agent.v1.Route.Mode
-	18, // 9: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
-	17, // 10: kubectlintercept.agent.v1.SeenHeaders.headers:type_name -> kubectlintercept.agent.v1.SeenHeader
-	19, // 11: kubectlintercept.agent.v1.Match.conditions:type_name -> kubectlintercept.agent.v1.Condition
-	6,  // 12: kubectlintercept.agent.v1.Condition.part:type_name -> kubectlintercept.agent.v1.Condition.Part
-	7,  // 13: kubectlintercept.agent.v1.Condition.op:type_name -> kubectlintercept.agent.v1.Condition.Op
-	21, // 14: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
-	0,  // 15: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
-	2,  // 16: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
-	23, // 17: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
-	22, // 18: kubectlintercept.agent.v1.RouteReport.comparison:type_name -> kubectlintercept.agent.v1.Comparison
-	18, // 19: kubectlintercept.agent.v1.Comparison.match:type_name -> kubectlintercept.agent.v1.Match
-	3,  // 20: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
-	8,  // 21: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
-	20, // 22: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
-	9,  // 23: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
-	10, // 24: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
-	23, // [23:25] is the sub-list for method output_type
-	21, // [21:23] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	13, // 0: kubectlintercept.agent.v1.AgentConfig.ports:type_name -> kubectlintercept.agent.v1.CapturePort
+	12, // 1: kubectlintercept.agent.v1.AgentConfig.stand_ins:type_name -> kubectlintercept.agent.v1.StandIn
+	11, // 2: kubectlintercept.agent.v1.AgentConfig.pauses:type_name -> kubectlintercept.agent.v1.Pause
+	0,  // 3: kubectlintercept.agent.v1.CapturePort.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	16, // 4: kubectlintercept.agent.v1.CapturePort.routes:type_name -> kubectlintercept.agent.v1.Route
+	14, // 5: kubectlintercept.agent.v1.CapturePort.probes:type_name -> kubectlintercept.agent.v1.Probe
+	1,  // 6: kubectlintercept.agent.v1.CapturePort.speaks:type_name -> kubectlintercept.agent.v1.Speaks
+	4,  // 7: kubectlintercept.agent.v1.Probe.kind:type_name -> kubectlintercept.agent.v1.Probe.Kind
+	15, // 8: kubectlintercept.agent.v1.Probe.headers:type_name -> kubectlintercept.agent.v1.Header
+	5,  // 9: kubectlintercept.agent.v1.Route.mode:type_name -> kubectlintercept.agent.v1.Route.Mode
+	19, // 10: kubectlintercept.agent.v1.Route.match:type_name -> kubectlintercept.agent.v1.Match
+	18, // 11: kubectlintercept.agent.v1.SeenHeaders.headers:type_name -> kubectlintercept.agent.v1.SeenHeader
+	20, // 12: kubectlintercept.agent.v1.Match.conditions:type_name -> kubectlintercept.agent.v1.Condition
+	6,  // 13: kubectlintercept.agent.v1.Condition.part:type_name -> kubectlintercept.agent.v1.Condition.Part
+	7,  // 14: kubectlintercept.agent.v1.Condition.op:type_name -> kubectlintercept.agent.v1.Condition.Op
+	23, // 15: kubectlintercept.agent.v1.AgentReport.routes:type_name -> kubectlintercept.agent.v1.RouteReport
+	22, // 16: kubectlintercept.agent.v1.AgentReport.pauses:type_name -> kubectlintercept.agent.v1.PauseReport
+	2,  // 17: kubectlintercept.agent.v1.PauseReport.state:type_name -> kubectlintercept.agent.v1.PortState
+	0,  // 18: kubectlintercept.agent.v1.RouteReport.protocol:type_name -> kubectlintercept.agent.v1.Protocol
+	2,  // 19: kubectlintercept.agent.v1.RouteReport.state:type_name -> kubectlintercept.agent.v1.PortState
+	25, // 20: kubectlintercept.agent.v1.RouteReport.missed:type_name -> kubectlintercept.agent.v1.Missed
+	24, // 21: kubectlintercept.agent.v1.RouteReport.comparison:type_name -> kubectlintercept.agent.v1.Comparison
+	19, // 22: kubectlintercept.agent.v1.Comparison.match:type_name -> kubectlintercept.agent.v1.Match
+	3,  // 23: kubectlintercept.agent.v1.Missed.reason:type_name -> kubectlintercept.agent.v1.Reason
+	8,  // 24: kubectlintercept.agent.v1.Agents.Enroll:input_type -> kubectlintercept.agent.v1.EnrollRequest
+	21, // 25: kubectlintercept.agent.v1.Agents.Watch:input_type -> kubectlintercept.agent.v1.AgentReport
+	9,  // 26: kubectlintercept.agent.v1.Agents.Enroll:output_type -> kubectlintercept.agent.v1.EnrollResponse
+	10, // 27: kubectlintercept.agent.v1.Agents.Watch:output_type -> kubectlintercept.agent.v1.AgentConfig
+	26, // [26:28] is the sub-list for method output_type
+	24, // [24:26] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -2053,7 +2207,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -43,15 +43,18 @@ type InterceptList struct {
 // +kubebuilder:validation:XValidation:rule="self.workload == oldSelf.workload",message="spec.workload is immutable: leave, then add again"
 // +kubebuilder:validation:XValidation:rule="self.ports.all(p, self.ports.exists_one(q, q.localPort == p.localPort && q.protocol == p.protocol && q.localHost == p.localHost))",message="two ports go to the same local port"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Personal' || has(self.match)",message="mode Personal needs spec.match, which says whose requests the intercept takes; {} takes every HTTP request"
-// +kubebuilder:validation:XValidation:rule="self.mode in ['Personal', 'Mirror'] || !has(self.match)",message="spec.match needs mode Personal or Mirror, since mode Global takes every connection: set spec.mode to Personal, or remove spec.match"
+// +kubebuilder:validation:XValidation:rule="self.mode in ['Personal', 'Mirror'] || !has(self.match)",message="spec.match needs mode Personal or Mirror, since modes Global and Replace take every connection: set spec.mode to Personal, or remove spec.match"
 // +kubebuilder:validation:XValidation:rule="!has(self.match) || self.ports.all(p, p.protocol == 'TCP')",message="spec.match is about HTTP requests, which a UDP port does not have: remove the UDP port, or intercept it with mode Global"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Mirror' || has(self.match) || self.ports.all(p, p.protocol == 'TCP')",message="mode Mirror copies what comes by TCP: remove the UDP port, or intercept it with mode Global"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Mirror' || !has(self.noFallback) || !self.noFallback",message="spec.noFallback is not for mode Mirror, since the application answers everything: remove spec.noFallback"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Mirror' || !has(self.preview)",message="spec.preview is not for mode Mirror, since the application answers everything: set spec.mode to Personal, or remove spec.preview"
-// +kubebuilder:validation:XValidation:rule="self.mode == 'Ingest' || size(self.ports) > 0",message="spec.ports is empty: name a port, or set spec.mode to Ingest"
+// +kubebuilder:validation:XValidation:rule="self.mode in ['Ingest', 'Replace'] || size(self.ports) > 0",message="spec.ports is empty: name a port, or set spec.mode to Ingest or Replace"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Ingest' || size(self.ports) == 0",message="spec.mode Ingest leaves all traffic to the application: set spec.ports to [], or another mode"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Ingest' || has(self.standIn)",message="spec.mode Ingest needs spec.standIn; {} is enough"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Ingest' || !has(self.preview)",message="spec.preview is not for mode Ingest, since the application answers everything: remove spec.preview"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Replace' || has(self.standIn)",message="spec.mode Replace needs spec.standIn, which says whose container stops; {} is enough"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Replace' || !has(self.keepEstablished) || !self.keepEstablished",message="spec.keepEstablished is not for mode Replace, since a stopped application answers nothing: remove spec.keepEstablished"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Replace' || !has(self.preview)",message="spec.preview is not for mode Replace, since everybody comes to the laptop: remove spec.preview"
 type InterceptSpec struct {
 	// User is the Kubernetes user name of the owner. The admission policy of
 	// the chart admits only the name of the user who makes the request.
@@ -77,7 +80,8 @@ type InterceptSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	Service string `json:"service,omitempty"`
 
-	// Ports are the intercepted ports. Mode Ingest has none: write [].
+	// Ports are the intercepted ports. Mode Ingest has none, and mode Replace need not have
+	// any: write [].
 	//
 	// +kubebuilder:validation:MaxItems=32
 	Ports []InterceptPort `json:"ports"`
@@ -89,7 +93,10 @@ type InterceptSpec struct {
 	// copy of each HTTP request that matches; without one, a copy of all bytes that callers
 	// send on each TCP connection. What the laptop does not take in time is dropped and
 	// counted. A port can have any number of mirrors, beside intercepts of the other modes.
-	// Ingest leaves all traffic to the application, and is for standIn alone.
+	// Ingest leaves all traffic to the application, and is for standIn alone. Replace takes
+	// all of it, as Global does, and stops the processes of the container that standIn names,
+	// in every pod, as long as the laptop is connected. One intercept at a time can stop a
+	// container. Agents answer the kubelet's HTTP, TCP and gRPC probes meanwhile.
 	//
 	// +kubebuilder:default=Global
 	Mode InterceptMode `json:"mode,omitempty"`
@@ -118,7 +125,7 @@ type InterceptSpec struct {
 	Match *Match `json:"match,omitempty"`
 
 	// StandIn asks for one of the pods, whose environment the laptop can have. Status.standIn
-	// has the pod.
+	// has the pod. In mode Replace it also says which container stops.
 	//
 	// +optional
 	StandIn *StandIn `json:"standIn,omitempty"`
@@ -224,7 +231,7 @@ const (
 
 // InterceptMode says what happens to captured traffic.
 //
-// +kubebuilder:validation:Enum=Global;Personal;Mirror;Ingest
+// +kubebuilder:validation:Enum=Global;Personal;Mirror;Ingest;Replace
 type InterceptMode string
 
 // The modes.
@@ -238,6 +245,8 @@ const (
 	ModeMirror InterceptMode = "Mirror"
 	// ModeIngest sends nothing to the laptop, which only stands in for a pod.
 	ModeIngest InterceptMode = "Ingest"
+	// ModeReplace sends every connection to the laptop, and stops a container of every pod.
+	ModeReplace InterceptMode = "Replace"
 )
 
 // InjectMode says how the agent enters a pod.

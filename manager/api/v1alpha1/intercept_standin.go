@@ -1,6 +1,9 @@
 package v1alpha1
 
-import "k8s.io/apimachinery/pkg/types"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
 
 // StandIn asks for one of the workload's pods, which the laptop can stand in for: a
 // program there can have the environment of the pod's container. That is what somebody
@@ -40,4 +43,20 @@ type StandInStatus struct {
 	Reason string `json:"reason,omitempty"`
 	// +optional
 	Message string `json:"message,omitempty"`
+}
+
+// PodContainer is what the agent beside a container says of it.
+type PodContainer struct {
+	// Name of the container.
+	Name string `json:"name"`
+	// State is Active once no process of the container runs, Verifying before that, and
+	// Error if the agent cannot stop them all. Then it stops none.
+	State PodState `json:"state"`
+	// Message explains State.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Since is when the agent connected to the replica that wrote this. A replica whose
+	// agent connected earlier has nothing to say any more.
+	Since metav1.MicroTime `json:"since"`
 }

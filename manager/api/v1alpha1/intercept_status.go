@@ -89,6 +89,12 @@ type InterceptStatus struct {
 	// +optional
 	// +listType=atomic
 	Ports []ResolvedPort `json:"ports,omitempty"`
+	// ProbePorts are ports of a container that mode Replace stops which are not among Ports.
+	// The kubelet probes them, and agents answer it there.
+	//
+	// +optional
+	// +listType=atomic
+	ProbePorts []ResolvedPort `json:"probePorts,omitempty"`
 	// Pods is the state in each pod.
 	//
 	// +optional
@@ -243,6 +249,11 @@ type PodStatus struct {
 	// +optional
 	// +listType=atomic
 	Ports []PodPort `json:"ports,omitempty"`
+
+	// Container is the one that mode Replace stops in the pod.
+	//
+	// +optional
+	Container *PodContainer `json:"container,omitempty"`
 }
 
 // PodPort is what an agent says of one port of its pod.
