@@ -177,12 +177,8 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 	log.Info("agent connected", "version", first.Version, "sidecar", first.Sidecar, "container", first.Container)
 	changed, stop := s.planner.Subscribe()
 	defer stop()
-	report := func(*rpc.AgentReport) {} // an agent without ports has nothing to say of them
-	if first.Container == "" {
-		a := s.status.connect(stream.Context(), pod, first)
-		defer s.status.disconnect(a)
-		report = func(r *rpc.AgentReport) { s.status.report(a, r) }
-	}
+	a := s.status.connect(stream.Context(), pod, first)
+	defer s.status.disconnect(a)
 	var notices atomic.Bool
 	notices.Store(first.Notices)
 	received := make(chan error, 1)
@@ -194,7 +190,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 				return
 			}
 			notices.Store(r.Notices)
-			report(r)
+			s.status.report(a, r)
 		}
 	}()
 	var sent plan.Plan
@@ -218,7 +214,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 			config.CaBundle, bundle = b, b
 		}
 		if len(config.CaBundle) > 0 || !sent.Equal(now) || config.LogLevel != level {
-			config.Ports, config.StandIns = now.Ports(), now.StandIns()
+			config.Ports, config.StandIns, config.Pauses = now.Ports(), now.StandIns(), now.Pauses()
 			if first.Container != "" {
 				config.ExcludedVariables = s.Excluded
 			}
@@ -226,7 +222,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 				return err
 			}
 			generation, sent, level = config.Generation, now, config.LogLevel
-			log.Debug("plan sent", "generation", generation, "ports", now.Len(), "standIns", len(config.StandIns))
+			log.Debug("plan sent", "generation", generation, "ports", now.Len(), "standIns", len(config.StandIns), "pauses", len(config.Pauses))
 		}
 		if !now.Empty() || notices.Load() {
 			idle = time.Now()

@@ -41,12 +41,14 @@ const (
 // agent is one connection of an agent, and its last report. An agent that has
 // disconnected reports nothing.
 type agent struct {
-	pod     pki.Pod
-	sidecar bool
-	version string
-	since   metav1.MicroTime
-	routes  []*rpc.RouteReport
-	left    time.Time
+	pod       pki.Pod
+	sidecar   bool
+	container string // beside which it is; empty for an agent that has ports
+	version   string
+	since     metav1.MicroTime
+	routes    []*rpc.RouteReport
+	pauses    []*rpc.PauseReport
+	left      time.Time
 }
 
 // statusWriter turns reports into status.pods. It does not remember what it has
@@ -86,20 +88,23 @@ func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentR
 	for _, ic := range list.Items {
 		for _, s := range ic.Status.Pods {
 			for _, port := range s.Ports {
-				if string(s.UID) == p.UID && port.Sidecar == first.Sidecar {
+				if string(s.UID) == p.UID && port.Sidecar == first.Sidecar && first.Container == "" {
 					after(port.Since.Time)
 				}
+			}
+			if c := s.Container; c != nil && string(s.UID) == p.UID && c.Name == first.Container {
+				after(c.Since.Time)
 			}
 		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for other := range w.agents {
-		if other.pod.UID == p.UID && other.sidecar == first.Sidecar {
+		if other.pod.UID == p.UID && other.sidecar == first.Sidecar && other.container == first.Container {
 			after(other.since.Time)
 		}
 	}
-	a := &agent{pod: p, sidecar: first.Sidecar, version: short(first.Version, maxVersion), since: metav1.NewMicroTime(since), routes: first.Routes}
+	a := &agent{pod: p, sidecar: first.Sidecar, container: first.Container, version: short(first.Version, maxVersion), since: metav1.NewMicroTime(since), routes: first.Routes, pauses: first.Pauses}
 	w.agents[a] = true
 	w.mark(p.Namespace)
 	return a
@@ -108,14 +113,14 @@ func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentR
 func (w *statusWriter) disconnect(a *agent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a.routes, a.left = nil, time.Now()
+	a.routes, a.pauses, a.left = nil, nil, time.Now()
 	w.mark(a.pod.Namespace)
 }
 
 func (w *statusWriter) report(a *agent, r *rpc.AgentReport) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a.routes = r.Routes
+	a.routes, a.pauses = r.Routes, r.Pauses
 	w.mark(a.pod.Namespace)
 }
 
@@ -234,8 +239,12 @@ func (w *statusWriter) merged(ic *v1alpha1.Intercept) []v1alpha1.PodStatus {
 			k = len(pods)
 			pods = append(pods, v1alpha1.PodStatus{Name: a.pod.Name})
 		}
-		a.rewrite(&pods[k], ic)
-		if len(pods[k].Ports) == 0 {
+		if a.container != "" {
+			a.rewriteContainer(&pods[k], ic)
+		} else {
+			a.rewrite(&pods[k], ic)
+		}
+		if len(pods[k].Ports) == 0 && pods[k].Container == nil {
 			pods = slices.Delete(pods, k, k+1)
 		}
 	}
@@ -268,19 +277,16 @@ func (a *agent) rewrite(s *v1alpha1.PodStatus, ic *v1alpha1.Intercept) {
 	slices.SortFunc(ports, func(a, b v1alpha1.PodPort) int {
 		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
 	})
-	*s = sum(a.pod, ports)
+	if !same {
+		s.Container = nil
+	}
+	*s = sum(a.pod, ports, s.Container)
 }
 
 func (a *agent) port(p *rpc.RouteReport) v1alpha1.PodPort {
 	out := v1alpha1.PodPort{Port: int32(p.Port), Protocol: corev1.Protocol(p.Protocol.String()), Sidecar: a.sidecar, AgentVersion: a.version, Since: a.since,
-		State: v1alpha1.PodVerifying, Message: short(p.Message, maxMessage),
+		State: podState(p.State), Message: short(p.Message, maxMessage),
 		Counters: v1alpha1.Counters{Connections: int64(p.Connections), Requests: int64(p.Requests), Opaque: int64(p.Opaque), Fallbacks: int64(p.Fallbacks), BytesIn: int64(p.BytesIn), BytesOut: int64(p.BytesOut)}}
-	switch p.State {
-	case rpc.PortState_VERIFIED:
-		out.State = v1alpha1.PodActive
-	case rpc.PortState_FAILED:
-		out.State = v1alpha1.PodError
-	}
 	for _, m := range p.Missed {
 		out.Miss(v1alpha1.NotDelivered{Reason: reason(m.Reason), Connections: int64(m.Connections)})
 	}
@@ -306,14 +312,20 @@ func second(ms int64) *metav1.Time {
 	return &t
 }
 
-// sum is the state of a pod: that of the port that is least far.
-func sum(pod pki.Pod, ports []v1alpha1.PodPort) v1alpha1.PodStatus {
-	s := v1alpha1.PodStatus{Name: pod.Name, UID: types.UID(pod.UID), State: v1alpha1.PodActive, Ports: ports}
+// sum is the state of a pod: that of the port that is least far, or of the container.
+func sum(pod pki.Pod, ports []v1alpha1.PodPort, c *v1alpha1.PodContainer) v1alpha1.PodStatus {
+	s := v1alpha1.PodStatus{Name: pod.Name, UID: types.UID(pod.UID), State: v1alpha1.PodActive, Ports: ports, Container: c}
+	count := func(state v1alpha1.PodState, message string) {
+		if s.State == v1alpha1.PodActive || state == v1alpha1.PodError && s.State != v1alpha1.PodError {
+			s.State, s.Message = state, message
+		}
+	}
 	for _, p := range ports {
 		s.Add(p.Counters)
-		if s.State == v1alpha1.PodActive || p.State == v1alpha1.PodError && s.State != v1alpha1.PodError {
-			s.State, s.Message = p.State, p.Message
-		}
+		count(p.State, p.Message)
+	}
+	if c != nil {
+		count(c.State, c.Message)
 	}
 	return s
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/denial"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/podstatus"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
@@ -25,6 +26,7 @@ type attachment struct {
 	r        *Intercepts
 	ic       *v1alpha1.Intercept
 	d        *decision
+	ports    []v1alpha1.ResolvedPort // whose callers are to come to the agents
 	workload *resolve.Workload
 	pods     []corev1.Pod // those that have one of the ports
 	// abandoned is why no agent is brought any more.
@@ -38,15 +40,15 @@ type attachment struct {
 // attach brings an agent into every running pod that has none, and counts the pods. It
 // returns when to reconcile again.
 func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, d *decision, w *resolve.Workload, all []corev1.Pod) (time.Duration, error) {
-	a := &attachment{r: r, ic: ic, d: d, workload: w}
-	a.pods = slices.DeleteFunc(slices.Clone(all), func(p corev1.Pod) bool { return !concerns(d.ports, &p) })
+	a := &attachment{r: r, ic: ic, d: d, ports: d.captured(), workload: w}
+	a.pods = slices.DeleteFunc(slices.Clone(all), func(p corev1.Pod) bool { return !concerns(a.ports, &p) })
 	before := injection{ic.Status.Injection, ic.Status.InjectionReason}
 	if len(a.pods) == 0 && len(all) > 0 {
 		d.injection = before
-		d.progress.problem = problem.New(v1alpha1.ReasonAttaching, "no pod of %s has port %s; the intercept begins with the first that has", w, portNames(d.ports))
+		d.progress.problem = problem.New(v1alpha1.ReasonAttaching, "no pod of %s has port %s; the intercept begins with the first that has", w, portNames(a.ports))
 		return 0, nil
 	}
-	d.injection = choose(ic.Spec.Inject, before, d.ports, a.pods)
+	d.injection = choose(ic.Spec.Inject, before, a.ports, a.pods)
 	if missing := missingKey(ic, d.ports, a.pods); missing != "" && d.injection.mode == v1alpha1.InjectEphemeral {
 		if ic.Spec.Inject == v1alpha1.InjectEphemeral {
 			d.progress.problem = problem.New(v1alpha1.ReasonNotSupported, "an ephemeral agent cannot have the Secret %s, which an annotation of %s names: "+
@@ -54,6 +56,10 @@ func (r *Intercepts) attach(ctx context.Context, ic *v1alpha1.Intercept, d *deci
 			return 0, nil
 		}
 		d.injection = injection{v1alpha1.InjectSidecar, "the pods have no volume of the Secret " + missing + ", which an annotation names"}
+	}
+	if p := a.unanswered(); p != nil && d.injection.mode == v1alpha1.InjectSidecar {
+		d.progress.problem = p
+		return 0, nil
 	}
 	if a.abandoned = r.Replacer.AbandonedReason(ic); a.abandoned != nil {
 		d.injection = injection{}
@@ -73,9 +79,9 @@ func (a *attachment) attachOne(ctx context.Context, pod *corev1.Pod) error {
 		a.d.progress.problem = problem.New(v1alpha1.ReasonInjectionDisabled, "pod %s cannot be intercepted: %s", pod.Name, why)
 		return nil
 	}
-	covered := replacement.Covered(a.d.ports, pod)
+	covered := replacement.Covered(a.ports, pod)
 	if !podstatus.Runs(pod) { // its change to Running is reconciled again
-		if a.d.injection.mode == v1alpha1.InjectEphemeral && !covered && !bypassed(a.d.ports, pod) {
+		if a.d.injection.mode == v1alpha1.InjectEphemeral && !covered && !bypassed(a.ports, pod) {
 			a.r.Agents.bringEarly(ctx, pod)
 		}
 		return nil
@@ -127,7 +133,7 @@ func (a *attachment) count(pod *corev1.Pod, report *v1alpha1.PodStatus) {
 		if strings.HasPrefix(report.Message, rpc.OlderAgent) {
 			p.problem.Message += "; delete the pod, and the one that is made in its place gets an agent of this version"
 		}
-	case proven(a.d.ports, pod, report):
+	case plan.Proven(a.ports, pod, a.d.reports):
 		p.active++
 	}
 	left := podstatus.SteadyIn(pod)
@@ -142,7 +148,7 @@ func (a *attachment) count(pod *corev1.Pod, report *v1alpha1.PodStatus) {
 // bring brings an ephemeral agent into a pod. Where it is refused and the spec leaves the
 // choice, a sidecar is next.
 func (a *attachment) bring(ctx context.Context, pod *corev1.Pod, silence time.Duration) error {
-	if bypassed(a.d.ports, pod) {
+	if bypassed(a.ports, pod) {
 		a.d.progress.problem = problem.New(v1alpha1.ReasonNotSupported, "pod %s has a sidecar, beside which an ephemeral agent can do nothing: use --inject auto or sidecar", pod.Name)
 		return nil
 	}
@@ -154,9 +160,12 @@ func (a *attachment) bring(ctx context.Context, pod *corev1.Pod, silence time.Du
 		a.d.progress.problem = p
 		return nil
 	}
-	obstacle, err := a.r.sidecarObstacle(ctx, a.d.ports, a.workload, a.pods)
+	obstacle, err := a.r.sidecarObstacle(ctx, a.ports, a.workload, a.pods)
 	if err != nil {
 		return err
+	}
+	if obstacle == nil {
+		obstacle = a.unanswered()
 	}
 	if obstacle != nil {
 		a.d.progress.problem = problem.New(p.Reason, "%s; and %s", p.Message, obstacle.Message)
@@ -205,7 +214,7 @@ func (a *attachment) sidecars(ctx context.Context, before v1alpha1.InjectMode) (
 		return p, err
 	}
 	if len(a.bare) > 0 {
-		p, err := a.r.sidecarObstacle(ctx, a.d.ports, a.workload, a.pods)
+		p, err := a.r.sidecarObstacle(ctx, a.ports, a.workload, a.pods)
 		if p != nil || err != nil {
 			return p, err
 		}
@@ -216,5 +225,5 @@ func (a *attachment) sidecars(ctx context.Context, before v1alpha1.InjectMode) (
 		}
 		return problem.New(v1alpha1.ReasonReplacing, "replacing pods by ones with a sidecar"), nil
 	}
-	return a.r.Replacer.Replace(ctx, replacement.Task{Intercept: a.ic, Ports: a.d.ports, Workload: a.workload, Pods: a.pods, Bare: a.bare}), nil
+	return a.r.Replacer.Replace(ctx, replacement.Task{Intercept: a.ic, Ports: a.ports, Workload: a.workload, Pods: a.pods, Bare: a.bare}), nil
 }

@@ -31,8 +31,8 @@ func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, ports
 	var rivals []rival
 	for i := range list.Items {
 		other := &list.Items[i]
-		port := shared(ports, other.Status.Ports)
-		if port == "" || other.UID == ic.UID || !plan.Accepted(other) {
+		port, container := shared(ports, other.Status.Ports), sharesContainer(ic, other, ports, w, pods)
+		if port == "" && container == "" || other.UID == ic.UID || !plan.Accepted(other) {
 			continue
 		}
 		relation := r.relate(ic, other)
@@ -43,7 +43,10 @@ func (r *Intercepts) conflict(ctx context.Context, ic *v1alpha1.Intercept, ports
 		if err != nil || !overlaps(w, ow, pods) { // an error: its workload is gone
 			continue
 		}
-		if relation == same {
+		switch {
+		case relation == same && port == "":
+			return replacedBy(ic, other, container), nil, nil
+		case relation == same:
 			return takenBy(ic, other, port), nil, nil
 		}
 		rivals = append(rivals, rival{other, r.away(ctx, other)})

@@ -17,7 +17,7 @@ import (
 // decide resolves an Intercept, brings agents into its pods, and finds out how far they
 // are. It changes pods, but not the Intercept, and returns when to reconcile again.
 func (r *Intercepts) decide(ctx context.Context, ic *v1alpha1.Intercept) (*decision, time.Duration, error) {
-	d := &decision{generation: ic.Generation, mode: ic.Spec.Mode, match: ic.Spec.Match, resolution: resolution{ic.Status.Workload, ic.Status.Ports}}
+	d := &decision{generation: ic.Generation, mode: ic.Spec.Mode, match: ic.Spec.Match, resolution: resolution{ic.Status.Workload, ic.Status.Ports, ic.Status.ProbePorts}}
 	session, refusal, err := r.session(ctx, ic)
 	if err != nil {
 		return nil, 0, err
@@ -51,7 +51,7 @@ func (r *Intercepts) decide(ctx context.Context, ic *v1alpha1.Intercept) (*decis
 	d.connected = meta.IsStatusConditionTrue(session.Status.Conditions, v1alpha1.ConditionConnected)
 	d.reports = liveReports(ic.Status.Pods, pods)
 	var again time.Duration
-	if ic.Spec.Mode != v1alpha1.ModeIngest {
+	if len(d.captured()) > 0 {
 		if again, err = r.attach(ctx, ic, d, w, pods); err != nil {
 			return nil, 0, err
 		}
@@ -59,6 +59,11 @@ func (r *Intercepts) decide(ctx context.Context, ic *v1alpha1.Intercept) (*decis
 	var look time.Duration
 	if d.standIn, look = r.standIn(ctx, ic, d, w, pods); look > 0 && (again == 0 || look < again) {
 		again = look
+	}
+	if ic.Spec.Mode == v1alpha1.ModeReplace && ic.Spec.StandIn != nil {
+		if look := r.pause(ctx, ic, d, pods); look > 0 && (again == 0 || look < again) {
+			again = look
+		}
 	}
 	if err := r.explain(ctx, ic, d, w, pods); err != nil {
 		return nil, 0, err

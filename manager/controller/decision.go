@@ -33,12 +33,15 @@ type decision struct {
 	progress  progress
 	reports   []v1alpha1.PodStatus // of agents that can still report
 	standIn   *v1alpha1.StandInStatus
+	pausing   pausing // of mode Replace
 }
 
 // resolution is what the spec of an Intercept was resolved to.
 type resolution struct {
 	workload string // for people
 	ports    []v1alpha1.ResolvedPort
+	// probePorts are others on which agents answer the kubelet's probes.
+	probePorts []v1alpha1.ResolvedPort
 }
 
 // injection is how the agent enters the pods, and why.
@@ -49,7 +52,7 @@ type injection struct {
 
 func (d *decision) write(s *v1alpha1.InterceptStatus) {
 	s.ObservedGeneration = d.generation
-	s.Workload, s.Ports, s.Port = d.workload, d.ports, portNames(d.ports)
+	s.Workload, s.Ports, s.Port, s.ProbePorts = d.workload, d.ports, portNames(d.ports), d.probePorts
 	s.Conditions = slices.Clone(s.Conditions)
 	set := func(kind string, is metav1.ConditionStatus, reason, message string) {
 		meta.SetStatusCondition(&s.Conditions, metav1.Condition{Type: kind, Status: is, Reason: reason, Message: message, ObservedGeneration: d.generation})
@@ -108,6 +111,8 @@ func (d *decision) agentsReady() verdict {
 	switch {
 	case d.mode == v1alpha1.ModeIngest:
 		return d.ingests()
+	case d.mode == v1alpha1.ModeReplace && len(d.captured()) == 0:
+		return d.paused()
 	case p.problem != nil:
 		return verdict{metav1.ConditionFalse, p.problem.Reason, p.problem.Message}
 	case p.pods == 0:
@@ -116,6 +121,8 @@ func (d *decision) agentsReady() verdict {
 		return verdict{metav1.ConditionFalse, v1alpha1.ReasonAttaching, fmt.Sprintf("attached to %d of %d pods", p.serving, p.pods)}
 	case p.active < p.pods:
 		return verdict{metav1.ConditionFalse, v1alpha1.ReasonVerifying, fmt.Sprintf("verified in %d of %d pods", p.active, p.pods)}
+	case d.mode == v1alpha1.ModeReplace:
+		return d.paused()
 	}
 	return verdict{metav1.ConditionTrue, v1alpha1.ReasonAttached, fmt.Sprintf("attached to %d of %d pods", p.pods, p.pods)}
 }
@@ -141,6 +148,8 @@ func (d *decision) active() verdict {
 	case !d.connected:
 		return verdict{metav1.ConditionFalse, v1alpha1.ReasonDisconnected, laptopAway}
 	case d.mode == v1alpha1.ModeIngest:
+		return verdict{agents.status, agents.reason, agents.message}
+	case d.mode == v1alpha1.ModeReplace && len(d.ports) == 0:
 		return verdict{agents.status, agents.reason, agents.message}
 	case p.active > 0:
 		return verdict{metav1.ConditionTrue, v1alpha1.ReasonActive, fmt.Sprintf("%d of %d pods send %s to the laptop", p.active, p.pods, d.share())}
@@ -171,6 +180,8 @@ func (d *decision) podsReady() verdict {
 	switch {
 	case d.mode == v1alpha1.ModeIngest:
 		return d.ingests()
+	case d.mode == v1alpha1.ModeReplace && len(d.captured()) == 0:
+		return d.paused()
 	case p.pods == 0 && p.problem != nil:
 		return verdict{metav1.ConditionUnknown, p.problem.Reason, p.problem.Message}
 	case p.pods == 0:
@@ -186,7 +197,8 @@ func (d *decision) podsReady() verdict {
 // while a pod is being replaced, which is not among the pods that are counted.
 func (d *decision) state(agents verdict) (v1alpha1.InterceptState, string) {
 	switch {
-	case d.progress.problem != nil && v1alpha1.MeaningOf(d.progress.problem.Reason).Fails():
+	case d.progress.problem != nil && v1alpha1.MeaningOf(d.progress.problem.Reason).Fails(),
+		d.pausing.problem != nil && v1alpha1.MeaningOf(d.pausing.problem.Reason).Fails():
 		return v1alpha1.StateError, agents.message
 	case agents.status != metav1.ConditionTrue:
 		return v1alpha1.StateWaiting, agents.message

@@ -16,7 +16,7 @@ import (
 // resolve finds the workload and the ports. Where it refuses, the ports are those that
 // were found before.
 func (r *Intercepts) resolve(ctx context.Context, ic *v1alpha1.Intercept) (*resolve.Workload, resolution, *problem.Problem, error) {
-	found := resolution{workload: resolve.RefString(ic.Spec.Workload), ports: ic.Status.Ports}
+	found := resolution{workload: resolve.RefString(ic.Spec.Workload), ports: ic.Status.Ports, probePorts: ic.Status.ProbePorts}
 	w, err := resolve.Get(ctx, r.Client, ic.Namespace, ic.Spec.Workload)
 	switch {
 	case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
@@ -45,6 +45,6 @@ func (r *Intercepts) resolve(ctx context.Context, ic *v1alpha1.Intercept) (*reso
 	if err != nil {
 		return nil, found, nil, err
 	}
-	found.ports = ports
+	found.ports, found.probePorts = ports, probePorts(ic, w, ports)
 	return w, found, nil, nil
 }

@@ -4,22 +4,16 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/podstatus"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
 )
-
-// defaultContainer is the annotation by which kubectl chooses a container.
-const defaultContainer = "kubectl.kubernetes.io/default-container"
 
 // standIn finds the pod that the laptop stands in for, and brings an agent into its
 // container. It returns nil if the spec asks for none, and when to reconcile again.
@@ -51,7 +45,7 @@ func (r *Intercepts) bringStandIn(ctx context.Context, ic *v1alpha1.Intercept, d
 	}
 	s.Pod, s.UID = pod.Name, pod.UID
 	var missing string
-	if s.Container, missing = standInContainer(ic.Spec.StandIn.Container, d.ports, pod); missing != "" {
+	if s.Container, missing = resolve.StandInContainer(ic.Spec.StandIn.Container, d.ports, pod); missing != "" {
 		return problem.New(v1alpha1.ReasonNoContainer, "%s", missing)
 	}
 	if !d.connected {
@@ -90,32 +84,4 @@ func preferred(a, b *corev1.Pod) bool {
 		return ready
 	}
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name)) < 0
-}
-
-// standInContainer is the container that is asked for, or that StandIn.Container says is
-// meant; or why there is none.
-func standInContainer(want string, ports []v1alpha1.ResolvedPort, pod *corev1.Pod) (name, message string) {
-	all := resolve.Containers(sidecar.Application(pod))
-	var names []string
-	for _, c := range all {
-		names = append(names, c.Name)
-	}
-	switch byAnnotation := pod.Annotations[defaultContainer]; {
-	case want != "" && slices.Contains(names, want):
-		return want, ""
-	case want != "":
-		return "", fmt.Sprintf("pod %s has no container %q: it has %s", pod.Name, want, strings.Join(names, ", "))
-	case len(names) == 0:
-		return "", fmt.Sprintf("pod %s has no container but its agent", pod.Name)
-	case len(ports) == 0 && slices.Contains(names, byAnnotation):
-		return byAnnotation, ""
-	case len(ports) > 0:
-		number := resolve.PortIn(pod, ports[0])
-		for _, c := range all {
-			if slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == number }) {
-				return c.Name, ""
-			}
-		}
-	}
-	return names[0], ""
 }

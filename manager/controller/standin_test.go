@@ -132,30 +132,3 @@ func TestStandInPod(t *testing.T) {
 		}
 	}
 }
-
-func TestStandInContainer(t *testing.T) {
-	always := corev1.ContainerRestartPolicyAlways
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "quote-1"}, Spec: corev1.PodSpec{
-		InitContainers: []corev1.Container{{Name: "setup"}, {Name: "proxy", RestartPolicy: &always}},
-		Containers:     []corev1.Container{{Name: "log"}, {Name: "app", Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}}}
-	http := []v1alpha1.ResolvedPort{{ContainerPort: 80, ContainerPortName: "http", Protocol: corev1.ProtocolTCP}}
-	for name, c := range map[string]struct {
-		want, annotation string
-		ports            []v1alpha1.ResolvedPort
-		container        string
-		message          string
-	}{
-		"the first":                     {"", "", nil, "log", ""},
-		"kubectl's":                     {"", "app", nil, "app", ""},
-		"kubectl's, which is not there": {"", "gone", nil, "log", ""},
-		"of the port":                   {"", "log", http, "app", ""},
-		"of a port that none declares":  {"", "", []v1alpha1.ResolvedPort{{ContainerPort: 1}}, "log", ""},
-		"asked for":                     {"proxy", "", http, "proxy", ""},
-		"an init container":             {"setup", "", http, "", `pod quote-1 has no container "setup": it has log, app, proxy`},
-	} {
-		pod.Annotations = map[string]string{defaultContainer: c.annotation}
-		if got, message := standInContainer(c.want, c.ports, pod); got != c.container || message != c.message {
-			t.Errorf("%s: %q, %q", name, got, message)
-		}
-	}
-}

@@ -18,7 +18,11 @@ import (
 type Plan struct {
 	ports    []*rpc.CapturePort // ordered by number and protocol; read-only once the plan is computed
 	standIns []standIn
+	pauses   []pause
 }
+
+// pause is an Intercept that stops a container of the pod.
+type pause struct{ container, uid string }
 
 // standIn is an Intercept whose laptop stands in for the pod.
 type standIn struct {
@@ -44,11 +48,11 @@ func (p Plan) Ports() []*rpc.CapturePort { return clone(p.ports) }
 func (p Plan) Len() int { return len(p.ports) }
 
 // Empty reports whether there is nothing to do.
-func (p Plan) Empty() bool { return len(p.ports) == 0 && len(p.standIns) == 0 }
+func (p Plan) Empty() bool { return len(p.ports) == 0 && len(p.standIns) == 0 && len(p.pauses) == 0 }
 
-// Equal reports whether two plans have the same ports, routes and stand-ins.
+// Equal reports whether two plans have the same ports, routes, stand-ins and pauses.
 func (p Plan) Equal(other Plan) bool {
-	return slices.EqualFunc(p.ports, other.ports, func(a, b *rpc.CapturePort) bool { return a == b || proto.Equal(a, b) }) &&
+	return slices.Equal(p.pauses, other.pauses) && slices.EqualFunc(p.ports, other.ports, func(a, b *rpc.CapturePort) bool { return a == b || proto.Equal(a, b) }) &&
 		slices.EqualFunc(p.standIns, other.standIns, func(a, b standIn) bool {
 			return a.container == b.container && proto.Equal(a.message, b.message)
 		})
@@ -62,10 +66,19 @@ func (p Plan) StandIns() (out []*rpc.StandIn) {
 	return out
 }
 
-// InContainer returns a plan with the stand-ins for a container of the pod, and without
-// ports.
+// Pauses are the Intercepts that stop a container.
+func (p Plan) Pauses() (out []*rpc.Pause) {
+	for _, s := range p.pauses {
+		out = append(out, &rpc.Pause{InterceptUid: s.uid})
+	}
+	return out
+}
+
+// InContainer returns a plan with the stand-ins for a container of the pod and what stops it,
+// and without ports.
 func (p Plan) InContainer(name string) Plan {
-	return Plan{standIns: slices.DeleteFunc(slices.Clone(p.standIns), func(s standIn) bool { return s.container != name })}
+	return Plan{standIns: slices.DeleteFunc(slices.Clone(p.standIns), func(s standIn) bool { return s.container != name }),
+		pauses: slices.DeleteFunc(slices.Clone(p.pauses), func(s pause) bool { return s.container != name })}
 }
 
 // HasStandIn reports whether the owner's laptop stands in for the pod.
@@ -76,7 +89,7 @@ func (p Plan) HasStandIn(c Claim) bool {
 }
 
 // Only returns a plan with only the ports for which keep returns true, and without
-// stand-ins.
+// stand-ins and pauses.
 func (p Plan) Only(keep func(number int32, protocol corev1.Protocol) bool) Plan {
 	var kept []*rpc.CapturePort
 	for _, c := range p.ports {

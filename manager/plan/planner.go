@@ -145,6 +145,12 @@ func (p *Planner) newPlan(ctx context.Context, pod *corev1.Pod, version uint64) 
 				plan.add(number, protocol(r.Protocol), p.speaks(r), c.keepsEstablished(), p.route(c))
 			}
 		}
+		for _, r := range c.Status.ProbePorts {
+			plan.add(r.ContainerPort, rpc.Protocol_TCP, p.speaks(r), false, p.idle(c))
+		}
+	}
+	for _, c := range all {
+		plan.replace(c, pod)
 	}
 	plan.finish(pod)
 	return plan, nil

@@ -7,10 +7,8 @@ import (
 	"net"
 	"net/url"
 	"slices"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/sidecar"
@@ -58,9 +56,9 @@ func probeOf(c *corev1.Container, number int32, h corev1.ProbeHandler) *rpc.Prob
 	switch {
 	case h.GRPC != nil && h.GRPC.Port == number:
 		return &rpc.Probe{Kind: rpc.Probe_GRPC}
-	case h.TCPSocket != nil && portOf(c, h.TCPSocket.Port) == number:
+	case h.TCPSocket != nil && resolve.HandlerPort(c, h.TCPSocket.Port) == number:
 		return &rpc.Probe{Kind: rpc.Probe_TCP}
-	case h.HTTPGet == nil || portOf(c, h.HTTPGet.Port) != number:
+	case h.HTTPGet == nil || resolve.HandlerPort(c, h.HTTPGet.Port) != number:
 		return nil
 	}
 	p := &rpc.Probe{Target: requestTarget(h.HTTPGet.Path)}
@@ -88,19 +86,6 @@ func requestTarget(path string) string {
 		return path
 	}
 	return u.RequestURI()
-}
-
-// portOf returns the number of a handler's port. A name means a port of the handler's own
-// container, of whatever protocol.
-func portOf(c *corev1.Container, port intstr.IntOrString) int32 {
-	if port.Type == intstr.Int {
-		return port.IntVal
-	}
-	if n := resolve.NamedPort([]corev1.Container{*c}, port.StrVal, ""); n != 0 {
-		return n
-	}
-	n, _ := strconv.ParseInt(port.StrVal, 10, 32)
-	return int32(n)
 }
 
 // meshProbers is the environment variable in which Istio's injector keeps the original
