@@ -22,7 +22,7 @@ var verbs = map[string]string{
 	"logout":     "there is nothing to log out of: kubectl intercept has kubectl's own credentials; kubectl intercept quit ends the session",
 	"helm":       "what helm does here: kubectl intercept install, upgrade or uninstall",
 	"exec":       "kubectl intercept run deploy/quote --port 8080:http -- COMMAND runs a program with a workload's traffic and the cluster's network",
-	"replace":    notYet + "; kubectl intercept add takes the traffic of a workload whose program goes on running",
+	"replace":    "it is called kubectl intercept add --mode replace here",
 	"ingest":     "it is called kubectl intercept add --mode ingest here",
 	"wiretap":    "it is called kubectl intercept add --mode mirror here",
 	"mirror":     "it is called kubectl intercept add --mode mirror here",

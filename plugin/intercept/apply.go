@@ -67,6 +67,8 @@ func (m *maker) applyOnce(ctx context.Context, s *Session) (now, before *v1alpha
 		now.Spec.Mode = v1alpha1.ModeMirror
 	case m.Ingest:
 		now.Spec.Mode = v1alpha1.ModeIngest
+	case m.Replace:
+		now.Spec.Mode = v1alpha1.ModeReplace
 	}
 	if before != nil {
 		if err := m.keep(&now.Spec, &before.Spec); err != nil {

@@ -51,7 +51,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Service, "service", "", "Which Service to intercept if several select the workload")
 	fs.StringVar(&f.Workload, "workload", "", "`TYPE/NAME` of the workload; the argument is then the intercept's name")
 	fs.StringVar(&f.Name, "name", "", "Name of the intercept (default: the workload's name)")
-	fs.StringVar(&f.Mode, "mode", f.Mode, "intercept: the local program answers callers in place of the application. mirror: it gets a copy of what they send, its answers are thrown away, and callers notice nothing. ingest: the application keeps its traffic, and this machine gets the container's environment and volumes")
+	fs.StringVar(&f.Mode, "mode", f.Mode, "intercept: the local program answers callers in place of the application. replace: and the application's container is stopped, so that it takes nothing from queues either. mirror: it gets a copy of what they send, its answers are thrown away, and callers notice nothing. ingest: the application keeps its traffic, and this machine gets the container's environment and volumes")
 	f.Requests.add(fs)
 	f.StandIn.add(fs)
 	fs.StringVar(&f.Inject, "inject", f.Inject, "How the agent enters the pods: ephemeral (at once), sidecar (pods are replaced), or auto: a sidecar that is there, else ephemeral if the namespace admits it, else sidecar")
@@ -103,8 +103,13 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, command bool, st
 		return nil, err
 	}
 	o.Untyped = !strings.Contains(workload, "/")
-	if o.Ports, err = parsePorts(f.Ports); err != nil {
+	if o.Replace, err = f.replace(); err != nil {
 		return nil, err
+	}
+	if len(f.Ports) > 0 || !o.Replace {
+		if o.Ports, err = parsePorts(f.Ports); err != nil {
+			return nil, err
+		}
 	}
 	protocol := v1alpha1.LocalProtocol(f.LocalProtocol)
 	if !slices.Contains([]v1alpha1.LocalProtocol{v1alpha1.LocalProtocolAuto, v1alpha1.LocalHTTP1, v1alpha1.LocalHTTP2}, protocol) {
@@ -145,12 +150,14 @@ const (
 	modeIntercept = "intercept"
 	modeMirror    = "mirror"
 	modeIngest    = "ingest"
+	modeReplace   = "replace"
 )
 
 // CompleteFlags lets shells complete the values of the flags.
 func CompleteFlags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]cobra.Completion{
 		cobra.CompletionWithDesc(modeIntercept, "the local program answers"),
+		cobra.CompletionWithDesc(modeReplace, "the local program answers, and the container is stopped"),
 		cobra.CompletionWithDesc(modeMirror, "the local program gets a copy"),
 		cobra.CompletionWithDesc(modeIngest, "no traffic: environment and volumes alone"),
 	}, cobra.ShellCompDirectiveNoFileComp)) // it fails if there is no such flag
@@ -159,10 +166,10 @@ func CompleteFlags(cmd *cobra.Command) {
 // mirror checks --mode, and says whether it is mirror.
 func (f *Flags) mirror(ports []v1alpha1.InterceptPort) (bool, error) {
 	switch {
-	case f.Mode == modeIntercept:
+	case f.Mode == modeIntercept, f.Mode == modeReplace:
 		return false, nil
 	case f.Mode != modeMirror:
-		return false, fmt.Errorf("--mode %q: use intercept, mirror or ingest", f.Mode)
+		return false, fmt.Errorf("--mode %q: use intercept, replace, mirror or ingest", f.Mode)
 	case f.NoFallback:
 		return false, errors.New("--no-fallback refuses callers, and with --mode mirror the application answers all of them: leave one of the two out")
 	case f.PreviewURL:

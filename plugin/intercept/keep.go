@@ -35,7 +35,16 @@ func (m *maker) keep(spec, had *v1alpha1.InterceptSpec) error {
 		return nil // the flags say all there is
 	}
 	u := &m.Unsaid
-	if u.Match && had.Match != nil {
+	if u.Mode && had.Mode == v1alpha1.ModeReplace {
+		if spec.Match != nil {
+			return errors.New("the intercept stops the application, which cannot answer what does not match: add --mode intercept, or leave --match out")
+		}
+		spec.Mode = v1alpha1.ModeReplace
+		if spec.StandIn == nil || m.containerUnsaid() {
+			spec.StandIn = had.StandIn
+		}
+	}
+	if u.Match && had.Match != nil && spec.Mode != v1alpha1.ModeReplace {
 		spec.Match = had.Match
 	}
 	if u.Mode && had.Mode == v1alpha1.ModeMirror {
@@ -47,7 +56,7 @@ func (m *maker) keep(spec, had *v1alpha1.InterceptSpec) error {
 	if u.Inject {
 		spec.Inject = had.Inject
 	}
-	if u.KeepEstablished {
+	if u.KeepEstablished && spec.Mode != v1alpha1.ModeReplace {
 		spec.KeepEstablished = had.KeepEstablished
 	}
 	// A mirror has neither of these two.

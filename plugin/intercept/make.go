@@ -69,6 +69,8 @@ type Request struct {
 	Mirror    bool   // this machine gets copies, and the application answers
 	// Ingest leaves all traffic to the application: the intercept is there for StandIn.
 	Ingest bool
+	// Replace stops the container of StandIn in every pod. Ports need not be named.
+	Replace bool
 	// StandIn asks for a pod that this machine can stand in for.
 	StandIn         *v1alpha1.StandIn
 	Service, Name   string
@@ -177,6 +179,9 @@ func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1al
 		return nil, nil, err
 	}
 	if err := m.checkManager(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := m.checkReplace(); err != nil {
 		return nil, nil, err
 	}
 	m.warnOfProbes()

@@ -16,8 +16,48 @@ import (
 // command in the pod, and calls that come by way of another host. The application answers
 // the kubelet's own calls.
 func (m *maker) warnOfProbes() {
-	for _, text := range uncertain(&m.workload.Spec, m.resolved) {
+	warnings := uncertain(&m.workload.Spec, m.resolved)
+	if m.Replace {
+		warnings = unanswered(&m.workload.Spec, m.stopped())
+	}
+	for _, text := range warnings {
 		render.Warn(m.ErrOut, text)
+	}
+}
+
+// unanswered are the probes of a stopped container that agents do not answer, each as a
+// sentence.
+func unanswered(spec *corev1.PodSpec, container string) []string {
+	var list []string
+	for _, c := range resolve.Containers(spec) {
+		if c.Name != container {
+			continue
+		}
+		for _, p := range probes(&c) {
+			switch {
+			case p.probe == nil:
+			case p.probe.Exec != nil:
+				list = append(list, fmt.Sprintf("the %s probe of container %q runs a command there, also while the container is stopped: if the command needs the application, it fails, and %s", p.name, c.Name, p.fails))
+			case p.probe.HTTPGet != nil && p.probe.HTTPGet.Host != "":
+				list = append(list, fmt.Sprintf("the %s probe of container %q calls host %s, where agents do not answer in place of the stopped application: when it fails, %s", p.name, c.Name, p.probe.HTTPGet.Host, p.fails))
+			}
+		}
+	}
+	return list
+}
+
+// kubeletProbe is a probe, and what happens when it fails.
+type kubeletProbe struct {
+	name  string
+	probe *corev1.Probe
+	fails string
+}
+
+func probes(c *corev1.Container) []kubeletProbe {
+	return []kubeletProbe{
+		{"liveness", c.LivenessProbe, "the kubelet restarts the container"},
+		{"readiness", c.ReadinessProbe, "the pod is not ready, and its Services send it nothing"},
+		{"startup", c.StartupProbe, "the kubelet restarts the container"},
 	}
 }
 
@@ -26,15 +66,7 @@ func (m *maker) warnOfProbes() {
 func uncertain(spec *corev1.PodSpec, ports []v1alpha1.ResolvedPort) []string {
 	var list []string
 	for _, c := range resolve.Containers(spec) {
-		for _, p := range []struct {
-			name  string
-			probe *corev1.Probe
-			fails string
-		}{
-			{"liveness", c.LivenessProbe, "the kubelet restarts the container"},
-			{"readiness", c.ReadinessProbe, "the pod is not ready, and its Services send it nothing"},
-			{"startup", c.StartupProbe, "the kubelet restarts the container"},
-		} {
+		for _, p := range probes(&c) {
 			if p.probe == nil {
 				continue
 			}

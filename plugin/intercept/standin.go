@@ -35,7 +35,7 @@ type StandInFlags struct {
 const unsaidMount = "with an environment"
 
 func (f *StandInFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.Container, "container", "", "Container whose environment and volumes this machine gets (default: the one with the port)")
+	fs.StringVar(&f.Container, "container", "", "Container whose environment and volumes this machine gets, and which --mode replace stops (default: the one with the port)")
 	fs.BoolVar(&f.NoEnvironment, "no-env", false, "The command keeps this machine's environment alone. This needs no right to \"create pods/exec\"")
 	fs.StringArrayVar(&f.ToPod, "to-pod", nil, "`PORT[/UDP]`: port of localhost that leads to the same port of the pod's localhost, where another container listens. Repeatable")
 	f.Files.AddFlags(fs)
@@ -60,9 +60,9 @@ func (f *StandInFlags) apply(o *Options, command bool) (err error) {
 		o.mount.How = mount.Auto
 	}
 	switch {
-	case o.environment || len(o.Files) > 0 || o.mount.How != mount.None || f.Network || len(o.ToPod) > 0:
+	case o.Replace || o.environment || len(o.Files) > 0 || o.mount.How != mount.None || f.Network || len(o.ToPod) > 0:
 		o.StandIn = &v1alpha1.StandIn{Container: f.Container}
-		if o.Transport == "port-forward" {
+		if reaches := o.environment || len(o.Files) > 0 || o.mount.How != mount.None || f.Network || len(o.ToPod) > 0; reaches && o.Transport == "port-forward" {
 			instead := "use --transport auto"
 			if without := o.without(); without != "" {
 				instead += ", or leave them out with " + without
@@ -133,7 +133,7 @@ func (m *maker) withoutRight(err error) error {
 // without is what to type so that a command has nothing of the pod but its traffic. It is
 // empty if nothing is to be typed, but something to be left out.
 func (o *Options) without() string {
-	if len(o.Files) > 0 || len(o.ToPod) > 0 {
+	if len(o.Files) > 0 || len(o.ToPod) > 0 || o.Replace {
 		return ""
 	}
 	var flags []string

@@ -37,7 +37,7 @@ func stateOf(i *v1alpha1.Intercept, pods int) (step string, done bool, err error
 		return "waiting for the connection of this machine", false, nil
 	case isTrue(agents) || agents != nil && agents.Reason == v1alpha1.ReasonVerifying:
 		return "verifying", false, nil
-	case agents != nil && i.Spec.Mode == v1alpha1.ModeIngest && agents.Message != "":
+	case agents != nil && (i.Spec.Mode == v1alpha1.ModeIngest || i.Spec.Mode == v1alpha1.ModeReplace) && agents.Message != "":
 		return agents.Message, false, nil
 	case agents != nil && (agents.Reason == v1alpha1.ReasonNoPods || agents.Reason == v1alpha1.ReasonAgentFailed || agents.Reason == v1alpha1.ReasonReplacing ||
 		agents.Reason == v1alpha1.ReasonDisruptionBudget):

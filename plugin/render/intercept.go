@@ -34,6 +34,7 @@ func Intercept(w io.Writer, i *v1alpha1.Intercept, mountPoint string) error {
 		{"Destination", strings.Join(destinations, ", ")},
 		{"Service Port Identifier", strings.Join(identifiers, ", ")},
 		{"In place of", standsIn(i)},
+		{"Stopped", Stopped(i)},
 		{"Volume Mount Point", mountPoint},
 		{Taking(&i.Spec), Taken(&i.Spec)},
 	}
@@ -51,6 +52,22 @@ func standsIn(i *v1alpha1.Intercept) string {
 		return ""
 	}
 	return fmt.Sprintf("container %s of pod %s", s.Container, s.Pod)
+}
+
+// Stopped is the container that an intercept stops, and in how many pods it has; "" if it stops
+// none.
+func Stopped(i *v1alpha1.Intercept) string {
+	name, pods := "", int64(0)
+	for _, p := range i.Status.Pods {
+		if c := p.Container; i.Spec.Mode == v1alpha1.ModeReplace && c != nil && c.State == v1alpha1.PodActive {
+			name = c.Name
+			pods++
+		}
+	}
+	if pods == 0 {
+		return ""
+	}
+	return fmt.Sprintf("container %s in %s", name, Count(pods, "pod"))
 }
 
 // PreviewURL is the URL of an intercept's preview; "" if it has none that leads somewhere.

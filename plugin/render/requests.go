@@ -19,6 +19,9 @@ func Taken(spec *v1alpha1.InterceptSpec) string {
 	if spec.Mode == v1alpha1.ModeIngest {
 		return "nothing, the application keeps its traffic"
 	}
+	if spec.Mode == v1alpha1.ModeReplace && len(spec.Ports) == 0 {
+		return "nothing, no port was named"
+	}
 	if spec.Match == nil {
 		return "all " + traffic(spec.Ports)
 	}

@@ -64,6 +64,13 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			tracestate on from service to service, so they also select requests of a service
 			that is called by others only.
 
+			With --mode replace, this machine has the traffic of the ports, if any are named, and a
+			container of every pod is stopped meanwhile, without being restarted: it takes nothing
+			from queues either. Its processes go on where they were when the intercept is left, and
+			when this machine, the agent or the traffic-manager is gone. Agents answer the
+			kubelet's HTTP, TCP and gRPC probes; a command of an exec probe runs as before.
+			--container says which container it is. It needs the right "create pods/exec".
+
 			With --mode mirror, callers notice nothing: the application answers them, and
 			this machine gets a copy of what they send. With --match, that is each HTTP request
 			that matches (--match all: each of them); without it, all bytes of each TCP
@@ -119,6 +126,9 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 
 			# Copies of all HTTP requests, while the application answers them
 			kubectl intercept add quote --port 8080 --mode mirror --match all
+
+			# A queue consumer: the container does nothing while the local program does its work
+			kubectl intercept add worker --mode replace -- npm start
 
 			# No traffic: the container's environment and volumes for a program that you start
 			kubectl intercept add quote --mode ingest --env-file quote.env
@@ -193,8 +203,11 @@ func (f *Flags) ToOptions(factory *kube.Factory, cmd *cobra.Command, args []stri
 		return nil, err
 	}
 	o.brief = f.Print.OutputFormat != nil && *f.Print.OutputFormat != ""
-	if o.Ingest {
+	switch {
+	case o.Ingest:
 		f.Print.NamePrintFlags.Operation = "ingested"
+	case o.Replace:
+		f.Print.NamePrintFlags.Operation = "replaced"
 	}
 	cmdutil.PrintFlagsWithDryRunStrategy(f.Print, o.DryRun)
 	if o.printer, err = f.Print.ToPrinter(); err != nil {

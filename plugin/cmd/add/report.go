@@ -65,6 +65,8 @@ func (o *Options) warnIfSilent(ctx context.Context, spec *v1alpha1.InterceptSpec
 		switch {
 		case spec.Mode == v1alpha1.ModeMirror:
 			then = "copies are dropped"
+		case spec.Mode == v1alpha1.ModeReplace:
+			then = "callers get an error"
 		case spec.NoFallback:
 			then = "callers are refused"
 		}

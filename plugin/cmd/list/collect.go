@@ -151,6 +151,8 @@ func owners(all []v1alpha1.Intercept, user string) string {
 	}
 	s := "ingested"
 	switch {
+	case slices.ContainsFunc(all, func(i v1alpha1.Intercept) bool { return i.Spec.Mode == v1alpha1.ModeReplace }):
+		s = "replaced"
 	case slices.ContainsFunc(all, func(i v1alpha1.Intercept) bool { return !mirrors(&i) && !ingests(&i) }):
 		s = "intercepted"
 	case slices.ContainsFunc(all, func(i v1alpha1.Intercept) bool { return mirrors(&i) }):

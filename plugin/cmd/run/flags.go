@@ -54,7 +54,7 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	switch {
 	case len(workload) > 0 || f.Intercept.Workload != "":
 		o.Via = f.Intercept.StandIn.Network
-		if len(f.Intercept.Ports) == 0 {
+		if len(f.Intercept.Ports) == 0 && !f.Intercept.Replaces() {
 			o.Intercept, err = f.Intercept.ToIngest(factory, workload, streams)
 		} else {
 			o.Intercept, err = f.Intercept.ToOptions(factory, workload, true, streams)

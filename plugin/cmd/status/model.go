@@ -58,6 +58,8 @@ type Intercept struct {
 	Message   string `json:"message,omitempty"`
 	Ports     []Port `json:"ports"`
 	Mode      string `json:"mode,omitempty"`
+	// Stopped is the container that the intercept stops, and in how many pods.
+	Stopped string `json:"stopped,omitempty"`
 	// Ingesting says in words what an intercept takes that takes nothing.
 	Ingesting string `json:"-"`
 	// Match are the conditions of a personal intercept, each in words.
@@ -113,7 +115,8 @@ func describe(i *v1alpha1.Intercept) Intercept {
 		d.Overlap = c.Message
 	}
 	d.addMatching(i)
-	if i.Spec.Mode == v1alpha1.ModeIngest {
+	d.Stopped = render.Stopped(i)
+	if i.Spec.Mode == v1alpha1.ModeIngest || i.Spec.Mode == v1alpha1.ModeReplace && len(i.Spec.Ports) == 0 {
 		d.Ingesting = render.Taken(&i.Spec)
 	}
 	if i.Spec.Mode == v1alpha1.ModeMirror {

@@ -110,7 +110,7 @@ func (i *Intercept) rows() []render.Row {
 		}
 		rows = append(rows, render.Row{Label: label, Value: value})
 	}
-	rows = append(rows, render.Row{Label: "Volume Mount Point", Value: i.VolumeMountPoint}, i.previewRow())
+	rows = append(rows, render.Row{Label: "Volume Mount Point", Value: i.VolumeMountPoint}, render.Row{Label: "Stopped", Value: i.Stopped}, i.previewRow())
 	if i.Mode == string(v1alpha1.ModePersonal) {
 		rows = append(rows, render.Row{Label: "Intercepting", Value: render.Requests(i.Match)}, render.Row{Label: "Requests", Value: soFar(i.Requests)})
 	}
