@@ -1,6 +1,7 @@
 // Quote is the application of demo and tests: an HTTP server that says who it
 // is, at /hostname where, and at /caller from which address it is called. With -color it has a color, at /color. With -tls it does so by HTTPS, with -echo it also
-// echoes TCP, with -udp datagrams, and adds to "caller" from where that came. It speaks HTTP/1 and, with prior knowledge, HTTP/2.
+// echoes TCP, with -udp datagrams, and adds to "caller" from where that came. At /claim it gives jobs of a queue, which
+// it counts at /claims, and with -work it is a consumer of one. It speaks HTTP/1 and, with prior knowledge, HTTP/2.
 package main
 
 import (
@@ -33,6 +34,7 @@ func run(ctx context.Context, args []string) error {
 	echo := flags.String("echo", "", "address for a TCP echo")
 	secure := flags.String("tls", "", "address for HTTPS, with a certificate of nobody's")
 	udp := flags.String("udp", "", "address for a UDP echo that puts the name in front")
+	consumed := flags.String("work", "", "URL of a queue whose jobs are claimed")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -43,6 +45,12 @@ func run(ctx context.Context, args []string) error {
 	handler.HandleFunc("/caller", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "called from "+address(r.RemoteAddr)) })
 	if *color != "" {
 		handler.HandleFunc("/color", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, *color) })
+	}
+	jobs := &queue{claims: map[string]int{}}
+	handler.HandleFunc("/claim", jobs.claim)
+	handler.HandleFunc("/claims", jobs.list)
+	if *consumed != "" {
+		go work(ctx, *consumed, *name)
 	}
 	handler.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "answered by %s (%s)\n", *name, host)
