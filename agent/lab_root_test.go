@@ -143,6 +143,10 @@ func (s *space) tryDial(network, addr string) (net.Conn, error) {
 	return c, err
 }
 
+func (s *space) dialContext(_ context.Context, network, addr string) (net.Conn, error) {
+	return s.tryDial(network, addr)
+}
+
 func (s *space) dial(network, addr string) net.Conn {
 	s.t.Helper()
 	c, err := s.tryDial(network, addr)
