@@ -49,7 +49,7 @@ func (r *Intercepts) pauseOne(ctx context.Context, ic *v1alpha1.Intercept, d *de
 	if missing != "" {
 		return problem.New(v1alpha1.ReasonNoContainer, "%s", missing)
 	}
-	if !d.connected || d.progress.problem != nil && v1alpha1.MeaningOf(d.progress.problem.Reason) == v1alpha1.MeansFinal {
+	if !d.connected || d.hopeless() {
 		return nil // an agent would have nothing to do, and cannot be taken out again
 	}
 	if report := containerOf(d.reports, pod, container); report != nil {
@@ -62,6 +62,12 @@ func (r *Intercepts) pauseOne(ctx context.Context, ic *v1alpha1.Intercept, d *de
 		}
 	}
 	return r.Agents.bringStandIn(ctx, pod, container)
+}
+
+// hopeless says that agents do not get the ports until a person changes something.
+func (d *decision) hopeless() bool {
+	p := d.progress.problem
+	return p != nil && v1alpha1.MeaningOf(p.Reason) == v1alpha1.MeansFinal
 }
 
 // paused is whether the container of every pod is stopped, if the laptop is connected.

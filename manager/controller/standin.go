@@ -51,6 +51,9 @@ func (r *Intercepts) bringStandIn(ctx context.Context, ic *v1alpha1.Intercept, d
 	if !d.connected {
 		return problem.New(v1alpha1.ReasonDisconnected, "the laptop is not connected")
 	}
+	if d.mode == v1alpha1.ModeReplace && d.hopeless() {
+		return d.progress.problem // the agent would have nothing to do, and cannot be taken out again
+	}
 	if p := r.Agents.bringStandIn(ctx, pod, s.Container); p != nil {
 		return p
 	}
