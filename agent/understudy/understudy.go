@@ -33,9 +33,9 @@ type Dial func(context.Context, netip.AddrPort) (*net.TCPConn, error)
 
 // Understudy answers the callers of one port.
 type Understudy struct {
-	why     string
-	targets []string // of the declared HTTP probes
-	dial    Dial
+	why    string
+	probes []*rpc.Probe // with a User-Agent of their own
+	dial   Dial
 }
 
 // New returns an Understudy. Why is told to callers, as a sentence without its full stop;
@@ -43,8 +43,8 @@ type Understudy struct {
 func New(why string, probes []*rpc.Probe, dial Dial) *Understudy {
 	u := &Understudy{why: why, dial: dial}
 	for _, p := range probes {
-		if (p.Kind == rpc.Probe_HTTP || p.Kind == rpc.Probe_HTTPS) && !p.Hook {
-			u.targets = append(u.targets, p.Target)
+		if !p.Hook && agentOf(p) != "" {
+			u.probes = append(u.probes, p)
 		}
 	}
 	return u
@@ -116,7 +116,7 @@ func (u *Understudy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
 		u.serveGRPC(w, r)
-	case isKubelets(r) || r.Method == http.MethodGet && slices.Contains(u.targets, r.URL.RequestURI()):
+	case isKubelets(r) || u.declared(r):
 		fmt.Fprintf(w, "The traffic-agent answers: %s.\n", u.why)
 	default:
 		w.Header().Set("Retry-After", "30")
@@ -126,6 +126,23 @@ func (u *Understudy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // isKubelets says that the kubelet calls itself so.
 func isKubelets(r *http.Request) bool { return strings.HasPrefix(r.UserAgent(), "kube-probe/") }
+
+// declared says that a request is that of a probe to which the pod's spec gives a User-Agent.
+func (u *Understudy) declared(r *http.Request) bool {
+	return slices.ContainsFunc(u.probes, func(p *rpc.Probe) bool {
+		return r.Method == http.MethodGet && r.URL.RequestURI() == p.Target && r.UserAgent() == agentOf(p)
+	})
+}
+
+// agentOf is the User-Agent that the pod's spec gives to a probe; empty for the kubelet's own.
+func agentOf(p *rpc.Probe) string {
+	for _, h := range p.Headers {
+		if strings.EqualFold(h.Name, "User-Agent") {
+			return strings.TrimSpace(h.Value)
+		}
+	}
+	return ""
+}
 
 // serving is a HealthCheckResponse with the status SERVING, in the framing of gRPC.
 const serving = "\x00\x00\x00\x00\x02\x08\x01"

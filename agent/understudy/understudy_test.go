@@ -31,7 +31,8 @@ func dial(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
 }
 
 func newUnderstudy() *Understudy {
-	return New(why, []*rpc.Probe{{Target: "/healthz?full=1"}, {Target: "/hook", Hook: true}, {Kind: rpc.Probe_TCP}}, dial)
+	return New(why, []*rpc.Probe{{Target: "/healthz?full=1", Headers: []*rpc.Header{{Name: "user-agent", Value: "checker "}}},
+		{Target: "/"}, {Target: "/hook", Hook: true, Headers: []*rpc.Header{{Name: "User-Agent", Value: "curl/8"}}}, {Kind: rpc.Probe_TCP}}, dial)
 }
 
 // The kubelet's probes succeed by any version of HTTP, and everybody else reads what is the
@@ -63,6 +64,7 @@ func TestHTTP(t *testing.T) {
 				{"GET", "/ready", "kube-probe/1.36", 200},
 				{"GET", "/healthz?full=1", "checker", 200},
 				{"GET", "/healthz", "checker", 503},
+				{"GET", "/healthz?full=1", "curl/8", 503},
 				{"POST", "/healthz?full=1", "curl/8", 503},
 				{"GET", "/hook", "curl/8", 503},
 				{"GET", "/", "curl/8", 503},

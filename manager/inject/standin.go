@@ -58,7 +58,7 @@ func StandIn(p *corev1.Pod, cfg Config, name, token, container string, asUser *i
 	}
 	if asUser != nil {
 		c.SecurityContext = &corev1.SecurityContext{
-			RunAsUser: asUser, RunAsNonRoot: ptr.To(*asUser != 0),
+			RunAsUser: asUser, RunAsGroup: groupOf(p, container), RunAsNonRoot: ptr.To(*asUser != 0),
 			AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
 			Capabilities:   &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -99,13 +99,29 @@ func hidden(p *corev1.Pod, container string) (paths []string) {
 
 // UserOf is the user of a container's process as the spec has it; nil if the image says it.
 func UserOf(p *corev1.Pod, container string) *int64 {
-	for _, c := range slices.Concat(p.Spec.Containers, p.Spec.InitContainers) {
-		if c.Name == container && c.SecurityContext != nil && c.SecurityContext.RunAsUser != nil {
-			return c.SecurityContext.RunAsUser
-		}
+	if s := securityOf(p, container); s != nil && s.RunAsUser != nil {
+		return s.RunAsUser
 	}
 	if s := p.Spec.SecurityContext; s != nil {
 		return s.RunAsUser
+	}
+	return nil
+}
+
+// groupOf is the group of a container's process if its own spec has it: the kernel lets a
+// process of the same user and group alone look into another one.
+func groupOf(p *corev1.Pod, container string) *int64 {
+	if s := securityOf(p, container); s != nil {
+		return s.RunAsGroup
+	}
+	return nil
+}
+
+func securityOf(p *corev1.Pod, container string) *corev1.SecurityContext {
+	for _, c := range slices.Concat(p.Spec.Containers, p.Spec.InitContainers) {
+		if c.Name == container {
+			return c.SecurityContext
+		}
 	}
 	return nil
 }
