@@ -106,7 +106,7 @@ func TestReplace(t *testing.T) {
 			if got := bob.Intercept("list").Out; !strings.Contains(got, "replaced by alice") {
 				t.Errorf("list says\n%s", got)
 			}
-			if got, _, _ := alice.output(l.Namespace, "status"); !strings.Contains(got, "Stopped     : container worker in 1 pod") {
+			if got, _, _ := alice.output(l.Namespace, "status"); !strings.Contains(got, ": container worker in 1 pod\n") {
 				t.Errorf("status says\n%s", got)
 			}
 			bob.Refused([]string{"add", "deploy/worker", "--mode", "replace"}, "container worker of deployment/worker is replaced by alice since ")
