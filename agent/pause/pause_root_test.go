@@ -327,6 +327,10 @@ func TestADebuggedProcessIsTold(t *testing.T) {
 		t.Errorf("the agent says %q", a.out.Text())
 	}
 	other.asked("end", "ended")
+	for end := time.Now().Add(20 * time.Second); a.out.Text() != rpc.PortState_VERIFIED.String() && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		fmt.Fprintln(a.in, "begin") // it tries again after a pause
+		a.out.Scan()
+	}
 	a.asked("begin", "VERIFIED")
 	p.start(exec.Command("/proc/self/exe"), "control")
 	p.rests()
