@@ -50,17 +50,11 @@ func (a *agent) output() string {
 
 func startAgent(m *manager, more ...string) *agent {
 	m.t.Helper()
-	cmd := exec.Command("/proc/self/exe")
+	a := &agent{t: m.t, done: make(chan struct{})}
+	a.cmd = exec.Command("/proc/self/exe")
 	if path := os.Getenv("AGENT_TEST_BINARY"); path != "" {
-		cmd = exec.Command(path)
+		a.cmd = exec.Command(path)
 	}
-	return runAgent(m, cmd, more...)
-}
-
-// runAgent starts the agent by a command, with more variables.
-func runAgent(m *manager, cmd *exec.Cmd, more ...string) *agent {
-	m.t.Helper()
-	a := &agent{t: m.t, cmd: cmd, done: make(chan struct{})}
 	a.cmd.Env = append([]string{
 		"AGENT_TEST_CHILD=1", "AGENT_MANAGER=" + managerAddr, "AGENT_SERVER_NAME=" + serverName,
 		"AGENT_CA=" + m.bundle(), "AGENT_TOKEN=" + token, "AGENT_POD=web-0", "AGENT_POD_UID=uid-0",
