@@ -16,7 +16,7 @@ func (a *agent) rewriteContainer(s *v1alpha1.PodStatus, ic *v1alpha1.Intercept) 
 	var now *v1alpha1.PodContainer
 	for _, p := range a.pauses {
 		if p.InterceptUid == string(ic.UID) {
-			now = &v1alpha1.PodContainer{Name: a.container, State: podState(p.State), Message: p.Message, Since: a.since}
+			now = &v1alpha1.PodContainer{Name: a.container, State: podState(p.State), Message: short(p.Message, maxMessage), Since: a.since}
 		}
 	}
 	if now == nil && (s.Container == nil || s.Container.Name != a.container || !same) {
