@@ -36,6 +36,11 @@ func begun(l *lab.Lab, p *lab.Laptop, args ...string) (*exec.Cmd, *bytes.Buffer)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = time.Second // what it started may live longer, with its output
 	l.Must(cmd.Start())
+	l.Cleanup(func() {
+		if l.Failed() {
+			l.Logf("%s said\n%s", args, said) // the context has ended, and the command with it
+		}
+	})
 	return cmd, said
 }
 

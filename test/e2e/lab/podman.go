@@ -32,7 +32,7 @@ conmon_path = ["%[1]s/conmon"]
 helper_binaries_dir = ["%[2]s/usr/lib/podman"]
 runtime = "crun"
 [engine.runtimes]
-crun = ["%[2]s/usr/bin/crun"]
+crun = ["%[1]s/crun"]
 [network]
 network_config_dir = "%[1]s/networks"
 `
@@ -53,8 +53,10 @@ func (p *Laptop) Podman(archive string) string {
 	path := strings.Join(append(libraries, more...), ":")
 	program := filepath.Join(dir, "podman")
 	for name, text := range map[string]string{
-		"podman":          fmt.Sprintf(podman, dir, path, root+"/usr/bin/podman"),
-		"conmon":          fmt.Sprintf(podman, dir, path, root+"/usr/bin/conmon"), // podman passes no library path on
+		"podman": fmt.Sprintf(podman, dir, path, root+"/usr/bin/podman"),
+		// Podman passes no library path on.
+		"conmon":          fmt.Sprintf(podman, dir, path, root+"/usr/bin/conmon"),
+		"crun":            fmt.Sprintf(podman, dir, path, root+"/usr/bin/crun"),
 		"containers.conf": fmt.Sprintf(containersConf, dir, root),
 		"storage.conf":    fmt.Sprintf(storageConf, dir),
 		"registries.conf": "",
