@@ -210,18 +210,20 @@ lint: ## Check formatting, vet and the linters
 	$(GO) vet ./...
 	$(GO) vet -tags rootful $(ROOTFUL)
 	$(GO) vet -tags e2e ./test/e2e/... ./test/environment
-	GOOS=darwin $(GO) vet $(CLIENT)
-	GOOS=windows $(GO) vet $(CLIENT)
 	$(GO) tool staticcheck ./...
+
+# Lint has vetted what is tested: with the race detector, go vet would read all that it imports
+# a second time.
+TESTED := test -vet=off
 
 # What starts no goroutine of its own. With the race detector, Helm and the API server's
 # library would be compiled a second time for it.
 ALONE := chart krew test/repo
 .PHONY: unit
 unit: ## Unit tests and repo rules; Linux
-	$(GO) test -race $$($(GO) list ./... $(foreach f,$(ALONE),| grep -v /kubectl-intercept/$(f)))
-	$(GO) test $(foreach f,$(ALONE),./$(f)/...)
-	cd test/cluster && CGO_ENABLED=0 $(GO) test -trimpath ./plan ./pki ./config
+	$(GO) $(TESTED) -race $$($(GO) list ./... $(foreach f,$(ALONE),| grep -v /kubectl-intercept/$(f)))
+	$(GO) $(TESTED) $(foreach f,$(ALONE),./$(f)/...)
+	cd test/cluster && CGO_ENABLED=0 $(GO) $(TESTED) -trimpath ./plan ./pki ./config
 
 .PHONY: unit-client
 unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
@@ -231,10 +233,10 @@ unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
 .PHONY: e2e
 e2e: SHELL = bash
 e2e: deps images bin/tools.tar bin/apps.tar bin/rollouts/image.tar bin/environment/readers bin/environment/node_modules $(KREW) ## End-to-end tests on the embedded cluster (Linux, root)
-	$(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags rootful -timeout 10m $(ROOTFUL)
-	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
-	$(GO) test -count=1 -tags e2e -timeout 10m ./test/environment
-	set -o pipefail; $(SUDO) env "PATH=$$PATH" $(GO) test -count=1 -tags e2e -parallel 2 -timeout 75m ./test/e2e/... 2>&1 | tee bin/e2e.log || \
+	$(SUDO) env "PATH=$$PATH" $(GO) $(TESTED) -count=1 -tags rootful -timeout 10m $(ROOTFUL)
+	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) $(TESTED) -trimpath -count=1 -timeout 10m ./e2e
+	$(GO) $(TESTED) -count=1 -tags e2e -timeout 10m ./test/environment
+	set -o pipefail; $(SUDO) env "PATH=$$PATH" $(GO) $(TESTED) -count=1 -tags e2e -parallel 2 -timeout 75m ./test/e2e/... 2>&1 | tee bin/e2e.log || \
 		{ echo "--- What failed, without logs:"; grep -E '^ *(--- FAIL|panic:|[a-z0-9_]+_test\.go:[0-9]+:)' bin/e2e.log | grep -vE ':[0-9]+: ([a-z0-9-]+\$$|---|===) ' | cut -c1-600; exit 1; }
 
 .PHONY: test
