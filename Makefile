@@ -223,7 +223,7 @@ ALONE := chart krew test/repo
 unit: ## Unit tests and repo rules; Linux
 	$(GO) $(TESTED) -race $$($(GO) list ./... $(foreach f,$(ALONE),| grep -v /kubectl-intercept/$(f)))
 	$(GO) $(TESTED) $(foreach f,$(ALONE),./$(f)/...)
-	cd test/cluster && CGO_ENABLED=0 $(GO) $(TESTED) -trimpath ./plan ./pki ./config
+	cd test/cluster && CGO_ENABLED=0 $(GO) test -trimpath ./plan ./pki ./config
 
 .PHONY: unit-client
 unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
@@ -234,7 +234,7 @@ unit-client: ## Unit tests of what runs on laptops; Linux, macOS, Windows
 e2e: SHELL = bash
 e2e: deps images bin/tools.tar bin/apps.tar bin/rollouts/image.tar bin/environment/readers bin/environment/node_modules $(KREW) ## End-to-end tests on the embedded cluster (Linux, root)
 	$(SUDO) env "PATH=$$PATH" $(GO) $(TESTED) -count=1 -tags rootful -timeout 10m $(ROOTFUL)
-	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) $(TESTED) -trimpath -count=1 -timeout 10m ./e2e
+	cd test/cluster && $(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 10m ./e2e
 	$(GO) $(TESTED) -count=1 -tags e2e -timeout 10m ./test/environment
 	set -o pipefail; $(SUDO) env "PATH=$$PATH" $(GO) $(TESTED) -count=1 -tags e2e -parallel 2 -timeout 75m ./test/e2e/... 2>&1 | tee bin/e2e.log || \
 		{ echo "--- What failed, without logs:"; grep -E '^ *(--- FAIL|panic:|[a-z0-9_]+_test\.go:[0-9]+:)' bin/e2e.log | grep -vE ':[0-9]+: ([a-z0-9-]+\$$|---|===) ' | cut -c1-600; exit 1; }
