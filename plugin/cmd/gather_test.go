@@ -235,7 +235,6 @@ func TestGatherLogsPartly(t *testing.T) {
 	})
 	files, said := bundle(t, w, config)
 	for _, want := range []string{
-		"Sessions: no permission: user \"alice\" cannot list sessions",
 		"manager/traffic-manager-1/traffic-manager.log: no permission: user \"alice\" cannot get pods",
 		"agents/shop/quote-9/traffic-agent.log: no permission: user \"alice\" cannot get pods",
 		"Events in namespace shop: no permission: user \"alice\" cannot list events",
@@ -251,6 +250,15 @@ func TestGatherLogsPartly(t *testing.T) {
 		if files[name] == "" {
 			t.Errorf("%s is not there", name)
 		}
+	}
+	// Nobody needs to list Sessions for this machine's own.
+	if n := strings.Count(files["objects/sessions.yaml"], "tokenHash:"); n != 1 {
+		t.Errorf("it has %d Sessions:\n%s", n, files["objects/sessions.yaml"])
+	}
+	w.edit(func(s *fakeAPI) { s.refuse = append(s.refuse, refusal{"alice", "get", "sessions", "*"}) })
+	files, _ = bundle(t, w, config)
+	if want := "Sessions: no permission: user \"alice\" cannot get sessions"; !strings.Contains(files["not-read.txt"], want) {
+		t.Errorf("not-read.txt has not %q:\n%s", want, files["not-read.txt"])
 	}
 
 	// A cluster that does not answer.
