@@ -28,7 +28,6 @@ var ErrUntold = errors.New("the answers cannot be told apart")
 // sink is a stream for copies. It throws away what comes back.
 type sink struct {
 	tunnel.Stream
-	over chan struct{} // closed at its end
 	// stop ends the watch that resets the stream with the mirror, which also ends a write
 	// that the laptop does not take.
 	stop    func() bool
@@ -44,7 +43,7 @@ type sink struct {
 }
 
 func (m *Mirror) newSink(stream tunnel.Stream) *sink {
-	s := &sink{Stream: stream, over: make(chan struct{}), stop: context.AfterFunc(m.ctx, stream.Reset), untold: true}
+	s := &sink{Stream: stream, stop: context.AfterFunc(m.ctx, stream.Reset), untold: true}
 	s.changed.L = &s.mu
 	if m.answers != nil {
 		s.answers, s.untold = m.answers(), false
@@ -55,7 +54,6 @@ func (m *Mirror) newSink(stream tunnel.Stream) *sink {
 // run reads until the stream ends. A program that ends it in order without an answer may be
 // one that answers nothing: it is not known whether it has taken the messages.
 func (s *sink) run() {
-	defer close(s.over)
 	if s.answers != nil {
 		err := s.answers.Read(s.Stream, s.answered)
 		s.change(func() { s.untold = errors.Is(err, ErrUntold) || errors.Is(err, io.EOF) && !s.spoke })
@@ -88,6 +86,15 @@ func (s *sink) settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.open > 0 && !s.untold && !s.ended {
+		s.changed.Wait()
+	}
+}
+
+// wait waits until the stream has ended.
+func (s *sink) wait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.ended {
 		s.changed.Wait()
 	}
 }

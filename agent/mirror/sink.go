@@ -28,7 +28,7 @@ func (m *Mirror) run() {
 	}
 	if s != nil {
 		tunnel.CloseWrite(s)
-		<-s.over
+		s.wait()
 		m.lose(s.lost())
 		s.close()
 	}

@@ -198,12 +198,9 @@ func (p *pod) counts(roles ...string) string {
 func (p *pod) moves(roles ...string) {
 	p.t.Helper()
 	before := p.counts(roles...)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if now := p.counts(roles...); now != before && now != "" {
-			return
-		}
+	if !soon(func() bool { now := p.counts(roles...); return now != before && now != "" }) {
+		p.t.Fatalf("%v do not count: %s", roles, before)
 	}
-	p.t.Fatalf("%v do not count: %s", roles, before)
 }
 
 // rests says that nothing of the application counts while others count a while.
@@ -308,13 +305,23 @@ func (p *pod) pidOf(role string, which int) int {
 func (p *pod) ends(pid int) {
 	p.t.Helper()
 	var s thread
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	if !soon(func() (ended bool) {
 		var err error
-		if s, err = readThread(pid, pid); err != nil || s.state == 'Z' {
-			return
+		s, err = readThread(pid, pid)
+		return err != nil || s.state == 'Z'
+	}) {
+		p.t.Fatalf("process %d is %+v", pid, s)
+	}
+}
+
+// soon waits until a condition holds. It is false if that takes too long.
+func soon(holds func() bool) bool {
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
 		}
 	}
-	p.t.Fatalf("process %d is %+v", pid, s)
+	return true
 }
 
 // A container that another program holds is not stopped until that lets it go.
@@ -327,10 +334,11 @@ func TestADebuggedProcessIsTold(t *testing.T) {
 		t.Errorf("the agent says %q", a.out.Text())
 	}
 	other.asked("end", "ended")
-	for end := time.Now().Add(20 * time.Second); a.out.Text() != rpc.PortState_VERIFIED.String() && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		fmt.Fprintln(a.in, "begin") // it tries again after a pause
+	soon(func() bool { // the agent tries again after a pause
+		fmt.Fprintln(a.in, "begin")
 		a.out.Scan()
-	}
+		return a.out.Text() == rpc.PortState_VERIFIED.String()
+	})
 	a.asked("begin", "VERIFIED")
 	p.start(exec.Command("/proc/self/exe"), "control")
 	p.rests()

@@ -46,7 +46,7 @@ func TestExcess(t *testing.T) {
 	}
 }
 
-// A new Session of somebody who has too many takes the place of the oldest that nobody uses.
+// A new Session of a user with too many takes the place of the oldest that nobody uses.
 func TestSessionsAreBounded(t *testing.T) {
 	var all []client.Object
 	for n := range maxSessions + 1 {

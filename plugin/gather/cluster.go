@@ -94,7 +94,7 @@ func (g *Gatherer) readIntercepts(ctx context.Context) error {
 	return g.b.object("objects/intercepts.yaml", v1alpha1.InterceptList{Items: all})
 }
 
-// readSessions reads every Session, or for somebody who may not list them this machine's.
+// readSessions reads every Session or, if the user may not list them, this machine's.
 func (g *Gatherer) readSessions(ctx context.Context) error {
 	var list v1alpha1.SessionList
 	err := g.Client.List(ctx, &list, client.InNamespace(g.ManagerNamespace))

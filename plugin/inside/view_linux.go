@@ -75,7 +75,7 @@ func (p *places) view(of string) error {
 	return nil
 }
 
-// finish gives views the permissions of the laptop's folders. There, a user who is not root
+// finish gives views the permissions of the laptop's folders. There, a user other than root
 // may not make anything.
 func (p *places) finish() {
 	for at, mode := range p.views {

@@ -59,10 +59,11 @@ func (f *StandInFlags) apply(o *Options, command bool) (err error) {
 	} else if o.environment || len(o.Files) > 0 {
 		o.mount.How = mount.Auto
 	}
+	brings := o.environment || len(o.Files) > 0 || o.mount.How != mount.None || f.Network || len(o.ToPod) > 0
 	switch {
-	case o.Replace || o.environment || len(o.Files) > 0 || o.mount.How != mount.None || f.Network || len(o.ToPod) > 0:
+	case o.Replace || brings:
 		o.StandIn = &v1alpha1.StandIn{Container: f.Container}
-		if reaches := o.environment || len(o.Files) > 0 || o.mount.How != mount.None || f.Network || len(o.ToPod) > 0; reaches && o.Transport == "port-forward" {
+		if brings && o.Transport == "port-forward" {
 			instead := "use --transport auto"
 			if without := o.without(); without != "" {
 				instead += ", or leave them out with " + without

@@ -27,7 +27,7 @@ func (q *queue) claim(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// list tells who has claimed how many.
+// list tells how many jobs each consumer has claimed.
 func (q *queue) list(w http.ResponseWriter, _ *http.Request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
