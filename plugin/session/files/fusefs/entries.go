@@ -66,12 +66,10 @@ func (n *node) load(ctx context.Context) ([]*volume.Record, syscall.Errno) {
 		}
 		if wait := n.entries.loading; wait != nil {
 			n.mu.Unlock()
-			select {
-			case <-wait:
-				continue
-			case <-ctx.Done():
-				return nil, syscall.EINTR
+			if e := await(ctx, wait); e != 0 {
+				return nil, e
 			}
+			continue
 		}
 		done := make(chan struct{})
 		n.entries.loading = done

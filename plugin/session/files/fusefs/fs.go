@@ -62,6 +62,18 @@ func Mount(ctx context.Context, c Config) (*fuse.Server, error) {
 	return fs.Mount(c.Dir, &node{t: t}, o)
 }
 
+// await waits until something is done. It gives up some time after the program got a signal.
+func await(ctx context.Context, done <-chan struct{}) syscall.Errno {
+	ctx, cancel := remote.Patient(ctx)
+	defer cancel()
+	select {
+	case <-done:
+		return 0
+	case <-ctx.Done():
+		return syscall.EINTR
+	}
+}
+
 // errno is an error for the kernel.
 func errno(err error) syscall.Errno { return syscall.Errno(remote.Errno(err)) }
 

@@ -58,10 +58,8 @@ func (l *large) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResu
 	}
 	k := 0
 	for i, p := range parts {
-		select {
-		case <-p.done:
-		case <-ctx.Done():
-			return nil, syscall.EINTR
+		if e := await(ctx, p.done); e != 0 {
+			return nil, e
 		}
 		if p.err != nil {
 			return nil, errno(p.err)

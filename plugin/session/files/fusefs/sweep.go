@@ -47,12 +47,10 @@ func (n *node) content(ctx context.Context, name string, a *volume.Attr) ([]byte
 			return data, *a, 0
 		}
 		if coming != nil && sequential {
-			select {
-			case <-coming:
-				continue
-			case <-ctx.Done():
-				return nil, *a, syscall.EINTR
+			if e := await(ctx, coming); e != 0 {
+				return nil, *a, e
 			}
+			continue
 		}
 		return n.first(ctx, p, name)
 	}

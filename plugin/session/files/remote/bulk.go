@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,8 @@ func (c *Client) openBulk(ctx context.Context) (opened, error) {
 // ask sends a request and gives each record of the answer to each. If the stream breaks, all
 // is done again: each then gets the records from the first on, after a call of begin.
 func (c *Client) ask(ctx context.Context, q volume.Request, begin func(), each func(*volume.Record) error) error {
+	ctx, cancel := Patient(ctx)
+	defer cancel()
 	for retry := (repeat{c: c}); ; {
 		slot, done := idlest(c.bulk)
 		stream, err := c.take(ctx, slot, c.openBulk)
@@ -53,8 +56,11 @@ func (c *Client) ask(ctx context.Context, q volume.Request, begin func(), each f
 		err, stop := l.ask(ctx, q, each)
 		slot.release()
 		done()
-		if err == nil || stop || !retry.again(ctx) {
+		if err == nil || stop {
 			return err
+		}
+		if !retry.again(ctx) {
+			return cmp.Or(ctx.Err(), err)
 		}
 	}
 }

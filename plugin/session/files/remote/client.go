@@ -110,6 +110,8 @@ func (c *Client) openSFTP(ctx context.Context) (opened, error) {
 // call runs f with an SFTP client. If the stream breaks, f runs again with another, or the
 // call fails if f may not be repeated.
 func (c *Client) call(ctx context.Context, p string, repeatable bool, f func(*session) error) error {
+	ctx, cancel := Patient(ctx)
+	defer cancel()
 	for retry := (repeat{c: c}); ; {
 		slot, done := idlest(c.sftp)
 		stream, err := c.take(ctx, slot, c.openSFTP)

@@ -94,7 +94,7 @@ func TestPodIsReplaced(t *testing.T) {
 }
 
 // While the pod is away, the first call waits as long as calls wait. Later ones fail at once,
-// but for one in a while, which tries. An interrupted one does not wait.
+// but for one in a while, which tries.
 func TestPodIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(func(context.Context) (io.ReadWriteCloser, error) { return nil, filestest.ErrAway }, time.Minute)
@@ -110,13 +110,28 @@ func TestPodIsAway(t *testing.T) {
 				t.Errorf("the number is %d", Errno(err))
 			}
 		}
-		time.Sleep(2 * lastTry)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := c.Tree(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("an interrupted call: %v", err)
-		}
 	})
+}
+
+// A call whose program got a signal waits a little longer.
+func TestInterrupted(t *testing.T) {
+	for name, dial := range map[string]Dial{
+		"for a pod":     func(context.Context) (io.ReadWriteCloser, error) { return nil, filestest.ErrAway },
+		"for an answer": func(context.Context) (io.ReadWriteCloser, error) { return newSilent(), nil },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := New(dial, time.Minute)
+			defer c.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			time.AfterFunc(time.Second, cancel)
+			begun := time.Now()
+			_, err := c.Tree(ctx)
+			if took := time.Since(begun); Errno(err) != EINTR || took != time.Second+patience {
+				t.Errorf("a call that waits %s: %v after %v", name, err, took)
+			}
+		})
+	}
 }
 
 // Close ends calls that wait.

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 // others.
 const (
 	ENOENT = 2
+	EINTR  = 4
 	EIO    = 5
 	EACCES = 13
 	EEXIST = 17
@@ -41,7 +43,8 @@ func (e *Error) Error() string {
 // ErrUnavailable says that the pod could not be reached in the time that calls wait.
 var ErrUnavailable = errors.New("the pod's files cannot be reached")
 
-// Errno returns the number that Linux has for an error, EIO if it has none, and 0 for nil.
+// Errno returns the number that Linux has for an error: EINTR for a call that was canceled, EIO
+// if it has none, and 0 for nil.
 func Errno(err error) uint32 {
 	var e *Error
 	switch {
@@ -49,6 +52,8 @@ func Errno(err error) uint32 {
 		return 0
 	case errors.As(err, &e):
 		return e.Errno
+	case errors.Is(err, context.Canceled):
+		return EINTR
 	}
 	return EIO
 }

@@ -38,6 +38,8 @@ func (c *Client) Open(ctx context.Context, p string, flags int) (*File, error) {
 // on runs f with the open file, and opens it again before if its stream is broken. F runs
 // again if it may be repeated.
 func (f *File) on(ctx context.Context, repeatable bool, do func(*sftp.File) error) error {
+	ctx, cancel := Patient(ctx)
+	defer cancel()
 	for retry := (repeat{c: f.c}); ; {
 		s, open, err := f.current(ctx)
 		if err != nil {
