@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/preview"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // shared has what the subsystems need. Each subsystem has a constructor among the
@@ -31,8 +32,10 @@ type shared struct {
 	direct    client.Client // reads from the API server
 	mgr       ctrl.Manager  // has a client that reads from the cache
 	authority *pki.Authority
-	planner   *plan.Planner
-	names     *dns.ClientConfig // of the pod: the cluster's name servers and domain
+	// certificate is this replica's.
+	certificate *pki.Serving
+	planner     *plan.Planner
+	names       *dns.ClientConfig // of the pod: the cluster's name servers and domain
 	// agentsName is the server name that agents verify; agentsAddress is the address
 	// that they dial.
 	agentsName, agentsAddress string
@@ -78,9 +81,11 @@ func prepare(ctx context.Context, log *slog.Logger, o *options) (*shared, error)
 	}
 	planner := plan.New(mgr.GetClient(), o.namespace, answers(o.config.Intercept))
 	planner.Protocols = o.config.Agent.AppProtocolStrategy
+	name := handshake.ServerName(o.service, o.namespace)
 	return &shared{options: o, log: log, direct: direct, mgr: mgr, authority: authority, names: names,
 		planner:       planner,
-		agentsName:    fmt.Sprintf("%s.%s.svc", o.service, o.namespace),
+		certificate:   &pki.Serving{Authority: authority, Names: []string{name}, IPs: []net.IP{o.ip}},
+		agentsName:    name,
 		agentsAddress: net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(server.AgentsPort))}, nil
 }
 
@@ -113,7 +118,7 @@ func (s *shared) assemble(ctx context.Context) error {
 		return err
 	}
 	cluster, sidecars := s.newNetwork(), s.newMesh()
-	runnables := []manager.Runnable{control, rel, cluster, s.newClaim(), s.newAuthorityKeeper(), s.newPresence(rel, changes), s.newServer(rel, control)}
+	runnables := []manager.Runnable{control, rel, cluster, s.newClaim(), s.newAuthorityKeeper(), s.newAuthorityPublisher(), s.newPresence(rel, changes), s.newServer(rel, control)}
 	if sidecars != nil {
 		runnables = append(runnables, sidecars)
 	}

@@ -19,7 +19,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/webhook"
 )
@@ -33,7 +32,7 @@ func (s *shared) newRelay(ctx context.Context, changes chan<- string) (*relay.Re
 		return nil, err
 	}
 	r, err := relay.New(relay.Config{
-		Log: s.log, Reader: s.direct, Planner: s.planner, Namespace: s.namespace, Pod: s.pod, Version: version.Version,
+		Log: s.log, Reader: s.direct, Planner: s.planner, Certificate: s.certificate.Certificate, Namespace: s.namespace, Pod: s.pod, Version: version.Version,
 		OnChange:   func(session string) { changes <- session },
 		Reach:      authz.New(s.mgr.GetClient(), s.direct, authz.Policy{Everything: s.config.Client.OpenNetwork, Subnets: open}),
 		NameServer: net.JoinHostPort(s.names.Servers[0], s.names.Port), Domain: domain(s.names.Search),
@@ -60,10 +59,9 @@ func (s *shared) newAgents(ctx context.Context) (*agents.Server, error) {
 // newServer makes the server of the TLS ports.
 func (s *shared) newServer(rel *relay.Relay, control *agents.Server) *server.Server {
 	mux := http.NewServeMux()
-	mux.Handle(handshake.UpgradePath, rel)
 	mux.Handle(webhook.Path, s.newInjector().Handler(s.mgr.GetScheme()))
-	return &server.Server{Listen: s.listen, ListenAgents: s.listenAgents, Authority: s.authority, Names: []string{s.agentsName}, IPs: []net.IP{s.ip},
-		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Lines: rel.Lines(), Log: s.log}
+	return &server.Server{Listen: s.listen, ListenAgents: s.listenAgents, Authority: s.authority, Certificate: s.certificate,
+		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Sessions: rel.Sessions(), Log: s.log}
 }
 
 // newNetwork makes the watcher of the cluster's network, which the status of each
@@ -89,6 +87,11 @@ func (s *shared) newClaim() *claim.Claim {
 // newAuthorityKeeper makes the part that rotates the certificate authority.
 func (s *shared) newAuthorityKeeper() *pki.Keeper {
 	return &pki.Keeper{Authority: s.authority, Client: s.direct, Namespace: s.namespace, Log: s.log}
+}
+
+// newAuthorityPublisher makes the part that tells sessions the certificate authority.
+func (s *shared) newAuthorityPublisher() *pki.Publisher {
+	return &pki.Publisher{Authority: s.authority, Client: s.direct, Namespace: s.namespace, Name: s.service, Log: s.log}
 }
 
 // servers returns the addresses of the name servers.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
-	"net/http"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -20,26 +18,8 @@ import (
 
 var errNoCarrier = errors.New("the session has no carrier at this replica")
 
-// Lines accepts the lines that sessions offer: HTTP Upgrades in the clear. Their
-// frames carry MACs, and TLS between agent and session follows.
-func (r *Relay) Lines() http.Handler { return http.HandlerFunc(r.offer) }
-
-func (r *Relay) offer(w http.ResponseWriter, q *http.Request) {
-	if q.URL.Path != handshake.LineUpgradePath || q.Header.Get("Upgrade") != handshake.LineUpgradeProtocol {
-		w.Header().Set("Upgrade", handshake.LineUpgradeProtocol)
-		http.Error(w, "without TLS, this port speaks "+handshake.LineUpgradeProtocol+" only", http.StatusUpgradeRequired)
-		return
-	}
-	c, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	conn, ok := c.(*net.TCPConn)
-	if !ok || buffered.Reader.Buffered() > 0 { // the client must not send anything before the 101
-		c.Close()
-		return
-	}
+// offered accepts a line.
+func (r *Relay) offered(conn *net.TCPConn) {
 	if err := r.welcomeLine(conn); err != nil {
 		r.cfg.Log.Debug("line refused", "reason", err)
 		conn.Close()
@@ -48,16 +28,12 @@ func (r *Relay) offer(w http.ResponseWriter, q *http.Request) {
 
 func (r *Relay) welcomeLine(conn *net.TCPConn) error {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.LineUpgradeProtocol+"\r\n\r\n")
-	if err != nil {
-		return err
-	}
 	hello, err := handshake.ReadLineHello(conn)
 	if err != nil {
 		return err
 	}
 	s := r.session(hello.Session)
-	if s == nil || s.generation != hello.Generation || !hello.Check(s.lines.keys) {
+	if s == nil || s.generation != hello.Generation || !hello.Check(&s.lines.secret) {
 		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: errNoCarrier.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
 		return errNoCarrier // the same words, so that an answer does not tell which names exist
 	}

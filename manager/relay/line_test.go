@@ -126,12 +126,8 @@ func TestWhoGetsNoLine(t *testing.T) {
 
 func TestForgedOffersAreRefused(t *testing.T) {
 	l := newLineLab(t)
-	forged, err := handshake.NewKeys([handshake.TokenSize]byte{9})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, w := l.offer(forged, handshake.Inbound); w.Refusal == "" {
-		t.Error("a line of somebody without the token is welcome")
+	if _, _, w := l.offer(handshake.NewSecret(), handshake.Inbound); w.Refusal == "" {
+		t.Error("a line of somebody without the secret is welcome")
 	}
 }
 
@@ -139,17 +135,13 @@ func TestForgedOffersAreRefused(t *testing.T) {
 // agent: he does not hold the session's key.
 func TestAgentKnowsTheSession(t *testing.T) {
 	l := newLineLab(t)
-	c, h, _ := l.offer(l.keys, handshake.Inbound)
-	forged, err := handshake.NewKeys([handshake.TokenSize]byte{9})
-	if err != nil {
-		t.Fatal(err)
-	}
-	impostor, err := line.NewServer(forged)
+	c, h, _ := l.offer(secret, handshake.Inbound)
+	impostor, err := line.NewServer(handshake.RandomIdentity())
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		if j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {}); err == nil {
+		if j, err := handshake.ReadLineAssigned(c, &secret, h, func() {}); err == nil {
 			impostor.Accept(context.Background(), c, j)
 		}
 		c.Close()
@@ -162,14 +154,14 @@ func TestAgentKnowsTheSession(t *testing.T) {
 // What is not the agent that the relay named is found out by the session.
 func TestSessionKnowsTheAgent(t *testing.T) {
 	l := newLineLab(t)
-	c, h, _ := l.offer(l.keys, handshake.Inbound)
-	server, err := line.NewServer(l.keys)
+	c, h, _ := l.offer(secret, handshake.Inbound)
+	server, err := line.NewServer(identity)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() {
-		j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
+		j, err := handshake.ReadLineAssigned(c, &secret, h, func() {})
 		if err == nil {
 			j.Agent[0]++ // another one than who comes
 			_, err = server.Accept(context.Background(), c, j)

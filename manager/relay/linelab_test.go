@@ -51,7 +51,6 @@ type lineLab struct {
 	session       *session
 	authority     *pki.Authority
 	objects       client.Client
-	keys          *handshake.Keys
 	agents, lines string
 	mayExec       bool
 }
@@ -80,7 +79,7 @@ func newLineLab(t *testing.T) *lineLab {
 			Status: v1alpha1.InterceptStatus{
 				Conditions: []metav1.Condition{{Type: v1alpha1.ConditionResolved, Status: "True", ObservedGeneration: 1}},
 				Ports:      []v1alpha1.ResolvedPort{{ContainerPort: 8080, ContainerPortName: "http", Protocol: "TCP"}}}},
-		&v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "alice"}, Spec: v1alpha1.SessionSpec{User: "alice"}},
+		&v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "alice"}, Spec: v1alpha1.SessionSpec{User: "alice", PublicKey: key}},
 	).Build()
 	authority, err := pki.Load(t.Context(), objects, system, time.Now())
 	if err != nil {
@@ -88,17 +87,14 @@ func newLineLab(t *testing.T) *lineLab {
 	}
 	l := &lineLab{t: t, authority: authority, objects: objects}
 	l.relay, err = New(Config{Log: slog.New(slog.DiscardHandler), Namespace: system, Pod: "traffic-manager-1",
-		Reader: objects, Planner: plan.New(objects, system, plan.Answers{}), OnChange: func(string) {}, Reach: l})
+		Reader: objects, Planner: plan.New(objects, system, plan.Answers{}), Certificate: (&pki.Serving{Authority: authority, Names: []string{"relay"}}).Certificate, OnChange: func(string) {}, Reach: l})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.session, err = l.relay.addCarrier(&handshake.Hello{Session: "alice", Token: token, Generation: 1}, authz.Subject{User: "alice"}); err != nil {
+	if l.session, err = l.relay.addCarrier(&handshake.Hello{Session: "alice", Secret: secret, Generation: 1}, key, authz.Subject{User: "alice"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.session.cancel)
-	if l.keys, err = handshake.NewKeys(token); err != nil {
-		t.Fatal(err)
-	}
 	cert, err := authority.Serving([]string{"relay"}, nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +110,7 @@ func newLineLab(t *testing.T) *lineLab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: l.relay.Lines()}
+	server := &http.Server{Handler: l.relay.Sessions()}
 	go server.Serve(plain)
 	t.Cleanup(func() { server.Close() })
 	l.lines = plain.Addr().String()
@@ -174,7 +170,7 @@ func (l *lineLab) agent(pod pki.Pod) *tls.Config {
 var quotePod = pki.Pod{Namespace: "shop", Name: "quote-1", UID: "p"}
 
 // offer offers a line and returns the connection with its Hello.
-func (l *lineLab) offer(k *handshake.Keys, d handshake.Direction) (net.Conn, *handshake.LineHello, *handshake.Welcome) {
+func (l *lineLab) offer(s handshake.Secret, d handshake.Direction) (net.Conn, *handshake.LineHello, *handshake.Welcome) {
 	l.t.Helper()
 	c, err := net.Dial("tcp", l.lines)
 	if err != nil {
@@ -187,7 +183,7 @@ func (l *lineLab) offer(k *handshake.Keys, d handshake.Direction) (net.Conn, *ha
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		l.t.Fatalf("answer to the upgrade: %v, %v", resp, err)
 	}
-	h := handshake.NewLineHello(k, "alice", 1, d)
+	h := handshake.NewLineHello(&s, "alice", 1, d)
 	if err := handshake.WriteLineHello(c, h); err != nil {
 		l.t.Fatal(err)
 	}
@@ -202,11 +198,11 @@ func (l *lineLab) offer(k *handshake.Keys, d handshake.Direction) (net.Conn, *ha
 // intercept.
 func (l *lineLab) serve() {
 	l.t.Helper()
-	c, h, w := l.offer(l.keys, handshake.Inbound)
+	c, h, w := l.offer(secret, handshake.Inbound)
 	if w.Refusal != "" {
 		l.t.Fatal(w.Refusal)
 	}
-	server, err := line.NewServer(l.keys)
+	server, err := line.NewServer(identity)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -215,7 +211,7 @@ func (l *lineLab) serve() {
 		c.Close()
 	})
 	go func() {
-		j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
+		j, err := handshake.ReadLineAssigned(c, &secret, h, func() {})
 		if err != nil {
 			return
 		}

@@ -36,31 +36,23 @@ type assignedLine struct {
 
 // lines are those of one session. They are safe for concurrent use.
 type lines struct {
-	ctx  context.Context // of the session
-	keys *handshake.Keys
-	pin  handshake.Pin
-	idle chan *idleLine
+	ctx    context.Context // of the session
+	secret handshake.Secret
+	pin    handshake.Pin // of the session's certificate
+	idle   chan *idleLine
 
 	mu       sync.Mutex
 	assigned map[*assignedLine]struct{}
 }
 
 // newLines returns no lines. All that are added close when ctx ends.
-func newLines(ctx context.Context, token [handshake.TokenSize]byte) (*lines, error) {
-	keys, err := handshake.NewKeys(token)
-	if err != nil {
-		return nil, err
-	}
-	pin, err := keys.Pin()
-	if err != nil {
-		return nil, err
-	}
-	s := &lines{ctx: ctx, keys: keys, pin: pin, idle: make(chan *idleLine, idleMax), assigned: map[*assignedLine]struct{}{}}
+func newLines(ctx context.Context, secret handshake.Secret, pin handshake.Pin) *lines {
+	s := &lines{ctx: ctx, secret: secret, pin: pin, idle: make(chan *idleLine, idleMax), assigned: map[*assignedLine]struct{}{}}
 	context.AfterFunc(ctx, func() {
 		s.closeIdle()
 		s.closeAssigned(func(*assignedLine) bool { return true })
 	})
-	return s, nil
+	return s
 }
 
 // offer adds an idle line. It owns the connection unless it returns an error.
@@ -126,7 +118,7 @@ func (s *lines) assign(pod pki.Pod, q *handshake.LineRequest, agent handshake.Pi
 
 // tell tells the session which agent has the line.
 func (s *lines) tell(l *idleLine, to *handshake.LineAssigned) bool {
-	if gone(l.conn) || handshake.WriteLineAssigned(l.conn, s.keys, l.hello, to) != nil {
+	if gone(l.conn) || handshake.WriteLineAssigned(l.conn, &s.secret, l.hello, to) != nil {
 		return false
 	}
 	return l.conn.SetWriteDeadline(time.Time{}) == nil

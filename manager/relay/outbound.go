@@ -62,7 +62,7 @@ func (r *Relay) serveOutboundLine(s *session, conn *net.TCPConn, hello *handshak
 	defer conn.Close()
 	stop := context.AfterFunc(s.ctx, func() { conn.Close() })
 	defer stop()
-	if err := handshake.WriteLineAssigned(conn, s.lines.keys, hello, &handshake.LineAssigned{Agent: r.ownPin, Pod: r.cfg.Namespace + "/" + r.cfg.Pod}); err != nil {
+	if err := handshake.WriteLineAssigned(conn, &s.lines.secret, hello, &handshake.LineAssigned{Agent: r.ownPin, Pod: r.cfg.Namespace + "/" + r.cfg.Pod}); err != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)

@@ -24,12 +24,12 @@ func TestOutboundLine(t *testing.T) {
 	l := newLineLab(t)
 	echo := l.echo()
 	l.relay.cfg.NameServer = echo
-	c, h, _ := l.offer(l.keys, handshake.Outbound)
-	server, err := line.NewServer(l.keys)
+	c, h, _ := l.offer(secret, handshake.Outbound)
+	server, err := line.NewServer(identity)
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
+	j, err := handshake.ReadLineAssigned(c, &secret, h, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ package relay
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
@@ -27,6 +26,8 @@ type Config struct {
 	// Reader reads from the API server, not from a cache.
 	Reader  client.Reader
 	Planner *plan.Planner
+	// Certificate returns this replica's certificate on carriers, which sessions check.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Namespace holds the Sessions, Pod is this replica.
 	Namespace, Pod, Version string
 	// OnChange is told of a session that got its first carrier or lost its last
@@ -62,17 +63,12 @@ type Reach interface {
 
 // New returns a Relay without sessions.
 func New(c Config) (*Relay, error) {
-	var secret [handshake.TokenSize]byte
-	rand.Read(secret[:])
-	keys, err := handshake.NewKeys(secret)
+	identity := handshake.RandomIdentity()
+	own, err := identity.Certificate()
 	if err != nil {
 		return nil, err
 	}
-	own, err := keys.Certificate()
-	if err != nil {
-		return nil, err
-	}
-	pin, err := keys.Pin()
+	pin, err := identity.Pin()
 	if err != nil {
 		return nil, err
 	}

@@ -2,8 +2,6 @@ package relay
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -23,7 +21,11 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
-var token = [handshake.TokenSize]byte{1, 2, 3}
+var (
+	secret   = handshake.Secret{1, 2, 3}
+	identity = handshake.NewIdentity([handshake.SeedSize]byte{4, 5, 6})
+	key      = identity.PublicKey()
+)
 
 // newRelay knows one Session, alice's; changes receives what OnChange hears.
 func newRelay(t *testing.T) (r *Relay, changes *[]string) {
@@ -32,14 +34,15 @@ func newRelay(t *testing.T) (r *Relay, changes *[]string) {
 	if err := v1alpha1.AddToScheme(s); err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256(token[:])
 	alice := &v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: "intercept-system", Name: "alice"},
-		Spec: v1alpha1.SessionSpec{User: "alice", TokenHash: hex.EncodeToString(sum[:])}}
+		Spec: v1alpha1.SessionSpec{User: "alice", PublicKey: key}}
+	keyless := alice.DeepCopy()
+	keyless.Name, keyless.Spec.PublicKey = "keyless", ""
 	ending := alice.DeepCopy()
 	ending.Name, ending.Finalizers, ending.DeletionTimestamp = "ending", []string{"x/y"}, &metav1.Time{Time: time.Now()}
 	changes = &[]string{}
 	r, err := New(Config{Log: slog.New(slog.DiscardHandler), Namespace: "intercept-system", Pod: "traffic-manager-1",
-		Reader:   fake.NewClientBuilder().WithScheme(s).WithObjects(alice, ending).Build(),
+		Reader:   fake.NewClientBuilder().WithScheme(s).WithObjects(alice, keyless, ending).Build(),
 		OnChange: func(s string) { *changes = append(*changes, s) }})
 	if err != nil {
 		t.Fatal(err)
@@ -47,25 +50,24 @@ func newRelay(t *testing.T) (r *Relay, changes *[]string) {
 	return r, changes
 }
 
-func TestTokenDecides(t *testing.T) {
+func TestKeyDecides(t *testing.T) {
 	r, _ := newRelay(t)
-	forged := token
-	forged[0]++
 	cases := []struct {
-		name  string
-		hello handshake.Hello
-		good  bool
+		name, key string
+		hello     handshake.Hello
+		good      bool
 	}{
-		{"the session's own", handshake.Hello{Session: "alice", Token: token}, true},
-		{"forged", handshake.Hello{Session: "alice", Token: forged}, false},
-		{"empty", handshake.Hello{Session: "alice"}, false},
-		{"of a session that does not exist", handshake.Hello{Session: "bob", Token: token}, false},
-		{"of a session that is being deleted", handshake.Hello{Session: "ending", Token: token}, false},
-		{"for the other direction", handshake.Hello{Session: "alice", Token: token, Direction: handshake.Outbound}, true},
+		{"the session's own", key, handshake.Hello{Session: "alice"}, true},
+		{"another", handshake.RandomIdentity().PublicKey(), handshake.Hello{Session: "alice"}, false},
+		{"none", "", handshake.Hello{Session: "alice"}, false},
+		{"of a session without a key", "", handshake.Hello{Session: "keyless"}, false},
+		{"of a session that does not exist", key, handshake.Hello{Session: "bob"}, false},
+		{"of a session that is being deleted", key, handshake.Hello{Session: "ending"}, false},
+		{"for the other direction", key, handshake.Hello{Session: "alice", Direction: handshake.Outbound}, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s, err := r.admit(&c.hello)
+			s, err := r.admit(&c.hello, c.key)
 			if (err == nil) != c.good {
 				t.Fatalf("admitted %v, %v", s != nil, err)
 			}
@@ -75,8 +77,8 @@ func TestTokenDecides(t *testing.T) {
 		})
 	}
 	// Who guesses names learns nothing from the answer.
-	_, missing := r.authenticate(context.Background(), &handshake.Hello{Session: "bob"})
-	_, wrong := r.authenticate(context.Background(), &handshake.Hello{Session: "alice"})
+	_, missing := r.authenticate(context.Background(), &handshake.Hello{Session: "bob"}, key)
+	_, wrong := r.authenticate(context.Background(), &handshake.Hello{Session: "alice"}, handshake.RandomIdentity().PublicKey())
 	if missing.Error() != wrong.Error() {
 		t.Errorf("answers differ: %q and %q", missing, wrong)
 	}
@@ -84,18 +86,18 @@ func TestTokenDecides(t *testing.T) {
 
 func TestNewerProcessTakesOver(t *testing.T) {
 	r, changes := newRelay(t)
-	older, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{})
+	older, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, authz.Subject{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 2}, authz.Subject{})
+	newer, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 2}, key, authz.Subject{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if older.ctx.Err() == nil {
 		t.Error("the older process's carriers live on")
 	}
-	if _, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{}); err == nil {
+	if _, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, authz.Subject{}); err == nil {
 		t.Error("the older process is admitted again")
 	}
 	r.removeCarrier(older)
@@ -113,7 +115,7 @@ func TestNewerProcessTakesOver(t *testing.T) {
 
 func TestDropEndsCarriers(t *testing.T) {
 	r, _ := newRelay(t)
-	s, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, authz.Subject{})
+	s, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, authz.Subject{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +126,7 @@ func TestDropEndsCarriers(t *testing.T) {
 	}
 }
 
-// A Session that is deleted after its token was compared has no carrier.
+// A Session that is deleted after its key was compared has no carrier.
 func TestDropDuringAdmission(t *testing.T) {
 	r, _ := newRelay(t)
 	live := r.cfg.Reader
@@ -139,7 +141,7 @@ func TestDropDuringAdmission(t *testing.T) {
 			r.Drop(key.Name)
 			return nil
 		}})
-	if _, err := r.admit(&handshake.Hello{Session: "alice", Token: token}); !errors.Is(err, errToken) {
+	if _, err := r.admit(&handshake.Hello{Session: "alice"}, key); !errors.Is(err, errKey) {
 		t.Errorf("the session is admitted: %v", err)
 	}
 	if r.Connected("alice") {
@@ -149,10 +151,12 @@ func TestDropDuringAdmission(t *testing.T) {
 
 func TestPlainRequestIsRefused(t *testing.T) {
 	r, _ := newRelay(t)
-	w := httptest.NewRecorder()
-	r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, handshake.UpgradePath, nil))
-	if w.Code != http.StatusUpgradeRequired {
-		t.Errorf("answered %d", w.Code)
+	for _, path := range []string{handshake.UpgradePath, handshake.LineUpgradePath} {
+		w := httptest.NewRecorder()
+		r.Sessions().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != http.StatusUpgradeRequired {
+			t.Errorf("%s answered %d", path, w.Code)
+		}
 	}
 }
 
@@ -168,11 +172,11 @@ func TestOnChangeHoldsUpNobodyElse(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := r.addCarrier(&handshake.Hello{Session: "alice", Token: token}, authz.Subject{User: "alice"})
+		_, err := r.addCarrier(&handshake.Hello{Session: "alice"}, key, authz.Subject{User: "alice"})
 		done <- err
 	}()
 	<-stuck
-	s, err := r.addCarrier(&handshake.Hello{Session: "bob", Token: token}, authz.Subject{User: "bob"})
+	s, err := r.addCarrier(&handshake.Hello{Session: "bob"}, key, authz.Subject{User: "bob"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,6 @@ package relay
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -48,22 +45,21 @@ type session struct {
 	lines      *lines
 }
 
-var errToken = errors.New("the session's token is not valid: it may have been taken over or ended")
+var errKey = errors.New("the session's key is not valid: it may have been taken over or ended")
 
-// authenticate returns the Session that the token in a Hello belongs to.
-func (r *Relay) authenticate(ctx context.Context, h *handshake.Hello) (*v1alpha1.Session, error) {
+// authenticate returns the Session that a Hello names, if the public key is that of the
+// Session.
+func (r *Relay) authenticate(ctx context.Context, h *handshake.Hello, publicKey string) (*v1alpha1.Session, error) {
 	var s v1alpha1.Session
 	err := r.cfg.Reader.Get(ctx, client.ObjectKey{Namespace: r.cfg.Namespace, Name: h.Session}, &s)
 	if apierrors.IsNotFound(err) {
-		return nil, errToken // the same words, so that an answer does not tell which names exist
+		return nil, errKey // the same words, so that an answer does not tell which names exist
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read session: %w", err)
 	}
-	sum := sha256.Sum256(h.Token[:])
-	if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(s.Spec.TokenHash)) != 1 ||
-		s.DeletionTimestamp != nil {
-		return nil, errToken
+	if publicKey == "" || s.Spec.PublicKey != publicKey || s.DeletionTimestamp != nil {
+		return nil, errKey
 	}
 	return &s, nil
 }
@@ -71,8 +67,8 @@ func (r *Relay) authenticate(ctx context.Context, h *handshake.Hello) (*v1alpha1
 // addCarrier counts a carrier of a session, which it makes if there is none. A newer
 // run of the laptop's process ends the carriers of the older one. The caller must
 // call removeCarrier when the carrier is gone.
-func (r *Relay) addCarrier(h *handshake.Hello, subject authz.Subject) (*session, error) {
-	s, first, err := r.count(h, subject)
+func (r *Relay) addCarrier(h *handshake.Hello, publicKey string, subject authz.Subject) (*session, error) {
+	s, first, err := r.count(h, publicKey, subject)
 	if first {
 		r.cfg.OnChange(h.Session) // it may take a while: others must not wait for r.mu
 	}
@@ -80,7 +76,7 @@ func (r *Relay) addCarrier(h *handshake.Hello, subject authz.Subject) (*session,
 }
 
 // count is addCarrier without OnChange. First says that the session is new.
-func (r *Relay) count(h *handshake.Hello, subject authz.Subject) (s *session, first bool, err error) {
+func (r *Relay) count(h *handshake.Hello, publicKey string, subject authz.Subject) (s *session, first bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s = r.sessions[h.Session]
@@ -95,7 +91,7 @@ func (r *Relay) count(h *handshake.Hello, subject authz.Subject) (s *session, fi
 	}
 	if s == nil {
 		first = true
-		if s, err = newSession(h, subject); err != nil {
+		if s, err = newSession(h, publicKey, subject); err != nil {
 			return nil, false, err
 		}
 		r.sessions[h.Session] = s
@@ -104,15 +100,15 @@ func (r *Relay) count(h *handshake.Hello, subject authz.Subject) (s *session, fi
 	return s, first, nil
 }
 
-func newSession(h *handshake.Hello, subject authz.Subject) (*session, error) {
+func newSession(h *handshake.Hello, publicKey string, subject authz.Subject) (*session, error) {
+	pin, err := handshake.PinOfPublicKey(publicKey)
+	if err != nil {
+		return nil, err
+	}
 	s := &session{name: h.Session, subject: subject, generation: h.Generation,
 		group: mux.NewGroup(mux.NewBudget(windowBudget)), budget: mux.NewBudget(windowBudget)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	var err error
-	if s.lines, err = newLines(s.ctx, h.Token); err != nil {
-		s.cancel()
-		return nil, err
-	}
+	s.lines = newLines(s.ctx, h.Secret, pin)
 	return s, nil
 }
 

@@ -45,11 +45,11 @@ func TestFlowsFromTheSession(t *testing.T) {
 	refused("the user may not execute commands")
 	l.mayExec = true
 
-	c, h, w := l.offer(l.keys, handshake.Inbound)
+	c, h, w := l.offer(secret, handshake.Inbound)
 	if w.Refusal != "" {
 		t.Fatal(w.Refusal)
 	}
-	server, err := line.NewServer(l.keys)
+	server, err := line.NewServer(identity)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestFlowsFromTheSession(t *testing.T) {
 		}
 		agent <- f
 	}()
-	j, err := handshake.ReadLineAssigned(c, l.keys, h, func() {})
+	j, err := handshake.ReadLineAssigned(c, &secret, h, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

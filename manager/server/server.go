@@ -41,23 +41,18 @@ type Server struct {
 	ListenAgents string
 
 	Authority *pki.Authority
-	// Names and IPs go into the serving certificate.
-	Names []string
-	IPs   []net.IP
-	// HTTP serves plain HTTP requests: the API server's proxy.
+	// Certificate is this replica's.
+	Certificate *pki.Serving
+	// HTTP serves HTTP within TLS: the API server's admission webhooks.
 	HTTP http.Handler
 	// Agents serves the control protocol.
 	Agents rpc.AgentsServer
 	// Flow serves one flow connection, Line one that asks for a line; they own
 	// it.
 	Flow, Line func(*tls.Conn)
-	// Lines serves HTTP without TLS: the lines that sessions offer.
-	Lines http.Handler
-	Log   *slog.Logger
-
-	mu   sync.Mutex
-	cert *tls.Certificate
-	by   []byte // the bundle of the authority that signed cert
+	// Sessions serves HTTP without TLS: carriers and lines, which bring TLS of their own.
+	Sessions http.Handler
+	Log      *slog.Logger
 }
 
 // NeedLeaderElection says that every replica serves.
@@ -75,21 +70,21 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("listen for agents: %w", err)
 	}
 	defer forAgents.Close()
-	q := queues{web: newQueue(l.Addr()), lines: newQueue(l.Addr()), control: newQueue(l.Addr())}
-	httpServer, lineServer := s.http(s.HTTP), s.http(s.Lines)
+	q := queues{web: newQueue(l.Addr()), sessions: newQueue(l.Addr()), control: newQueue(l.Addr())}
+	httpServer, sessionServer := s.http(s.HTTP), s.http(s.Sessions)
 	grpcServer := grpc.NewServer(grpc.Creds(shaken{}),
 		grpc.ReadBufferSize(4<<10), grpc.WriteBufferSize(4<<10), grpc.MaxRecvMsgSize(1<<20),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
 	rpc.RegisterAgentsServer(grpcServer, s.Agents)
 	go httpServer.Serve(q.web)
-	go lineServer.Serve(q.lines)
+	go sessionServer.Serve(q.sessions)
 	go grpcServer.Serve(q.control)
 	stop := context.AfterFunc(ctx, func() {
 		l.Close()
 		forAgents.Close()
 		httpServer.Close()
-		lineServer.Close()
+		sessionServer.Close()
 		grpcServer.Stop()
 	})
 	defer stop()
@@ -131,7 +126,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, protocols []string,
 }
 
 // queues are where connections go.
-type queues struct{ web, lines, control *queue }
+type queues struct{ web, sessions, control *queue }
 
 func (s *Server) http(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: shakeTimeout, IdleTimeout: time.Minute,
@@ -145,7 +140,7 @@ func (s *Server) config(protocols []string) *tls.Config {
 		// Agents show a certificate, except to enroll; the API server has none.
 		ClientAuth:                  tls.VerifyClientCertIfGiven,
 		ClientCAs:                   s.Authority.Pool(),
-		GetCertificate:              s.certificate,
+		GetCertificate:              s.Certificate.Certificate,
 		DynamicRecordSizingDisabled: true,
 	}
 }
@@ -154,7 +149,7 @@ func (s *Server) config(protocols []string) *tls.Config {
 const shakeTimeout = 10 * time.Second
 
 // sort finds out what a connection is. One that does not begin like TLS can
-// only be a line.
+// only be a session's.
 func (s *Server) sort(raw net.Conn, config *tls.Config, q queues) {
 	first, err := firstByte(raw)
 	if err != nil {
@@ -163,7 +158,7 @@ func (s *Server) sort(raw net.Conn, config *tls.Config, q queues) {
 	}
 	if first != recordHandshake {
 		raw.SetDeadline(time.Time{})
-		q.lines.put(raw)
+		q.sessions.put(raw)
 		return
 	}
 	s.serve(raw, config, q)
@@ -209,21 +204,4 @@ func (s *Server) serve(raw net.Conn, config *tls.Config, q queues) {
 		}
 		q.web.put(c)
 	}
-}
-
-// certificate makes a serving certificate when there is none, the present one
-// has lived two thirds of its life, or there is a new authority.
-func (s *Server) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now, bundle := time.Now(), s.Authority.Bundle()
-	if s.cert != nil && bytes.Equal(s.by, bundle) && now.Before(s.cert.Leaf.NotAfter.Add(-s.cert.Leaf.NotAfter.Sub(s.cert.Leaf.NotBefore)/3)) {
-		return s.cert, nil
-	}
-	cert, err := s.Authority.Serving(s.Names, s.IPs, now)
-	if err != nil {
-		return nil, err
-	}
-	s.cert, s.by = cert, bundle
-	return cert, nil
 }

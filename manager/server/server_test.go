@@ -44,7 +44,7 @@ func TestPorts(t *testing.T) {
 			}
 		})
 	}
-	for addr, want := range map[string]string{everybody: "lines", agents: "refused"} {
+	for addr, want := range map[string]string{everybody: "sessions", agents: "refused"} {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -72,8 +72,8 @@ func serve(t *testing.T) (everybody, agents string) {
 		}
 	}
 	everybody, agents = free(t), free(t)
-	s := &Server{Listen: everybody, ListenAgents: agents, Authority: authority, Names: []string{"traffic-manager"},
-		HTTP: says("web"), Lines: says("lines"), Agents: rpc.UnimplementedAgentsServer{}, Flow: conn("flow"), Line: conn("line"),
+	s := &Server{Listen: everybody, ListenAgents: agents, Authority: authority, Certificate: &pki.Serving{Authority: authority, Names: []string{"traffic-manager"}},
+		HTTP: says("web"), Sessions: says("sessions"), Agents: rpc.UnimplementedAgentsServer{}, Flow: conn("flow"), Line: conn("line"),
 		Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

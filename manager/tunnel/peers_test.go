@@ -3,7 +3,6 @@ package tunnel_test
 import (
 	"bytes"
 	"context"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -58,11 +57,7 @@ func (p peer) seal(t *testing.T, purpose, answers string, b []byte) []byte {
 }
 
 func (p peer) mac(t *testing.T, purpose, answers string, b []byte) []byte {
-	key, err := hkdf.Key(sha256.New, token[:], nil, "kubectl-intercept line mac", 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := hmac.New(sha256.New, key)
+	m := hmac.New(sha256.New, secret[:])
 	for _, part := range []string{purpose, answers, string(b)} {
 		m.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
 		io.WriteString(m, part)
@@ -90,7 +85,7 @@ func parse(t *testing.T, b []byte) fields {
 	return f
 }
 
-var token = [handshake.TokenSize]byte{1, 2, 3}
+var secret = handshake.Secret{1, 2, 3}
 
 const (
 	nonce = "0123456789abcdef"
@@ -135,9 +130,9 @@ func has(t *testing.T, b *bytes.Buffer, err error, want fields) fields {
 }
 
 func (p peer) carrier(t *testing.T) {
-	hello := func() fields { return fields{1: "alice", 2: string(token[:]), 3: "\x07", 4: "\x01", 5: "0.1.0"} }
+	hello := func() fields { return fields{1: "alice", 2: string(secret[:]), 3: "\x07", 4: "\x01", 5: "0.1.0"} }
 	welcome := func() fields { return fields{1: "no", 2: "traffic-manager-1", 3: "0.1.0", 4: "cluster.local"} }
-	h := &handshake.Hello{Session: "alice", Token: token, Generation: 7, Direction: handshake.Outbound, Version: "0.1.0", Protocol: p.version}
+	h := &handshake.Hello{Session: "alice", Secret: secret, Generation: 7, Direction: handshake.Outbound, Version: "0.1.0", Protocol: p.version}
 	w := &handshake.Welcome{Refusal: "no", Pod: "traffic-manager-1", Version: "0.1.0", Domain: "cluster.local", Protocol: p.version}
 	gotH, err := handshake.ReadHello(framed(p.body(hello())))
 	check(t, gotH, h, err)
@@ -150,26 +145,22 @@ func (p peer) carrier(t *testing.T) {
 }
 
 func (p peer) line(t *testing.T) {
-	k, err := handshake.NewKeys(token)
-	if err != nil {
-		t.Fatal(err)
-	}
 	// The peer offers a line.
 	hello, err := handshake.ReadLineHello(framed(p.seal(t, "hello", "", p.body(fields{1: "alice", 2: "\x07", 3: "\x01", 4: nonce}))))
-	if err != nil || !hello.Check(k) || hello.Session != "alice" || hello.Generation != 7 || hello.Direction != handshake.Outbound {
+	if err != nil || !hello.Check(&secret) || hello.Session != "alice" || hello.Generation != 7 || hello.Direction != handshake.Outbound {
 		t.Fatalf("got %+v, %v", hello, err)
 	}
 	assigned := func() fields { return fields{1: pin, 2: "shop/quote-1", 3: "shop/quote", 4: "uid"} }
 	j := &handshake.LineAssigned{Agent: handshake.Pin([]byte(pin)), Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: "uid"}
 	var b bytes.Buffer
-	has(t, &b, handshake.WriteLineAssigned(&b, k, hello, j), assigned())
+	has(t, &b, handshake.WriteLineAssigned(&b, &secret, hello, j), assigned())
 	p.sealed(t, "assigned", nonce, b.Bytes()[2:])
 	// The peer is offered one.
 	b.Reset()
-	mine := handshake.NewLineHello(k, "alice", 7, handshake.Outbound)
+	mine := handshake.NewLineHello(&secret, "alice", 7, handshake.Outbound)
 	got := has(t, &b, handshake.WriteLineHello(&b, mine), fields{1: "alice", 2: "\x07", 3: "\x01"})
 	p.sealed(t, "hello", "", b.Bytes()[2:])
-	gotJ, err := handshake.ReadLineAssigned(framed(p.seal(t, "assigned", got[4], p.body(assigned()))), k, mine, func() {})
+	gotJ, err := handshake.ReadLineAssigned(framed(p.seal(t, "assigned", got[4], p.body(assigned()))), &secret, mine, func() {})
 	check(t, gotJ, j, err)
 }
 

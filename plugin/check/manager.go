@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/skew"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
@@ -168,7 +169,7 @@ func (e *Env) fastWay(ctx context.Context) Outcome {
 	}
 	const slower = "; flows travel on carriers, which is slower"
 	if apierrors.IsForbidden(err) {
-		return warn("you may not get services/proxy "+lineService+slower, e.connectHint())
+		return warn("you may not get services/proxy "+carrier.ProxiedService+slower, e.connectHint())
 	}
 	return warn(render.Error(err)+slower, "see what lies between you and the API server, and between it and the traffic-manager: it must let an HTTP Upgrade pass, also without TLS")
 }

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 )
 
 // need is the right to do something with a resource, or with one object.
@@ -118,7 +119,7 @@ func (e *Env) permissionChecks() []Check {
 		}},
 		{"you may connect this machine", "you may not connect this machine", e.hasRights(needs(e.ManagerNamespace, v1alpha1.Group, []string{"create", "delete", "get"}, "sessions"), connect)},
 		{"you may reach the traffic-manager", "you may not reach the traffic-manager", e.withAPI(func(ctx context.Context) Outcome {
-			proxy, err := e.missing(ctx, []need{{"get", "", "services/proxy", "https:traffic-manager:tunnel", e.ManagerNamespace}})
+			proxy, err := e.missing(ctx, []need{{"get", "", "services/proxy", carrier.ProxiedService, e.ManagerNamespace}})
 			if err != nil {
 				return failedToAsk("ask for your permissions", err)
 			}

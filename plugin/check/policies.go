@@ -22,7 +22,7 @@ const nobody = "kubectl-intercept:nobody"
 func (e *Env) policies(ctx context.Context) Outcome {
 	forged := &v1alpha1.Session{
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.ManagerNamespace, GenerateName: "check-"},
-		Spec:       v1alpha1.SessionSpec{User: nobody, TokenHash: strings.Repeat("0", 64)},
+		Spec:       v1alpha1.SessionSpec{User: nobody, PublicKey: strings.Repeat("0", 64)},
 	}
 	o := e.judgeForged(e.Client.Create(ctx, forged, client.DryRunAll))
 	if o.Status == Failed {

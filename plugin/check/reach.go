@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,20 +33,22 @@ type Reached struct {
 }
 
 // NewReach returns the function Env.Reach for a cluster. It opens a carrier as a session
-// does, but with a token that belongs to no session. The traffic-manager must answer that
-// the token is not valid.
+// does, but with a key that belongs to no session. The traffic-manager must answer that
+// the key is not valid.
 func NewReach(cfg *rest.Config, c client.Reader, namespace string) (func(context.Context) (*Reached, error), error) {
 	proxy, err := carrier.NewServiceProxy(carrier.Fixed(cfg), namespace)
 	if err != nil {
 		return nil, err
 	}
 	forward := carrier.NewPortForward(carrier.Fixed(cfg), c, namespace)
+	own := handshake.RandomIdentity()
 	return func(ctx context.Context) (*Reached, error) {
-		r, err := knock(ctx, proxy)
+		trust := carrier.NewTrust(c, namespace)
+		r, err := knock(ctx, carrier.Secure(proxy, own, trust))
 		if err == nil || !carrier.Elsewhere(err) {
 			return r, err
 		}
-		r, ferr := knock(ctx, forward)
+		r, ferr := knock(ctx, carrier.Secure(forward, own, trust))
 		if ferr != nil {
 			return nil, errors.Join(err, ferr)
 		}
@@ -55,9 +56,6 @@ func NewReach(cfg *rest.Config, c client.Reader, namespace string) (func(context
 		return r, nil
 	}, nil
 }
-
-// lineService is the resource name by which the Role allows lines.
-const lineService = "http:traffic-manager:tunnel"
 
 // NewLine returns the function Env.Line for a cluster. It opens a line for a session that
 // does not exist. Any answer of the traffic-manager shows that lines work.
@@ -74,14 +72,9 @@ func NewLine(cfg *rest.Config, namespace string) (func(context.Context) (time.Du
 		defer conn.Close()
 		stop := context.AfterFunc(ctx, func() { conn.Close() })
 		defer stop()
-		var token [handshake.TokenSize]byte
-		rand.Read(token[:])
-		keys, err := handshake.NewKeys(token)
-		if err != nil {
-			return 0, err
-		}
+		secret := handshake.NewSecret()
 		start := time.Now()
-		if err := handshake.WriteLineHello(conn, handshake.NewLineHello(keys, "check", 0, handshake.Inbound)); err != nil {
+		if err := handshake.WriteLineHello(conn, handshake.NewLineHello(&secret, "check", 0, handshake.Inbound)); err != nil {
 			return 0, fmt.Errorf("offer a line: %w", err)
 		}
 		if _, err := handshake.ReadWelcome(conn); err != nil {
@@ -108,7 +101,7 @@ func knock(ctx context.Context, t carrier.Transport) (*Reached, error) {
 		return nil, fmt.Errorf("%s: %w", t.Name(), err)
 	}
 	r := &Reached{Transport: t.Name(), Pod: w.Pod, Version: w.Version, RTT: time.Since(start)}
-	if !strings.Contains(w.Refusal, "token is not valid") {
+	if !strings.Contains(w.Refusal, "key is not valid") {
 		r.Refusal = w.Refusal
 	}
 	return r, nil

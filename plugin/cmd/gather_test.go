@@ -3,6 +3,7 @@ package cmd
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"io"
 	"os"
@@ -72,7 +73,7 @@ status: {message: 'none meets header("x-key") ~= regexp("PLANTED-15")', pods: [{
 apiVersion: kubectl-intercept.dev/v1alpha1
 kind: Session
 metadata: {name: alice-laptop-demo, namespace: intercept-system}
-spec: {user: alice, host: laptop-of-alice, tokenHash: PLANTED-16}
+spec: {user: alice, host: laptop-of-alice, publicKey: 00ff}
 ---
 apiVersion: v1
 kind: Event
@@ -151,7 +152,7 @@ func troubled(t *testing.T) (*world, string, state.State) {
 	if err := dir.Save(s); err != nil {
 		t.Fatal(err)
 	}
-	text := "time=x level=INFO msg=\"session begins\" token=PLANTED-19 hash=" + s.TokenHash() + " raw=" + hex.EncodeToString(s.Token) + " namespace=shop\n"
+	text := "time=x level=INFO msg=\"session begins\" token=PLANTED-19 raw=" + hex.EncodeToString(s.Key) + " namespace=shop\n"
 	if err := os.WriteFile(dir.Log(), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -169,9 +170,9 @@ func TestGatherLogs(t *testing.T) {
 	if found := regexp.MustCompile(`PLANTED-\d+`).FindAllString(all.String(), -1); found != nil {
 		t.Errorf("the zip has %v:\n%s", found, &all)
 	}
-	for _, secret := range []string{s.TokenHash(), hex.EncodeToString(s.Token)} {
+	for _, secret := range []string{base64.StdEncoding.EncodeToString(s.Key), hex.EncodeToString(s.Key)} {
 		if strings.Contains(all.String(), secret) {
-			t.Errorf("the zip has %s of the session's token", secret)
+			t.Errorf("the zip has %s of the session's key", secret)
 		}
 	}
 	for name, want := range map[string]string{
@@ -252,7 +253,7 @@ func TestGatherLogsPartly(t *testing.T) {
 		}
 	}
 	// Nobody needs to list Sessions for this machine's own.
-	if n := strings.Count(files["objects/sessions.yaml"], "tokenHash:"); n != 1 {
+	if n := strings.Count(files["objects/sessions.yaml"], "publicKey:"); n != 1 {
 		t.Errorf("it has %d Sessions:\n%s", n, files["objects/sessions.yaml"])
 	}
 	w.edit(func(s *fakeAPI) { s.refuse = append(s.refuse, refusal{"alice", "get", "sessions", "*"}) })

@@ -179,7 +179,7 @@ func (g *Gatherer) status(ctx context.Context) error {
 		g.secretsOf(&saved)
 		g.user(saved.User)
 		g.b.names.Add("context", saved.Context)
-		g.session, saved.Token = saved.Session, nil
+		g.session, saved.Key = saved.Session, nil
 		serr = g.b.object("session/state.yaml", saved)
 	}
 	return errors.Join(err, serr)
@@ -198,10 +198,10 @@ func (g *Gatherer) checks(ctx context.Context) error {
 	return g.b.object("check.yaml", report)
 }
 
-// secretsOf are the forms in which a token may be written.
+// secretsOf are the forms in which a session's key may be written.
 func (g *Gatherer) secretsOf(s *state.State) {
-	g.b.secrets.Add(encoded(s.Token)...)
-	g.b.secrets.Add(fmt.Sprintf("%x", s.Token), fmt.Sprintf("%X", s.Token), s.TokenHash())
+	g.b.secrets.Add(encoded(s.Key)...)
+	g.b.secrets.Add(fmt.Sprintf("%x", s.Key), fmt.Sprintf("%X", s.Key))
 }
 
 // secretsIn are literal values of a pod's environment that would be secrets in a log, too.

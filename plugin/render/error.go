@@ -72,7 +72,7 @@ func forbidden(message string) string {
 	case namespace == "":
 		return what + " in all namespaces: a ClusterRoleBinding to \"edit\" or \"view\" allows it; otherwise name one namespace with -n"
 	case strings.HasPrefix(resource, "sessions.") || strings.Contains(message, `"traffic-manager" is forbidden`) ||
-		strings.Contains(message, `"https:traffic-manager:tunnel" is forbidden`):
+		strings.Contains(message, `"http:traffic-manager:tunnel" is forbidden`):
 		return what + fmt.Sprintf(" in namespace %q: the Role \"traffic-manager-connect\" there allows it (chart value clientRbac.subjects)", namespace)
 	}
 	return what + fmt.Sprintf(" in namespace %q: the ClusterRole \"edit\" allows it (kubectl create rolebinding NAME --clusterrole=edit --user=%s -n %s)", namespace, quote(user), namespace)

@@ -128,7 +128,7 @@ func TestError(t *testing.T) {
 		`no permission: user "bob" cannot create sessions.kubectl-intercept.dev in namespace "intercept-system": the Role "traffic-manager-connect" there allows it (chart value clientRbac.subjects)`: status(metav1.StatusReasonForbidden,
 			`sessions.kubectl-intercept.dev is forbidden: User "bob" cannot create resource "sessions" in API group "kubectl-intercept.dev" in the namespace "intercept-system"`),
 		`no permission: user "bob" cannot get services/proxy in namespace "intercept-system": the Role "traffic-manager-connect" there allows it (chart value clientRbac.subjects)`: status(metav1.StatusReasonForbidden,
-			`services "https:traffic-manager:tunnel" is forbidden: User "bob" cannot get resource "services/proxy" in API group "" in the namespace "intercept-system"`),
+			`services "http:traffic-manager:tunnel" is forbidden: User "bob" cannot get resource "services/proxy" in API group "" in the namespace "intercept-system"`),
 		"spec.user must be your name":                        status(metav1.StatusReasonForbidden, "spec.user must be your name"),
 		"you must be logged in to the server: token expired": status(metav1.StatusReasonUnauthorized, "token expired"),
 		"one\nerror: two":                                    utilerrors.NewAggregate([]error{errors.New("one"), errors.New("two")}),

@@ -7,7 +7,7 @@
 //	                            (package daemon)
 //
 // There is one session for each kube context and user. It is a Session object in the
-// manager's namespace, a token whose hash the object carries, and a directory on disk
+// manager's namespace, a key pair whose public half the object has, and a directory on disk
 // (package state). The process that holds the directory's lock is the session. Each
 // command tells the process its credentials and its environment (package socket).
 package session

@@ -106,7 +106,7 @@ func TestCheck(t *testing.T) {
 		want(t, o, answers, "failed", "")
 		want(t, o, fast, "warning", "you may not get services/proxy http:traffic-manager:tunnel")
 		// Port-forward only.
-		p.kubectl("create", "role", "forward", "-n", lab.ManagerNamespace, "--verb=create,get,list", "--resource=pods,pods/portforward")
+		p.kubectl("create", "role", "forward", "-n", lab.ManagerNamespace, "--verb=create,get,list", "--resource=pods,pods/portforward,configmaps")
 		p.kubectl("create", "rolebinding", "forward", "-n", lab.ManagerNamespace, "--role=forward", "--user=alice")
 		o = p.check("alice", "-n", "shop")
 		want(t, o, reach, "warning", "by port-forward only")
@@ -115,20 +115,6 @@ func TestCheck(t *testing.T) {
 		p.kubectl("delete", "rolebinding", "forward", "-n", lab.ManagerNamespace)
 		p.intercept("upgrade", "--set", "clientRbac.create=true", "--wait")
 		becomes("alice", reach, "ok", "")
-	})
-	t.Run("no lines", func(t *testing.T) {
-		// A Role of before there were lines. The rule is found by what it says.
-		role := p.kubectl("get", "role", "traffic-manager-connect", "-n", lab.ManagerNamespace, "-o", "yaml")
-		p.apply(strings.ReplaceAll(role, "- http:traffic-manager:tunnel\n", "- http:another:tunnel\n"))
-		becomes("alice", fast, "warning", "you may not get services/proxy http:traffic-manager:tunnel")
-		o := p.check("alice", "-n", "shop")
-		want(t, o, fast, "warning", "clientRbac.subjects")
-		want(t, o, answers, "ok", "by service-proxy")
-		if f := o.failures(); len(f) > 0 {
-			t.Errorf("carriers still do, and %q fail", f)
-		}
-		p.intercept("upgrade", "--wait")
-		becomes("alice", fast, "ok", "a line, round trip")
 	})
 	t.Run("pod security", func(t *testing.T) {
 		p.kubectl("label", "namespace", "shop", "pod-security.kubernetes.io/enforce=restricted")

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
 
@@ -81,7 +82,7 @@ func TestSession(t *testing.T) {
 	quote := l.Serving("quote", "http")
 	alice, bob := l.Laptop("alice"), l.Laptop("bob")
 	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
-	session, token := alice.Status().Session.Session, alice.Token()
+	session, own := alice.Status().Session.Session, alice.Identity()
 
 	for _, args := range [][]string{
 		{"delete", "session", session, "-n", lab.ManagerNamespace},
@@ -91,13 +92,11 @@ func TestSession(t *testing.T) {
 			t.Errorf("bob may %s alice's session", args[0])
 		}
 	}
-	forged := token
-	forged[0]++
 	for _, p := range []*lab.Laptop{alice, bob} {
-		if refusal := p.Knock(session, forged); refusal == "" {
-			t.Errorf("%s was let in with a forged token", p.User)
+		if refusal := p.Knock(session, handshake.RandomIdentity()); refusal == "" {
+			t.Errorf("%s was let in with a forged key", p.User)
 		}
-		if refusal := p.Knock("no-such-session", token); refusal == "" {
+		if refusal := p.Knock("no-such-session", own); refusal == "" {
 			t.Errorf("%s was let in to a session that does not exist", p.User)
 		}
 	}
@@ -113,8 +112,8 @@ func TestSession(t *testing.T) {
 	l.Must(l.Client.Delete(t.Context(), object))
 	l.Gone("quote")
 	l.Eventually(quote, lab.Application)
-	l.Until("the old token is refused", func() error {
-		if alice.Knock(session, token) == "" {
+	l.Until("the old key is refused", func() error {
+		if alice.Knock(session, own) == "" {
 			return errLetIn
 		}
 		return nil
@@ -149,7 +148,7 @@ func TestSessionMetadata(t *testing.T) {
 	} {
 		for _, m := range list {
 			m.Namespace, m.GenerateName = lab.ManagerNamespace, "alice-"
-			s := &v1alpha1.Session{ObjectMeta: m, Spec: v1alpha1.SessionSpec{User: "alice", TokenHash: strings.Repeat("0", 64)}}
+			s := &v1alpha1.Session{ObjectMeta: m, Spec: v1alpha1.SessionSpec{User: "alice", PublicKey: strings.Repeat("0", 64)}}
 			switch err := c.Create(t.Context(), s, client.DryRunAll); {
 			case want == "" && err != nil:
 				t.Errorf("%+v is refused: %v", m, err)

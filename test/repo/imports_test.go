@@ -147,7 +147,7 @@ var layers = map[string][]string{
 	"/datagram":   {""},
 	"/dialed":     {"", "datagram", "frame"},
 	"/frame":      {},
-	"/handshake":  {"frame"},
+	"/handshake":  {"frame", "record"},
 	"/line":       {"", "frame", "handshake", "record"},
 	"/mux":        {"", "buffer", "frame"},
 	"/patience":   {},

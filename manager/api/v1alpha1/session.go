@@ -39,7 +39,7 @@ type SessionList struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.user == oldSelf.user",message="spec.user is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.groups) == has(oldSelf.groups) && (!has(self.groups) || self.groups == oldSelf.groups)",message="spec.groups is immutable"
-// +kubebuilder:validation:XValidation:rule="self.tokenHash == oldSelf.tokenHash",message="spec.tokenHash is immutable: a token is good for one session"
+// +kubebuilder:validation:XValidation:rule="self.publicKey == oldSelf.publicKey",message="spec.publicKey is immutable: a key is good for one session"
 type SessionSpec struct {
 	// User is the Kubernetes user name of the owner, as for an Intercept.
 	//
@@ -53,12 +53,12 @@ type SessionSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=1024
 	Groups []string `json:"groups,omitempty"`
-	// TokenHash is the SHA-256 of the session's 32-byte token in lower-case
-	// hexadecimal. The token itself never leaves the laptop but inside the
-	// tunnel's handshake.
+	// PublicKey is the session's Ed25519 key (RFC 8032) in lower-case
+	// hexadecimal. The session proves by TLS that it has the private key, which
+	// never leaves the laptop.
 	//
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
-	TokenHash string `json:"tokenHash"`
+	PublicKey string `json:"publicKey"`
 	// Host is the machine's name, for people.
 	//
 	// +optional

@@ -7,15 +7,13 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
-// TokenSize is the length of a session token in bytes.
-const TokenSize = 32
-
-// Hello is the first frame of a carrier. The session sends it.
+// Hello is the first frame of a carrier. The session sends it. The private key of the
+// carrier's TLS proves that the session is the one that it names.
 type Hello struct {
-	// Session is the name of the Session object. Token is the secret whose hash is
-	// in the spec of that object.
+	// Session is the name of the Session object.
 	Session string
-	Token   [TokenSize]byte
+	// Secret authenticates the frames of the lines of this process.
+	Secret Secret
 	// Generation identifies one run of the session process. The Hello of a newer
 	// run ends the carriers of older runs.
 	Generation uint64
@@ -43,7 +41,7 @@ type Welcome struct {
 // Fields of a Hello.
 const (
 	helloSession    = 1
-	helloToken      = 2
+	helloSecret     = 2
 	helloGeneration = 3
 	helloDirection  = 4
 	helloVersion    = 5
@@ -52,7 +50,7 @@ const (
 // WriteHello sends h.
 func WriteHello(w io.Writer, h *Hello) error {
 	b := appendText([]byte{frame.Version}, helloSession, h.Session)
-	b = frame.AppendField(b, helloToken, h.Token[:])
+	b = frame.AppendField(b, helloSecret, h.Secret[:])
 	b = frame.AppendNumber(b, helloGeneration, h.Generation)
 	b = frame.AppendNumber(b, helloDirection, uint64(h.Direction))
 	return writeFrame(w, appendText(b, helloVersion, h.Version))
@@ -74,8 +72,8 @@ func parseHello(b []byte) (*Hello, error) {
 		switch tag {
 		case helloSession:
 			h.Session = string(value)
-		case helloToken:
-			err = exactly(h.Token[:], value)
+		case helloSecret:
+			err = exactly(h.Secret[:], value)
 		case helloGeneration:
 			h.Generation, err = frame.Number(value, math.MaxUint64)
 		case helloDirection:

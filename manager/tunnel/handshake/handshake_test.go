@@ -10,7 +10,7 @@ import (
 )
 
 func TestHandshakeRoundTrip(t *testing.T) {
-	h := &Hello{Session: "alice-laptop", Generation: 7, Direction: Outbound, Version: "0.1.0", Token: [TokenSize]byte{1, 2, 3}, Protocol: frame.Version}
+	h := &Hello{Session: "alice-laptop", Generation: 7, Direction: Outbound, Version: "0.1.0", Secret: Secret{1, 2, 3}, Protocol: frame.Version}
 	w := &Welcome{Refusal: "no", Pod: "traffic-manager-1", Version: "0.1.0", Domain: "cluster.local", Protocol: frame.Version}
 	var b bytes.Buffer
 	if err := WriteHello(&b, h); err != nil {
@@ -46,17 +46,8 @@ func FuzzHandshake(f *testing.F) {
 	})
 }
 
-func lineKeys(t testing.TB, first byte) *Keys {
-	t.Helper()
-	k, err := NewKeys([TokenSize]byte{first})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
 func TestLineFrames(t *testing.T) {
-	k, other := lineKeys(t, 1), lineKeys(t, 2)
+	k, other := &Secret{1}, &Secret{2}
 	var b bytes.Buffer
 	h := NewLineHello(k, "alice", 7, Inbound)
 	if err := WriteLineHello(&b, h); err != nil {
@@ -67,7 +58,7 @@ func TestLineFrames(t *testing.T) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	if !got.Check(k) || got.Check(other) {
-		t.Error("a Hello must be good for its keys alone")
+		t.Error("a Hello must be good for its secret alone")
 	}
 	for i := range h.sealed {
 		changed := bytes.Clone(h.sealed)
@@ -77,7 +68,7 @@ func TestLineFrames(t *testing.T) {
 		}
 	}
 	j := &LineAssigned{Agent: Pin{1}, Pod: "shop/quote-1", Intercept: "shop/quote", InterceptUID: "i", FromSession: true}
-	frames := func(k *Keys, h *LineHello) io.Reader {
+	frames := func(k *Secret, h *LineHello) io.Reader {
 		var b bytes.Buffer
 		if err := WriteLineKeepalive(&b); err != nil {
 			t.Fatal(err)
@@ -91,7 +82,7 @@ func TestLineFrames(t *testing.T) {
 	if got, err := ReadLineAssigned(frames(k, h), k, h, func() { alive++ }); err != nil || !reflect.DeepEqual(got, j) || alive != 1 {
 		t.Errorf("got %+v, %d keepalives, %v", got, alive, err)
 	}
-	for name, r := range map[string]io.Reader{"of other keys": frames(other, h), "of another Hello": frames(k, NewLineHello(k, "alice", 7, Inbound))} {
+	for name, r := range map[string]io.Reader{"with another secret": frames(other, h), "of another Hello": frames(k, NewLineHello(k, "alice", 7, Inbound))} {
 		if _, err := ReadLineAssigned(r, k, h, func() {}); err == nil {
 			t.Errorf("a frame %s is good", name)
 		}
@@ -112,7 +103,7 @@ func TestLineFrames(t *testing.T) {
 }
 
 func FuzzLine(f *testing.F) {
-	k := lineKeys(f, 1)
+	k := &Secret{1}
 	h := NewLineHello(k, "alice", 7, Inbound)
 	var b bytes.Buffer
 	WriteLineHello(&b, h)

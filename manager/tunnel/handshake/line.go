@@ -29,18 +29,18 @@ const (
 )
 
 // NewLineHello makes a LineHello that is valid for one line.
-func NewLineHello(k *Keys, session string, generation uint64, d Direction) *LineHello {
+func NewLineHello(s *Secret, session string, generation uint64, d Direction) *LineHello {
 	h := &LineHello{Session: session, Generation: generation, Direction: d}
 	rand.Read(h.nonce[:])
 	b := appendText([]byte{frame.Version}, lineHelloSession, session)
 	b = frame.AppendNumber(b, lineHelloGeneration, generation)
 	b = frame.AppendNumber(b, lineHelloDirection, uint64(d))
-	h.sealed = k.seal("hello", nil, frame.AppendField(b, lineHelloNonce, h.nonce[:]))
+	h.sealed = s.seal("hello", nil, frame.AppendField(b, lineHelloNonce, h.nonce[:]))
 	return h
 }
 
-// Check says whether the sender of h has the session's token.
-func (h *LineHello) Check(k *Keys) bool { return k.sealed("hello", nil, h.sealed) }
+// Check says whether the sender of h has the session's secret.
+func (h *LineHello) Check(s *Secret) bool { return s.sealed("hello", nil, h.sealed) }
 
 // WriteLineHello sends h.
 func WriteLineHello(w io.Writer, h *LineHello) error { return writeFrame(w, h.sealed) }
@@ -94,7 +94,7 @@ const (
 )
 
 // WriteLineAssigned sends j as the answer to h.
-func WriteLineAssigned(w io.Writer, k *Keys, h *LineHello, j *LineAssigned) error {
+func WriteLineAssigned(w io.Writer, s *Secret, h *LineHello, j *LineAssigned) error {
 	b := frame.AppendField([]byte{frame.Version}, assignedAgent, j.Agent[:])
 	b = appendText(b, assignedPod, j.Pod)
 	b = appendText(b, assignedIntercept, j.Intercept)
@@ -102,14 +102,14 @@ func WriteLineAssigned(w io.Writer, k *Keys, h *LineHello, j *LineAssigned) erro
 	if j.FromSession {
 		b = frame.AppendNumber(b, assignedFromSession, 1)
 	}
-	return writeFrame(w, k.seal("assigned", h.nonce[:], b))
+	return writeFrame(w, s.seal("assigned", h.nonce[:], b))
 }
 
 // WriteLineKeepalive tells the session that the relay still holds its idle line.
 func WriteLineKeepalive(w io.Writer) error { return writeFrame(w, nil) }
 
 // ReadLineAssigned waits for the answer to h. It calls alive for each keepalive.
-func ReadLineAssigned(r io.Reader, k *Keys, h *LineHello, alive func()) (*LineAssigned, error) {
+func ReadLineAssigned(r io.Reader, s *Secret, h *LineHello, alive func()) (*LineAssigned, error) {
 	for {
 		b, err := readFrame(r)
 		if err != nil {
@@ -119,14 +119,14 @@ func ReadLineAssigned(r io.Reader, k *Keys, h *LineHello, alive func()) (*LineAs
 			alive()
 			continue
 		}
-		return parseLineAssigned(b, k, h)
+		return parseLineAssigned(b, s, h)
 	}
 }
 
 var errLine = errors.New("line frame is not the peer's")
 
-func parseLineAssigned(b []byte, k *Keys, h *LineHello) (*LineAssigned, error) {
-	if !k.sealed("assigned", h.nonce[:], b) {
+func parseLineAssigned(b []byte, s *Secret, h *LineHello) (*LineAssigned, error) {
+	if !s.sealed("assigned", h.nonce[:], b) {
 		return nil, errLine
 	}
 	j := &LineAssigned{}

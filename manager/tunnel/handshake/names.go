@@ -1,4 +1,5 @@
-// Package handshake encodes and decodes the first frames of carriers and lines.
+// Package handshake is how carriers and lines begin: the TLS inside of a carrier, and the
+// first frames of both.
 // These frames name the program at each end, and the version of the protocol that it
 // speaks.
 package handshake
@@ -11,6 +12,8 @@ const (
 	ALPNFlow = "kubectl-intercept-flow/1"
 	// ALPNLine selects a line; see LineHello.
 	ALPNLine = "kubectl-intercept-line/1"
+	// ALPNCarrier is what session and relay speak inside of a carrier.
+	ALPNCarrier = "kubectl-intercept-carrier/1"
 	// UpgradeProtocol is the HTTP Upgrade token of a carrier.
 	UpgradeProtocol = "kubectl-intercept-tunnel-1"
 	// UpgradePath is where the manager accepts carriers.
@@ -19,6 +22,13 @@ const (
 	LineUpgradeProtocol = "kubectl-intercept-line-1"
 	LineUpgradePath     = "/line"
 )
+
+// AuthorityKey is where the traffic-manager publishes its authority: the key in the
+// ConfigMap "traffic-manager" whose value are the certificates in PEM.
+const AuthorityKey = "ca.crt"
+
+// ServerName is the DNS name in the certificates of the traffic-manager behind a Service.
+func ServerName(service, namespace string) string { return service + "." + namespace + ".svc" }
 
 // Direction says which end opens flows on a carrier or line.
 type Direction uint8

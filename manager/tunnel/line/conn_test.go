@@ -30,12 +30,3 @@ func flowPair(t testing.TB) (*Conn, *Conn) {
 	}
 	return a, b
 }
-
-func lineKeys(t testing.TB, first byte) *handshake.Keys {
-	t.Helper()
-	k, err := handshake.NewKeys([handshake.TokenSize]byte{first})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}

@@ -11,8 +11,8 @@
 // tells the agent which session it reaches. From then on the relay only splices,
 // and agent and session shake hands with each other: TLS 1.3 with the keys that
 // the relay named. The frames before that handshake are in the clear between API
-// server and relay; they carry a MAC with a key that session and relay derive from
-// the session's token.
+// server and relay; they carry a MAC with a secret that the session has told the relay
+// on a carrier.
 //
 // # What travels on it
 //

@@ -13,7 +13,7 @@ import (
 
 // TestRefusalOnLine: the line serves the next flow after each.
 func TestRefusalOnLine(t *testing.T) {
-	k := lineKeys(t, 1)
+	k := handshake.RandomIdentity()
 	server, err := NewServer(k)
 	if err != nil {
 		t.Fatal(err)
@@ -22,7 +22,7 @@ func TestRefusalOnLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agent := lineKeys(t, 2)
+	agent := handshake.RandomIdentity()
 	cert, err := agent.Certificate()
 	if err != nil {
 		t.Fatal(err)

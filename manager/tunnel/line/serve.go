@@ -13,18 +13,15 @@ import (
 )
 
 // Server is the session's end of its lines.
-type Server struct {
-	keys *handshake.Keys
-	cert []tls.Certificate
-}
+type Server struct{ cert []tls.Certificate }
 
-// NewServer returns a Server with the certificate that belongs to the keys.
-func NewServer(k *handshake.Keys) (*Server, error) {
-	cert, err := k.Certificate()
+// NewServer returns a Server of the session that has the identity.
+func NewServer(own *handshake.Identity) (*Server, error) {
+	cert, err := own.Certificate()
 	if err != nil {
 		return nil, err
 	}
-	return &Server{keys: k, cert: cert}, nil
+	return &Server{cert: cert}, nil
 }
 
 // Accept shakes hands with the agent that a line was assigned to.

@@ -35,29 +35,36 @@ func Pair(t testing.TB) (*net.TCPConn, *net.TCPConn) {
 	return a.(*net.TCPConn), b.(*net.TCPConn)
 }
 
-// TLS returns the two ends of a TLS connection over a Pair. It calls wrap for each
-// end of the Pair, and negotiates the protocol by ALPN.
-func TLS(t testing.TB, protocol string, wrap func(net.Conn) net.Conn) (client, server *tls.Conn) {
+// Certificate returns a certificate for a DNS name, with its Leaf, that its own key has
+// signed.
+func Certificate(t testing.TB, name string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"relay"}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{name}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := x509.ParseCertificate(der)
+	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// TLS returns the two ends of a TLS connection over a Pair. It calls wrap for each
+// end of the Pair, and negotiates the protocol by ALPN.
+func TLS(t testing.TB, protocol string, wrap func(net.Conn) net.Conn) (client, server *tls.Conn) {
+	t.Helper()
+	own := Certificate(t, "relay")
 	pool := x509.NewCertPool()
-	pool.AddCert(cert)
+	pool.AddCert(own.Leaf)
 	a, b := Pair(t)
 	client = tls.Client(wrap(a), &tls.Config{RootCAs: pool, ServerName: "relay", NextProtos: []string{protocol}})
-	server = tls.Server(wrap(b), &tls.Config{NextProtos: []string{protocol},
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	server = tls.Server(wrap(b), &tls.Config{NextProtos: []string{protocol}, Certificates: []tls.Certificate{own}})
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
 	if err := client.Handshake(); err != nil {

@@ -3,7 +3,6 @@ package carrier
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -88,7 +87,7 @@ func TestServiceProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := <-seen
-	if want := "/prefix/api/v1/namespaces/intercept-system/services/https:traffic-manager:tunnel/proxy/tunnel"; r.URL.Path != want {
+	if want := "/prefix/api/v1/namespaces/intercept-system/services/http:traffic-manager:tunnel/proxy/tunnel"; r.URL.Path != want {
 		t.Errorf("path %s, want %s", r.URL.Path, want)
 	}
 	if r.Header.Get("Authorization") != "Bearer secret" || r.Header.Get("Impersonate-User") != "jane" {
@@ -169,9 +168,7 @@ func kubelet(t *testing.T, addr, failure string) func(*rest.Config, *url.URL) (h
 }
 
 func TestPortForward(t *testing.T) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(upgrade))
-	s.TLS = &tls.Config{NextProtos: []string{"http/1.1"}}
-	s.StartTLS()
+	s := httptest.NewServer(http.HandlerFunc(upgrade))
 	t.Cleanup(s.Close)
 	p := &PortForward{access: Fixed(&rest.Config{Host: "https://api"}), client: pods("traffic-manager-0"), namespace: "ns", dial: kubelet(t, s.Listener.Addr().String(), "")}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -117,7 +117,7 @@ func TestNotPossible(t *testing.T) {
 		{429, "", false},
 		{500, "", false},
 		{502, "", false},
-		{503, `no endpoints available for service "https:traffic-manager:tunnel"`, false},
+		{503, `no endpoints available for service "http:traffic-manager:tunnel"`, false},
 		{503, "error trying to reach service: dial tcp 10.0.0.7:443: connect: connection refused", false},
 		{503, "error trying to reach service: dial tcp 10.0.0.7:443: i/o timeout", true},
 	} {

@@ -4,8 +4,9 @@
 //	Pool ─ keeps N carriers, reconnects ─ Dialer ─ ServiceProxy   API server → manager
 //	                                            └─ PortForward    API server → kubelet → manager
 //
-// Every transport ends in the same HTTP Upgrade request to the manager, so that what
-// is above it, package tunnel, does not depend on the transport.
+// On each of them is a Secure transport: TLS between the session and the traffic-manager.
+// Every transport below it ends in the same HTTP Upgrade request to the manager, so that what
+// is above does not depend on the transport.
 package carrier
 
 import (

@@ -31,11 +31,10 @@ type LinesConfig struct {
 	Dial func(context.Context) (net.Conn, error)
 	// Up says whether there are carriers by the transport that lines use.
 	Up func() bool
-	// Keys, Session and Generation belong to the Hello of the carriers.
-	Keys       *handshake.Keys
-	Session    string
-	Generation uint64
-	Handler    tunnel.Handler
+	// Identity is the session's. Hello is that of the carriers.
+	Identity *handshake.Identity
+	Hello    handshake.Hello
+	Handler  tunnel.Handler
 	// FromSession gets the lines on which the session opens flows into a pod. It owns
 	// them.
 	FromSession func(*handshake.LineAssigned, *line.Conn)
@@ -58,7 +57,7 @@ type Lines struct {
 
 // NewLines returns Lines that are not running yet.
 func NewLines(cfg LinesConfig) (*Lines, error) {
-	s, err := line.NewServer(cfg.Keys)
+	s, err := line.NewServer(cfg.Identity)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +238,7 @@ func (c *closingConn) Trim() {
 // line every ten seconds.
 func (l *Lines) offer(conn net.Conn, d handshake.Direction) (*handshake.LineAssigned, error) {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	h := handshake.NewLineHello(l.cfg.Keys, l.cfg.Session, l.cfg.Generation, d)
+	h := handshake.NewLineHello(&l.cfg.Hello.Secret, l.cfg.Hello.Session, l.cfg.Hello.Generation, d)
 	if err := handshake.WriteLineHello(conn, h); err != nil {
 		return nil, fmt.Errorf("offer a line: %w", err)
 	}
@@ -252,7 +251,7 @@ func (l *Lines) offer(conn net.Conn, d handshake.Direction) (*handshake.LineAssi
 	}
 	alive := func() { conn.SetDeadline(time.Now().Add(silence)) }
 	alive()
-	j, err := handshake.ReadLineAssigned(conn, l.cfg.Keys, h, alive)
+	j, err := handshake.ReadLineAssigned(conn, &l.cfg.Hello.Secret, h, alive)
 	if err != nil {
 		return nil, fmt.Errorf("wait for an agent: %w", err)
 	}

@@ -85,7 +85,7 @@ func (p *PortForward) forward(ctx context.Context, cfg *rest.Config) (net.Conn, 
 // pick chooses a ready pod at random, so that replicas share the load.
 func (p *PortForward) pick(ctx context.Context) (string, error) {
 	var pods corev1.PodList
-	err := p.client.List(ctx, &pods, client.InNamespace(p.namespace), client.MatchingLabels{"app.kubernetes.io/name": "traffic-manager"})
+	err := p.client.List(ctx, &pods, client.InNamespace(p.namespace), client.MatchingLabels{"app.kubernetes.io/name": managerName})
 	if apierrors.IsForbidden(err) {
 		return "", &NotPossibleError{ViaPortForward, err}
 	}

@@ -14,7 +14,7 @@ import (
 func TestRefusal(t *testing.T) {
 	const (
 		refused   = `error trying to reach service: dial tcp 10.0.0.7:443: connect: connection refused`
-		endpoints = `no endpoints available for service \"https:traffic-manager:tunnel\"`
+		endpoints = `no endpoints available for service \"http:traffic-manager:tunnel\"`
 	)
 	status := func(text string) string {
 		return `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"` + text + `"}`

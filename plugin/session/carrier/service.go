@@ -22,9 +22,9 @@ import (
 // ServiceProxy reaches the manager through the API server's proxy to its
 // Service: one hop, and no more permission than "get" on services/proxy.
 type ServiceProxy struct {
-	access                            Access
-	namespace, scheme, path, protocol string
-	sockets                           *sockets
+	access                    Access
+	namespace, path, protocol string
+	sockets                   *sockets
 
 	mu  sync.Mutex
 	now *proxyClient
@@ -37,20 +37,23 @@ type proxyClient struct {
 	url       *url.URL
 }
 
-// NewServiceProxy uses the Service traffic-manager, port "tunnel", in a
-// namespace.
+// ProxiedService is the port "tunnel" of the Service traffic-manager, as the API server's
+// proxy and RBAC name it. The API server sends bytes there without TLS, since carriers and
+// lines bring TLS of their own.
+const ProxiedService = "http:" + managerName + ":tunnel"
+
+// NewServiceProxy is for carriers.
 func NewServiceProxy(access Access, namespace string) (*ServiceProxy, error) {
-	return newServiceProxy(access, namespace, "https", handshake.UpgradePath, handshake.UpgradeProtocol)
+	return newServiceProxy(access, namespace, handshake.UpgradePath, handshake.UpgradeProtocol)
 }
 
-// NewLineProxy is for lines: the API server sends their bytes to the manager without
-// TLS, since they are encrypted already.
+// NewLineProxy is for lines.
 func NewLineProxy(access Access, namespace string) (*ServiceProxy, error) {
-	return newServiceProxy(access, namespace, "http", handshake.LineUpgradePath, handshake.LineUpgradeProtocol)
+	return newServiceProxy(access, namespace, handshake.LineUpgradePath, handshake.LineUpgradeProtocol)
 }
 
-func newServiceProxy(access Access, namespace, scheme, path, protocol string) (*ServiceProxy, error) {
-	p := &ServiceProxy{access: access, namespace: namespace, scheme: scheme, path: path, protocol: protocol, sockets: &sockets{}}
+func newServiceProxy(access Access, namespace, path, protocol string) (*ServiceProxy, error) {
+	p := &ServiceProxy{access: access, namespace: namespace, path: path, protocol: protocol, sockets: &sockets{}}
 	_, err := p.client(access.Config())
 	return p, err
 }
@@ -62,7 +65,7 @@ func (p *ServiceProxy) client(cfg *rest.Config) (*proxyClient, error) {
 	if p.now != nil && p.now.cfg == cfg {
 		return p.now, nil
 	}
-	u, err := resourceURL(cfg, "namespaces", p.namespace, "services", p.scheme+":traffic-manager:tunnel", "proxy"+p.path)
+	u, err := resourceURL(cfg, "namespaces", p.namespace, "services", ProxiedService, "proxy"+p.path)
 	if err != nil {
 		return nil, err
 	}

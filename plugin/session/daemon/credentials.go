@@ -42,7 +42,7 @@ func (p *process) accept(ctx context.Context, c *socket.Caller) error {
 
 // verify checks that new credentials are those of this process's user, in the cluster that
 // has its Session object. If they are not, it ends the process, because nobody else may see
-// the session's token.
+// that session's flows.
 func (p *process) verify(ctx context.Context, cfg *rest.Config) error {
 	c, err := kube.NewClient(cfg)
 	if err != nil {

@@ -2,8 +2,7 @@ package daemon
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -28,10 +27,11 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 )
 
-// object is a Session or an Intercept.
+// object is a Session, an Intercept or a ConfigMap.
 type object interface{ metav1.Object }
 
 // cluster is an API server that knows one user, "jane", unless a test adds
@@ -39,12 +39,13 @@ type object interface{ metav1.Object }
 type cluster struct {
 	t        *testing.T
 	server   *httptest.Server
-	group    *mux.Group    // flows to the session
-	refuse   string        // a verb on sessions that is forbidden
-	missing  bool          // the product is not installed
-	code     int           // a gateway answers so instead of the traffic-manager
-	mute     chan struct{} // if not nil: receives each request for the user's name, which gets no answer
-	creating func()        // if not nil: is called before a Session is created
+	group    *mux.Group      // flows to the session
+	own      tls.Certificate // the traffic-manager's, which its ConfigMap has
+	refuse   string          // a verb on sessions that is forbidden
+	missing  bool            // the product is not installed
+	code     int             // a gateway answers so instead of the traffic-manager
+	mute     chan struct{}   // if not nil: receives each request for the user's name, which gets no answer
+	creating func()          // if not nil: is called before a Session is created
 
 	mu      sync.Mutex
 	users   map[string]string // by token
@@ -54,7 +55,7 @@ type cluster struct {
 	carried int               // carriers that were accepted
 	conns   []net.Conn        // theirs
 	cuts    int               // how often all connections were broken
-	keys    *handshake.Keys   // of the last session that was
+	secret  handshake.Secret  // of the last session that was
 	offers  chan offered      // lines
 
 	outbound tunnel.Handler // gets the flows of programs on the laptop; nil refuses them
@@ -69,6 +70,9 @@ type offered struct {
 func newCluster(t *testing.T) *cluster {
 	c := &cluster{t: t, group: mux.NewGroup(mux.NewBudget(64 << 20)), objects: map[string]object{}, changed: make(chan struct{}),
 		users: map[string]string{"jane": "jane"}, offers: make(chan offered, 64)}
+	c.own = tunneltest.Certificate(t, handshake.ServerName("traffic-manager", "intercept-system"))
+	c.objects["/api/v1/namespaces/intercept-system/configmaps/traffic-manager"] = &corev1.ConfigMap{Data: map[string]string{
+		handshake.AuthorityKey: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.own.Certificate[0]}))}}
 	c.server = httptest.NewTLSServer(c)
 	t.Cleanup(func() { c.server.CloseClientConnections(); c.server.Close() })
 	return c
@@ -240,7 +244,7 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 // carry is the traffic-manager's end of a carrier that was admitted after so many
 // cuts: a later one breaks it, also while it is being set up.
 func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
-	if !strings.HasSuffix(r.URL.Path, "/services/https:traffic-manager:tunnel/proxy/tunnel") {
+	if !strings.HasSuffix(r.URL.Path, "/services/http:traffic-manager:tunnel/proxy/tunnel") {
 		http.NotFound(w, r)
 		return
 	}
@@ -253,15 +257,19 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 		return
 	}
 	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.UpgradeProtocol+"\r\n\r\n")
-	hello, err := handshake.ReadHello(conn)
+	secure, publicKey, err := handshake.AcceptCarrier(r.Context(), conn, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &c.own, nil })
 	if err != nil {
 		conn.Close()
 		return
 	}
-	sum := sha256.Sum256(hello.Token[:])
+	hello, err := handshake.ReadHello(secure)
+	if err != nil {
+		conn.Close()
+		return
+	}
 	c.mu.Lock()
 	s, _ := c.objects[apiPrefix+"/namespaces/intercept-system/sessions/"+hello.Session].(*v1alpha1.Session)
-	ok := s != nil && s.Spec.TokenHash == hex.EncodeToString(sum[:])
+	ok := s != nil && s.Spec.PublicKey == publicKey
 	if c.cuts > cuts {
 		c.mu.Unlock()
 		conn.Close()
@@ -270,24 +278,24 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 	if ok {
 		c.carried++
 		c.conns = append(c.conns, conn)
-		c.keys, _ = handshake.NewKeys(hello.Token)
+		c.secret = hello.Secret
 	}
 	c.mu.Unlock()
 	if !ok {
-		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: "unknown session"})
+		handshake.WriteWelcome(secure, &handshake.Welcome{Refusal: "unknown session"})
 		conn.Close()
 		return
 	}
-	handshake.WriteWelcome(conn, &handshake.Welcome{Pod: "manager-0", Version: "9.9.9", Domain: "cluster.local"})
+	handshake.WriteWelcome(secure, &handshake.Welcome{Pod: "manager-0", Version: "9.9.9", Domain: "cluster.local"})
 	if hello.Direction == handshake.Outbound {
 		handle := c.outbound
 		if handle == nil {
 			handle = func(context.Context, *frame.Open, tunnel.Incoming) error { return frame.ErrRefused }
 		}
-		mux.Serve(r.Context(), conn, mux.NewBudget(1<<20), handle)
+		mux.Serve(r.Context(), secure, mux.NewBudget(1<<20), handle)
 		return
 	}
-	c.group.Add(r.Context(), conn, nil)
+	c.group.Add(r.Context(), secure, nil)
 }
 
 // offer is the traffic-manager's end of a line.
@@ -303,7 +311,7 @@ func (c *cluster) offer(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.LineUpgradeProtocol+"\r\n\r\n")
 	hello, err := handshake.ReadLineHello(conn)
 	c.mu.Lock()
-	ok := err == nil && c.keys != nil && hello.Check(c.keys)
+	ok := err == nil && hello.Check(&c.secret)
 	c.mu.Unlock()
 	if !ok || handshake.WriteWelcome(conn, &handshake.Welcome{}) != nil {
 		conn.Close()

@@ -3,17 +3,11 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -122,30 +116,18 @@ func openFlow(t *testing.T, c *cluster, name string, port uint16, first []byte) 
 // takeLine is what relay and agent do with a line that the session offers.
 func takeLine(t *testing.T, c *cluster, j *handshake.LineAssigned) *line.Conn {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	j.Agent = handshake.PinOf(cert)
+	agent := tunneltest.Certificate(t, "agent")
+	j.Agent = handshake.PinOf(agent.Leaf)
 	o := <-c.offers
 	t.Cleanup(func() { o.conn.Close() })
-	c.mu.Lock() // a carrier that comes anew sets the keys
-	keys := c.keys
+	c.mu.Lock() // a carrier that comes anew sets the secret
+	secret := c.secret
 	c.mu.Unlock()
-	if err := handshake.WriteLineAssigned(o.conn, keys, o.hello, j); err != nil {
+	if err := handshake.WriteLineAssigned(o.conn, &secret, o.hello, j); err != nil {
 		t.Fatal(err)
 	}
 	a := tls.Client(record.NewConn(o.conn), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+		Certificates: []tls.Certificate{agent}})
 	if err := a.Handshake(); err != nil {
 		t.Fatal(err)
 	}

@@ -37,13 +37,14 @@ const (
 type link struct {
 	settings
 
-	started time.Time
-	life    *lifetime
-	record  *stateFile
-	dial    func(context.Context) (net.Conn, string, error)
-	pool    *carrier.Pool
-	lines   *carrier.Lines // nil if the transport has no lines
-	drop    func()         // drops connections that lines use
+	started  time.Time
+	life     *lifetime
+	record   *stateFile
+	identity *handshake.Identity
+	dial     func(context.Context) (net.Conn, string, error)
+	pool     *carrier.Pool
+	lines    *carrier.Lines // nil if the transport has no lines
+	drop     func()         // drops connections that lines use
 
 	mu        sync.Mutex
 	connected bool  // whether a carrier was ever up
@@ -51,9 +52,10 @@ type link struct {
 }
 
 // newLink makes the carriers and the lines, and does not start them.
-func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.Handler, pods *standin.Lines) (*link, error) {
-	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record}
-	dialer, err := l.newDialer(c)
+func (p *process) newLink(ctx context.Context, c client.Reader, hello handshake.Hello, handle tunnel.Handler, pods *standin.Lines) (*link, error) {
+	s := p.record.State()
+	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record, identity: s.Identity()}
+	dialer, err := l.newDialer(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -68,17 +70,20 @@ func (p *process) newLink(c client.Reader, hello handshake.Hello, handle tunnel.
 	return l, l.addLines(&hello, handle, pods)
 }
 
-func (l *link) newDialer(c client.Reader) (*carrier.Dialer, error) {
+func (l *link) newDialer(ctx context.Context, c client.Reader) (*carrier.Dialer, error) {
+	trust := carrier.NewTrust(c, l.id.ManagerNamespace)
+	go trust.Prefetch(ctx)
 	var transports []carrier.Transport
+	add := func(t carrier.Transport) { transports = append(transports, carrier.Secure(t, l.identity, trust)) }
 	if l.transport != carrier.ViaPortForward {
 		t, err := carrier.NewServiceProxy(l.source, l.id.ManagerNamespace)
 		if err != nil {
 			return nil, err
 		}
-		transports = append(transports, t)
+		add(t)
 	}
 	if l.transport != carrier.ViaService {
-		transports = append(transports, carrier.NewPortForward(l.source, c, l.id.ManagerNamespace))
+		add(carrier.NewPortForward(l.source, c, l.id.ManagerNamespace))
 	}
 	dialer := carrier.NewDialer(transports...)
 	if s := l.record.State(); s.Transport != "" {
@@ -88,17 +93,13 @@ func (l *link) newDialer(c client.Reader) (*carrier.Dialer, error) {
 }
 
 func (l *link) addLines(hello *handshake.Hello, handle tunnel.Handler, pods *standin.Lines) error {
-	keys, err := handshake.NewKeys(hello.Token)
-	if err != nil {
-		return err
-	}
 	proxy, err := carrier.NewLineProxy(l.source, l.id.ManagerNamespace)
 	if err != nil {
 		return err
 	}
 	l.drop = proxy.Drop
-	l.lines, err = carrier.NewLines(carrier.LinesConfig{Dial: proxy.Dial, Keys: keys, Session: hello.Session,
-		Generation: hello.Generation, Handler: handle, FromSession: pods.Offer, Log: l.log,
+	l.lines, err = carrier.NewLines(carrier.LinesConfig{Dial: proxy.Dial, Identity: l.identity, Hello: *hello,
+		Handler: handle, FromSession: pods.Offer, Log: l.log,
 		Up: func() bool { s := l.pool.State(); return s.Carriers > 0 && s.Transport == carrier.ViaService }})
 	return err
 }

@@ -23,19 +23,19 @@ import (
 )
 
 // claim returns the Session object of this process. It takes the object of an earlier
-// process if that object has the user and the token of this process. Otherwise it makes a
+// process if that object has the user and the key of this process. Otherwise it makes a
 // new one. It stores the name in s.
 func claim(ctx context.Context, c client.Client, namespace string, user authenticationv1.UserInfo, s *state.State) (*v1alpha1.Session, error) {
 	if s.Session != "" {
 		var old v1alpha1.Session
 		err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: s.Session}, &old)
 		switch {
-		case err == nil && sameUser(&old.Spec, user) && old.Spec.TokenHash == s.TokenHash() && old.DeletionTimestamp == nil:
+		case err == nil && sameUser(&old.Spec, user) && old.Spec.PublicKey == s.Identity().PublicKey() && old.DeletionTimestamp == nil:
 			return &old, nil
 		case err != nil && !apierrors.IsNotFound(err):
 			return nil, err
 		}
-		s.Renew() // never use a token that another Session knows
+		s.Renew() // never use a key that another Session knows
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -43,7 +43,7 @@ func claim(ctx context.Context, c client.Client, namespace string, user authenti
 	}
 	created := &v1alpha1.Session{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace},
-		Spec:       v1alpha1.SessionSpec{User: user.Username, Groups: user.Groups, TokenHash: s.TokenHash(), Host: host, Version: version.Version},
+		Spec:       v1alpha1.SessionSpec{User: user.Username, Groups: user.Groups, PublicKey: s.Identity().PublicKey(), Host: host, Version: version.Version},
 	}
 	for {
 		created.Name = objectName(user.Username, host)

@@ -242,7 +242,7 @@ func TestOtherTransportReplaces(t *testing.T) {
 	}
 }
 
-func TestLostTokenMakesANewSession(t *testing.T) {
+func TestLostKeyMakesANewSession(t *testing.T) {
 	c := newCluster(t)
 	m := newMachine(t, c.factory())
 	client, before := m.mustEnsure()
@@ -255,7 +255,7 @@ func TestLostTokenMakesANewSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, after := m.mustEnsure(); after.Session == before.Session {
-		t.Fatal("a session is taken over without its token")
+		t.Fatal("a session is taken over without its key")
 	}
 }
 

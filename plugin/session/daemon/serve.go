@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -105,10 +106,10 @@ func (p *process) claim(ctx context.Context, c client.Client) error {
 	p.mu.Unlock()
 	// A command may have changed the state in the meantime, by a request to disconnect.
 	return p.record.update(func(s *state.State) {
-		if claimed.TokenHash() != former.TokenHash() {
+		if !bytes.Equal(claimed.Key, former.Key) {
 			s.Clear()
 		}
-		s.User, s.Session, s.Token = user.Username, claimed.Session, claimed.Token
+		s.User, s.Session, s.Key = user.Username, claimed.Session, claimed.Key
 	})
 }
 

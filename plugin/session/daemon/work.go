@@ -57,10 +57,10 @@ func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error
 	})
 	go buffer.ReleaseMemory(ctx)
 	s := p.record.State()
-	hello := handshake.Hello{Session: w.object.Name, Token: [handshake.TokenSize]byte(s.Token), Generation: s.Generation,
+	hello := handshake.Hello{Session: w.object.Name, Secret: handshake.NewSecret(), Generation: s.Generation,
 		Direction: handshake.Inbound, Version: socket.Build()}
 	var err error
-	if w.link, err = p.newLink(c, hello, w.table.Handle, w.pods); err != nil {
+	if w.link, err = p.newLink(ctx, c, hello, w.table.Handle, w.pods); err != nil {
 		return nil, err
 	}
 	w.access = access.New(ctx, access.Config{

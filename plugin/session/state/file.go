@@ -2,8 +2,6 @@ package state
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,8 +16,8 @@ import (
 // State is what the next process of a session takes over. It is stored in one file, which
 // only the holder of the lock writes.
 type State struct {
-	// Token is the session's secret, TokenSize bytes.
-	Token []byte `json:"token"`
+	// Key is the seed of the session's key pair, handshake.SeedSize bytes. It is secret.
+	Key []byte `json:"key"`
 	// Session is the name of the Session object; empty before it exists.
 	Session string `json:"session,omitempty"`
 	// Context, Server and User say whose session it is. Commands whose kubeconfig does not
@@ -48,23 +46,23 @@ type State struct {
 	Device  *Device `json:"device,omitempty"`
 }
 
-// New returns a State with a new token.
+// New returns a State with a new key.
 func New() State {
-	token := make([]byte, handshake.TokenSize)
-	rand.Read(token) // never fails
-	return State{Token: token}
+	key := make([]byte, handshake.SeedSize)
+	rand.Read(key) // never fails
+	return State{Key: key}
 }
 
-// TokenHash returns the hash of the token, which the spec of the Session object has.
-func (s *State) TokenHash() string {
-	sum := sha256.Sum256(s.Token)
-	return hex.EncodeToString(sum[:])
+// Identity returns the session's key pair. The spec of the Session object has the public
+// key.
+func (s *State) Identity() *handshake.Identity {
+	return handshake.NewIdentity([handshake.SeedSize]byte(s.Key))
 }
 
-// Renew replaces the token. It removes the name of the Session object, which has the old
-// token, and all that Clear removes.
+// Renew replaces the key. It removes the name of the Session object, which has the old
+// one, and all that Clear removes.
 func (s *State) Renew() {
-	s.Token, s.Session = New().Token, ""
+	s.Key, s.Session = New().Key, ""
 	s.Clear()
 }
 
@@ -77,7 +75,7 @@ func (s *State) Clear() {
 func (s *State) Online() bool { return s.Device != nil || len(s.Proxies) > 0 }
 
 // Load reads the state that the last process saved. It returns a new State if there is
-// none, or if it cannot be decoded: a lost token only costs a new Session object.
+// none, or if it cannot be decoded: a lost key only costs a new Session object.
 func (d *Dir) Load() (State, error) {
 	b, err := os.ReadFile(d.file("session.json"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -87,7 +85,7 @@ func (d *Dir) Load() (State, error) {
 		return State{}, unusable(d.file("session.json"), err)
 	}
 	var s State
-	if json.Unmarshal(b, &s) != nil || len(s.Token) != handshake.TokenSize {
+	if json.Unmarshal(b, &s) != nil || len(s.Key) != handshake.SeedSize {
 		return New(), nil
 	}
 	return s, nil

@@ -45,7 +45,7 @@ func TestLockIsExclusive(t *testing.T) {
 func TestStateSurvives(t *testing.T) {
 	d := openDir(t)
 	s, err := d.Load()
-	if err != nil || len(s.Token) != 32 || s.Session != "" {
+	if err != nil || len(s.Key) != 32 || s.Session != "" {
 		t.Fatalf("new state %+v, %v", s, err)
 	}
 	s.Session, s.Generation, s.Intercepts = "jane-laptop-abcde", 7, []types.NamespacedName{{Namespace: "shop", Name: "quote"}}
@@ -56,17 +56,17 @@ func TestStateSurvives(t *testing.T) {
 	if err != nil || cmp.Diff(s, got) != "" {
 		t.Fatalf("%v\n%s", err, cmp.Diff(s, got))
 	}
-	if got.TokenHash() != s.TokenHash() || len(s.TokenHash()) != 64 {
-		t.Fatalf("hash %s", got.TokenHash())
+	if key := got.Identity().PublicKey(); key != s.Identity().PublicKey() || len(key) != 64 {
+		t.Fatalf("public key %s", key)
 	}
 	info, err := os.Stat(d.file("session.json"))
 	if err != nil || info.Mode().Perm()&0o077 != 0 {
 		t.Fatalf("mode %v, %v", info.Mode(), err)
 	}
-	if err := os.WriteFile(d.file("session.json"), []byte(`{"token":"c2hvcnQ=","session":"x"}`), 0o600); err != nil {
+	if err := os.WriteFile(d.file("session.json"), []byte(`{"key":"c2hvcnQ=","session":"x"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err = d.Load(); err != nil || got.Session != "" || len(got.Token) != 32 {
+	if got, err = d.Load(); err != nil || got.Session != "" || len(got.Key) != 32 {
 		t.Fatalf("state %+v of a broken file, %v", got, err)
 	}
 }

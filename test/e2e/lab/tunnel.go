@@ -5,6 +5,7 @@ package lab
 import (
 	"bufio"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -14,7 +15,9 @@ import (
 	"path/filepath"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
@@ -23,7 +26,7 @@ import (
 // sessionState is what the session on this laptop keeps for its successor.
 type sessionState struct {
 	Session    string
-	Token      []byte
+	Key        []byte
 	Generation uint64
 }
 
@@ -41,10 +44,10 @@ func (p *Laptop) state() sessionState {
 	return s
 }
 
-// Token returns the secret of the session on this laptop.
-func (p *Laptop) Token() [handshake.TokenSize]byte {
+// Identity returns the key pair of the session on this laptop.
+func (p *Laptop) Identity() *handshake.Identity {
 	p.lab.Helper()
-	return [handshake.TokenSize]byte(p.state().Token)
+	return handshake.NewIdentity([handshake.SeedSize]byte(p.state().Key))
 }
 
 // Carrier opens one more outbound carrier of the session on this laptop, until the
@@ -52,10 +55,10 @@ func (p *Laptop) Token() [handshake.TokenSize]byte {
 func (p *Laptop) Carrier() *mux.Group {
 	p.lab.Helper()
 	s := p.state()
-	conn, err := p.tunnel()
+	conn, err := p.tunnel(p.Identity())
 	p.lab.Must(err)
 	p.lab.Cleanup(func() { conn.Close() })
-	welcome, in, err := shake(conn, &handshake.Hello{Session: s.Session, Token: [handshake.TokenSize]byte(s.Token), Generation: s.Generation,
+	welcome, err := shake(conn, &handshake.Hello{Session: s.Session, Secret: handshake.NewSecret(), Generation: s.Generation,
 		Direction: handshake.Outbound, Version: "e2e"})
 	p.lab.Must(err)
 	if welcome.Refusal != "" {
@@ -63,7 +66,7 @@ func (p *Laptop) Carrier() *mux.Group {
 	}
 	p.lab.Must(conn.SetDeadline(time.Time{}))
 	g := mux.NewGroup(mux.NewBudget(1 << 20))
-	go g.Add(p.lab.Context(), readAhead{conn, in}, nil)
+	go g.Add(p.lab.Context(), conn, nil)
 	p.lab.Until("the carrier is up", func() error {
 		if g.Len() == 0 {
 			return fmt.Errorf("not yet")
@@ -81,28 +84,51 @@ type readAhead struct {
 
 func (r readAhead) Read(p []byte) (int, error) { return r.in.Read(p) }
 
-// Knock asks the traffic-manager for a carrier of a session with that token, through
+// Knock asks the traffic-manager for a carrier of a session with that key pair, through
 // the API server's service proxy and with this user's kubeconfig. It returns the
 // reason of a refusal, or "" if the traffic-manager accepted.
-func (p *Laptop) Knock(session string, token [handshake.TokenSize]byte) string {
+func (p *Laptop) Knock(session string, own *handshake.Identity) string {
 	p.lab.Helper()
-	welcome, err := p.knock(&handshake.Hello{Session: session, Token: token, Direction: handshake.Inbound, Version: "e2e"})
+	conn, err := p.tunnel(own)
+	p.lab.Must(err)
+	defer conn.Close()
+	welcome, err := shake(conn, &handshake.Hello{Session: session, Direction: handshake.Inbound, Version: "e2e"})
 	p.lab.Must(err)
 	return welcome.Refusal
 }
 
-func (p *Laptop) knock(hello *handshake.Hello) (*handshake.Welcome, error) {
-	conn, err := p.tunnel()
+// tunnel connects to the traffic-manager through the API server, and proves to it who the
+// session is. The connection has a deadline of twenty seconds.
+func (p *Laptop) tunnel(own *handshake.Identity) (net.Conn, error) {
+	conn, err := p.apiServer()
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	welcome, _, err := shake(conn, hello)
-	return welcome, err
+	upgraded, err := upgrade(conn)
+	if err == nil {
+		conn, err = handshake.DialCarrier(p.lab.Context(), upgraded, own, p.lab.authority())
+	}
+	if err != nil {
+		upgraded.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
-// tunnel connects to the API server. The connection has a deadline of twenty seconds.
-func (p *Laptop) tunnel() (net.Conn, error) {
+// authority is what the traffic-manager has published of itself.
+func (l *Lab) authority() handshake.Authority {
+	l.Helper()
+	var cm corev1.ConfigMap
+	l.Must(l.Client.Get(l.Context(), client.ObjectKey{Namespace: ManagerNamespace, Name: "traffic-manager"}, &cm))
+	a := handshake.Authority{Roots: x509.NewCertPool(), Name: handshake.ServerName("traffic-manager", ManagerNamespace)}
+	if !a.Roots.AppendCertsFromPEM([]byte(cm.Data[handshake.AuthorityKey])) {
+		l.Fatalf("the ConfigMap has no certificates: %v", cm.Data)
+	}
+	return a
+}
+
+// apiServer connects to the API server.
+func (p *Laptop) apiServer() (net.Conn, error) {
 	cfg := p.Config()
 	server, err := url.Parse(cfg.Host)
 	if err != nil {
@@ -121,30 +147,33 @@ func (p *Laptop) tunnel() (net.Conn, error) {
 	return conn, conn.SetDeadline(time.Now().Add(20 * time.Second))
 }
 
-// shake does the handshake for a carrier. The reader may already hold bytes that
-// follow the answer.
-func shake(conn net.Conn, hello *handshake.Hello) (*handshake.Welcome, *bufio.Reader, error) {
-	path := "/api/v1/namespaces/" + ManagerNamespace + "/services/https:traffic-manager:tunnel/proxy" + handshake.UpgradePath
+// upgrade asks the service proxy for a connection to the traffic-manager.
+func upgrade(conn net.Conn) (net.Conn, error) {
+	path := "/api/v1/namespaces/" + ManagerNamespace + "/services/http:traffic-manager:tunnel/proxy" + handshake.UpgradePath
 	req, err := http.NewRequest(http.MethodGet, "https://"+conn.RemoteAddr().String()+path, nil)
 	if err != nil {
-		return nil, nil, err
+		return conn, err
 	}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", handshake.UpgradeProtocol)
 	if err := req.Write(conn); err != nil {
-		return nil, nil, err
+		return conn, err
 	}
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, req)
 	if err != nil {
-		return nil, nil, err
+		return conn, err
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return nil, nil, fmt.Errorf("the service proxy answers %s", resp.Status)
+		return conn, fmt.Errorf("the service proxy answers %s", resp.Status)
 	}
+	return readAhead{conn, in}, nil
+}
+
+// shake does the handshake for a carrier.
+func shake(conn net.Conn, hello *handshake.Hello) (*handshake.Welcome, error) {
 	if err := handshake.WriteHello(conn, hello); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	welcome, err := handshake.ReadWelcome(in)
-	return welcome, in, err
+	return handshake.ReadWelcome(conn)
 }
