@@ -60,6 +60,34 @@ func TestExempt(t *testing.T) {
 	if got := l.greeting(callerIP+":443", group); got != "proxy" {
 		t.Errorf("%q is reached without the agent", got)
 	}
+
+	// An agent beside a container has one port exempt, and there may be two such agents.
+	for addr, name := range map[string]string{callerIP + ":17843": "manager", "[" + callerIP6 + "]:17843": "manager"} {
+		go greet(l.caller.listen(addr), name)
+	}
+	var tables []*capture.Table
+	for _, container := range []string{"web", "db"} {
+		l.pod.do(func() {
+			if table, err = capture.Open(); err == nil {
+				needed, err = table.ExemptPort(container, 17843)
+			}
+		})
+		must(t, err)
+		tables = append(tables, table)
+	}
+	for addr, want := range map[string]string{callerIP + ":17843": "manager", "[" + callerIP6 + "]:17843": "manager", callerIP + ":443": "proxy"} {
+		if got := l.greeting(addr, 0); got != want {
+			t.Errorf("%q is reached at %s, want %s", got, addr, want)
+		}
+	}
+	tables[0].Close()
+	if got := l.greeting(callerIP+":17843", 0); got != "manager" {
+		t.Errorf("%q is reached after the other agent's end", got)
+	}
+	tables[1].Close()
+	if got := l.greeting(callerIP+":17843", 0); got != "proxy" {
+		t.Errorf("%q is reached after both agents' end", got)
+	}
 }
 
 func greet(ln net.Listener, name string) {

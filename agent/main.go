@@ -87,6 +87,11 @@ func exempt(table *capture.Table, gid int, log *slog.Logger) {
 		return
 	}
 	needed, err := table.Exempt(uint32(gid))
+	tell(needed, err, log)
+}
+
+// tell logs what came of an exemption.
+func tell(needed bool, err error, log *slog.Logger) {
 	switch {
 	case err != nil:
 		log.Warn("cannot exempt connections to the manager from the redirects in the pod", "error", err)

@@ -17,7 +17,7 @@ import (
 // TestCapabilities: the policy lets agents have the capabilities that package inject gives them.
 func TestCapabilities(t *testing.T) {
 	pod := &corev1.Pod{}
-	agent, standIn := inject.Ephemeral(pod, inject.Config{}, "", ""), inject.StandIn(pod, inject.Config{}, "", "", "web", nil)
+	agent, standIn := inject.Ephemeral(pod, inject.Config{}, "", ""), inject.StandIn(pod, inject.Config{}, "", "", "web", nil, true)
 	text := "# What agents may have, in pods and beside a container. go test ./chart -update writes this file.\n"
 	for _, c := range []struct {
 		kind string
@@ -53,8 +53,8 @@ func TestManagerPolicy(t *testing.T) {
 	if len(agent.VolumeMounts) != 1 {
 		t.Fatalf("the agent has the mounts %v", agent.VolumeMounts)
 	}
-	standIn := inject.StandIn(pod, cfg, "traffic-agent-container", "token", "web", nil)
-	asUser := inject.StandIn(pod, cfg, "traffic-agent-container", "token", "web", ptr.To[int64](1000))
+	standIn := inject.StandIn(pod, cfg, "traffic-agent-container", "token", "web", nil, true)
+	asUser := inject.StandIn(pod, cfg, "traffic-agent-container", "token", "web", ptr.To[int64](1000), true)
 
 	enters := func(c corev1.EphemeralContainer, change func(*corev1.EphemeralContainer)) string {
 		now, c := pod.DeepCopy(), *c.DeepCopy()
@@ -97,10 +97,7 @@ func TestManagerPolicy(t *testing.T) {
 			c.SecurityContext.Capabilities.Add = []corev1.Capability{"SYS_ADMIN"}
 		}), capabilities},
 		"a stand-in's capability": {enters(agent, func(c *corev1.EphemeralContainer) {
-			c.SecurityContext.Capabilities.Add = inject.StandInCapabilities()
-		}), capabilities},
-		"an agent's capability": {enters(standIn, func(c *corev1.EphemeralContainer) {
-			c.SecurityContext.Capabilities.Add = agent.SecurityContext.Capabilities.Add
+			c.SecurityContext.Capabilities.Add = inject.StandInCapabilities(true)
 		}), capabilities},
 		"every system call": {enters(standIn, func(c *corev1.EphemeralContainer) {
 			c.SecurityContext.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}

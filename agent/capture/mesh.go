@@ -11,7 +11,8 @@ import (
 )
 
 // ownName is the name of the table that exempts the agent's own connections from the
-// redirects of a service mesh.
+// redirects of a service mesh. That of an agent beside a container has the container's name
+// behind it, since there may be several in the pod.
 const ownName = "kubectl-intercept-own"
 
 // beforeMesh is a chain priority. Chains with it run before those with -100, which is
@@ -27,16 +28,27 @@ const beforeMesh = -150
 // But NAT is applied only once, so the rule applies NAT to the address that the
 // connection has already.
 func (t *Table) Exempt(gid uint32) (needed bool, err error) {
+	return t.exempt(ownName, rule{}.add(&expr.Meta{Key: expr.MetaKeySKGID, Register: register}).equal(native(gid)))
+}
+
+// ExemptPort is Exempt for connections of anybody in the pod to a TCP port, on behalf of the
+// agent beside a container.
+func (t *Table) ExemptPort(container string, port uint16) (needed bool, err error) {
+	return t.exempt(ownName+"-"+container, rule{}.protocol(TCP).dport(port))
+}
+
+// exempt makes the table name, for what a rule matches.
+func (t *Table) exempt(name string, of rule) (needed bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if needed, err = t.redirectedByOthers(); !needed || err != nil {
 		return needed, err
 	}
 	b := &builder{}
-	b.add(newTable(ownName, tableOwner))
-	b.add(newChain(ownName, chain{"output", "nat", unix.NF_INET_LOCAL_OUT, beforeMesh}))
-	for _, r := range exemptions(gid) {
-		b.add(newRule(ownName, r))
+	b.add(newTable(name, tableOwner))
+	b.add(newChain(name, chain{"output", "nat", unix.NF_INET_LOCAL_OUT, beforeMesh}))
+	for _, r := range exemptions(of) {
+		b.add(newRule(name, r))
 	}
 	if b.err != nil {
 		return needed, b.err
@@ -50,11 +62,11 @@ func (t *Table) Exempt(gid uint32) (needed bool, err error) {
 // exemptions returns one rule for IPv4 and one for IPv6, with the offset and the size of
 // the destination address in the IP header. The rules do not match connections within
 // the pod.
-func exemptions(gid uint32) []rule {
+func exemptions(of rule) []rule {
 	keep := func(family byte, offset, size uint32) rule {
 		r := rule{chain: "output", comment: "the agent's own connections stay as they are"}
 		return r.add(&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register}).equal([]byte{family}).
-			add(&expr.Meta{Key: expr.MetaKeySKGID, Register: register}).equal(native(gid)).
+			add(of.exprs...).
 			notOut("lo").
 			add(&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
 				&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(family), RegAddrMin: register})

@@ -4,8 +4,9 @@
 // A connection of the agent beside a container is like one of the container's. A mesh spares
 // its own proxy's user or group, and an agent that captures ports spares its own group (package
 // capture, Exempt). This agent has neither: as root it has the group 0, and else the user and
-// the group of the container. So a mesh's proxy takes its connections, those to the
-// traffic-manager too, and strict mTLS and authorization policies see the pod's identity.
+// the group of the container. So a mesh's proxy takes its connections, and strict mTLS and
+// authorization policies see the pod's identity. Connections to the traffic-manager's port for
+// agents alone pass it by, if the agent may change that (package capture, ExemptPort).
 package egress
 
 import (

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/denial"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/mesh"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/podstatus"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/problem"
@@ -106,9 +107,10 @@ func (a *EphemeralAgents) bringStandIn(ctx context.Context, pod *corev1.Pod, con
 	case s.Next == "":
 		return problem.New(v1alpha1.ReasonAgentsEnded, "pod %s: %d agents were brought into it, which cannot be undone, and all have ended; delete the pod to start afresh. The last one said: %s", pod.Name, inject.MaxStandIns, s.Problem)
 	}
+	meshed := a.meshed(ctx, pod)
 	add := func(asUser *int64) error {
 		return a.addContainer(ctx, pod, s.Next, func(token string) corev1.EphemeralContainer {
-			return inject.StandIn(pod, a.Config(), s.Next, token, container, asUser)
+			return inject.StandIn(pod, a.Config(), s.Next, token, container, asUser, meshed)
 		})
 	}
 	err := add(nil)
@@ -126,6 +128,16 @@ func (a *EphemeralAgents) bringStandIn(ctx context.Context, pod *corev1.Pod, con
 		return problem.New(v1alpha1.ReasonForbidden, "pod %s: %s refuses the agent: %v", pod.Name, denial.By(err.Error()), err)
 	}
 	return problem.New(v1alpha1.ReasonAgentFailed, "pod %s: %v", pod.Name, err)
+}
+
+// meshed says that a service mesh has put its proxy into a pod, as the pod or its namespace
+// says.
+func (a *EphemeralAgents) meshed(ctx context.Context, pod *corev1.Pod) bool {
+	var ns corev1.Namespace
+	if err := a.Client.Get(ctx, client.ObjectKey{Name: pod.Namespace}, &ns); err != nil {
+		a.Log.Warn("it is not known whether a pod is in a service mesh", "namespace", pod.Namespace, "pod", pod.Name, "error", err)
+	}
+	return mesh.Of(&pod.ObjectMeta, &ns.ObjectMeta) != mesh.None
 }
 
 // bringEarly brings an agent into a pod that is being started, so that it is there

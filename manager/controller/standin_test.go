@@ -58,7 +58,7 @@ func TestIngest(t *testing.T) {
 		t.Errorf("before the agent runs: %s, %s", got.Status.State, got.Status.Message)
 	}
 	c := w.started()
-	if c.Name != "stand-in-agent" || c.TargetContainerName != "quote" || !slices.Equal(c.SecurityContext.Capabilities.Add, inject.StandInCapabilities()) {
+	if c.Name != "stand-in-agent" || c.TargetContainerName != "quote" || !slices.Equal(c.SecurityContext.Capabilities.Add, inject.StandInCapabilities(false)) {
 		t.Errorf("the agent is %+v", c)
 	}
 	got = w.reconcile("alice")

@@ -39,8 +39,8 @@ func StandInRuns(p *corev1.Pod, container string) bool {
 // has the container's process namespace, and ends with the container. As root it reads the
 // processes of every user, and opens files with the rights of the container's process;
 // asUser is for pods that may not have such a container: then it reads what that user's
-// processes read.
-func StandIn(p *corev1.Pod, cfg Config, name, token, container string, asUser *int64) corev1.EphemeralContainer {
+// processes read. Meshed says that a service mesh redirects what the pod connects to.
+func StandIn(p *corev1.Pod, cfg Config, name, token, container string, asUser *int64, meshed bool) corev1.EphemeralContainer {
 	id := ""
 	for _, s := range slices.Concat(p.Status.ContainerStatuses, p.Status.InitContainerStatuses) {
 		if s.Name == container {
@@ -54,7 +54,10 @@ func StandIn(p *corev1.Pod, cfg Config, name, token, container string, asUser *i
 	c.SecurityContext = &corev1.SecurityContext{
 		RunAsUser: ptr.To[int64](0), RunAsGroup: ptr.To[int64](0), RunAsNonRoot: ptr.To(false),
 		AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
-		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: StandInCapabilities()},
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: StandInCapabilities(meshed)},
+	}
+	if meshed && asUser == nil {
+		c.Env = append(c.Env, corev1.EnvVar{Name: "AGENT_MESH", Value: "true"})
 	}
 	if asUser != nil {
 		c.SecurityContext = &corev1.SecurityContext{
@@ -70,9 +73,14 @@ func StandIn(p *corev1.Pod, cfg Config, name, token, container string, asUser *i
 // StandInCapabilities are those of an agent beside a container. SYS_PTRACE lets it read the
 // container's process, SETUID and SETGID let it act as that process's user. The others let it
 // do with files what a process of root does, and it uses those alone that the container's
-// process has.
-func StandInCapabilities() []corev1.Capability {
-	return []corev1.Capability{"SYS_PTRACE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"}
+// process has. In a pod of a service mesh, NET_ADMIN lets it reach the traffic-manager past the
+// mesh's proxy.
+func StandInCapabilities(meshed bool) []corev1.Capability {
+	list := []corev1.Capability{"SYS_PTRACE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"}
+	if meshed {
+		list = append(list, "NET_ADMIN")
+	}
+	return list
 }
 
 // hidden are the paths whose volumes stay in the pod: those that its annotation names, and

@@ -193,7 +193,32 @@ func TestStrictMeshes(t *testing.T) {
 			m.spared()
 			alice.Intercept("leave", "quote")
 			m.Must(m.ask(quote, lab.Application))
+			m.callsAsPod(alice)
 		})
+	}
+}
+
+// callsAsPod: what stands in for a pod of the mesh calls with its identity, and what does not is
+// refused.
+func (m *mesh) callsAsPod(alice *lab.Laptop) {
+	m.Helper()
+	const ask = calls + `ask quote 80 /`
+	const through = `p=${http_proxy#http://}; exec 3<>"/dev/tcp/${p%:*}/${p#*:}"; printf 'GET http://quote/ HTTP/1.0\r\n\r\n' >&3; tail -n1 <&3`
+	for way, line := range map[string][]string{
+		"run":     {"--via", "deploy/quote", "--", "bash", "-c", ask},
+		"connect": {"--proxy", "--via", "deploy/quote", "--", "bash", "-c", through},
+	} {
+		out, in := m.total("quote", "outTLS"), m.total("quote", "inTLS")
+		o := alice.Try("kubectl-intercept", append([]string{way, "-n", m.Namespace}, line...)...)
+		if o.Failed || !strings.HasPrefix(o.Out, "answered by "+lab.Application) {
+			m.Errorf("%s: %q %q", way, o.Out, o.Err)
+		}
+		if out, in = m.total("quote", "outTLS")-out, m.total("quote", "inTLS")-in; out != 1 || in != 1 {
+			m.Errorf("%s: %d calls leave and %d arrive through mTLS", way, out, in)
+		}
+	}
+	if o := alice.Try("kubectl-intercept", "run", "-n", m.Namespace, "--via", "none", "--", "bash", "-c", ask); strings.Contains(o.Out, "answered by") {
+		m.Errorf("from outside the mesh: %q", o.Out)
 	}
 }
 
