@@ -231,3 +231,31 @@ func TestOtherSpellings(t *testing.T) {
 		}
 	}
 }
+
+// The traffic-manager is told its memory limit, if it has one: without, the kubelet would tell
+// it the node's memory.
+func TestMemoryLimit(t *testing.T) {
+	for _, tt := range []struct {
+		set  []string
+		want bool
+	}{
+		{nil, true},
+		{[]string{"resources.limits.memory=1Gi"}, true},
+		{[]string{"resources.limits.memory=null"}, false},
+		{[]string{"resources.limits=null"}, false},
+		{[]string{"resources=null"}, false},
+	} {
+		manifest, err := render(t, "intercept-system", tt.set...)
+		if err != nil {
+			t.Errorf("%v: %v", tt.set, err)
+			continue
+		}
+		c := find[appsv1.Deployment](t, manifest, "Deployment", "traffic-manager").Spec.Template.Spec.Containers[0]
+		told := slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
+			return e.Name == "MEMORY_LIMIT" && e.ValueFrom.ResourceFieldRef.Resource == "limits.memory"
+		})
+		if _, limited := c.Resources.Limits[corev1.ResourceMemory]; limited != tt.want || told != tt.want {
+			t.Errorf("%v: limited %v, told %v", tt.set, limited, told)
+		}
+	}
+}

@@ -43,6 +43,17 @@ func connection() (*rest.Config, *runtime.Scheme, error) {
 	return cfg, s, v1alpha1.AddToScheme(s)
 }
 
+// clients returns two clients that read from the API server. The second has requests a
+// second of its own, for the webhook: pods that are being made do not wait until a busy
+// controller has sent its requests.
+func clients(cfg *rest.Config, s *runtime.Scheme) (direct, hook client.Client, err error) {
+	if direct, err = client.New(cfg, client.Options{Scheme: s}); err != nil {
+		return nil, nil, err
+	}
+	hook, err = client.New(rest.CopyConfig(cfg), client.Options{Scheme: s, Mapper: direct.RESTMapper()})
+	return direct, hook, err
+}
+
 // newManager makes the controller-runtime manager: the cache, the leader election and
 // the health checks.
 func newManager(cfg *rest.Config, s *runtime.Scheme, mapper meta.RESTMapper, o *options) (ctrl.Manager, error) {

@@ -21,7 +21,7 @@ func (s *shared) agentConfig() inject.Config {
 
 // newInjector makes the mutating webhook.
 func (s *shared) newInjector() *webhook.Injector {
-	return &webhook.Injector{Cache: s.mgr.GetClient(), Live: s.direct, Policy: s.config.AgentInjector.InjectPolicy, Agent: s.agentConfig, Namespaces: s.watch,
+	return &webhook.Injector{Cache: s.mgr.GetClient(), Live: s.hook, Policy: s.config.AgentInjector.InjectPolicy, Agent: s.agentConfig, Namespaces: s.watch,
 		Mesh: s.config.ServiceMesh.Type, Exits: mesh.Exits{Ports: []uint16{server.AgentsPort}}, Log: s.log}
 }
 

@@ -33,6 +33,9 @@ func start(ctx context.Context, args []string) error {
 	if err := o.complete(os.Getenv); err != nil {
 		return err
 	}
+	if err := limitMemory(os.Getenv); err != nil {
+		return err
+	}
 	o.logs = new(slog.LevelVar)
 	o.logs.Set(o.level)
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.logs}))

@@ -13,8 +13,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
@@ -30,11 +32,13 @@ type shared struct {
 	*options
 	log       *slog.Logger
 	direct    client.Client // reads from the API server
+	hook      client.Client // does so for the webhook, which waits for nobody else's requests
 	mgr       ctrl.Manager  // has a client that reads from the cache
 	authority *pki.Authority
 	// certificate is this replica's.
 	certificate *pki.Serving
 	planner     *plan.Planner
+	budget      *budget.Budget
 	names       *dns.ClientConfig // of the pod: the cluster's name servers and domain
 	// agentsName is the server name that agents verify; agentsAddress is the address
 	// that they dial.
@@ -63,7 +67,7 @@ func prepare(ctx context.Context, log *slog.Logger, o *options) (*shared, error)
 	if err != nil {
 		return nil, err
 	}
-	direct, err := client.New(cfg, client.Options{Scheme: scheme})
+	direct, hook, err := clients(cfg, scheme)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +86,11 @@ func prepare(ctx context.Context, log *slog.Logger, o *options) (*shared, error)
 	planner := plan.New(mgr.GetClient(), o.namespace, answers(o.config.Intercept))
 	planner.Protocols = o.config.Agent.AppProtocolStrategy
 	name := handshake.ServerName(o.service, o.namespace)
-	return &shared{options: o, log: log, direct: direct, mgr: mgr, authority: authority, names: names,
+	bounds := budget.New(log)
+	if err := metrics.Registry.Register(budget.NewMetrics(bounds)); err != nil {
+		return nil, err
+	}
+	return &shared{options: o, log: log, direct: direct, hook: hook, budget: bounds, mgr: mgr, authority: authority, names: names,
 		planner:       planner,
 		certificate:   &pki.Serving{Authority: authority, Names: []string{name}, IPs: []net.IP{o.ip}},
 		agentsName:    name,

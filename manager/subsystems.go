@@ -32,7 +32,7 @@ func (s *shared) newRelay(ctx context.Context, changes chan<- string) (*relay.Re
 		return nil, err
 	}
 	r, err := relay.New(relay.Config{
-		Log: s.log, Reader: s.direct, Planner: s.planner, Certificate: s.certificate.Certificate, Namespace: s.namespace, Pod: s.pod, Version: version.Version,
+		Log: s.log, Reader: s.direct, Cache: s.mgr.GetClient(), Budget: s.budget, Planner: s.planner, Certificate: s.certificate.Certificate, Namespace: s.namespace, Pod: s.pod, Version: version.Version,
 		OnChange:   func(session string) { changes <- session },
 		Reach:      authz.New(s.mgr.GetClient(), s.direct, authz.Policy{Everything: s.config.Client.OpenNetwork, Subnets: open}),
 		NameServer: net.JoinHostPort(s.names.Servers[0], s.names.Port), Domain: domain(s.names.Search),
@@ -40,13 +40,14 @@ func (s *shared) newRelay(ctx context.Context, changes chan<- string) (*relay.Re
 	if err != nil {
 		return nil, err
 	}
-	return r, dropEnded(ctx, s.mgr, r)
+	return r, followSessions(ctx, s.mgr, r)
 }
 
 // newAgents makes the manager's end of the agents' control stream, and the part that lets
 // agents and this program log at another level for a while.
 func (s *shared) newAgents(ctx context.Context) (*agents.Server, error) {
 	a := agents.New(s.log, s.authority, s.planner, s.mgr.GetClient(), s.mgr.GetClient(), s.direct, s.agentsName, s.config.Agent.MaxIdleTime.Duration)
+	a.Budget = s.budget
 	a.Excluded = s.config.Intercept.Environment.Excluded
 	levels := &loglevel.Keeper{Client: s.direct, Namespace: s.namespace, Name: s.service, Log: s.log, Var: s.logs, Own: s.level, Changed: s.planner.Changed}
 	a.LogLevel = levels.Agents
@@ -59,9 +60,9 @@ func (s *shared) newAgents(ctx context.Context) (*agents.Server, error) {
 // newServer makes the server of the TLS ports.
 func (s *shared) newServer(rel *relay.Relay, control *agents.Server) *server.Server {
 	mux := http.NewServeMux()
-	mux.Handle(webhook.Path, s.newInjector().Handler(s.mgr.GetScheme()))
+	mux.Handle(webhook.Path, s.budget.Bounded(s.newInjector().Handler(s.mgr.GetScheme())))
 	return &server.Server{Listen: s.listen, ListenAgents: s.listenAgents, Authority: s.authority, Certificate: s.certificate,
-		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Sessions: rel.Sessions(), Log: s.log}
+		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Sessions: rel.Sessions(), Budget: s.budget, Log: s.log}
 }
 
 // newNetwork makes the watcher of the cluster's network, which the status of each

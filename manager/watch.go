@@ -56,14 +56,19 @@ func watchReports(ctx context.Context, mgr ctrl.Manager, s *agents.Server) error
 	return err
 }
 
-// dropEnded ends the carriers of a Session whose object is deleted, or will be when its
-// finalizers are gone.
-func dropEnded(ctx context.Context, mgr ctrl.Manager, r *relay.Relay) error {
+// followSessions tells the relay of new Sessions, and ends the carriers of one whose object
+// is deleted, or will be when its finalizers are gone.
+func followSessions(ctx context.Context, mgr ctrl.Manager, r *relay.Relay) error {
 	inf, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Session{})
 	if err != nil {
 		return err
 	}
 	_, err = inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) {
+			if s, ok := o.(*v1alpha1.Session); ok {
+				r.Created(s.Name)
+			}
+		},
 		UpdateFunc: func(_, now any) {
 			if s, ok := now.(*v1alpha1.Session); ok && s.DeletionTimestamp != nil {
 				r.Drop(s.Name)

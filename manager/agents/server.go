@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
@@ -45,6 +46,9 @@ type Server struct {
 	// the function after the start. What it returns may change: the planner's subscribers
 	// are told then. Nil is always "".
 	LogLevel func() string
+	// Budget bounds how often an agent reports, and how often somebody enrolls. It is set
+	// before the first use.
+	Budget *budget.Budget
 
 	mu   sync.Mutex
 	used map[string]time.Time // enrollment tokens, until they expire
@@ -85,6 +89,9 @@ func (s *Server) Enroll(ctx context.Context, r *rpc.EnrollRequest) (*rpc.EnrollR
 		check = func(ctx context.Context, who pki.Pod, r *rpc.EnrollRequest) error {
 			return s.prove(ctx, who, r.ServiceAccountToken)
 		}
+	}
+	if err := s.Budget.Enrollments.Allow(peerHost(ctx)); err != nil {
+		return nil, status.Error(codes.ResourceExhausted, err.Error())
 	}
 	if err := check(ctx, who, r); err != nil {
 		return nil, err
@@ -169,8 +176,13 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 	if !ok {
 		return status.Error(codes.Unauthenticated, "no agent certificate")
 	}
+	release, err := s.Budget.Watches.Take(pod.String())
+	if err != nil {
+		return status.Error(codes.ResourceExhausted, err.Error())
+	}
+	defer release()
 	log := s.log.With("pod", pod)
-	first, err := stream.Recv()
+	first, err := s.receive(stream, pod)
 	if err != nil {
 		return nil
 	}
@@ -184,7 +196,7 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 	received := make(chan error, 1)
 	go func() {
 		for {
-			r, err := stream.Recv()
+			r, err := s.receive(stream, pod)
 			if err != nil {
 				received <- err
 				return
@@ -241,6 +253,16 @@ func (s *Server) Watch(stream rpc.Agents_WatchServer) error {
 			return nil
 		}
 	}
+}
+
+// receive waits for the next report, and for the pod's turn. Meanwhile gRPC takes no more of
+// this agent than its window.
+func (s *Server) receive(stream rpc.Agents_WatchServer, pod pki.Pod) (*rpc.AgentReport, error) {
+	r, err := stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	return r, s.Budget.Reports.Await(stream.Context(), pod.String())
 }
 
 func (s *Server) level() string {

@@ -22,9 +22,6 @@ import (
 )
 
 const (
-	// conflictPause is the pause before a write is repeated for which the cache was too
-	// old, retryPause the one after another failure.
-	conflictPause, retryPause = 50 * time.Millisecond, time.Second
 	// leftLife is how long an agent that disconnected is remembered: the cache may still
 	// show what it reported.
 	leftLife = time.Minute
@@ -33,9 +30,10 @@ const (
 	// connected to another one must not overwrite that one's reports again and again at
 	// full speed.
 	checkPause = 500 * time.Millisecond
-	// maxMessage and maxVersion bound what an agent says, in bytes. The API server refuses
-	// a status with a message of more than 32 KiB, and with it all the rest.
-	maxMessage, maxVersion = 1 << 10, 64
+	// maxMessage, maxVersion and maxName bound what an agent says, in bytes. The API server
+	// refuses a status with a message of more than 32 KiB, and with it all the rest. No
+	// container has a longer name.
+	maxMessage, maxVersion, maxName = 1 << 10, 64, 63
 )
 
 // agent is one connection of an agent, and its last report. An agent that has
@@ -65,11 +63,13 @@ type statusWriter struct {
 	agents map[*agent]bool
 	dirty  map[string]bool // namespaces to compare now
 	checks map[string]bool // namespaces to compare after checkPause
+	failed map[string]int  // namespaces in which writes failed, and how often in a row
+	held   map[string]bool // those of them that wait before the next try
 }
 
 func newStatusWriter(log *slog.Logger, reader client.Reader, writer client.StatusClient) *statusWriter {
 	return &statusWriter{log: log, reader: reader, writer: writer, wake: make(chan struct{}, 1),
-		agents: map[*agent]bool{}, dirty: map[string]bool{}, checks: map[string]bool{}}
+		agents: map[*agent]bool{}, dirty: map[string]bool{}, checks: map[string]bool{}, failed: map[string]int{}, held: map[string]bool{}}
 }
 
 // connect adds an agent, with its first report. The time of its connection is later than
@@ -104,7 +104,8 @@ func (w *statusWriter) connect(ctx context.Context, p pki.Pod, first *rpc.AgentR
 			after(other.since.Time)
 		}
 	}
-	a := &agent{pod: p, sidecar: first.Sidecar, container: first.Container, version: short(first.Version, maxVersion), since: metav1.NewMicroTime(since), routes: first.Routes, pauses: first.Pauses}
+	a := &agent{pod: p, sidecar: first.Sidecar, container: short(first.Container, maxName), version: short(first.Version, maxVersion), since: metav1.NewMicroTime(since)}
+	a.says(first)
 	w.agents[a] = true
 	w.mark(p.Namespace)
 	return a
@@ -120,7 +121,7 @@ func (w *statusWriter) disconnect(a *agent) {
 func (w *statusWriter) report(a *agent, r *rpc.AgentReport) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a.routes, a.pauses = r.Routes, r.Pauses
+	a.says(r)
 	w.mark(a.pod.Namespace)
 }
 
@@ -181,32 +182,29 @@ func (w *statusWriter) todo() []string {
 	}
 	var list []string
 	for namespace := range w.dirty {
-		list = append(list, namespace)
+		if !w.held[namespace] {
+			list = append(list, namespace)
+			delete(w.dirty, namespace)
+		}
 	}
-	clear(w.dirty)
 	return list
 }
 
 // settle writes the Intercepts of a namespace that differ from the reports, and
-// compares again after a pause if one could not be written.
+// compares again after a pause if one could not be written. Reports that come meanwhile
+// wait too.
 func (w *statusWriter) settle(ctx context.Context, namespace string) {
 	var list v1alpha1.InterceptList
 	err := w.reader.List(ctx, &list, client.InNamespace(namespace))
-	pause := conflictPause
 	for i := range list.Items {
-		werr := w.write(ctx, &list.Items[i])
-		if werr != nil && !apierrors.IsConflict(werr) {
-			pause = retryPause
+		if werr := w.write(ctx, &list.Items[i]); werr != nil && (err == nil || apierrors.IsConflict(err)) {
+			err = werr
 		}
-		err = cmp.Or(werr, err)
 	}
-	if err == nil {
-		return
-	}
-	if !apierrors.IsConflict(err) {
+	if err != nil && !apierrors.IsConflict(err) {
 		w.log.Warn("write status", "namespace", namespace, "error", err)
 	}
-	time.AfterFunc(pause, func() { w.check(namespace) })
+	w.settled(namespace, err)
 }
 
 func (w *statusWriter) write(ctx context.Context, ic *v1alpha1.Intercept) error {

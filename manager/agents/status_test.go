@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,9 @@ type store struct {
 	client.WithWatch
 	t         *testing.T
 	conflicts int // writes that are to fail
+	// refusal is what all writes fail with; nil for none. Refused is how many it was.
+	refusal atomic.Pointer[apierrors.StatusError]
+	refused atomic.Int64
 }
 
 func newStore(t *testing.T) *store {
@@ -48,6 +52,10 @@ func newStore(t *testing.T) *store {
 	ic := &v1alpha1.Intercept{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "quote", UID: "u"}}
 	s.WithWatch = fake.NewClientBuilder().WithScheme(scheme).WithObjects(ic).WithStatusSubresource(ic).WithInterceptorFuncs(interceptor.Funcs{
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			if err := s.refusal.Load(); err != nil {
+				s.refused.Add(1)
+				return err
+			}
 			if s.conflicts > 0 {
 				s.conflicts--
 				return apierrors.NewConflict(schema.GroupResource{Resource: "intercepts"}, o.GetName(), nil)

@@ -45,7 +45,18 @@ func (r *Relay) serveFlow(pod pki.Pod, agent tunnel.Stream) {
 		return
 	}
 	agent.SetReadDeadline(time.Time{})
-	flow, verdict := r.open(pod, open)
+	s, verdict := r.receiver(pod, open)
+	if s == nil {
+		frame.WriteVerdict(agent, verdict)
+		return
+	}
+	release, err := r.flowOf(s)
+	if err != nil {
+		frame.WriteRefusal(agent, err)
+		return
+	}
+	defer release()
+	flow, verdict := r.open(s, open)
 	if err := frame.WriteVerdict(agent, verdict); err != nil {
 		if flow != nil {
 			flow.Abort()
@@ -57,19 +68,24 @@ func (r *Relay) serveFlow(pod pki.Pod, agent tunnel.Stream) {
 	}
 }
 
-// open opens a flow to the session that it names, if the pod may send it there. It
-// returns a flow if and only if the verdict is Accepted.
-func (r *Relay) open(pod pki.Pod, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
+// receiver is the session that a flow names, if the pod may send it there; nil with the
+// verdict otherwise.
+func (r *Relay) receiver(pod pki.Pod, o *frame.Open) (*session, frame.Verdict) {
 	if !o.Supported(frame.Captured, frame.Headers) {
 		return nil, frame.Unsupported
 	}
 	if !r.allowed(pod, o) {
 		return nil, frame.Denied
 	}
-	s := r.session(o.Session)
-	if s == nil {
-		return nil, frame.NoSession
+	if s := r.session(o.Session); s != nil {
+		return s, frame.Accepted
 	}
+	return nil, frame.NoSession
+}
+
+// open opens a flow to a session. It returns a flow if and only if the verdict is
+// Accepted.
+func (r *Relay) open(s *session, o *frame.Open) (*mux.OutFlow, frame.Verdict) {
 	flow, err := s.group.Open(s.ctx, o)
 	if err != nil {
 		return nil, frame.NoSession

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
@@ -19,7 +20,8 @@ import (
 var errNoCarrier = errors.New("the session has no carrier at this replica")
 
 // offered accepts a line.
-func (r *Relay) offered(conn *net.TCPConn) {
+func (r *Relay) offered(conn *net.TCPConn, visit *budget.Visit) {
+	defer visit.Known()
 	if err := r.welcomeLine(conn); err != nil {
 		r.cfg.Log.Debug("line refused", "reason", err)
 		conn.Close()
@@ -37,12 +39,20 @@ func (r *Relay) welcomeLine(conn *net.TCPConn) error {
 		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: errNoCarrier.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
 		return errNoCarrier // the same words, so that an answer does not tell which names exist
 	}
+	release := func() {}
+	if hello.Direction == handshake.Outbound {
+		if release, err = r.cfg.Budget.Line(s.name, s.subject.User); err != nil {
+			handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
+			return err
+		}
+	}
 	if err := handshake.WriteWelcome(conn, &handshake.Welcome{Version: r.cfg.Version, Pod: r.cfg.Pod}); err != nil {
+		release()
 		return err
 	}
 	conn.SetDeadline(time.Time{})
 	if hello.Direction == handshake.Outbound {
-		go r.serveOutboundLine(s, conn, hello)
+		go r.serveOutboundLine(s, conn, hello, release)
 		return nil
 	}
 	return s.lines.offer(&idleLine{conn, hello})
@@ -72,13 +82,18 @@ func (r *Relay) ServeLine(agent *tls.Conn) {
 	case !r.mayReach(s, pod, want):
 		verdict = frame.Denied
 	default:
+		verdict = frame.NoLine
+		release, err := r.cfg.Budget.Line(s.name, s.subject.User)
+		if err != nil {
+			break
+		}
+		defer release()
 		agentPin := handshake.PinOf(agent.ConnectionState().PeerCertificates[0])
 		if l = s.lines.assign(pod, want, agentPin); l == nil {
-			verdict = frame.NoLine
 			break
 		}
 		defer s.lines.end(l)
-		pin = s.lines.pin
+		verdict, pin = frame.Accepted, s.lines.pin
 	}
 	if handshake.WriteLineAnswer(agent, verdict, pin) != nil || l == nil {
 		return

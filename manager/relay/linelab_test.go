@@ -29,6 +29,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -87,7 +88,7 @@ func newLineLab(t *testing.T) *lineLab {
 	}
 	l := &lineLab{t: t, authority: authority, objects: objects}
 	l.relay, err = New(Config{Log: slog.New(slog.DiscardHandler), Namespace: system, Pod: "traffic-manager-1",
-		Reader: objects, Planner: plan.New(objects, system, plan.Answers{}), Certificate: (&pki.Serving{Authority: authority, Names: []string{"relay"}}).Certificate, OnChange: func(string) {}, Reach: l})
+		Reader: objects, Cache: objects, Budget: budget.New(slog.New(slog.DiscardHandler)), Planner: plan.New(objects, system, plan.Answers{}), Certificate: (&pki.Serving{Authority: authority, Names: []string{"relay"}}).Certificate, OnChange: func(string) {}, Reach: l})
 	if err != nil {
 		t.Fatal(err)
 	}

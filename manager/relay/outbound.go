@@ -31,6 +31,15 @@ func (r *Relay) outbound(s *session) tunnel.Handler {
 	}
 }
 
+// flowOf takes a flow on a carrier from the budget of a session. The caller must call
+// release when the flow has ended.
+func (r *Relay) flowOf(s *session) (release func(), err error) {
+	if release, err = r.cfg.Budget.Flow(s.name, s.subject.User); err != nil {
+		return nil, &frame.DeniedError{Reason: err.Error()}
+	}
+	return release, nil
+}
+
 // target returns the address to dial for a flow, if the session's user may dial it.
 func (r *Relay) target(ctx context.Context, s *session, o *frame.Open) (string, error) {
 	if o.Target == frame.TargetDNS && o.Protocol != frame.ICMP {
@@ -57,8 +66,9 @@ func (r *Relay) target(ctx context.Context, s *session, o *frame.Open) (string, 
 }
 
 // serveOutboundLine serves a line on which the session opens flows: the relay itself
-// is its other end.
-func (r *Relay) serveOutboundLine(s *session, conn *net.TCPConn, hello *handshake.LineHello) {
+// is its other end. It calls release when the line is closed.
+func (r *Relay) serveOutboundLine(s *session, conn *net.TCPConn, hello *handshake.LineHello, release func()) {
+	defer release()
 	defer conn.Close()
 	stop := context.AfterFunc(s.ctx, func() { conn.Close() })
 	defer stop()

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
@@ -23,9 +24,9 @@ import (
 // Config is what a Relay is made of.
 type Config struct {
 	Log *slog.Logger
-	// Reader reads from the API server, not from a cache.
-	Reader  client.Reader
-	Planner *plan.Planner
+	// Reader reads from the API server, not from a cache. Cache may be behind.
+	Reader, Cache client.Reader
+	Planner       *plan.Planner
 	// Certificate returns this replica's certificate on carriers, which sessions check.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Namespace holds the Sessions, Pod is this replica.
@@ -38,6 +39,8 @@ type Config struct {
 	// NameServer is where flows to frame.TargetDNS go, "address:port"; Domain is the
 	// cluster's DNS domain.
 	NameServer, Domain string
+	// Budget bounds what each peer uses.
+	Budget *budget.Budget
 }
 
 // Relay holds the sessions with a carrier at this replica. It is safe for
@@ -47,10 +50,12 @@ type Relay struct {
 	own    []tls.Certificate // this replica's, on outbound lines
 	ownPin handshake.Pin
 
-	drops atomic.Uint64 // calls of Drop
+	drops    atomic.Uint64 // calls of Drop
+	invented *invented
 
 	mu       sync.Mutex
 	sessions map[string]*session
+	windows  *windows
 }
 
 // Reach says what a user may do; see package authz.
@@ -72,7 +77,7 @@ func New(c Config) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Relay{cfg: c, own: own, ownPin: pin, sessions: map[string]*session{}}, nil
+	return &Relay{cfg: c, own: own, ownPin: pin, sessions: map[string]*session{}, invented: newInvented(), windows: newWindows()}, nil
 }
 
 // Connected says whether the session has a carrier at this replica.
@@ -92,6 +97,9 @@ func (r *Relay) Drop(name string) {
 		s.cancel()
 	}
 }
+
+// Created says that there is a Session: the cache has it.
+func (r *Relay) Created(name string) { r.invented.forget(name) }
 
 // NeedLeaderElection says that every replica relays.
 func (r *Relay) NeedLeaderElection() bool { return false }

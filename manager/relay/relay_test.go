@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
@@ -41,8 +42,9 @@ func newRelay(t *testing.T) (r *Relay, changes *[]string) {
 	ending := alice.DeepCopy()
 	ending.Name, ending.Finalizers, ending.DeletionTimestamp = "ending", []string{"x/y"}, &metav1.Time{Time: time.Now()}
 	changes = &[]string{}
-	r, err := New(Config{Log: slog.New(slog.DiscardHandler), Namespace: "intercept-system", Pod: "traffic-manager-1",
-		Reader:   fake.NewClientBuilder().WithScheme(s).WithObjects(alice, keyless, ending).Build(),
+	api := fake.NewClientBuilder().WithScheme(s).WithObjects(alice, keyless, ending).Build()
+	log := slog.New(slog.DiscardHandler)
+	r, err := New(Config{Log: log, Namespace: "intercept-system", Pod: "traffic-manager-1", Reader: api, Cache: api, Budget: budget.New(log),
 		OnChange: func(s string) { *changes = append(*changes, s) }})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +69,7 @@ func TestKeyDecides(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s, err := r.admit(&c.hello, c.key)
+			s, err := r.admit(&c.hello, c.key, "192.0.2.1")
 			if (err == nil) != c.good {
 				t.Fatalf("admitted %v, %v", s != nil, err)
 			}
@@ -77,8 +79,8 @@ func TestKeyDecides(t *testing.T) {
 		})
 	}
 	// Who guesses names learns nothing from the answer.
-	_, missing := r.authenticate(context.Background(), &handshake.Hello{Session: "bob"}, key)
-	_, wrong := r.authenticate(context.Background(), &handshake.Hello{Session: "alice"}, handshake.RandomIdentity().PublicKey())
+	_, missing := r.authenticate(context.Background(), &handshake.Hello{Session: "bob"}, key, "192.0.2.1")
+	_, wrong := r.authenticate(context.Background(), &handshake.Hello{Session: "alice"}, handshake.RandomIdentity().PublicKey(), "192.0.2.1")
 	if missing.Error() != wrong.Error() {
 		t.Errorf("answers differ: %q and %q", missing, wrong)
 	}
@@ -141,7 +143,7 @@ func TestDropDuringAdmission(t *testing.T) {
 			r.Drop(key.Name)
 			return nil
 		}})
-	if _, err := r.admit(&handshake.Hello{Session: "alice"}, key); !errors.Is(err, errKey) {
+	if _, err := r.admit(&handshake.Hello{Session: "alice"}, key, "192.0.2.1"); !errors.Is(err, errKey) {
 		t.Errorf("the session is admitted: %v", err)
 	}
 	if r.Connected("alice") {

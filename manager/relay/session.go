@@ -8,21 +8,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 )
 
 const (
-	// windowBudget is how many bytes the windows of one session may grow at this
-	// replica.
-	windowBudget = 64 << 20
-	// maxCarriers bounds the carriers of one session at this replica.
-	maxCarriers = 32
 	// pingTimeout is how long a session may take to answer, and pingAgain how long
 	// the second time: a network that is away for a moment is no reason to drop the
 	// session.
@@ -38,30 +30,11 @@ type session struct {
 	ctx        context.Context
 	cancel     context.CancelFunc
 	group      *mux.Group
-	budget     *mux.Budget  // of flows that the session opens
+	windows    *mux.Budget  // of flows that the session opens
 	carriers   int          // under Relay.mu
 	answered   atomic.Int64 // when it answered a flow last, in nanoseconds since 1970
 	checking   sync.Mutex   // held while a ping finds out whether the laptop answers
 	lines      *lines
-}
-
-var errKey = errors.New("the session's key is not valid: it may have been taken over or ended")
-
-// authenticate returns the Session that a Hello names, if the public key is that of the
-// Session.
-func (r *Relay) authenticate(ctx context.Context, h *handshake.Hello, publicKey string) (*v1alpha1.Session, error) {
-	var s v1alpha1.Session
-	err := r.cfg.Reader.Get(ctx, client.ObjectKey{Namespace: r.cfg.Namespace, Name: h.Session}, &s)
-	if apierrors.IsNotFound(err) {
-		return nil, errKey // the same words, so that an answer does not tell which names exist
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read session: %w", err)
-	}
-	if publicKey == "" || s.Spec.PublicKey != publicKey || s.DeletionTimestamp != nil {
-		return nil, errKey
-	}
-	return &s, nil
 }
 
 // addCarrier counts a carrier of a session, which it makes if there is none. A newer
@@ -86,12 +59,14 @@ func (r *Relay) count(h *handshake.Hello, publicKey string, subject authz.Subjec
 	case s != nil && s.generation < h.Generation:
 		s.cancel()
 		s = nil
-	case s != nil && s.carriers >= maxCarriers:
+	case s != nil && s.carriers >= budget.Carriers:
 		return nil, false, fmt.Errorf("the session has %d carriers here, more than it needs", s.carriers)
 	}
 	if s == nil {
 		first = true
-		if s, err = newSession(h, publicKey, subject); err != nil {
+		of := r.windows.of(subject.User)
+		if s, err = newSession(h, publicKey, subject, of); err != nil {
+			r.windows.done(subject.User)
 			return nil, false, err
 		}
 		r.sessions[h.Session] = s
@@ -100,13 +75,14 @@ func (r *Relay) count(h *handshake.Hello, publicKey string, subject authz.Subjec
 	return s, first, nil
 }
 
-func newSession(h *handshake.Hello, publicKey string, subject authz.Subject) (*session, error) {
+// newSession makes a session whose windows grow within those of its user.
+func newSession(h *handshake.Hello, publicKey string, subject authz.Subject, windows *mux.Budget) (*session, error) {
 	pin, err := handshake.PinOfPublicKey(publicKey)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{name: h.Session, subject: subject, generation: h.Generation,
-		group: mux.NewGroup(mux.NewBudget(windowBudget)), budget: mux.NewBudget(windowBudget)}
+		group: mux.NewGroup(windows.Part(budget.SessionWindows)), windows: windows.Part(budget.SessionWindows)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.lines = newLines(s.ctx, h.Secret, pin)
 	return s, nil
@@ -124,6 +100,9 @@ func (r *Relay) removeCarrier(s *session) {
 	gone := last && r.sessions[s.name] == s
 	if gone {
 		delete(r.sessions, s.name)
+	}
+	if last {
+		r.windows.done(s.subject.User)
 	}
 	r.mu.Unlock()
 	if last {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
@@ -21,8 +22,8 @@ func (r *Relay) Sessions() http.Handler {
 }
 
 // upgrade hands the connections of requests for a protocol to serve, which owns them and
-// runs in a goroutine of its own.
-func (r *Relay) upgrade(protocol string, serve func(*net.TCPConn)) http.Handler {
+// runs in a goroutine of its own. Serve says when the peer of the Visit is known.
+func (r *Relay) upgrade(protocol string, serve func(*net.TCPConn, *budget.Visit)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if q.Header.Get("Upgrade") != protocol {
 			w.Header().Set("Upgrade", protocol)
@@ -34,16 +35,19 @@ func (r *Relay) upgrade(protocol string, serve func(*net.TCPConn)) http.Handler 
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
+		visit := budget.VisitOf(q.Context())
 		conn, ok := c.(*net.TCPConn)
 		if !ok || buffered.Reader.Buffered() > 0 { // the client must not send anything before the 101
 			c.Close()
+			visit.Known()
 			return
 		}
 		conn.SetDeadline(time.Now().Add(handshakeTimeout))
 		if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\n\r\n"); err != nil {
 			conn.Close()
+			visit.Known()
 			return
 		}
-		go serve(conn)
+		go serve(conn, visit)
 	})
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -52,9 +51,9 @@ type shaken struct{}
 var _ credentials.TransportCredentials = shaken{}
 
 func (shaken) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	t, ok := c.(*tls.Conn)
+	t, ok := c.(*control)
 	if !ok {
-		return nil, nil, errors.New("connection without TLS")
+		return nil, nil, errors.New("connection of nobody's")
 	}
 	return c, credentials.TLSInfo{State: t.ConnectionState(),
 		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}, nil

@@ -2,8 +2,13 @@ package server
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -18,6 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
@@ -25,7 +31,11 @@ import (
 
 // TestPorts: agents are served at their port, and all others at the other one.
 func TestPorts(t *testing.T) {
-	everybody, agents := serve(t)
+	says := func(what string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, what) })
+	}
+	s := start(t, says("web"), says("sessions"))
+	agent := agentCert(t, s, "quote-1")
 	for _, tt := range []struct {
 		protocol           string
 		everybody, atAgent string
@@ -37,14 +47,14 @@ func TestPorts(t *testing.T) {
 		{"", "web", "refused"},
 	} {
 		t.Run(tt.protocol, func(t *testing.T) {
-			for addr, want := range map[string]string{everybody: tt.everybody, agents: tt.atAgent} {
-				if got := over(t, addr, tt.protocol); got != want {
+			for addr, want := range map[string]string{s.Listen: tt.everybody, s.ListenAgents: tt.atAgent} {
+				if got := over(t, addr, tt.protocol, agent); got != want {
 					t.Errorf("%s at %s: %s, want %s", tt.protocol, addr, got, want)
 				}
 			}
 		})
 	}
-	for addr, want := range map[string]string{everybody: "sessions", agents: "refused"} {
+	for addr, want := range map[string]string{s.Listen: "sessions", s.ListenAgents: "refused"} {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -53,17 +63,33 @@ func TestPorts(t *testing.T) {
 			t.Errorf("HTTP without TLS at %s: %s, want %s", addr, got, want)
 		}
 	}
+	forgotten(t, s)
 }
 
-// serve starts a Server that says what it takes a connection for.
-func serve(t *testing.T) (everybody, agents string) {
+// agentCert is the certificate of the agent in a pod.
+func agentCert(t *testing.T, s *Server, pod string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := s.Authority.SignAgent(pki.Pod{Namespace: "shop", Name: pod, UID: pod}, request, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// start starts a Server with these handlers, which says what it takes other connections for.
+func start(t *testing.T, web, sessions http.Handler) *Server {
 	t.Helper()
 	authority, err := pki.Load(t.Context(), fake.NewFakeClient(), "intercept-system", time.Now())
 	if err != nil {
 		t.Fatal(err)
-	}
-	says := func(what string) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, what) })
 	}
 	conn := func(what string) func(*tls.Conn) {
 		return func(c *tls.Conn) {
@@ -71,10 +97,10 @@ func serve(t *testing.T) (everybody, agents string) {
 			c.Close()
 		}
 	}
-	everybody, agents = free(t), free(t)
-	s := &Server{Listen: everybody, ListenAgents: agents, Authority: authority, Certificate: &pki.Serving{Authority: authority, Names: []string{"traffic-manager"}},
-		HTTP: says("web"), Sessions: says("sessions"), Agents: rpc.UnimplementedAgentsServer{}, Flow: conn("flow"), Line: conn("line"),
-		Log: slog.New(slog.DiscardHandler)}
+	log := slog.New(slog.DiscardHandler)
+	s := &Server{Listen: free(t), ListenAgents: free(t), Authority: authority, Certificate: &pki.Serving{Authority: authority, Names: []string{"traffic-manager"}},
+		HTTP: web, Sessions: sessions, Agents: rpc.UnimplementedAgentsServer{}, Flow: conn("flow"), Line: conn("line"),
+		Budget: budget.New(log), Log: log}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Start(ctx) }()
@@ -84,7 +110,7 @@ func serve(t *testing.T) (everybody, agents string) {
 			t.Error(err)
 		}
 	})
-	for _, addr := range []string{everybody, agents} {
+	for _, addr := range []string{s.Listen, s.ListenAgents} {
 		for deadline := time.Now().Add(10 * time.Second); ; {
 			c, err := net.Dial("tcp", addr)
 			if err == nil {
@@ -96,13 +122,15 @@ func serve(t *testing.T) (everybody, agents string) {
 			}
 		}
 	}
-	return everybody, agents
+	return s
 }
 
-// free is an address that nobody listens at.
+// free is an address that nobody listens at, and where no other test looks for one.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	own := make([]byte, 2)
+	rand.Read(own)
+	l, err := net.Listen("tcp", fmt.Sprintf("127.17.%d.%d:0", own[0], own[1]|1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,10 +138,10 @@ func free(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// over is what a connection with this protocol is taken for.
-func over(t *testing.T, addr, protocol string) string {
+// over is what a connection of an agent with this protocol is taken for.
+func over(t *testing.T, addr, protocol string, agent tls.Certificate) string {
 	t.Helper()
-	config := &tls.Config{InsecureSkipVerify: true}
+	config := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{agent}}
 	if protocol != "" {
 		config.NextProtos = []string{protocol}
 	}

@@ -9,9 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/buffer"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 // A carrier whose opener opens no control stream ends, and nothing of it is left.
@@ -91,5 +94,55 @@ func TestCreditSuffices(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// Flows are bounded from the moment on at which they begin: those of which the peer says
+// nothing more count, too.
+func TestFlowsThatSayNothing(t *testing.T) {
+	near, far := net.Pipe()
+	left := make(chan bool, 3)
+	for range cap(left) {
+		left <- true
+	}
+	admit := func() (func(), error) {
+		select {
+		case <-left:
+			return func() { left <- true }, nil
+		default:
+			return nil, &frame.DeniedError{Reason: "no flow is left"}
+		}
+	}
+	go ServeBounded(t.Context(), far, NewBudget(0), admit, func(context.Context, *frame.Open, tunnel.Incoming) error { return frame.ErrRefused })
+	g := NewGroup(NewBudget(0))
+	up := make(chan bool)
+	go g.Add(t.Context(), near, func() { close(up) })
+	<-up
+	ctx, cancel := context.WithCancel(t.Context())
+	for range cap(left) {
+		if _, err := g.carriers[0].cc.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, flowMethod); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer := func() error {
+		f, err := g.Open(t.Context(), &frame.Open{Target: "10.0.0.1:80"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Abort()
+		return f.Confirm()
+	}
+	for len(left) > 0 { // the streams are on their way
+		time.Sleep(time.Millisecond)
+	}
+	if err := answer(); err == nil || err.Error() != "no flow is left" || !errors.Is(err, frame.ErrDenied) {
+		t.Errorf("one flow more: %v", err)
+	}
+	cancel()
+	for len(left) < cap(left) {
+		time.Sleep(time.Millisecond)
+	}
+	if err := answer(); !errors.Is(err, frame.ErrRefused) {
+		t.Errorf("after they have ended: %v", err)
 	}
 }

@@ -43,8 +43,15 @@ const controlTimeout = 10 * time.Second
 // Windows of its flows grow within budget. A carrier without a control stream ends: its
 // flows would wait for grants.
 func Serve(ctx context.Context, c net.Conn, budget *Budget, h tunnel.Handler) error {
+	return ServeBounded(ctx, c, budget, func() (func(), error) { return func() {}, nil }, h)
+}
+
+// ServeBounded is Serve with a bound on flows. It calls admit when a flow begins, before the
+// peer has said which, and release when the flow has ended. The peer is told an error of
+// admit as one of the Handler.
+func ServeBounded(ctx context.Context, c net.Conn, budget *Budget, admit Admit, h tunnel.Handler) error {
 	defer c.Close()
-	s := &acceptor{control: newControl(), budget: budget, handler: h}
+	s := &acceptor{control: newControl(), budget: budget, admit: admit, handler: h}
 	server := grpc.NewServer(serverOptions()...)
 	server.RegisterService(&grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{
 		{StreamName: "Flow", ServerStreams: true, ClientStreams: true, Handler: s.flow},
@@ -66,9 +73,13 @@ func Serve(ctx context.Context, c net.Conn, budget *Budget, h tunnel.Handler) er
 	return nil
 }
 
+// Admit takes a flow from a budget.
+type Admit func() (release func(), err error)
+
 type acceptor struct {
 	control *control
 	budget  *Budget
+	admit   Admit
 	handler tunnel.Handler
 }
 
@@ -80,6 +91,11 @@ func (a *acceptor) controlStream(_ any, s grpc.ServerStream) error {
 }
 
 func (a *acceptor) flow(_ any, s grpc.ServerStream) error {
+	release, err := a.admit()
+	if err != nil {
+		return toStatus(err)
+	}
+	defer release()
 	var m mem.BufferSlice
 	if err := s.RecvMsg(&m); err != nil {
 		return err

@@ -17,20 +17,24 @@ const (
 	growWithin = 250 * time.Millisecond
 )
 
-// Budget bounds how much the windows of one session may grow together. It is safe
+// Budget bounds how much windows may grow together, such as those of one session. It is safe
 // for concurrent use.
 type Budget struct {
-	mu   sync.Mutex
-	left int
+	within *Budget // what this one is a part of; nil for none
+	mu     sync.Mutex
+	left   int
 }
 
 // NewBudget allows windows to grow by limit bytes above their initial size.
 func NewBudget(limit int) *Budget { return &Budget{left: limit} }
 
+// Part returns a Budget whose windows grow within limit and within b.
+func (b *Budget) Part(limit int) *Budget { return &Budget{within: b, left: limit} }
+
 func (b *Budget) take(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.left < n {
+	if b.left < n || b.within != nil && !b.within.take(n) {
 		return false
 	}
 	b.left -= n
@@ -41,6 +45,9 @@ func (b *Budget) give(n int) {
 	b.mu.Lock()
 	b.left += n
 	b.mu.Unlock()
+	if b.within != nil {
+		b.within.give(n)
+	}
 }
 
 // window is the receiver's side of a flow's credit.

@@ -90,3 +90,33 @@ func TestCreditWaits(t *testing.T) {
 		t.Error("wait ended without credit and without an error")
 	}
 }
+
+// Of two sessions of a user, one can take all of the user's bytes, and none of another's.
+func TestBudgetWithinBudget(t *testing.T) {
+	all := NewBudget(100)
+	user, other := all.Part(60), all.Part(60)
+	first, second := user.Part(50), user.Part(50)
+	for _, step := range []struct {
+		what string
+		of   *Budget
+		n    int
+		want bool
+	}{
+		{"within everything", first, 50, true},
+		{"more than the session has", first, 1, false},
+		{"more than the user has", second, 11, false},
+		{"the rest of the user's", second, 10, true},
+		{"of another user", other, 40, true},
+		{"more than there is", other, 1, false},
+	} {
+		if got := step.of.take(step.n); got != step.want {
+			t.Errorf("%s: %v", step.what, got)
+		}
+	}
+	first.give(50)
+	second.give(10)
+	other.give(40)
+	if all.left != 100 || user.left != 60 || other.left != 60 || first.left != 50 || second.left != 50 {
+		t.Errorf("left are %d, %d, %d, %d, %d", all.left, user.left, other.left, first.left, second.left)
+	}
+}

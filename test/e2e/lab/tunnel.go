@@ -89,12 +89,23 @@ func (r readAhead) Read(p []byte) (int, error) { return r.in.Read(p) }
 // reason of a refusal, or "" if the traffic-manager accepted.
 func (p *Laptop) Knock(session string, own *handshake.Identity) string {
 	p.lab.Helper()
-	conn, err := p.tunnel(own)
+	refusal, err := p.TryKnock(session, own)
 	p.lab.Must(err)
+	return refusal
+}
+
+// TryKnock is Knock for any goroutine. It returns an error if there was no answer.
+func (p *Laptop) TryKnock(session string, own *handshake.Identity) (refusal string, err error) {
+	conn, err := p.tunnel(own)
+	if err != nil {
+		return "", err
+	}
 	defer conn.Close()
 	welcome, err := shake(conn, &handshake.Hello{Session: session, Direction: handshake.Inbound, Version: "e2e"})
-	p.lab.Must(err)
-	return welcome.Refusal
+	if err != nil {
+		return "", err
+	}
+	return welcome.Refusal, nil
 }
 
 // tunnel connects to the traffic-manager through the API server, and proves to it who the
