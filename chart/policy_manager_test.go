@@ -56,21 +56,26 @@ func TestManagerPolicy(t *testing.T) {
 	standIn := inject.StandIn(pod, cfg, "traffic-agent-container", "token", "web", nil, true)
 	asUser := inject.StandIn(pod, cfg, "traffic-agent-container", "token", "web", ptr.To[int64](1000), true)
 
+	pods := map[string]any{"resource": "pods"}
 	enters := func(c corev1.EphemeralContainer, change func(*corev1.EphemeralContainer)) string {
 		now, c := pod.DeepCopy(), *c.DeepCopy()
 		if change != nil {
 			change(&c)
 		}
 		now.Spec.EphemeralContainers = append(now.Spec.EphemeralContainers, c)
-		return p.answer(map[string]any{"operation": "UPDATE", "subResource": "ephemeralcontainers", "namespace": "shop"}, now, pod)
+		return p.answer(map[string]any{"operation": "UPDATE", "resource": pods, "subResource": "ephemeralcontainers", "namespace": "shop"}, now, pod)
 	}
 	changes := func(change func(*corev1.Pod)) string {
 		now := pod.DeepCopy()
 		change(now)
-		return p.answer(map[string]any{"operation": "UPDATE", "namespace": "shop"}, now, pod)
+		return p.answer(map[string]any{"operation": "UPDATE", "resource": pods, "namespace": "shop"}, now, pod)
 	}
 	evicts := func(namespace string) string {
-		return p.answer(map[string]any{"operation": "CREATE", "subResource": "eviction", "namespace": namespace}, map[string]any{"metadata": map[string]any{}}, nil)
+		return p.answer(map[string]any{"operation": "CREATE", "resource": pods, "subResource": "eviction", "namespace": namespace}, map[string]any{"metadata": map[string]any{}}, nil)
+	}
+	makesSession := func(dryRun bool) string {
+		return p.answer(map[string]any{"operation": "CREATE", "resource": map[string]any{"resource": "sessions"}, "namespace": "intercept-system", "dryRun": dryRun},
+			map[string]any{"metadata": map[string]any{}}, nil)
 	}
 	const alone, capabilities, values = "bring its agent alone into a pod, by the image kubectl-intercept.dev/traffic-agent:", "with the agent's capabilities only", "an agent gets no volume of a pod but"
 	for name, c := range map[string]struct{ got, want string }{
@@ -81,7 +86,10 @@ func TestManagerPolicy(t *testing.T) {
 			p.Labels = map[string]string{orphan.Label: "uid"}
 			p.Annotations[orphan.Annotation] = "{}"
 		})},
-		"an eviction": {got: evicts("shop")},
+		"an eviction":      {got: evicts("shop")},
+		"a forged Session": {got: makesSession(true)}, // which the owner policy refuses
+
+		"a Session": {makesSession(false), "may make no session, but as a dry run"},
 
 		"eviction of DNS":              {evicts("kube-system"), "no pod of kube-system or of its own namespace"},
 		"eviction of itself":           {evicts("intercept-system"), "no pod of kube-system or of its own namespace"},

@@ -53,5 +53,5 @@ func (s *shared) setupControllers(cluster *network.Watcher, sidecars *mesh.Keepe
 			Agents: &controller.EphemeralAgents{Client: c, Authority: s.authority, Config: s.agentConfig, Log: s.log},
 			Policy: s.config.AgentInjector.InjectPolicy, HasWebhook: s.options.webhook != "", Mesh: controller.Mesh{Client: c, Keeper: sidecars},
 			UnmatchedAfter: s.config.Intercept.UnmatchedAfter.Duration, Events: s.mgr.GetEventRecorder("traffic-manager"), Log: s.log},
-		&controller.Sessions{Client: c, Namespace: s.namespace, Network: cluster.Network, Changes: cluster.Changes(), Log: s.log})
+		&controller.Sessions{Client: c, Namespace: s.namespace, Network: cluster.Network, Changes: cluster.Changes(), Identity: s.guard, Judged: s.judged, Log: s.log})
 }

@@ -22,11 +22,13 @@ type options struct {
 	service, namespaces  string
 	file, logLevel       string
 	webhook              string
+	policies             string
 
 	config         *config.Config
 	level          slog.Level
 	logs           *slog.LevelVar // what is logged, which is level but for a while
 	pod, namespace string
+	account        string
 	ip             net.IP
 	watch          []string
 
@@ -43,6 +45,7 @@ func (o *options) addFlags(f *flag.FlagSet) {
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.service, "service", "traffic-manager", "Service in front of this program")
 	f.StringVar(&o.webhook, "webhook", "", "MutatingWebhookConfiguration that leads to this program; none when empty")
+	f.StringVar(&o.policies, "policies", "", "what the names of the release's ValidatingAdmissionPolicies begin with")
 	f.StringVar(&o.namespaces, "namespaces", "", "namespaces to manage, separated by commas; all when empty")
 	o.license.AddFlags(f)
 }
@@ -58,6 +61,9 @@ func (o *options) complete(getenv func(string) string) error {
 	}
 	if o.ip = net.ParseIP(getenv("POD_IP")); o.ip == nil {
 		return fmt.Errorf("POD_IP %q is no address: set it from status.podIP", getenv("POD_IP"))
+	}
+	if o.account = getenv("POD_SERVICE_ACCOUNT"); o.account == "" || o.policies == "" {
+		return fmt.Errorf("POD_SERVICE_ACCOUNT and --policies must be set: identity rests on admission policies about them")
 	}
 	var err error
 	if o.config, err = config.Load(o.file); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -18,6 +19,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/identity"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/preview"
@@ -39,7 +41,10 @@ type shared struct {
 	certificate *pki.Serving
 	planner     *plan.Planner
 	budget      *budget.Budget
-	names       *dns.ClientConfig // of the pod: the cluster's name servers and domain
+	guard       *identity.Guard
+	// judged has an event whenever guard sees another state of the admission policies.
+	judged chan event.GenericEvent
+	names  *dns.ClientConfig // of the pod: the cluster's name servers and domain
 	// agentsName is the server name that agents verify; agentsAddress is the address
 	// that they dial.
 	agentsName, agentsAddress string
@@ -90,11 +95,14 @@ func prepare(ctx context.Context, log *slog.Logger, o *options) (*shared, error)
 	if err := metrics.Registry.Register(budget.NewMetrics(bounds)); err != nil {
 		return nil, err
 	}
-	return &shared{options: o, log: log, direct: direct, hook: hook, budget: bounds, mgr: mgr, authority: authority, names: names,
+	s := &shared{options: o, log: log, direct: direct, hook: hook, budget: bounds, mgr: mgr, authority: authority, names: names,
 		planner:       planner,
 		certificate:   &pki.Serving{Authority: authority, Names: []string{name}, IPs: []net.IP{o.ip}},
 		agentsName:    name,
-		agentsAddress: net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(server.AgentsPort))}, nil
+		agentsAddress: net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(server.AgentsPort)),
+		judged:        make(chan event.GenericEvent, 1)}
+	s.guard = s.newGuard(s.judged)
+	return s, nil
 }
 
 // answers says what the callers of personal intercepts are told.
@@ -126,7 +134,7 @@ func (s *shared) assemble(ctx context.Context) error {
 		return err
 	}
 	cluster, sidecars := s.newNetwork(), s.newMesh()
-	runnables := []manager.Runnable{control, rel, cluster, s.newClaim(), s.newAuthorityKeeper(), s.newAuthorityPublisher(), s.newPresence(rel, changes), s.newServer(rel, control)}
+	runnables := []manager.Runnable{s.guard, control, rel, cluster, s.newClaim(), s.newAuthorityKeeper(), s.newAuthorityPublisher(), s.newPresence(rel, changes), s.newServer(rel, control)}
 	if sidecars != nil {
 		runnables = append(runnables, sidecars)
 	}

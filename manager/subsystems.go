@@ -8,12 +8,15 @@ import (
 	"strconv"
 	"strings"
 
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
 	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/claim"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/controller"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/identity"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/loglevel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/network"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
@@ -33,7 +36,7 @@ func (s *shared) newRelay(ctx context.Context, changes chan<- string) (*relay.Re
 	}
 	r, err := relay.New(relay.Config{
 		Log: s.log, Reader: s.direct, Cache: s.mgr.GetClient(), Budget: s.budget, Planner: s.planner, Certificate: s.certificate.Certificate, Namespace: s.namespace, Pod: s.pod, Version: version.Version,
-		OnChange:   func(session string) { changes <- session },
+		OnChange: func(session string) { changes <- session }, Identity: s.guard,
 		Reach:      authz.New(s.mgr.GetClient(), s.direct, authz.Policy{Everything: s.config.Client.OpenNetwork, Subnets: open}),
 		NameServer: net.JoinHostPort(s.names.Servers[0], s.names.Port), Domain: domain(s.names.Search),
 	})
@@ -41,6 +44,18 @@ func (s *shared) newRelay(ctx context.Context, changes chan<- string) (*relay.Re
 		return nil, err
 	}
 	return r, followSessions(ctx, s.mgr, r)
+}
+
+// newGuard makes the part that knows whether Sessions are their users'. It sends an event to
+// changes whenever the admission policies come into force or stop to be.
+func (s *shared) newGuard(changes chan<- event.GenericEvent) *identity.Guard {
+	return &identity.Guard{Client: s.direct, Release: s.policies, Namespace: s.namespace, User: "system:serviceaccount:" + s.namespace + ":" + s.account,
+		MaxAge: s.config.Session.MaxAge.Duration, Log: s.log, Changed: func() {
+			select {
+			case changes <- event.GenericEvent{Object: &v1alpha1.Session{}}:
+			default: // one waits already
+			}
+		}}
 }
 
 // newAgents makes the manager's end of the agents' control stream, and the part that lets

@@ -56,8 +56,9 @@ func watchReports(ctx context.Context, mgr ctrl.Manager, s *agents.Server) error
 	return err
 }
 
-// followSessions tells the relay of new Sessions, and ends the carriers of one whose object
-// is deleted, or will be when its finalizers are gone.
+// followSessions tells the relay of new Sessions and of what the API server has confirmed of
+// them, and ends the carriers of one whose object is deleted, or will be when its finalizers
+// are gone.
 func followSessions(ctx context.Context, mgr ctrl.Manager, r *relay.Relay) error {
 	inf, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Session{})
 	if err != nil {
@@ -70,8 +71,12 @@ func followSessions(ctx context.Context, mgr ctrl.Manager, r *relay.Relay) error
 			}
 		},
 		UpdateFunc: func(_, now any) {
-			if s, ok := now.(*v1alpha1.Session); ok && s.DeletionTimestamp != nil {
+			switch s, ok := now.(*v1alpha1.Session); {
+			case !ok:
+			case s.DeletionTimestamp != nil:
 				r.Drop(s.Name)
+			default:
+				r.Confirmed(s)
 			}
 		},
 		DeleteFunc: func(o any) {

@@ -17,15 +17,46 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
 // remember is how long an answer of the API server is believed.
 const remember = time.Minute
 
-// Subject is a user as the API server knew him when his session began.
+// Subject is a user as the API server knew him when it last confirmed his session.
 type Subject struct {
 	User   string
 	Groups []string
+	Extra  map[string]v1alpha1.ExtraValues
+}
+
+// SubjectOf is the user of a Session.
+func SubjectOf(s *v1alpha1.Session) Subject {
+	if o := s.Status.Owner; o != nil {
+		return Subject{User: s.Spec.User, Groups: o.Groups, Extra: o.Extra}
+	}
+	return Subject{User: s.Spec.User, Groups: s.Spec.Groups, Extra: s.Spec.Extra}
+}
+
+// Equal says that the API server decides alike about both.
+func (s Subject) Equal(o Subject) bool { return s.key() == o.key() }
+
+// key tells subjects apart.
+func (s Subject) key() string {
+	return fmt.Sprintf("%q %q %q", s.User, s.Groups, s.Extra) // with the keys of Extra in order
+}
+
+// extra is Extra as a review has it.
+func (s Subject) extra() map[string]authorizationv1.ExtraValue {
+	if s.Extra == nil {
+		return nil
+	}
+	all := make(map[string]authorizationv1.ExtraValue, len(s.Extra))
+	for key, values := range s.Extra {
+		all[key] = authorizationv1.ExtraValue(values)
+	}
+	return all
 }
 
 // DeniedError says that an address is not to be reached, and what permission
@@ -145,7 +176,7 @@ func (r *Reach) MayExec(ctx context.Context, s Subject, namespace, pod string) (
 
 // may asks the API server, or remembers its answer.
 func (r *Reach) may(ctx context.Context, s Subject, what authorizationv1.ResourceAttributes) (bool, error) {
-	key := strings.Join(slices.Concat([]string{what.Namespace, what.Name, what.Subresource, s.User}, s.Groups), "\x00")
+	key := strings.Join([]string{what.Namespace, what.Name, what.Subresource, s.key()}, "\x00")
 	now := r.now()
 	r.mu.Lock()
 	known, ok := r.answers[key]
@@ -154,7 +185,7 @@ func (r *Reach) may(ctx context.Context, s Subject, what authorizationv1.Resourc
 		return known.allowed, nil
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: s.User, Groups: s.Groups, ResourceAttributes: &what,
+		User: s.User, Groups: s.Groups, Extra: s.extra(), ResourceAttributes: &what,
 	}}
 	if err := r.writer.Create(ctx, review); err != nil {
 		return false, fmt.Errorf("ask the API server what user %q may: %w", s.User, err)

@@ -17,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 )
 
 func service(ns, name string, ips ...string) *corev1.Service {
@@ -72,14 +74,14 @@ func newReach(t *testing.T, p Policy) (r *Reach, asked *int) {
 				return errors.New("the API server is away")
 			}
 			sar.Status.Allowed = a.Namespace == "shop" && a.Verb == "create" && a.Resource == "pods" && a.Subresource == "portforward" &&
-				len(sar.Spec.Groups) == 1 && sar.Spec.Groups[0] == "shop-team"
+				len(sar.Spec.Groups) == 1 && sar.Spec.Groups[0] == "shop-team" && !slices.Contains(sar.Spec.Extra["scopes"], "none")
 			return nil
 		}}).Build()
 	return New(c, c, p), asked
 }
 
 func TestCheck(t *testing.T) {
-	alice, bob := Subject{"alice", []string{"shop-team"}}, Subject{"bob", []string{"others"}}
+	alice, bob := Subject{User: "alice", Groups: []string{"shop-team"}}, Subject{User: "bob", Groups: []string{"others"}}
 	opened := Policy{Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/16"), netip.MustParsePrefix("169.254.7.0/24")}}
 	const nobodys = " is not the address of a Service or pod, and the operator has not opened it (client.routing.alsoProxySubnets)"
 	missing := func(user, addr, namespace string) string {
@@ -175,11 +177,35 @@ func TestTrimSlice(t *testing.T) {
 	}
 }
 
+// TestExtra: what else the API server knows of a user may narrow what the user may do. It is
+// that of the Session, or what was confirmed later.
+func TestExtra(t *testing.T) {
+	r, _ := newReach(t, Policy{})
+	s := &v1alpha1.Session{Spec: v1alpha1.SessionSpec{User: "alice", Groups: []string{"shop-team"}}}
+	wide := SubjectOf(s)
+	s.Spec.Extra = map[string]v1alpha1.ExtraValues{"scopes": {"none"}}
+	narrow := SubjectOf(s)
+	s.Status.Owner = &v1alpha1.SessionOwner{Groups: []string{"others"}}
+	for name, c := range map[string]struct {
+		Subject
+		allowed bool
+	}{"no scopes": {wide, true}, "narrow scopes": {narrow, false}, "confirmed later": {SubjectOf(s), false}} {
+		err := r.Check(t.Context(), c.Subject, netip.MustParseAddrPort("10.96.1.1:80"))
+		var denied *DeniedError
+		if (err == nil) != c.allowed || err != nil && !errors.As(err, &denied) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if wide.Equal(narrow) || !wide.Equal(SubjectOf(&v1alpha1.Session{Spec: v1alpha1.SessionSpec{User: "alice", Groups: []string{"shop-team"}}})) {
+		t.Error("subjects are not told apart by all that is known of them")
+	}
+}
+
 func TestAnswersAreRememberedForAMinute(t *testing.T) {
 	r, asked := newReach(t, Policy{})
 	now := time.Now()
 	r.now = func() time.Time { return now }
-	alice := Subject{"alice", []string{"shop-team"}}
+	alice := Subject{User: "alice", Groups: []string{"shop-team"}}
 	for range 3 {
 		if err := r.Check(t.Context(), alice, netip.MustParseAddrPort("10.96.1.1:80")); err != nil {
 			t.Fatal(err)

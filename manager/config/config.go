@@ -30,6 +30,7 @@ type Config struct {
 	ServiceMesh   ServiceMesh   `json:"serviceMesh"`
 	Intercept     Intercept     `json:"intercept"`
 	Client        Client        `json:"client"`
+	Session       Session       `json:"session"`
 	Preview       Preview       `json:"preview"`
 }
 
@@ -44,6 +45,13 @@ type Preview struct {
 	// Hosts are those that previews may ask these Services for. None: those of the
 	// Ingresses and HTTPRoutes in the namespace of the intercept.
 	Hosts []string `json:"hosts,omitempty"`
+}
+
+// Session is about the users of connected machines.
+type Session struct {
+	// MaxAge is how long the groups of a user are believed that the API server has
+	// confirmed.
+	MaxAge metav1.Duration `json:"maxAge"`
 }
 
 // Client is about the network of connected machines.
@@ -128,6 +136,7 @@ func Default() *Config {
 			LogLevel: "info", AppProtocolStrategy: HTTP2Probe, Resources: requests("10m", "32Mi"), InitResources: requests("10m", "16Mi")},
 		AgentInjector: AgentInjector{Enabled: true, InjectPolicy: inject.OnDemand},
 		ServiceMesh:   ServiceMesh{Type: mesh.None},
+		Session:       Session{MaxAge: metav1.Duration{Duration: 24 * time.Hour}},
 		Intercept: Intercept{ExpiredNotifications: ExpiredNotifications{Deadline: metav1.Duration{Duration: time.Hour}},
 			UnmatchedAfter: metav1.Duration{Duration: 30 * time.Second}, ResponseHeader: true},
 	}
@@ -168,6 +177,9 @@ func Parse(data []byte) (*Config, error) {
 	return c, c.check()
 }
 
+// minAge is what sessions need to be confirmed again in time.
+const minAge = time.Minute
+
 func (c *Config) check() error {
 	for _, f := range []struct {
 		name, value string
@@ -188,6 +200,9 @@ func (c *Config) check() error {
 	}
 	if c.Agent.MaxIdleTime.Duration < 0 {
 		return fmt.Errorf("agent.maxIdleTime is %s: use 0s for no limit", c.Agent.MaxIdleTime.Duration)
+	}
+	if c.Session.MaxAge.Duration < minAge {
+		return fmt.Errorf("session.maxAge is %s: use at least %s", c.Session.MaxAge.Duration, minAge)
 	}
 	if err := c.Client.check(); err != nil {
 		return err

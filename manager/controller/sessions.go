@@ -30,7 +30,17 @@ type Sessions struct {
 	// Changes has an event whenever Network changes.
 	Network func() *v1alpha1.SessionNetwork
 	Changes <-chan event.GenericEvent
-	Log     *slog.Logger
+	// Identity says whether a Session is its user's. Judged has an event whenever it may say
+	// something else of all.
+	Identity Identity
+	Judged   <-chan event.GenericEvent
+	Log      *slog.Logger
+}
+
+// Identity says of a Session whether it is its user's, and for how long: see package identity.
+type Identity interface {
+	Admit(context.Context, *v1alpha1.Session) error
+	Condition(context.Context, *v1alpha1.Session) (metav1.Condition, time.Duration)
 }
 
 // Reconcile brings the status of one Session up to date.
@@ -43,6 +53,9 @@ func (r *Sessions) Reconcile(ctx context.Context, q ctrl.Request) (ctrl.Result, 
 	if err != nil || s.DeletionTimestamp != nil {
 		return ctrl.Result{}, r.end(ctx, q.Name)
 	}
+	if s.Spec.Renews != "" {
+		return ctrl.Result{}, r.renew(ctx, &s)
+	}
 	if meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionConnected) == nil { // it is new
 		if gone, err := r.bound(ctx, &s); gone || err != nil {
 			return ctrl.Result{}, err
@@ -53,6 +66,8 @@ func (r *Sessions) Reconcile(ctx context.Context, q ctrl.Request) (ctrl.Result, 
 		return ctrl.Result{}, err
 	}
 	connected(&s)
+	confirmed, again := r.Identity.Condition(ctx, &s)
+	meta.SetStatusCondition(&s.Status.Conditions, confirmed)
 	if n := r.Network(); n != nil {
 		s.Status.Network = n.DeepCopy()
 	}
@@ -63,10 +78,13 @@ func (r *Sessions) Reconcile(ctx context.Context, q ctrl.Request) (ctrl.Result, 
 	}
 	c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionConnected)
 	if c.Status == metav1.ConditionTrue {
-		return ctrl.Result{}, nil
+		return ctrl.Result{RequeueAfter: again}, nil
 	}
 	left := sessionLife - time.Since(c.LastTransitionTime.Time)
 	if left > 0 {
+		if again > 0 {
+			left = min(left, again)
+		}
 		return ctrl.Result{RequeueAfter: left}, nil
 	}
 	r.Log.Info("session has not been seen for long", "session", s.Name, "life", sessionLife)

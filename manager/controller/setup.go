@@ -46,6 +46,7 @@ func Setup(mgr ctrl.Manager, ic *Intercepts, s *Sessions) error {
 		For(&v1alpha1.Session{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(s.ofRelay)).
 		WatchesRawSource(source.Channel(s.Changes, handler.EnqueueRequestsFromMapFunc(s.all))).
+		WatchesRawSource(source.Channel(s.Judged, handler.EnqueueRequestsFromMapFunc(s.all))).
 		Complete(s)
 }
 

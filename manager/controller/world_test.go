@@ -49,7 +49,7 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, more ...client.Object) *wor
 		ics: &Intercepts{Client: shop, Live: shop, Namespace: system, HasWebhook: true, Policy: inject.OnDemand, Mesh: Mesh{Client: shop}, Events: events.NewFakeRecorder(100), Log: log,
 			Agents:   &EphemeralAgents{Client: shop, Authority: authority, Config: func() inject.Config { return inject.Config{} }, Log: log},
 			Replacer: &replacement.Replacer{Cluster: replacement.Cluster{Client: shop, Live: shop, Log: log}}},
-		ses: &Sessions{Client: shop, Namespace: system, Network: clusterNetwork, Log: log}}
+		ses: &Sessions{Client: shop, Namespace: system, Network: clusterNetwork, Identity: &judge{}, Log: log}}
 }
 
 // useClient has the reconciler use another client.

@@ -144,8 +144,8 @@ func (p *Policy) address(ctx context.Context, key client.ObjectKey, want *v1alph
 	return netip.AddrPort{}, refused("Service %s has no TCP port %d; it has %s", key, want.Port, strings.Join(ports, ", "))
 }
 
-// owner returns the user of an Intercept as the API server knew them when their session
-// began.
+// owner returns the user of an Intercept as the API server knew them when it last
+// confirmed their session.
 func (p *Policy) owner(ctx context.Context, ic *v1alpha1.Intercept) (authz.Subject, error) {
 	var s v1alpha1.Session
 	err := p.Reader.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: ic.Spec.Session}, &s)
@@ -155,7 +155,7 @@ func (p *Policy) owner(ctx context.Context, ic *v1alpha1.Intercept) (authz.Subje
 	if err != nil {
 		return authz.Subject{}, fmt.Errorf("read session: %w", err)
 	}
-	return authz.Subject{User: s.Spec.User, Groups: s.Spec.Groups}, nil
+	return authz.SubjectOf(&s), nil
 }
 
 // within says whether a host is a domain or below it.

@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
@@ -36,7 +35,7 @@ func (r *Relay) admit(h *handshake.Hello, publicKey, from string) (*session, err
 	if err := r.cfg.Budget.Hellos.Allow(h.Session); err != nil {
 		return nil, err
 	}
-	s, err := r.addCarrier(h, publicKey, authz.Subject{User: object.Spec.User, Groups: object.Spec.Groups})
+	s, err := r.addCarrier(h, publicKey, r.ownerOf(object))
 	if err != nil || r.drops.Load() == drops {
 		return s, err
 	}
@@ -89,7 +88,8 @@ func (r *Relay) appears(ctx context.Context, h *handshake.Hello, publicKey strin
 	return true
 }
 
-// read reads the Session from the API server. It remembers for a while that there is none.
+// read reads the Session from the API server, which must be its user's. It remembers for a while
+// that there is none.
 func (r *Relay) read(ctx context.Context, h *handshake.Hello, publicKey string) (*v1alpha1.Session, error) {
 	var s v1alpha1.Session
 	err := r.cfg.Reader.Get(ctx, client.ObjectKey{Namespace: r.cfg.Namespace, Name: h.Session}, &s)
@@ -99,8 +99,11 @@ func (r *Relay) read(ctx context.Context, h *handshake.Hello, publicKey string) 
 		return nil, errKey // the same words, so that an answer does not tell which names exist
 	case err != nil:
 		return nil, fmt.Errorf("read session: %w", err)
-	case !owns(publicKey, &s) || s.DeletionTimestamp != nil:
+	case !owns(publicKey, &s) || s.DeletionTimestamp != nil || s.Spec.Renews != "":
 		return nil, errKey
+	}
+	if err := r.cfg.Identity.Admit(ctx, &s); err != nil {
+		return nil, err
 	}
 	return &s, nil
 }

@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
@@ -166,7 +165,9 @@ func TestHellosOfOneSession(t *testing.T) {
 // A session's flows on carriers are bounded, and it is told why; another session's go on.
 func TestOutboundFlowsOfOneSession(t *testing.T) {
 	r, _ := newRelay(t)
-	alice, bob := &session{name: "alice", subject: authz.Subject{User: "alice"}}, &session{name: "bob", subject: authz.Subject{User: "bob"}}
+	alice, bob := &session{name: "alice"}, &session{name: "bob"}
+	alice.owner.Store(userOf("alice"))
+	bob.owner.Store(userOf("bob"))
 	release, err := r.flowOf(alice)
 	n := 0
 	for ; err == nil; n++ {
@@ -229,11 +230,11 @@ func TestLinesOfOneSession(t *testing.T) {
 // The windows of a user's sessions are one budget, and it is gone with the last of them.
 func TestWindowsOfUsers(t *testing.T) {
 	r, _ := newRelay(t)
-	first, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, authz.Subject{User: "alice"})
+	first, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, userOf("alice"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 2}, key, authz.Subject{User: "alice"})
+	second, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 2}, key, userOf("alice"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,10 +2,12 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/identity"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 )
@@ -31,19 +33,23 @@ func (r *Relay) carry(conn *net.TCPConn, visit *budget.Visit) {
 		return
 	}
 	log := r.cfg.Log.With("session", hello.Session, "direction", hello.Direction.String())
+	began := time.Now()
 	s, err := r.admit(hello, publicKey, budget.AddressOf(conn.RemoteAddr()))
 	if err != nil {
 		log.Info("carrier refused", "reason", err)
-		handshake.WriteWelcome(secure, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
+		var unconfirmed *identity.UnconfirmedError
+		handshake.WriteWelcome(secure, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod,
+			Renew: errors.As(err, &unconfirmed) && unconfirmed.Renewable()})
 		return
 	}
 	defer r.removeCarrier(s)
 	visit.Known()
-	if err := handshake.WriteWelcome(secure, &handshake.Welcome{Pod: r.cfg.Pod, Version: r.cfg.Version, Domain: r.cfg.Domain}); err != nil {
+	took := time.Since(began)
+	if err := handshake.WriteWelcome(secure, &handshake.Welcome{Pod: r.cfg.Pod, Version: r.cfg.Version, Domain: r.cfg.Domain, Took: took}); err != nil {
 		return
 	}
 	conn.SetDeadline(time.Time{})
-	log.Info("carrier up", "version", hello.Version, "protocol", hello.Protocol)
+	log.Info("carrier up", "version", hello.Version, "protocol", hello.Protocol, "took", took)
 	if hello.Direction == handshake.Outbound {
 		err = mux.ServeBounded(s.ctx, secure, s.windows, func() (func(), error) { return r.flowOf(s) }, r.outbound(s))
 	} else {

@@ -52,7 +52,7 @@ func (l *lineLab) greet(c net.Conn, own *handshake.Identity) (*handshake.Welcome
 
 func TestCarrierProvesTheSession(t *testing.T) {
 	l := newLineLab(t)
-	if w, err := l.greet(l.upgraded(), identity); err != nil || w.Refusal != "" {
+	if w, err := l.greet(l.upgraded(), ofAlice); err != nil || w.Refusal != "" {
 		t.Fatalf("the session is refused: %+v, %v", w, err)
 	}
 	if w, err := l.greet(l.upgraded(), handshake.RandomIdentity()); err != nil || w.Refusal != errKey.Error() {
@@ -71,7 +71,7 @@ func TestCarrierProvesTheSession(t *testing.T) {
 		"an old TLS":       func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 },
 		"another protocol": func(c *tls.Config) { c.NextProtos = []string{handshake.ALPNFlow} },
 	} {
-		certificates, err := identity.Certificate()
+		certificates, err := ofAlice.Certificate()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestKeyOfYesterday(t *testing.T) {
 	if err := l.objects.Update(t.Context(), &s); err != nil {
 		t.Fatal(err)
 	}
-	if w, err := l.greet(l.upgraded(), identity); err != nil || w.Refusal != errKey.Error() {
+	if w, err := l.greet(l.upgraded(), ofAlice); err != nil || w.Refusal != errKey.Error() {
 		t.Errorf("yesterday's key: %+v, %v", w, err)
 	}
 	if w, err := l.greet(l.upgraded(), today); err != nil || w.Refusal != "" {
@@ -123,7 +123,7 @@ func TestKeyOfYesterday(t *testing.T) {
 func TestReplay(t *testing.T) {
 	l := newLineLab(t)
 	heard := &tap{Conn: l.upgraded()}
-	if w, err := l.greet(heard, identity); err != nil || w.Refusal != "" {
+	if w, err := l.greet(heard, ofAlice); err != nil || w.Refusal != "" {
 		t.Fatalf("the session is refused: %+v, %v", w, err)
 	}
 	sent := heard.sent()
@@ -185,7 +185,7 @@ func TestManInTheMiddle(t *testing.T) {
 		}
 		heard <- err
 	}()
-	if _, err := l.greet(here, identity); err == nil {
+	if _, err := l.greet(here, ofAlice); err == nil {
 		t.Error("the session takes the man in the middle for the traffic-manager")
 	} else if forged := (*tls.CertificateVerificationError)(nil); !errors.As(err, &forged) {
 		t.Errorf("the session ends with %v", err)

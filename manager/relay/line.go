@@ -41,7 +41,7 @@ func (r *Relay) welcomeLine(conn *net.TCPConn) error {
 	}
 	release := func() {}
 	if hello.Direction == handshake.Outbound {
-		if release, err = r.cfg.Budget.Line(s.name, s.subject.User); err != nil {
+		if release, err = r.cfg.Budget.Line(s.name, s.user()); err != nil {
 			handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
 			return err
 		}
@@ -83,7 +83,7 @@ func (r *Relay) ServeLine(agent *tls.Conn) {
 		verdict = frame.Denied
 	default:
 		verdict = frame.NoLine
-		release, err := r.cfg.Budget.Line(s.name, s.subject.User)
+		release, err := r.cfg.Budget.Line(s.name, s.user())
 		if err != nil {
 			break
 		}
@@ -129,7 +129,7 @@ func (r *Relay) mayReach(s *session, pod pki.Pod, q *handshake.LineRequest) bool
 	if !p.HasStandIn(claim) {
 		return false
 	}
-	allowed, err := r.cfg.Reach.MayExec(ctx, s.subject, pod.Namespace, pod.Name)
+	allowed, err := r.cfg.Reach.MayExec(ctx, s.owner.Load().Subject, pod.Namespace, pod.Name)
 	if err != nil {
 		r.cfg.Log.Warn("a stand-in cannot be checked", "session", s.name, "pod", pod, "error", err)
 	}

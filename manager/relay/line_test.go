@@ -155,7 +155,7 @@ func TestAgentKnowsTheSession(t *testing.T) {
 func TestSessionKnowsTheAgent(t *testing.T) {
 	l := newLineLab(t)
 	c, h, _ := l.offer(secret, handshake.Inbound)
-	server, err := line.NewServer(identity)
+	server, err := line.NewServer(ofAlice)
 	if err != nil {
 		t.Fatal(err)
 	}

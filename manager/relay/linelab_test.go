@@ -88,11 +88,11 @@ func newLineLab(t *testing.T) *lineLab {
 	}
 	l := &lineLab{t: t, authority: authority, objects: objects}
 	l.relay, err = New(Config{Log: slog.New(slog.DiscardHandler), Namespace: system, Pod: "traffic-manager-1",
-		Reader: objects, Cache: objects, Budget: budget.New(slog.New(slog.DiscardHandler)), Planner: plan.New(objects, system, plan.Answers{}), Certificate: (&pki.Serving{Authority: authority, Names: []string{"relay"}}).Certificate, OnChange: func(string) {}, Reach: l})
+		Reader: objects, Cache: objects, Budget: budget.New(slog.New(slog.DiscardHandler)), Planner: plan.New(objects, system, plan.Answers{}), Certificate: (&pki.Serving{Authority: authority, Names: []string{"relay"}}).Certificate, OnChange: func(string) {}, Reach: l, Identity: &confirming{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.session, err = l.relay.addCarrier(&handshake.Hello{Session: "alice", Secret: secret, Generation: 1}, key, authz.Subject{User: "alice"}); err != nil {
+	if l.session, err = l.relay.addCarrier(&handshake.Hello{Session: "alice", Secret: secret, Generation: 1}, key, userOf("alice")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.session.cancel)
@@ -203,7 +203,7 @@ func (l *lineLab) serve() {
 	if w.Refusal != "" {
 		l.t.Fatal(w.Refusal)
 	}
-	server, err := line.NewServer(identity)
+	server, err := line.NewServer(ofAlice)
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func (r *Relay) outbound(s *session) tunnel.Handler {
 // flowOf takes a flow on a carrier from the budget of a session. The caller must call
 // release when the flow has ended.
 func (r *Relay) flowOf(s *session) (release func(), err error) {
-	if release, err = r.cfg.Budget.Flow(s.name, s.subject.User); err != nil {
+	if release, err = r.cfg.Budget.Flow(s.name, s.user()); err != nil {
 		return nil, &frame.DeniedError{Reason: err.Error()}
 	}
 	return release, nil
@@ -52,7 +52,7 @@ func (r *Relay) target(ctx context.Context, s *session, o *frame.Open) (string, 
 	if o.Protocol != frame.ICMP && to.String() == r.cfg.NameServer {
 		return r.cfg.NameServer, nil // the same as TargetDNS
 	}
-	err = r.cfg.Reach.Check(ctx, s.subject, to)
+	err = r.cfg.Reach.Check(ctx, s.owner.Load().Subject, to)
 	var denied *authz.DeniedError
 	switch {
 	case errors.As(err, &denied):

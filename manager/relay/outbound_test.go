@@ -25,7 +25,7 @@ func TestOutboundLine(t *testing.T) {
 	echo := l.echo()
 	l.relay.cfg.NameServer = echo
 	c, h, _ := l.offer(secret, handshake.Outbound)
-	server, err := line.NewServer(identity)
+	server, err := line.NewServer(ofAlice)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
@@ -36,6 +37,8 @@ type Config struct {
 	OnChange func(session string)
 	// Reach decides where flows of sessions may go.
 	Reach Reach
+	// Identity decides whether a Session is its user's.
+	Identity Identity
 	// NameServer is where flows to frame.TargetDNS go, "address:port"; Domain is the
 	// cluster's DNS domain.
 	NameServer, Domain string
@@ -64,6 +67,14 @@ type Reach interface {
 	Check(context.Context, authz.Subject, netip.AddrPort) error
 	// MayExec says whether the user may execute commands in a pod.
 	MayExec(ctx context.Context, s authz.Subject, namespace, pod string) (bool, error)
+}
+
+// Identity says whether a Session is its user's; see package identity.
+type Identity interface {
+	// Admit returns an error unless it is.
+	Admit(context.Context, *v1alpha1.Session) error
+	// Expires is when that has to be confirmed again.
+	Expires(*v1alpha1.Session) time.Time
 }
 
 // New returns a Relay without sessions.

@@ -23,9 +23,9 @@ import (
 )
 
 var (
-	secret   = handshake.Secret{1, 2, 3}
-	identity = handshake.NewIdentity([handshake.SeedSize]byte{4, 5, 6})
-	key      = identity.PublicKey()
+	secret  = handshake.Secret{1, 2, 3}
+	ofAlice = handshake.NewIdentity([handshake.SeedSize]byte{4, 5, 6})
+	key     = ofAlice.PublicKey()
 )
 
 // newRelay knows one Session, alice's; changes receives what OnChange hears.
@@ -41,15 +41,32 @@ func newRelay(t *testing.T) (r *Relay, changes *[]string) {
 	keyless.Name, keyless.Spec.PublicKey = "keyless", ""
 	ending := alice.DeepCopy()
 	ending.Name, ending.Finalizers, ending.DeletionTimestamp = "ending", []string{"x/y"}, &metav1.Time{Time: time.Now()}
+	renewal := alice.DeepCopy()
+	renewal.Name, renewal.Spec.Renews = "renewal", "alice"
 	changes = &[]string{}
-	api := fake.NewClientBuilder().WithScheme(s).WithObjects(alice, keyless, ending).Build()
+	api := fake.NewClientBuilder().WithScheme(s).WithObjects(alice, keyless, ending, renewal).Build()
 	log := slog.New(slog.DiscardHandler)
-	r, err := New(Config{Log: log, Namespace: "intercept-system", Pod: "traffic-manager-1", Reader: api, Cache: api, Budget: budget.New(log),
+	r, err := New(Config{Log: log, Namespace: "intercept-system", Pod: "traffic-manager-1", Reader: api, Cache: api, Budget: budget.New(log), Identity: &confirming{},
 		OnChange: func(s string) { *changes = append(*changes, s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r, changes
+}
+
+func userOf(name string) *owner { return &owner{authz.Subject{User: name}, time.Now().Add(time.Hour)} }
+
+// confirming admits Sessions unless err says why not. They expire an hour after they were
+// confirmed.
+type confirming struct{ err error }
+
+func (c *confirming) Admit(context.Context, *v1alpha1.Session) error { return c.err }
+
+func (c *confirming) Expires(s *v1alpha1.Session) time.Time {
+	if o := s.Status.Owner; o != nil {
+		return o.Confirmed.Add(time.Hour)
+	}
+	return time.Now().Add(time.Hour)
 }
 
 func TestKeyDecides(t *testing.T) {
@@ -64,6 +81,7 @@ func TestKeyDecides(t *testing.T) {
 		{"none", "", handshake.Hello{Session: "alice"}, false},
 		{"of a session without a key", "", handshake.Hello{Session: "keyless"}, false},
 		{"of a session that does not exist", key, handshake.Hello{Session: "bob"}, false},
+		{"of a session's renewal", key, handshake.Hello{Session: "renewal"}, false},
 		{"of a session that is being deleted", key, handshake.Hello{Session: "ending"}, false},
 		{"for the other direction", key, handshake.Hello{Session: "alice", Direction: handshake.Outbound}, true},
 	}
@@ -88,18 +106,18 @@ func TestKeyDecides(t *testing.T) {
 
 func TestNewerProcessTakesOver(t *testing.T) {
 	r, changes := newRelay(t)
-	older, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, authz.Subject{})
+	older, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, userOf(""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 2}, key, authz.Subject{})
+	newer, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 2}, key, userOf(""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if older.ctx.Err() == nil {
 		t.Error("the older process's carriers live on")
 	}
-	if _, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, authz.Subject{}); err == nil {
+	if _, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, userOf("")); err == nil {
 		t.Error("the older process is admitted again")
 	}
 	r.removeCarrier(older)
@@ -117,7 +135,7 @@ func TestNewerProcessTakesOver(t *testing.T) {
 
 func TestDropEndsCarriers(t *testing.T) {
 	r, _ := newRelay(t)
-	s, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, authz.Subject{})
+	s, err := r.addCarrier(&handshake.Hello{Session: "alice", Generation: 1}, key, userOf(""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,11 +192,11 @@ func TestOnChangeHoldsUpNobodyElse(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := r.addCarrier(&handshake.Hello{Session: "alice"}, key, authz.Subject{User: "alice"})
+		_, err := r.addCarrier(&handshake.Hello{Session: "alice"}, key, userOf("alice"))
 		done <- err
 	}()
 	<-stuck
-	s, err := r.addCarrier(&handshake.Hello{Session: "bob"}, key, authz.Subject{User: "bob"})
+	s, err := r.addCarrier(&handshake.Hello{Session: "bob"}, key, userOf("bob"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
@@ -25,7 +26,7 @@ const (
 // session is one laptop's, with a carrier at this replica.
 type session struct {
 	name       string
-	subject    authz.Subject
+	owner      atomic.Pointer[owner]
 	generation uint64
 	ctx        context.Context
 	cancel     context.CancelFunc
@@ -37,11 +38,43 @@ type session struct {
 	lines      *lines
 }
 
+// owner is a session's user, as the API server has confirmed it.
+type owner struct {
+	authz.Subject
+	expires time.Time
+}
+
+func (r *Relay) ownerOf(s *v1alpha1.Session) *owner {
+	return &owner{authz.SubjectOf(s), r.cfg.Identity.Expires(s)}
+}
+
+// user is the owner, who stays the same.
+func (s *session) user() string { return s.owner.Load().User }
+
+// confirm takes over what the API server has confirmed later. What a session may do is decided
+// when a flow begins, so a session whose user has other groups now begins anew.
+func (s *session) confirm(now *owner) {
+	before := s.owner.Load()
+	if !now.expires.After(before.expires) || !s.owner.CompareAndSwap(before, now) {
+		return
+	}
+	if !now.Equal(before.Subject) {
+		s.cancel()
+	}
+}
+
+// Confirmed takes over what the status of a Session says of its user.
+func (r *Relay) Confirmed(s *v1alpha1.Session) {
+	if of := r.session(s.Name); of != nil {
+		of.confirm(r.ownerOf(s))
+	}
+}
+
 // addCarrier counts a carrier of a session, which it makes if there is none. A newer
 // run of the laptop's process ends the carriers of the older one. The caller must
 // call removeCarrier when the carrier is gone.
-func (r *Relay) addCarrier(h *handshake.Hello, publicKey string, subject authz.Subject) (*session, error) {
-	s, first, err := r.count(h, publicKey, subject)
+func (r *Relay) addCarrier(h *handshake.Hello, publicKey string, of *owner) (*session, error) {
+	s, first, err := r.count(h, publicKey, of)
 	if first {
 		r.cfg.OnChange(h.Session) // it may take a while: others must not wait for r.mu
 	}
@@ -49,7 +82,7 @@ func (r *Relay) addCarrier(h *handshake.Hello, publicKey string, subject authz.S
 }
 
 // count is addCarrier without OnChange. First says that the session is new.
-func (r *Relay) count(h *handshake.Hello, publicKey string, subject authz.Subject) (s *session, first bool, err error) {
+func (r *Relay) count(h *handshake.Hello, publicKey string, of *owner) (s *session, first bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s = r.sessions[h.Session]
@@ -64,26 +97,28 @@ func (r *Relay) count(h *handshake.Hello, publicKey string, subject authz.Subjec
 	}
 	if s == nil {
 		first = true
-		of := r.windows.of(subject.User)
-		if s, err = newSession(h, publicKey, subject, of); err != nil {
-			r.windows.done(subject.User)
+		user := of.User
+		if s, err = newSession(h, publicKey, of, r.windows.of(user)); err != nil {
+			r.windows.done(user)
 			return nil, false, err
 		}
 		r.sessions[h.Session] = s
 	}
+	s.confirm(of)
 	s.carriers++
 	return s, first, nil
 }
 
 // newSession makes a session whose windows grow within those of its user.
-func newSession(h *handshake.Hello, publicKey string, subject authz.Subject, windows *mux.Budget) (*session, error) {
+func newSession(h *handshake.Hello, publicKey string, of *owner, windows *mux.Budget) (*session, error) {
 	pin, err := handshake.PinOfPublicKey(publicKey)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{name: h.Session, subject: subject, generation: h.Generation,
+	s := &session{name: h.Session, generation: h.Generation,
 		group: mux.NewGroup(windows.Part(budget.SessionWindows)), windows: windows.Part(budget.SessionWindows)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.owner.Store(of)
 	s.lines = newLines(s.ctx, h.Secret, pin)
 	return s, nil
 }
@@ -102,7 +137,7 @@ func (r *Relay) removeCarrier(s *session) {
 		delete(r.sessions, s.name)
 	}
 	if last {
-		r.windows.done(s.subject.User)
+		r.windows.done(s.user())
 	}
 	r.mu.Unlock()
 	if last {
@@ -139,9 +174,14 @@ func (r *Relay) check(s *session) {
 	s.cancel()
 }
 
-// inspect checks a session, keeps its idle lines alive, and closes the lines of pods
+// inspect ends a session whose user is not confirmed any more. It checks others, keeps its idle lines alive, and closes the lines of pods
 // that may no longer reach it.
 func (r *Relay) inspect(s *session) {
+	if o := s.owner.Load(); !time.Now().Before(o.expires) {
+		r.cfg.Log.Info("session ends: the API server confirmed its user too long ago", "session", s.name, "user", o.User, "until", o.expires)
+		s.cancel()
+		return
+	}
 	r.check(s)
 	s.lines.keepalive()
 	s.lines.closeAssigned(func(l *assignedLine) bool { return !r.mayReach(s, l.pod, l.request) })

@@ -49,7 +49,7 @@ func TestFlowsFromTheSession(t *testing.T) {
 	if w.Refusal != "" {
 		t.Fatal(w.Refusal)
 	}
-	server, err := line.NewServer(identity)
+	server, err := line.NewServer(ofAlice)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,6 +146,9 @@ func (e *Env) judgeReplicas(ready, want int) Outcome {
 // judgeReached judges whether the plugin reaches the traffic-manager, by which transport,
 // and how long the round trip takes.
 func (e *Env) judgeReached(r *Reached, err error) Outcome {
+	if told := carrier.Explain(err); told != err {
+		return fail(told.Error(), "--set clientRbac.portForward=true also goes with kubectl intercept install; or have the HTTP Upgrade let through on the way to the API server, which is faster")
+	}
 	if err != nil {
 		return fail(render.Error(err), fmt.Sprintf("kubectl get pods -n %s shows whether it runs; a firewall must let the API server through to its port 443", e.ManagerNamespace))
 	}
@@ -154,7 +157,7 @@ func (e *Env) judgeReached(r *Reached, err error) Outcome {
 	case r.Refusal != "":
 		return fail(r.Refusal, fmt.Sprintf("kubectl logs deployment/traffic-manager -n %s tells more", e.ManagerNamespace)).saying("it answers through the API server, and takes no session")
 	case r.Closed != nil:
-		return warn(detail+"; the faster way is closed: "+render.Error(r.Closed), "see the Role \"traffic-manager-connect\", and what lies between you and the API server: it must let an HTTP Upgrade pass").stillSo()
+		return warn(detail+"; the faster way is closed: "+render.Error(r.Closed), "see the Role \"traffic-manager-connect\", and what lies between you and the API server: it must let an HTTP Upgrade pass. Users without rights of their own need the value clientRbac.portForward=true for the slower way").stillSo()
 	case r.RTT > slow:
 		return warn(detail, "everything that is intercepted takes this long in addition; a VPN or proxy on the way may be the reason").saying("it answers slowly through the API server")
 	}

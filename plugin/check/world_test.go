@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/check"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/check/checktest"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/state"
 )
 
@@ -106,6 +107,10 @@ func TestChecks(t *testing.T) {
 		"not reached":     {func(w *checktest.World) { w.Reach = reach(nil, errors.New("connection refused")) }, reached, check.Failed, "connection refused"},
 		"refused": {func(w *checktest.World) { w.Reach = reach(&check.Reached{Refusal: "too far apart"}, nil) },
 			reached, check.Failed, "too far apart"},
+		"closed, and the other way is not allowed": {func(w *checktest.World) {
+			w.Reach = reach(nil, errors.Join(&carrier.BetweenError{Transport: "service-proxy", Err: errors.New("502 Bad Gateway")},
+				&carrier.NotPossibleError{Transport: "port-forward", Err: checktest.Forbidden("pods", "no")}))
+		}, reached, check.Failed, "service proxy is closed (502 Bad Gateway)"},
 		"slow": {func(w *checktest.World) {
 			w.Reach = reach(&check.Reached{Transport: "service-proxy", RTT: time.Second}, nil)
 		},

@@ -18,14 +18,18 @@ func Subject(user string) rbacv1.Subject {
 
 // NobodyConnects says that values, which are effective ones, let no user connect a machine.
 func NobodyConnects(values chartutil.Values) bool {
-	is := func(path string) bool {
-		v, _ := values.PathValue(path) // without one it is not set
-		b, _ := v.(bool)
-		return b
-	}
 	subjects, _ := values.PathValue("clientRbac.subjects")
 	list, _ := subjects.([]any)
-	return is("clientRbac.create") && !is("clientRbac.allowEverybody") && len(list) == 0
+	return is(values, "clientRbac.create") && !is(values, "clientRbac.allowEverybody") && len(list) == 0
+}
+
+// PortForward says that values let those who connect come by port-forward.
+func PortForward(values chartutil.Values) bool { return is(values, "clientRbac.portForward") }
+
+func is(values chartutil.Values, path string) bool {
+	v, _ := values.PathValue(path) // without one it is not set
+	b, _ := v.(bool)
+	return b
 }
 
 // LetConnect gives the options a value that lets one subject connect.

@@ -136,6 +136,7 @@ func TestConnectFaultBothKilled(t *testing.T) {
 func TestConnectFaultReplaced(t *testing.T) {
 	c := connected(t)
 	defer c.end()
+	c.Lab.AllowPortForward()
 	for range 2 {
 		old := c.Sessions()
 		transport := "port-forward"

@@ -54,6 +54,7 @@ func visit(c *http.Client, url string) (int, string, error) {
 // to, by the names that a pod would use, over each transport.
 func TestProxy(t *testing.T) {
 	l := lab.New(t, clusters)
+	l.AllowPortForward()
 	l.Apply("quote.yaml")
 	l.Serving("quote", "http")
 	home := l.Namespace

@@ -67,6 +67,7 @@ func gateway(l *lab.Lab, p *lab.Laptop, idle time.Duration) {
 func TestIdle(t *testing.T) {
 	const idle = 30 * time.Second
 	l := lab.New(t, clusters)
+	l.AllowPortForward()
 	l.Apply("quote.yaml")
 	l.Serving("quote", "http")
 	for _, transport := range []string{"service-proxy", "port-forward"} {

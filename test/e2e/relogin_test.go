@@ -307,6 +307,7 @@ func scaleManager(l *lab.Lab, replicas int) {
 // --timeout, and gone around where it can be.
 func TestNoWayToTheManager(t *testing.T) {
 	l := lab.New(t, clusters)
+	l.AllowPortForward()
 	l.Apply("quote.yaml")
 	quote := l.Serving("quote", "http")
 	p := l.Laptop("alice")

@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
 
@@ -88,4 +89,10 @@ func TestManagerTakenOver(t *testing.T) {
 	dns.Spec.EphemeralContainers = append(dns.Spec.EphemeralContainers, c)
 	_, err = taken.CoreV1().Pods(dns.Namespace).UpdateEphemeralContainers(t.Context(), dns.Name, &dns, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 	refused("an agent in kube-system", err)
+
+	s := &v1alpha1.Session{ObjectMeta: metav1.ObjectMeta{Namespace: lab.ManagerNamespace, GenerateName: "taken-"},
+		Spec: v1alpha1.SessionSpec{User: "system:serviceaccount:" + lab.ManagerNamespace + ":traffic-manager", PublicKey: strings.Repeat("0", 64)}}
+	asManager, err := client.New(cfg, client.Options{Scheme: l.Client.Scheme()})
+	l.Must(err)
+	refused("a Session", asManager.Create(t.Context(), s))
 }

@@ -13,6 +13,7 @@ import (
 // changes from one to the other without losing the intercept.
 func TestTransports(t *testing.T) {
 	l := lab.New(t, clusters)
+	l.AllowPortForward()
 	l.Apply("quote.yaml")
 	quote := l.Serving("quote", "http")
 	alice := l.Laptop("alice")

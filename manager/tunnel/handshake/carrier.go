@@ -3,6 +3,7 @@ package handshake
 import (
 	"io"
 	"math"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
@@ -34,6 +35,11 @@ type Welcome struct {
 	Version string
 	// Domain is the cluster's DNS domain, "cluster.local".
 	Domain string
+	// Renew says, with a Refusal, that the session will be admitted once an object has
+	// renewed its Session.
+	Renew bool
+	// Took is how long the relay took to decide, to microseconds.
+	Took time.Duration
 	// Protocol is the frame.Version of the relay. ReadWelcome sets it.
 	Protocol uint8
 }
@@ -92,6 +98,8 @@ const (
 	welcomePod     = 2
 	welcomeVersion = 3
 	welcomeDomain  = 4
+	welcomeRenew   = 5
+	welcomeTook    = 6
 )
 
 // WriteWelcome sends m.
@@ -99,7 +107,12 @@ func WriteWelcome(w io.Writer, m *Welcome) error {
 	b := appendText([]byte{frame.Version}, welcomeRefusal, m.Refusal)
 	b = appendText(b, welcomePod, m.Pod)
 	b = appendText(b, welcomeVersion, m.Version)
-	return writeFrame(w, appendText(b, welcomeDomain, m.Domain))
+	b = appendText(b, welcomeDomain, m.Domain)
+	b = frame.AppendNumber(b, welcomeTook, uint64(max(m.Took, 0).Microseconds()))
+	if m.Renew {
+		b = frame.AppendNumber(b, welcomeRenew, 1)
+	}
+	return writeFrame(w, b)
 }
 
 // ReadWelcome reads a Welcome.
@@ -114,8 +127,16 @@ func ReadWelcome(r io.Reader) (*Welcome, error) {
 func parseWelcome(b []byte) (*Welcome, error) {
 	m := &Welcome{}
 	var err error
-	m.Protocol, err = parse(b, func(tag byte, value []byte) error {
+	m.Protocol, err = parse(b, func(tag byte, value []byte) (err error) {
 		switch tag {
+		case welcomeRenew:
+			var n uint64
+			n, err = frame.Number(value, 1)
+			m.Renew = n == 1
+		case welcomeTook:
+			var n uint64
+			n, err = frame.Number(value, uint64(time.Hour.Microseconds()))
+			m.Took = time.Duration(n) * time.Microsecond
 		case welcomeRefusal:
 			m.Refusal = string(value)
 		case welcomePod:
@@ -125,7 +146,7 @@ func parseWelcome(b []byte) (*Welcome, error) {
 		case welcomeDomain:
 			m.Domain = string(value)
 		}
-		return nil
+		return err
 	})
 	return m, err
 }

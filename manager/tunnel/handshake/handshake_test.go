@@ -5,13 +5,14 @@ import (
 	"io"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 )
 
 func TestHandshakeRoundTrip(t *testing.T) {
 	h := &Hello{Session: "alice-laptop", Generation: 7, Direction: Outbound, Version: "0.1.0", Secret: Secret{1, 2, 3}, Protocol: frame.Version}
-	w := &Welcome{Refusal: "no", Pod: "traffic-manager-1", Version: "0.1.0", Domain: "cluster.local", Protocol: frame.Version}
+	w := &Welcome{Refusal: "no", Pod: "traffic-manager-1", Version: "0.1.0", Domain: "cluster.local", Renew: true, Took: 7 * time.Millisecond, Protocol: frame.Version}
 	var b bytes.Buffer
 	if err := WriteHello(&b, h); err != nil {
 		t.Fatal(err)

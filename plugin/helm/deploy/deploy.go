@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,6 +39,8 @@ type Options struct {
 	Force    bool
 	Releases Releases
 	Kube     kubernetes.Interface
+	// Proxy opens a connection to the traffic-manager through the API server.
+	Proxy func(context.Context) (net.Conn, error)
 	// Print writes the result to standard output.
 	Print func(w io.Writer, r *helm.Release, verb string) error
 }
@@ -64,6 +67,9 @@ func (o *Options) Connect(f *kube.Factory) error {
 		return err
 	}
 	if o.Kube, err = kubernetes.NewForConfig(cfg); err != nil {
+		return err
+	}
+	if o.Proxy, err = proxy(cfg, o.Namespace); err != nil {
 		return err
 	}
 	client, err := helm.New(f, o.Namespace)
@@ -182,6 +188,7 @@ func (o *Options) Install(ctx context.Context) error {
 	if o.Apply.DryRun == helm.DryRunNone {
 		fmt.Fprint(o.ErrOut, others)
 	}
+	o.warnClosed(ctx, values)
 	return nil
 }
 
@@ -196,7 +203,11 @@ func (o *Options) Upgrade(ctx context.Context, old *helm.Release) error {
 	if version := o.Apply.Chart.Version(); version != old.Version {
 		headline = fmt.Sprintf("Upgrading %s from %s to %s in namespace %s", old.Name, old.Version, version, old.Namespace)
 	}
-	return o.change(ctx, headline, "upgraded", o.Releases.Upgrade)
+	if err := o.change(ctx, headline, "upgraded", o.Releases.Upgrade); err != nil {
+		return err
+	}
+	o.warnClosed(ctx, values)
+	return nil
 }
 
 // change is what the two end in.

@@ -247,7 +247,7 @@ func (l *Lines) offer(conn net.Conn, d handshake.Direction) (*handshake.LineAssi
 		return nil, fmt.Errorf("offer a line: %w", err)
 	}
 	if w.Refusal != "" {
-		return nil, &RefusedError{w.Refusal}
+		return nil, &RefusedError{Reason: w.Refusal}
 	}
 	alive := func() { conn.SetDeadline(time.Now().Add(silence)) }
 	alive()

@@ -21,7 +21,11 @@ const handshakeTimeout = 10 * time.Second
 const silence = 30 * time.Second
 
 // RefusedError is a traffic-manager's refusal of a carrier.
-type RefusedError struct{ Reason string }
+type RefusedError struct {
+	Reason string
+	// Renew: it admits carriers once the Session is renewed.
+	Renew bool
+}
 
 // Error is the reason.
 func (e *RefusedError) Error() string {
@@ -174,12 +178,12 @@ func (p *Pool) greet(ctx context.Context, conn net.Conn) (*handshake.Welcome, ti
 		return nil, 0, fmt.Errorf("greet the traffic-manager: %w", err)
 	}
 	if w.Refusal != "" {
-		return nil, 0, &RefusedError{w.Refusal}
+		return nil, 0, &RefusedError{w.Refusal, w.Renew}
 	}
 	if !stop() {
 		return nil, 0, fmt.Errorf("greet the traffic-manager: %w", ctx.Err())
 	}
-	return w, time.Since(begin), nil
+	return w, max(time.Since(begin)-w.Took, 0), nil
 }
 
 func (p *Pool) up(transport string, w *handshake.Welcome, rtt time.Duration) {

@@ -58,7 +58,7 @@ func (p *process) verify(ctx context.Context, cfg *rest.Config) error {
 	var now v1alpha1.Session
 	err = c.Get(ctx, client.ObjectKeyFromObject(mine), &now)
 	switch {
-	case !sameUser(&mine.Spec, user):
+	case user.Username != mine.Spec.User, err == nil && now.UID == mine.UID && !sameUser(&now, user):
 		err = fmt.Errorf("%w: %q instead of %q", errOther, user.Username, mine.Spec.User)
 	case apierrors.IsNotFound(err) || err == nil && now.UID != mine.UID:
 		err = fmt.Errorf("%w: there is no session %s", errOther, mine.Name)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -46,6 +47,7 @@ type cluster struct {
 	code     int             // a gateway answers so instead of the traffic-manager
 	mute     chan struct{}   // if not nil: receives each request for the user's name, which gets no answer
 	creating func()          // if not nil: is called before a Session is created
+	extra    string          // what else the user is, as JSON
 
 	mu      sync.Mutex
 	users   map[string]string // by token
@@ -53,10 +55,12 @@ type cluster struct {
 	objects map[string]object // by path
 	changed chan struct{}     // closed at every change
 	carried int               // carriers that were accepted
-	conns   []net.Conn        // theirs
-	cuts    int               // how often all connections were broken
-	secret  handshake.Secret  // of the last session that was
-	offers  chan offered      // lines
+	old     bool              // Sessions have to be renewed
+	renewed []*v1alpha1.Session
+	conns   []net.Conn       // theirs
+	cuts    int              // how often all connections were broken
+	secret  handshake.Secret // of the last session that was
+	offers  chan offered     // lines
 
 	outbound tunnel.Handler // gets the flows of programs on the laptop; nil refuses them
 }
@@ -123,7 +127,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case strings.HasSuffix(r.URL.Path, "/selfsubjectreviews"):
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview","status":{"userInfo":{"username":"`+user+`"}}}`)
+		io.WriteString(w, `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview","status":{"userInfo":{"username":"`+user+`","extra":`+cmp.Or(c.extra, "{}")+`}}}`)
 	case c.missing:
 		reply(w, nil, apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.Group, Resource: "sessions"}, ""))
 	case r.Header.Get("Upgrade") == handshake.UpgradeProtocol:
@@ -142,7 +146,11 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			reply(w, nil, apierrors.NewBadRequest(err.Error()))
 			return
 		}
-		c.put(&s)
+		if s.Spec.Renews != "" {
+			c.renew(&s)
+		} else {
+			c.put(&s)
+		}
 		reply(w, &s, nil)
 	case r.Method == http.MethodDelete:
 		var options metav1.DeleteOptions
@@ -269,7 +277,8 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 	}
 	c.mu.Lock()
 	s, _ := c.objects[apiPrefix+"/namespaces/intercept-system/sessions/"+hello.Session].(*v1alpha1.Session)
-	ok := s != nil && s.Spec.PublicKey == publicKey
+	old := c.old
+	ok := s != nil && !old && s.Spec.PublicKey == publicKey
 	if c.cuts > cuts {
 		c.mu.Unlock()
 		conn.Close()
@@ -281,6 +290,11 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 		c.secret = hello.Secret
 	}
 	c.mu.Unlock()
+	if old {
+		handshake.WriteWelcome(secure, &handshake.Welcome{Refusal: "too old", Renew: true})
+		conn.Close()
+		return
+	}
 	if !ok {
 		handshake.WriteWelcome(secure, &handshake.Welcome{Refusal: "unknown session"})
 		conn.Close()

@@ -37,6 +37,26 @@ func (c *cluster) put(o object) {
 	c.objects[path(o)] = o
 }
 
+// renew takes a renewal, as the traffic-manager does.
+func (c *cluster) renew(s *v1alpha1.Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.renewed, c.old = append(c.renewed, s), false
+	if of, ok := c.objects[apiPrefix+"/namespaces/"+s.Namespace+"/sessions/"+s.Spec.Renews].(*v1alpha1.Session); ok {
+		of = of.DeepCopy()
+		of.Status.Conditions = nil
+		of.Status.Owner = &v1alpha1.SessionOwner{Groups: s.Spec.Groups, Extra: s.Spec.Extra}
+		c.objects[path(of)] = of
+	}
+}
+
+// renewals are those so far.
+func (c *cluster) renewals() []*v1alpha1.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.renewed
+}
+
 func (c *cluster) remove(path string) { c.delete(path, nil) }
 
 // delete says whether the object of the path is the one that is meant, and deletes it.

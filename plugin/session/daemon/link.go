@@ -40,6 +40,7 @@ type link struct {
 	started  time.Time
 	life     *lifetime
 	record   *stateFile
+	renewal  *renewal
 	identity *handshake.Identity
 	dial     func(context.Context) (net.Conn, string, error)
 	pool     *carrier.Pool
@@ -54,7 +55,7 @@ type link struct {
 // newLink makes the carriers and the lines, and does not start them.
 func (p *process) newLink(ctx context.Context, c client.Reader, hello handshake.Hello, handle tunnel.Handler, pods *standin.Lines) (*link, error) {
 	s := p.record.State()
-	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record, identity: s.Identity()}
+	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record, renewal: p.renewal, identity: s.Identity()}
 	dialer, err := l.newDialer(ctx, c)
 	if err != nil {
 		return nil, err
@@ -126,6 +127,9 @@ func (l *link) up(transport string) {
 // failed ends a process that was never connected if err means that it never will be.
 func (l *link) failed(err error) {
 	var refused *carrier.RefusedError
+	if errors.As(err, &refused) && refused.Renew {
+		l.renewal.ask()
+	}
 	l.mu.Lock()
 	final := !l.connected && (carrier.NoneIsPossible(err) || errors.As(err, &refused) && time.Since(l.started) > refusedTimeout)
 	if final && l.fatal == nil {
@@ -189,5 +193,5 @@ func (s *settings) explain(err error) error {
 	if s.transport != carrier.Auto && carrier.IsNotPossible(err) && !apierrors.IsForbidden(err) {
 		return fmt.Errorf("%w (another --transport may work)", err)
 	}
-	return err
+	return carrier.Explain(err)
 }

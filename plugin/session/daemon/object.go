@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func claim(ctx context.Context, c client.Client, namespace string, user authenti
 		var old v1alpha1.Session
 		err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: s.Session}, &old)
 		switch {
-		case err == nil && sameUser(&old.Spec, user) && old.Spec.PublicKey == s.Identity().PublicKey() && old.DeletionTimestamp == nil:
+		case err == nil && sameUser(&old, user) && old.Spec.PublicKey == s.Identity().PublicKey() && old.DeletionTimestamp == nil:
 			return &old, nil
 		case err != nil && !apierrors.IsNotFound(err):
 			return nil, err
@@ -43,7 +44,7 @@ func claim(ctx context.Context, c client.Client, namespace string, user authenti
 	}
 	created := &v1alpha1.Session{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace},
-		Spec:       v1alpha1.SessionSpec{User: user.Username, Groups: user.Groups, PublicKey: s.Identity().PublicKey(), Host: host, Version: version.Version},
+		Spec:       specOf(user, host, s.Identity().PublicKey()),
 	}
 	for {
 		created.Name = objectName(user.Username, host)
@@ -62,9 +63,42 @@ func claim(ctx context.Context, c client.Client, namespace string, user authenti
 	}
 }
 
-// sameUser says whether a Session has the current name and groups of this user.
-func sameUser(s *v1alpha1.SessionSpec, user authenticationv1.UserInfo) bool {
-	return s.User == user.Username && slices.Equal(s.Groups, user.Groups)
+func specOf(user authenticationv1.UserInfo, host, publicKey string) v1alpha1.SessionSpec {
+	return v1alpha1.SessionSpec{User: user.Username, Groups: user.Groups, Extra: extra(user), PublicKey: publicKey, Host: host, Version: version.Version}
+}
+
+// extra is what a Session says of its user beside the groups.
+func extra(user authenticationv1.UserInfo) map[string]v1alpha1.ExtraValues {
+	all := map[string]v1alpha1.ExtraValues{}
+	for key, values := range user.Extra {
+		if key != v1alpha1.CredentialID {
+			all[key] = v1alpha1.ExtraValues(values)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+// sameUser says whether a Session has the current name and groups of this user, as it was
+// confirmed last.
+func sameUser(s *v1alpha1.Session, user authenticationv1.UserInfo) bool {
+	groups := s.Spec.Groups
+	if o := s.Status.Owner; o != nil {
+		groups = o.Groups
+	}
+	return s.Spec.User == user.Username && slices.Equal(groups, user.Groups)
+}
+
+// sameExtra says whether the traffic-manager knows all else of this user. It may change with
+// each login.
+func sameExtra(s *v1alpha1.Session, user authenticationv1.UserInfo) bool {
+	known := s.Spec.Extra
+	if o := s.Status.Owner; o != nil {
+		known = o.Extra
+	}
+	return maps.EqualFunc(known, extra(user), slices.Equal)
 }
 
 // objectName returns a name such as "user-host-x7k2p", which is a DNS label.

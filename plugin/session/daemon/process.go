@@ -74,6 +74,7 @@ type process struct {
 	// claimed is closed when the process has its Session object, over when the process
 	// ends.
 	claimed, over chan struct{}
+	renewal       *renewal
 
 	mu     sync.Mutex
 	object *v1alpha1.Session // nil before it is claimed
@@ -83,7 +84,7 @@ type process struct {
 func newProcess(id *socket.Identity, dir *state.Dir, source *credentials.Source, transport string, log *slog.Logger, level *slog.LevelVar) *process {
 	return &process{settings: settings{id: id, dir: dir, source: source, transport: transport, log: log, level: newLogLevel(level, log), times: defaultTimes(),
 		machine: access.Machine{ResolvConfIsOurs: netd.Left, Sources: access.Sources}},
-		started: time.Now(), life: newLifetime(), claimed: make(chan struct{}), over: make(chan struct{})}
+		started: time.Now(), life: newLifetime(), claimed: make(chan struct{}), over: make(chan struct{}), renewal: newRenewal()}
 }
 
 // run runs the process until it ends. It returns ErrLocked if another process holds the

@@ -63,6 +63,7 @@ func (p *process) serve(ctx context.Context) error {
 // begin starts everything that a process does until ctx ends.
 func (p *process) begin(ctx context.Context, w *work, wg *sync.WaitGroup) {
 	wg.Go(func() { w.link.pool.Run(ctx) })
+	wg.Go(func() { w.renewal.run(ctx, w) })
 	if w.link.lines != nil {
 		wg.Go(func() { w.link.lines.Run(ctx) })
 	}
@@ -72,7 +73,12 @@ func (p *process) begin(ctx context.Context, w *work, wg *sync.WaitGroup) {
 	wg.Go(func() { w.access.WatchReach(ctx) })
 	wg.Go(func() { (&watchdog{settings: p.settings, life: p.life, record: p.record, work: w}).run(ctx) })
 	wg.Go(func() {
-		untilDeleted(ctx, w.client, w.object, func(s *v1alpha1.Session) { w.feed.Set(s.Status.Network) })
+		untilDeleted(ctx, w.client, w.object, func(s *v1alpha1.Session) {
+			w.feed.Set(s.Status.Network)
+			if asksRenewal(s) {
+				w.renewal.ask()
+			}
+		})
 		if ctx.Err() == nil {
 			p.life.end(endDeleted)
 		}
@@ -104,6 +110,9 @@ func (p *process) claim(ctx context.Context, c client.Client) error {
 	p.mu.Lock()
 	p.object = object
 	p.mu.Unlock()
+	if !sameExtra(object, user) {
+		p.renewal.ask()
+	}
 	// A command may have changed the state in the meantime, by a request to disconnect.
 	return p.record.update(func(s *state.State) {
 		if !bytes.Equal(claimed.Key, former.Key) {

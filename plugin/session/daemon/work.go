@@ -39,6 +39,7 @@ type work struct {
 	feed    *access.Feed
 	denials outbound.Denials
 	toPod   *topod.Set
+	renewal *renewal
 
 	networksMu sync.Mutex
 	networks   map[string]*podnet.Network // by the intercept's "namespace/name"
@@ -46,7 +47,7 @@ type work struct {
 
 // newWork makes everything that the process needs until ctx ends. It does not connect yet.
 func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error) {
-	w := &work{settings: p.settings, object: p.object, client: c, feed: access.NewFeed(), networks: map[string]*podnet.Network{}}
+	w := &work{settings: p.settings, object: p.object, client: c, renewal: p.renewal, feed: access.NewFeed(), networks: map[string]*podnet.Network{}}
 	w.pods, w.toPod = standin.New(ctx, w.object.Name), topod.New(ctx, p.log)
 	w.mounts = mounts.New(mounts.Config{Dir: p.dir, Record: p.record, Open: w.openFiles, Log: p.log})
 	w.table = local.NewTable(ctx, c, w.object.Name, w.object.Spec.User, p.log, func() {
@@ -152,6 +153,7 @@ func (w *work) woke(gap time.Duration) {
 
 // retry tries again everything that waits for its next attempt.
 func (w *work) retry() {
+	w.renewal.wake()
 	w.access.Retry()
 	w.link.retry()
 }

@@ -221,6 +221,26 @@ func (l *Lab) Allow(user, role, namespace string) {
 	}))
 }
 
+// AllowPortForward lets everybody forward ports to the traffic-manager until the test ends, as
+// the value clientRbac.portForward does.
+func (l *Lab) AllowPortForward() {
+	l.Helper()
+	m := metav1.ObjectMeta{Namespace: ManagerNamespace, Name: "port-forward"}
+	role := &rbacv1.Role{ObjectMeta: m, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}},
+		{APIGroups: []string{""}, Resources: []string{"pods/portforward"}, Verbs: []string{"create", "get"}}}}
+	binding := &rbacv1.RoleBinding{ObjectMeta: m, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: m.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:authenticated"}}}
+	for _, o := range []client.Object{role, binding} {
+		l.Must(l.Client.Create(l.Context(), o))
+		l.Cleanup(func() {
+			if err := l.Client.Delete(context.Background(), o); client.IgnoreNotFound(err) != nil {
+				l.Error(err)
+			}
+		})
+	}
+}
+
 func ready(p *corev1.Pod) bool {
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodReady {
