@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -37,13 +38,19 @@ func TestContainer(t *testing.T) {
 				return append([]string{"add", "deploy/quote", "--port", to, "--inject", string(inject), "--container-engine", podman, "--docker-run", "--"}, args...)
 			}
 			serve := line(port.To("http"), quoteImage, "-name", "alice")
+			folders := func() []string {
+				list, err := filepath.Glob(filepath.Join(os.TempDir(), "intercept-*"))
+				l.Must(err)
+				return list
+			}
+			before := folders() // others may have left some
 			nothing := func() {
 				t.Helper()
 				l.Gone("quote")
 				l.Eventually(quote, lab.Application)
 				l.Until("no container, no file and no session is there", func() error {
 					containers := alice.Quiet(podman + " ps --all --quiet").Out
-					files, _ := filepath.Glob(filepath.Join(os.TempDir(), "intercept-*"))
+					files := slices.DeleteFunc(folders(), func(f string) bool { return slices.Contains(before, f) })
 					if s := alice.Sessions(); len(s) > 0 || containers != "" || len(files) > 0 {
 						return fmt.Errorf("sessions %v, containers %q, files %v", s, containers, files)
 					}
