@@ -3,15 +3,11 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,44 +44,6 @@ func TestLines(t *testing.T) {
 			return nil
 		})
 	}
-}
-
-// TestLinesForbidden: where a Role does not allow what lines need, as an older
-// chart's does, everything travels on carriers.
-func TestLinesForbidden(t *testing.T) {
-	l := lab.New(t, clusters)
-	l.Apply("quote.yaml")
-	quote := l.Serving("quote", "http")
-	var role rbacv1.Role
-	key := client.ObjectKey{Namespace: lab.ManagerNamespace, Name: "traffic-manager-connect"}
-	l.Must(l.Client.Get(t.Context(), key, &role))
-	rules := role.DeepCopy().Rules
-	for i, r := range role.Rules {
-		role.Rules[i].ResourceNames = slices.DeleteFunc(slices.Clone(r.ResourceNames), func(n string) bool { return strings.HasPrefix(n, "http:") })
-	}
-	l.Must(l.Client.Update(t.Context(), &role))
-	t.Cleanup(func() { // for the tests that follow
-		role.Rules = rules
-		if err := l.Client.Update(context.Background(), &role); err != nil {
-			t.Error(err)
-		}
-	})
-	alice := l.Laptop("alice")
-	alice.Intercept("add", "quote", "--port", alice.Serve("alice").To(""))
-	for range 20 {
-		l.Answers(quote, "alice")
-	}
-	s := alice.Status().Session
-	if s.Lines != 0 {
-		t.Errorf("%d lines without permission", s.Lines)
-	}
-	l.Until("the log says why", func() error {
-		b, err := os.ReadFile(s.LogFile)
-		if err == nil && !strings.Contains(string(b), "flows travel on carriers") {
-			err = errors.New("it does not")
-		}
-		return err
-	})
 }
 
 // TestManagerReplicas: three traffic-managers hold one session, and any of them may
