@@ -1,7 +1,6 @@
 // Package handshake is how carriers and lines begin: the TLS inside of a carrier, and the
-// first frames of both.
-// These frames name the program at each end, and the version of the protocol that it
-// speaks.
+// first frames of both. These name the program at each end, and the version of the protocol
+// that it speaks.
 package handshake
 
 // Names by which a client selects a protocol on the manager's ports.
