@@ -42,7 +42,7 @@ func NewEnv(f *kube.Factory) (*Env, error) {
 	if e.Reach, err = NewReach(cfg, e.Client, f.ManagerNamespace); err != nil {
 		return nil, err
 	}
-	if e.Line, err = NewLine(cfg, f.ManagerNamespace); err != nil {
+	if e.Line, err = NewLine(cfg, e.Client, f.ManagerNamespace); err != nil {
 		return nil, err
 	}
 	return e, nil

@@ -59,13 +59,19 @@ func NewReach(cfg *rest.Config, c client.Reader, namespace string) (func(context
 
 // NewLine returns the function Env.Line for a cluster. It opens a line for a session that
 // does not exist. Any answer of the traffic-manager shows that lines work.
-func NewLine(cfg *rest.Config, namespace string) (func(context.Context) (time.Duration, error), error) {
+func NewLine(cfg *rest.Config, c client.Reader, namespace string) (func(context.Context) (time.Duration, error), error) {
 	proxy, err := carrier.NewLineProxy(carrier.Fixed(cfg), namespace)
 	if err != nil {
 		return nil, err
 	}
+	forward := carrier.NewLineForward(carrier.Fixed(cfg), c, namespace, nil)
 	return func(ctx context.Context) (time.Duration, error) {
 		conn, err := proxy.Dial(ctx)
+		if err != nil && carrier.Elsewhere(err) {
+			if forwarded, ferr := forward.Dial(ctx); ferr == nil {
+				conn, err = forwarded, nil
+			}
+		}
 		if err != nil {
 			return 0, err
 		}

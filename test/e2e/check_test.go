@@ -111,7 +111,7 @@ func TestCheck(t *testing.T) {
 		o = p.check("alice", "-n", "shop")
 		want(t, o, reach, "warning", "by port-forward only")
 		want(t, o, answers, "warning", "by port-forward, round trip")
-		want(t, o, fast, "warning", "you may not get services/proxy http:traffic-manager:tunnel")
+		want(t, o, fast, "ok", "a line, round trip")
 		p.kubectl("delete", "rolebinding", "forward", "-n", lab.ManagerNamespace)
 		p.intercept("upgrade", "--set", "clientRbac.create=true", "--wait")
 		becomes("alice", reach, "ok", "")

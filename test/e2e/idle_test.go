@@ -78,14 +78,12 @@ func TestIdle(t *testing.T) {
 			_, _ = io.Copy(c, c)
 		})
 		alice.Intercept("add", "quote", "--transport", transport, "--port", program.To("http"))
-		if transport == "service-proxy" {
-			l.Until("agents have lines", func() error {
-				if n := alice.Status().Session.Lines; n == 0 {
-					return errors.New("none")
-				}
-				return nil
-			})
-		}
+		l.Until("agents have lines", func() error {
+			if n := alice.Status().Session.Lines; n == 0 {
+				return errors.New("none")
+			}
+			return nil
+		})
 		c, err := l.Nodes[0].Dial(t.Context(), "tcp", net.JoinHostPort(l.Pod().Status.PodIP, "8080"))
 		l.Must(err)
 		defer c.Close()

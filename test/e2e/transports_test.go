@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -23,6 +24,16 @@ func TestTransports(t *testing.T) {
 		l.Eventually(quote, "alice")
 		if s := alice.Status().Session; s.Transport != transport || !s.Connected {
 			t.Errorf("status says %+v, want %s", s, transport)
+		}
+		l.Until("a line carries the requests by "+transport, func() error {
+			l.Answers(quote, "alice")
+			if s := alice.Status().Session; s.Lines == 0 {
+				return fmt.Errorf("status says %+v", s)
+			}
+			return nil
+		})
+		if out := alice.Intercept("env", "deploy/quote").Out; !strings.Contains(out, "KUBERNETES_SERVICE_HOST=") {
+			t.Errorf("the pod's environment by %s: %s", transport, out)
 		}
 		if out := alice.Intercept("status").Out; !strings.Contains(out, "Transport: "+transport) {
 			t.Errorf("status does not show %s", transport)

@@ -31,7 +31,7 @@ type Upstream struct {
 	Dial func(context.Context) (net.Conn, string, error)
 	// Hello is that of carriers, but for its direction.
 	Hello handshake.Hello
-	// Lines is nil where the transport has none.
+	// Lines may be nil.
 	Lines *carrier.Lines
 	// Budget is by how much the windows of all flows may grow, in bytes.
 	Budget int

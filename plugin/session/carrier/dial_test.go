@@ -27,7 +27,11 @@ import (
 
 // upgrade answers an Upgrade request, sends hello and echoes.
 func upgrade(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Upgrade") != handshake.UpgradeProtocol || !strings.EqualFold(r.Header.Get("Connection"), "upgrade") {
+	protocol := handshake.UpgradeProtocol
+	if r.URL.Path == handshake.LineUpgradePath {
+		protocol = handshake.LineUpgradeProtocol
+	}
+	if r.Header.Get("Upgrade") != protocol || !strings.EqualFold(r.Header.Get("Connection"), "upgrade") {
 		http.Error(w, "this path speaks the tunnel only", http.StatusUpgradeRequired)
 		return
 	}
@@ -37,7 +41,7 @@ func upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	defer c.Close()
 	// The first bytes come together with the 101.
-	io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.UpgradeProtocol+"\r\n\r\nhello ")
+	io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\n\r\nhello ")
 	io.Copy(c, b)
 }
 
@@ -170,14 +174,19 @@ func kubelet(t *testing.T, addr, failure string) func(*rest.Config, *url.URL) (h
 func TestPortForward(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(upgrade))
 	t.Cleanup(s.Close)
-	p := &PortForward{access: Fixed(&rest.Config{Host: "https://api"}), client: pods("traffic-manager-0"), namespace: "ns", dial: kubelet(t, s.Listener.Addr().String(), "")}
-	ctx, cancel := context.WithCancel(context.Background())
-	c, err := p.Dial(ctx)
-	cancel()
-	if err != nil {
-		t.Fatal(err)
+	for _, p := range []*PortForward{
+		NewPortForward(Fixed(&rest.Config{Host: "https://api"}), pods("traffic-manager-0"), "ns"),
+		NewLineForward(Fixed(&rest.Config{Host: "https://api"}), pods(), "ns", func() string { return "traffic-manager-0" }),
+	} {
+		p.dial = kubelet(t, s.Listener.Addr().String(), "")
+		ctx, cancel := context.WithCancel(context.Background())
+		c, err := p.Dial(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkEcho(t, c)
 	}
-	checkEcho(t, c)
 }
 
 func TestPortForwardFails(t *testing.T) {

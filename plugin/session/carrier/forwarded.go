@@ -13,8 +13,9 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
-// connect opens a stream to the manager's port, and does the Upgrade on it.
-func connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
+// connect opens a stream to the manager's port, and does the Upgrade on it. Lines need
+// deadlines, which a stream does not have.
+func (p *PortForward) connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
 	stream, err := openStream(c)
 	if err != nil {
 		c.Close()
@@ -26,11 +27,11 @@ func connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { stream.Close() })
 	defer stop()
-	req, err := http.NewRequest(http.MethodGet, "http://"+managerName+handshake.UpgradePath, nil)
+	req, err := http.NewRequest(http.MethodGet, "http://"+managerName+p.path, nil)
 	if err != nil {
 		return fail(err)
 	}
-	upgradeHeaders(req, handshake.UpgradeProtocol)
+	upgradeHeaders(req, p.protocol)
 	if err := req.Write(stream); err != nil {
 		return fail(err)
 	}
@@ -39,12 +40,16 @@ func connect(ctx context.Context, c httpstream.Connection) (net.Conn, error) {
 	if err != nil {
 		return fail(err)
 	}
-	if !upgraded(resp, handshake.UpgradeProtocol) {
+	if !upgraded(resp, p.protocol) {
 		err := refusal(ViaPortForward, resp)
 		stream.Close()
 		return nil, err
 	}
-	return &bufferedConn{Conn: stream, buffered: buffered}, nil
+	conn := &bufferedConn{Conn: stream, buffered: buffered}
+	if p.protocol == handshake.LineUpgradeProtocol {
+		return newTimed(conn), nil
+	}
+	return conn, nil
 }
 
 // bufferedConn reads what a bufio.Reader has read ahead, and then the connection

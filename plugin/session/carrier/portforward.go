@@ -18,23 +18,34 @@ import (
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/streaming/pkg/httpstream"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
 
 // ErrNoManager says that there is no traffic-manager to connect to.
 var ErrNoManager = errors.New("there is no traffic-manager")
 
-// PortForward reaches the manager through the kubelet of a pod's node. Every carrier
-// has its own connection, since SPDY has no flow control between streams.
+// PortForward reaches the manager through the kubelet of a pod's node. Every carrier and
+// line has its own connection, since SPDY has no flow control between streams.
 type PortForward struct {
-	access    Access
-	client    client.Reader
-	namespace string
-	dial      func(cfg *rest.Config, u *url.URL) (httpstream.Connection, error)
+	access         Access
+	client         client.Reader
+	namespace      string
+	path, protocol string
+	relay          func() string // the pod to reach; nil or "" is any
+	dial           func(cfg *rest.Config, u *url.URL) (httpstream.Connection, error)
 }
 
-// NewPortForward uses the pods of the traffic-manager in a namespace.
+// NewPortForward is for carriers, to pods of the traffic-manager in a namespace.
 func NewPortForward(access Access, c client.Reader, namespace string) *PortForward {
-	return &PortForward{access: access, client: c, namespace: namespace, dial: dialPortForward}
+	return &PortForward{access: access, client: c, namespace: namespace, path: handshake.UpgradePath, protocol: handshake.UpgradeProtocol, dial: dialPortForward}
+}
+
+// NewLineForward is for lines. Relay returns the name of the pod that has a carrier of the
+// session.
+func NewLineForward(access Access, c client.Reader, namespace string, relay func() string) *PortForward {
+	return &PortForward{access: access, client: c, namespace: namespace, path: handshake.LineUpgradePath, protocol: handshake.LineUpgradeProtocol,
+		relay: relay, dial: dialPortForward}
 }
 
 // Name is ViaPortForward.
@@ -66,7 +77,7 @@ func (p *PortForward) forward(ctx context.Context, cfg *rest.Config) (net.Conn, 
 			done <- result{err: forwardError(pod, err)}
 			return
 		}
-		conn, err := connect(ctx, spdyConn)
+		conn, err := p.connect(ctx, spdyConn)
 		done <- result{conn, err}
 	}()
 	select {
@@ -82,8 +93,14 @@ func (p *PortForward) forward(ctx context.Context, cfg *rest.Config) (net.Conn, 
 	}
 }
 
-// pick chooses a ready pod at random, so that replicas share the load.
+// pick returns the relay's pod, or chooses a ready one at random, so that replicas share the
+// load.
 func (p *PortForward) pick(ctx context.Context) (string, error) {
+	if p.relay != nil {
+		if pod := p.relay(); pod != "" {
+			return pod, nil
+		}
+	}
 	var pods corev1.PodList
 	err := p.client.List(ctx, &pods, client.InNamespace(p.namespace), client.MatchingLabels{"app.kubernetes.io/name": managerName})
 	if apierrors.IsForbidden(err) {

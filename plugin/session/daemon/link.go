@@ -44,8 +44,8 @@ type link struct {
 	identity *handshake.Identity
 	dial     func(context.Context) (net.Conn, string, error)
 	pool     *carrier.Pool
-	lines    *carrier.Lines // nil if the transport has no lines
-	drop     func()         // drops connections that lines use
+	lines    *carrier.Lines
+	drop     func() // drops connections that lines use
 
 	mu        sync.Mutex
 	connected bool  // whether a carrier was ever up
@@ -65,10 +65,7 @@ func (p *process) newLink(ctx context.Context, c client.Reader, hello handshake.
 	serve := func(ctx context.Context, conn net.Conn) error { return mux.Serve(ctx, conn, budget, handle) }
 	l.pool = carrier.NewPool(carrier.Config{Size: carriers, Dial: l.dial, Hello: hello, Log: l.log, Serve: serve,
 		Connected: l.up, Failed: l.failed})
-	if l.transport == carrier.ViaPortForward {
-		return l, nil
-	}
-	return l, l.addLines(&hello, handle, pods)
+	return l, l.addLines(c, &hello, handle, pods)
 }
 
 func (l *link) newDialer(ctx context.Context, c client.Reader) (*carrier.Dialer, error) {
@@ -93,15 +90,23 @@ func (l *link) newDialer(ctx context.Context, c client.Reader) (*carrier.Dialer,
 	return dialer, nil
 }
 
-func (l *link) addLines(hello *handshake.Hello, handle tunnel.Handler, pods *standin.Lines) error {
+// addLines makes the lines. They go the way of the carriers.
+func (l *link) addLines(c client.Reader, hello *handshake.Hello, handle tunnel.Handler, pods *standin.Lines) error {
 	proxy, err := carrier.NewLineProxy(l.source, l.id.ManagerNamespace)
 	if err != nil {
 		return err
 	}
 	l.drop = proxy.Drop
-	l.lines, err = carrier.NewLines(carrier.LinesConfig{Dial: proxy.Dial, Identity: l.identity, Hello: *hello,
+	forward := carrier.NewLineForward(l.source, c, l.id.ManagerNamespace, func() string { return l.pool.State().Relay })
+	dial := func(ctx context.Context) (net.Conn, error) {
+		if l.pool.State().Transport == carrier.ViaPortForward {
+			return forward.Dial(ctx)
+		}
+		return proxy.Dial(ctx)
+	}
+	l.lines, err = carrier.NewLines(carrier.LinesConfig{Dial: dial, Identity: l.identity, Hello: *hello,
 		Handler: handle, FromSession: pods.Offer, Log: l.log,
-		Up: func() bool { s := l.pool.State(); return s.Carriers > 0 && s.Transport == carrier.ViaService }})
+		Up: func() bool { return l.pool.State().Carriers > 0 }})
 	return err
 }
 
@@ -115,9 +120,7 @@ func (l *link) up(transport string) {
 	if first {
 		go trim()
 	}
-	if l.lines != nil {
-		l.lines.Retry()
-	}
+	l.lines.Retry()
 	if s := l.record.State(); l.transport != carrier.Auto || s.Transport == transport && time.Since(s.TransportTime) < carrier.ForgetAfter {
 		return
 	}
@@ -170,18 +173,14 @@ func (l *link) redial() {
 }
 
 func (l *link) redialLines() {
-	if l.lines != nil {
-		l.lines.Renew()
-		l.drop()
-	}
+	l.lines.Renew()
+	l.drop()
 }
 
 // retry dials at once where a connection waits for its next attempt.
 func (l *link) retry() {
 	l.pool.Retry()
-	if l.lines != nil {
-		l.lines.Retry()
-	}
+	l.lines.Retry()
 }
 
 // explain replaces the error of a carrier by one that tells the user what to do, if there

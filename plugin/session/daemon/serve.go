@@ -64,9 +64,7 @@ func (p *process) serve(ctx context.Context) error {
 func (p *process) begin(ctx context.Context, w *work, wg *sync.WaitGroup) {
 	wg.Go(func() { w.link.pool.Run(ctx) })
 	wg.Go(func() { w.renewal.run(ctx, w) })
-	if w.link.lines != nil {
-		wg.Go(func() { w.link.lines.Run(ctx) })
-	}
+	wg.Go(func() { w.link.lines.Run(ctx) })
 	wg.Go(func() { carrier.WatchClock(ctx, w.woke) })
 	wg.Go(func() { w.resume(ctx, p.record.State()) })
 	wg.Go(func() { w.access.Resume(ctx) })

@@ -14,7 +14,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/standin"
 )
 
 // maxProcess is how many bytes an agent tells of a process, with their lengths.
@@ -61,8 +60,6 @@ func (w *work) process(ctx context.Context, key types.NamespacedName) ([]byte, e
 func (w *work) open(ctx context.Context, o *frame.Open, what string) (tunnel.Stream, error) {
 	s, err := w.pods.Open(ctx, o)
 	switch {
-	case errors.Is(err, standin.ErrNoLine) && w.link.lines == nil:
-		return nil, fmt.Errorf("a container's %s comes by the API server's service proxy, which this session does not use: use --transport auto or service-proxy", what)
 	case errors.Is(err, frame.ErrUnsupported):
 		return nil, fmt.Errorf("the agent in the pod is older than this program and does not have the %s: delete the pod, and the one that is made in its place gets a new agent", what)
 	case err != nil:

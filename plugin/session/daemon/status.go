@@ -48,9 +48,7 @@ func (w *work) describe(s *socket.Status) {
 	if c.Err != nil {
 		s.LastError = render.Error(w.explain(c.Err))
 	}
-	if w.link.lines != nil {
-		s.Lines = w.link.lines.Assigned()
-	}
+	s.Lines = w.link.lines.Assigned()
 	s.Network = w.access.Status()
 	s.Denied = w.denials.List()
 	s.Intercepts = w.table.Status()

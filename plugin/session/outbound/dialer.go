@@ -27,7 +27,7 @@ type Conn interface {
 // Dialer opens flows. It is safe for concurrent use.
 type Dialer struct {
 	Session string
-	// Lines are taken first; nil where the transport has none.
+	// Lines are taken first; nil if there are none.
 	Lines *warm.Pool
 	// Group holds the outbound carriers, for flows that find no line.
 	Group *mux.Group
