@@ -67,6 +67,8 @@ func (t *timed) Read(p []byte) (int, error) {
 	t.start.Do(func() { go t.pump() })
 	late := t.readBy.passed()
 	select {
+	case <-t.closed:
+		return 0, net.ErrClosed
 	case <-late:
 		return 0, os.ErrDeadlineExceeded
 	default:
