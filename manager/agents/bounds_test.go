@@ -2,9 +2,6 @@ package agents
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -31,6 +28,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki/pkitest"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/shoptest"
@@ -209,7 +207,7 @@ func TestReportsOfOneAgent(t *testing.T) {
 		log := slog.New(slog.DiscardHandler)
 		s := New(log, authority, plan.New(api, "intercept-system", plan.Answers{}), api, api, nil, "traffic-manager", 0)
 		s.Budget = budget.New(log)
-		chain := []*x509.Certificate{certificate(t, authority)}
+		chain := []*x509.Certificate{pkitest.Agent(t, authority, pod("quote-1")).Leaf}
 		ctx, cancel := context.WithCancel(from(t.Context(), "10.0.0.66", tls.ConnectionState{PeerCertificates: chain, VerifiedChains: [][]*x509.Certificate{chain}}))
 		stream := &talker{ctx: ctx}
 		done := make(chan error, 1)
@@ -234,26 +232,4 @@ func TestReportsOfOneAgent(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-// certificate is that of an agent in a pod.
-func certificate(t *testing.T, a *pki.Authority) *x509.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := a.SignAgent(pod("quote-1"), request, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
 }

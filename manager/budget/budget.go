@@ -1,7 +1,7 @@
 // Package budget bounds what one peer may use of a replica of the traffic-manager, and is
 // the one place for it: limits.go has all figures, and what happens beyond each of them.
-// A peer is an address of which nobody knows yet who is there, a session, a user, or the
-// agents of a pod. Nothing is counted for each byte: a peer takes from its budget when a
+// A peer is an address whose owner is not known yet, a session, a user, or the agents of a
+// pod. Nothing is counted for each byte: a peer takes from its budget when a
 // connection, a flow or a message begins.
 package budget
 

@@ -156,7 +156,7 @@ func TestRateForgets(t *testing.T) {
 	})
 }
 
-// TestStrangers: who has waited longest makes room.
+// TestStrangers: the connection that has waited longest makes room.
 func TestStrangers(t *testing.T) {
 	b := quiet()
 	s := newStrangers(b.refusals, 6, 3)

@@ -5,20 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	api "github.com/kubectl-intercept/kubectl-intercept/manager/api/license"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/publication"
 )
-
-// publishEvery is how often the ConfigMap is compared with the license. GitOps tools
-// may replace the ConfigMap, and that removes the report.
-const publishEvery = 10 * time.Second
 
 // eventAnnotation is the annotation of the ConfigMap with the reason and the day of
 // the last Event. A new leader reads it, so that it does not repeat an Event of the
@@ -41,24 +37,8 @@ type Publisher struct {
 
 // Start publishes until ctx ends.
 func (p *Publisher) Start(ctx context.Context) error {
-	t := time.NewTicker(publishEvery)
-	defer t.Stop()
-	last := ""
-	for {
-		err := p.publish(ctx)
-		if err != nil && ctx.Err() == nil && err.Error() != last {
-			p.Log.Warn("license is not published", "error", err)
-		}
-		last = ""
-		if err != nil {
-			last = err.Error()
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
-	}
+	publication.Keep(ctx, p.Log, "license is not published", p.publish)
+	return nil
 }
 
 // publish writes the license's state into the ConfigMap, and an Event if one is due.
@@ -69,46 +49,31 @@ func (p *Publisher) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var cm corev1.ConfigMap
-	if err := p.Client.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Name}, &cm); err != nil {
-		return fmt.Errorf("read configmap: %w", err)
-	}
 	n := noticeOf(r, p.Checker.now())
-	old := cm.DeepCopy()
-	if cm.Data == nil {
-		cm.Data = map[string]string{}
-	}
-	cm.Data[api.Key] = string(text)
-	switch err := Admit(r); {
-	case err != nil:
-		cm.Data[api.DecisionKey] = err.Error()
-	case r.Required:
-		cm.Data[api.DecisionKey] = api.Allowed
-	default: // it would still be there, and out of date, when a license is required later
-		delete(cm.Data, api.DecisionKey)
-	}
-	due := n.key != cm.Annotations[eventAnnotation]
-	if cm.Annotations == nil {
-		cm.Annotations = map[string]string{}
-	}
-	if n.key == "" {
-		delete(cm.Annotations, eventAnnotation)
-	} else {
-		cm.Annotations[eventAnnotation] = n.key
-	}
-	if due || !maps.Equal(old.Data, cm.Data) {
-		// The patch changes only these keys, because the rest belongs to the chart.
-		err := p.Client.Patch(ctx, &cm, client.MergeFrom(old))
-		if apierrors.IsNotFound(err) {
-			return nil // the product has been uninstalled in the meantime
+	due := false
+	cm, err := publication.Update(ctx, p.Client, p.Namespace, p.Name, func(cm *corev1.ConfigMap) {
+		cm.Data[api.Key] = string(text)
+		switch err := Admit(r); {
+		case err != nil:
+			cm.Data[api.DecisionKey] = err.Error()
+		case r.Required:
+			cm.Data[api.DecisionKey] = api.Allowed
+		default: // it would still be there, and out of date, when a license is required later
+			delete(cm.Data, api.DecisionKey)
 		}
-		if err != nil {
-			return fmt.Errorf("write configmap: %w", err)
+		due = n.key != cm.Annotations[eventAnnotation]
+		if n.key == "" {
+			delete(cm.Annotations, eventAnnotation)
+		} else {
+			metav1.SetMetaDataAnnotation(&cm.ObjectMeta, eventAnnotation, n.key)
 		}
+	})
+	if err != nil || cm == nil {
+		return err
 	}
 	if due && n.reason != "" {
 		cm.APIVersion, cm.Kind = "v1", "ConfigMap"
-		p.Events.Eventf(&cm, nil, n.kind, n.reason, "CheckLicense", "%s", n.message)
+		p.Events.Eventf(cm, nil, n.kind, n.reason, "CheckLicense", "%s", n.message)
 	}
 	return nil
 }

@@ -1,17 +1,14 @@
 package relay
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"sync"
 	"testing"
-	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,22 +17,10 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/tunneltest"
 )
 
-// upgraded is a connection on which TLS follows, as transports bring it.
-func (l *lineLab) upgraded() net.Conn {
+// carrier is a connection on which the TLS of a carrier follows.
+func (l *lineLab) carrier() net.Conn {
 	l.t.Helper()
-	c, err := net.Dial("tcp", l.lines)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
-	io.WriteString(c, "GET "+handshake.UpgradePath+" HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: "+handshake.UpgradeProtocol+"\r\n\r\n")
-	in := bufio.NewReader(c)
-	resp, err := http.ReadResponse(in, nil)
-	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols || in.Buffered() > 0 {
-		l.t.Fatalf("answer to the upgrade: %v, %v", resp, err)
-	}
-	return c
+	return l.upgraded(handshake.UpgradePath, handshake.UpgradeProtocol)
 }
 
 // greet comes as the session "alice" with a key, and returns what the relay says.
@@ -52,10 +37,10 @@ func (l *lineLab) greet(c net.Conn, own *handshake.Identity) (*handshake.Welcome
 
 func TestCarrierProvesTheSession(t *testing.T) {
 	l := newLineLab(t)
-	if w, err := l.greet(l.upgraded(), ofAlice); err != nil || w.Refusal != "" {
+	if w, err := l.greet(l.carrier(), ofAlice); err != nil || w.Refusal != "" {
 		t.Fatalf("the session is refused: %+v, %v", w, err)
 	}
-	if w, err := l.greet(l.upgraded(), handshake.RandomIdentity()); err != nil || w.Refusal != errKey.Error() {
+	if w, err := l.greet(l.carrier(), handshake.RandomIdentity()); err != nil || w.Refusal != errKey.Error() {
 		t.Errorf("another key: %+v, %v", w, err)
 	}
 	for name, change := range map[string]func(*tls.Config){
@@ -77,7 +62,7 @@ func TestCarrierProvesTheSession(t *testing.T) {
 		}
 		config := &tls.Config{Certificates: certificates, RootCAs: l.authority.Pool(), ServerName: "relay", NextProtos: []string{handshake.ALPNCarrier}}
 		change(config)
-		c := tls.Client(l.upgraded(), config)
+		c := tls.Client(l.carrier(), config)
 		if err = c.Handshake(); err == nil {
 			err = handshake.WriteHello(c, &handshake.Hello{Session: "alice", Generation: 1, Secret: secret})
 		}
@@ -104,16 +89,16 @@ func TestKeyOfYesterday(t *testing.T) {
 	if err := l.objects.Update(t.Context(), &s); err != nil {
 		t.Fatal(err)
 	}
-	if w, err := l.greet(l.upgraded(), ofAlice); err != nil || w.Refusal != errKey.Error() {
+	if w, err := l.greet(l.carrier(), ofAlice); err != nil || w.Refusal != errKey.Error() {
 		t.Errorf("yesterday's key: %+v, %v", w, err)
 	}
-	if w, err := l.greet(l.upgraded(), today); err != nil || w.Refusal != "" {
+	if w, err := l.greet(l.carrier(), today); err != nil || w.Refusal != "" {
 		t.Errorf("today's key: %+v, %v", w, err)
 	}
 	if err := l.objects.Delete(t.Context(), &s); err != nil {
 		t.Fatal(err)
 	}
-	if w, err := l.greet(l.upgraded(), today); err != nil || w.Refusal != errKey.Error() {
+	if w, err := l.greet(l.carrier(), today); err != nil || w.Refusal != errKey.Error() {
 		t.Errorf("after its end: %+v, %v", w, err)
 	}
 }
@@ -122,7 +107,7 @@ func TestKeyOfYesterday(t *testing.T) {
 // nowhere with them a second time.
 func TestReplay(t *testing.T) {
 	l := newLineLab(t)
-	heard := &tap{Conn: l.upgraded()}
+	heard := &tap{Conn: l.carrier()}
 	if w, err := l.greet(heard, ofAlice); err != nil || w.Refusal != "" {
 		t.Fatalf("the session is refused: %+v, %v", w, err)
 	}
@@ -130,7 +115,7 @@ func TestReplay(t *testing.T) {
 	if bytes.Contains(sent, secret[:]) || bytes.Contains(sent, []byte("alice")) {
 		t.Error("the Hello can be read on the way")
 	}
-	again := l.upgraded()
+	again := l.carrier()
 	if _, err := again.Write(sent); err != nil {
 		t.Fatal(err)
 	}

@@ -4,11 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -31,6 +27,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki/pkitest"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
@@ -152,26 +149,14 @@ func (l *lineLab) listen(serve func(net.Conn)) string {
 // agent is the TLS of the agent in a pod.
 func (l *lineLab) agent(pod pki.Pod) *tls.Config {
 	l.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	der, err := l.authority.SignAgent(pod, request, time.Now())
-	if err != nil {
-		l.t.Fatal(err)
-	}
 	return &tls.Config{RootCAs: l.authority.Pool(), ServerName: "relay", ClientSessionCache: tls.NewLRUClientSessionCache(4),
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+		Certificates: []tls.Certificate{pkitest.Agent(l.t, l.authority, pod)}}
 }
 
 var quotePod = pki.Pod{Namespace: "shop", Name: "quote-1", UID: "p"}
 
-// offer offers a line and returns the connection with its Hello.
-func (l *lineLab) offer(s handshake.Secret, d handshake.Direction) (net.Conn, *handshake.LineHello, *handshake.Welcome) {
+// upgraded is a connection after an HTTP Upgrade, as transports bring it.
+func (l *lineLab) upgraded(path, protocol string) net.Conn {
 	l.t.Helper()
 	c, err := net.Dial("tcp", l.lines)
 	if err != nil {
@@ -179,11 +164,19 @@ func (l *lineLab) offer(s handshake.Secret, d handshake.Direction) (net.Conn, *h
 	}
 	l.t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(20 * time.Second))
-	io.WriteString(c, "GET /line HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: "+handshake.LineUpgradeProtocol+"\r\n\r\n")
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+	io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\n\r\n")
+	in := bufio.NewReader(c)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols || in.Buffered() > 0 {
 		l.t.Fatalf("answer to the upgrade: %v, %v", resp, err)
 	}
+	return c
+}
+
+// offer offers a line and returns the connection with its Hello.
+func (l *lineLab) offer(s handshake.Secret, d handshake.Direction) (net.Conn, *handshake.LineHello, *handshake.Welcome) {
+	l.t.Helper()
+	c := l.upgraded(handshake.LineUpgradePath, handshake.LineUpgradeProtocol)
 	h := handshake.NewLineHello(&s, "alice", 1, d)
 	if err := handshake.WriteLineHello(c, h); err != nil {
 		l.t.Fatal(err)

@@ -11,7 +11,7 @@ type windows struct {
 	users map[string]*userWindows
 }
 
-// userWindows are those of one user, who has sessions.
+// userWindows are those of one user with sessions.
 type userWindows struct {
 	budget   *mux.Budget
 	sessions int

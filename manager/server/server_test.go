@@ -2,11 +2,8 @@ package server
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +22,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/pki/pkitest"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 )
@@ -69,19 +67,7 @@ func TestPorts(t *testing.T) {
 // agentCert is the certificate of the agent in a pod.
 func agentCert(t *testing.T, s *Server, pod string) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := s.Authority.SignAgent(pki.Pod{Namespace: "shop", Name: pod, UID: pod}, request, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return pkitest.Agent(t, s.Authority, pki.Pod{Namespace: "shop", Name: pod, UID: pod})
 }
 
 // start starts a Server with these handlers, which says what it takes other connections for.

@@ -107,11 +107,16 @@ func (c *Client) openSFTP(ctx context.Context) (opened, error) {
 	return s, nil
 }
 
-// call runs f with an SFTP client. If the stream breaks, f runs again with another, or the
-// call fails if f may not be repeated.
+// call is patiently for a program that may get a signal: see Patient.
 func (c *Client) call(ctx context.Context, p string, repeatable bool, f func(*session) error) error {
 	ctx, cancel := Patient(ctx)
 	defer cancel()
+	return c.patiently(ctx, p, repeatable, f)
+}
+
+// patiently runs f with an SFTP client. If the stream breaks, f runs again with another, or the
+// call fails if f may not be repeated.
+func (c *Client) patiently(ctx context.Context, p string, repeatable bool, f func(*session) error) error {
 	for retry := (repeat{c: c}); ; {
 		slot, done := idlest(c.sftp)
 		stream, err := c.take(ctx, slot, c.openSFTP)

@@ -65,7 +65,7 @@ func (f *File) current(ctx context.Context) (*session, *sftp.File, error) {
 	if !f.s.broken() {
 		return f.s, f.f, nil
 	}
-	err := f.c.call(ctx, f.path, true, func(s *session) error {
+	err := f.c.patiently(ctx, f.path, true, func(s *session) error {
 		open, err := s.OpenFile(f.path, f.flags)
 		if err == nil {
 			f.s, f.f = s, open
