@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -133,8 +134,8 @@ func (f *Flags) ToOptions(factory *kube.Factory, args []string, command bool, st
 	if o.Mirror, err = f.mirror(o.Ports); err != nil {
 		return nil, err
 	}
-	if !slices.Contains([]string{"auto", "service-proxy", "port-forward"}, o.Transport) {
-		return nil, fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", f.Transport)
+	if err := carrier.CheckName(o.Transport); err != nil {
+		return nil, err
 	}
 	if err := f.StandIn.apply(o, command); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package intercept
 import (
 	"crypto/rand"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/target"
 )
 
@@ -19,8 +19,8 @@ import (
 // container of the workload, or for the one that kubectl exec would take. The intercept is
 // for one command, see MakeForCommand, so it has a name of its own and meets no other.
 func IngestOptions(factory *kube.Factory, streams genericiooptions.IOStreams, workload, container, transport string, timeout time.Duration) (*Options, error) {
-	if !slices.Contains([]string{"auto", "service-proxy"}, transport) {
-		return nil, fmt.Errorf("--transport %q: a session reaches into a pod by the service proxy alone, so use auto or service-proxy", transport)
+	if err := carrier.CheckName(transport); err != nil {
+		return nil, err
 	}
 	ref, err := target.Parse(workload)
 	if err != nil {

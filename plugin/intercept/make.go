@@ -98,13 +98,17 @@ type Options struct {
 	// Files are where the environment of the container goes that Request.StandIn names.
 	Files environment.Files
 
-	// ToPod are ports of localhost that lead to the same ports of the pod.
+	// ToPod are ports of localhost that lead to the same ports of the pod. Make adds those of
+	// the pod's other containers if a command has the pod's network.
 	ToPod []topod.Port
+	// Listens are TCP ports of localhost at which a command listens, beside those of Ports.
+	Listens []int32
 
 	unnamed     bool // the intercept is a command's own, and nobody names it
 	access      bool // see AccessOptions
 	environment bool // the command after "--" gets it, too
 	network     bool // and the pod's network
+	noNeighbors bool // but not the ports of its other containers
 	mount       mount.Wish
 	mountTyped  bool   // the command line has --mount
 	command     string // see MakeForCommand; "" if the intercept stays
@@ -184,6 +188,7 @@ func (m *maker) request(ctx context.Context, sessions Sessions) (i, before *v1al
 	if err := m.checkReplace(); err != nil {
 		return nil, nil, err
 	}
+	m.addNeighbors()
 	m.warnOfProbes()
 	user, err := target.User(ctx, m.client)
 	if err != nil {

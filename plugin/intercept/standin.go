@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -37,7 +38,7 @@ const unsaidMount = "with an environment"
 func (f *StandInFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Container, "container", "", "Container whose environment and volumes this machine gets, and which --mode replace stops (default: the one with the port)")
 	fs.BoolVar(&f.NoEnvironment, "no-env", false, "The command keeps this machine's environment alone. This needs no right to \"create pods/exec\"")
-	fs.StringArrayVar(&f.ToPod, "to-pod", nil, "`PORT[/UDP]`: port of localhost that leads to the same port of the pod's localhost, where another container listens. Repeatable")
+	fs.StringArrayVar(&f.ToPod, "to-pod", nil, "`PORT[/UDP]`: port of localhost that leads to the same port of the pod's localhost, where another container listens. Repeatable. With kubectl intercept run, the ports that other containers declare lead there without it; none leaves them out")
 	f.Files.AddFlags(fs)
 	fs.StringVar(&f.Mount, "mount", f.Mount, mount.Usage+". Without the flag, a command after -- and the files with the environment have the volumes too")
 	fs.Lookup("mount").NoOptDefVal = "true"
@@ -48,8 +49,10 @@ func (f *StandInFlags) apply(o *Options, command bool) (err error) {
 	if o.Files, err = f.Files.ToFiles(); err != nil {
 		return err
 	}
-	if o.ToPod, err = topod.ParseAll(f.ToPod); err != nil {
-		return fmt.Errorf("--to-pod %w", err)
+	if o.noNeighbors = slices.Equal(f.ToPod, []string{noPorts}); !o.noNeighbors {
+		if o.ToPod, err = topod.ParseAll(f.ToPod); err != nil {
+			return fmt.Errorf("--to-pod %w", err)
+		}
 	}
 	o.environment, o.network = command && !f.NoEnvironment, f.Network
 	if o.mountTyped = f.Mount != unsaidMount; o.mountTyped {
@@ -59,17 +62,9 @@ func (f *StandInFlags) apply(o *Options, command bool) (err error) {
 	} else if o.environment || len(o.Files) > 0 {
 		o.mount.How = mount.Auto
 	}
-	brings := o.environment || len(o.Files) > 0 || o.mount.How != mount.None || f.Network || len(o.ToPod) > 0
 	switch {
-	case o.Replace || brings:
+	case o.Replace, o.environment, len(o.Files) > 0, o.mount.How != mount.None, f.Network, len(o.ToPod) > 0:
 		o.StandIn = &v1alpha1.StandIn{Container: f.Container}
-		if brings && o.Transport == "port-forward" {
-			instead := "use --transport auto"
-			if without := o.without(); without != "" {
-				instead += ", or leave them out with " + without
-			}
-			return fmt.Errorf("--transport port-forward: a container's environment, volumes and network come by the service proxy alone: %s", instead)
-		}
 	case f.Container != "":
 		return errors.New("--container says whose environment and volumes this machine gets: add --mount, --env-file, --env-json or a command after --")
 	case f.NoEnvironment && !command:

@@ -192,3 +192,32 @@ func TestReadmeContainer(t *testing.T) {
 		l.Gone("quote")
 	}
 }
+
+// TestContainerIngest: a container has the pod's environment and volumes, and the application
+// keeps its traffic.
+func TestContainerIngest(t *testing.T) {
+	l := lab.New(t, clusters)
+	l.Apply("files.yaml")
+	quote := l.Serving("quote", "http")
+	alice := l.Laptop("alice")
+	podman := alice.Podman("quote")
+	cmd, said := begun(l, alice, "add", "deploy/quote", "--mode", "ingest", "--container-engine", podman, "--docker-run", "--", quoteImage, "-listen=:8080")
+	var pid string
+	l.Until("the container runs", func() error {
+		o := alice.Quiet(podman + " inspect intercept-quote --format '{{.State.Pid}}'")
+		if pid = strings.TrimSpace(o.Out); o.Failed || pid == "0" {
+			return fmt.Errorf("%s%s", o.Out, o.Err)
+		}
+		return nil
+	})
+	if name := environ(l, "/proc/"+pid+"/environ")["INTERCEPT_NAME"]; name != "quote" {
+		t.Errorf("INTERCEPT_NAME is %q", name)
+	}
+	fileIs(l, "/proc/"+pid+"/root/etc/quote/color", "green")
+	l.Answers(quote, lab.Application)
+	alice.Intercept("leave", "quote")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v: %s", err, said)
+	}
+	l.Gone("quote")
+}

@@ -50,12 +50,22 @@ func TestIngest(t *testing.T) {
 			if l.Must(err); !strings.Contains(string(text), "KUBERNETES_SERVICE_HOST=") || !strings.Contains(string(text), "INTERCEPT_NAME=quote\n") {
 				t.Errorf("the file has\n%s", text)
 			}
+
+			// A port of the pod's localhost is one of the laptop's, until the intercept is left.
+			alice.Intercept("add", "deploy/quote", "--mode", "ingest", "--to-pod", "8080")
+			const near = "curl -sS -m 5 http://127.0.0.1:8080/"
+			if got := alice.Shell(near); !strings.HasPrefix(got, "answered by the cluster") {
+				t.Errorf("at localhost, %s", got)
+			}
 			alice.Intercept("add", "deploy/quote", "--port", alice.Serve("alice").To("http"), "--mode", "intercept")
 			l.Eventually(quote, "alice")
 			alice.Intercept("add", "deploy/quote", "--mode", "ingest")
 			l.Eventually(quote, "the cluster")
 			alice.Intercept("leave", "quote")
 			isUnmounted(l, alice.Root()+mounted)
+			if o := alice.Sh(near); !o.Failed {
+				t.Errorf("after leave, at localhost, %s", o.Out)
+			}
 
 			// A command begins with it and ends it.
 			o = alice.Intercept("add", "deploy/quote", "--mode", "ingest", "--", "sh", "-c", `cat "$INTERCEPT_ROOT/etc/credentials/password"; echo " $INTERCEPT_NAME"`)

@@ -32,7 +32,7 @@ func TestTransports(t *testing.T) {
 			}
 			return nil
 		})
-		if out := alice.Intercept("env", "deploy/quote").Out; !strings.Contains(out, "KUBERNETES_SERVICE_HOST=") {
+		if out := alice.Intercept("env", "deploy/quote", "--transport", transport).Out; !strings.Contains(out, "KUBERNETES_SERVICE_HOST=") {
 			t.Errorf("the pod's environment by %s: %s", transport, out)
 		}
 		if out := alice.Intercept("status").Out; !strings.Contains(out, "Transport: "+transport) {

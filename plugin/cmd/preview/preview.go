@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/preview"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
 )
 
 // Sessions has the background process lead into the cluster.
@@ -91,8 +91,8 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("--listen %q: use an address and port of this machine alone, such as 127.0.0.1:8000", f.Listen)
 	}
-	if !slices.Contains([]string{"auto", "service-proxy", "port-forward"}, f.Transport) {
-		return nil, fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", f.Transport)
+	if err := carrier.CheckName(f.Transport); err != nil {
+		return nil, err
 	}
 	if f.Timeout <= 0 {
 		return nil, fmt.Errorf("--timeout %s: must be positive", f.Timeout)

@@ -82,6 +82,11 @@ func (f *Flags) ToOptions(factory *kube.Factory, streams genericiooptions.IOStre
 	if o.Publish, err = parsePublish(f.Publish); err != nil {
 		return nil, err
 	}
+	if o.Intercept != nil {
+		for _, p := range o.Publish {
+			o.Intercept.Listens = append(o.Intercept.Listens, int32(p.Port))
+		}
+	}
 	if err := f.Routing.ToDevice(&o.Device); err != nil {
 		return nil, err
 	}

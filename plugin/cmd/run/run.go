@@ -53,9 +53,10 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 			--mount=false there are none.
 
 			All that it connects to sees the pod: the pod's address, network policies and
-			identity in a mesh. Names mean what they mean in the pod, and --to-pod brings
-			ports of the pod's other containers to the program's localhost. That is the
-			default because a program that is tried out in a pod's place shall meet what it
+			identity in a mesh. Names mean what they mean in the pod, and the
+			program's localhost has the ports that the pod's other containers declare.
+			--to-pod adds ports that they do not declare; --to-pod none leaves all of them to
+			the program. That is the default because a program that is tried out in a pod's place shall meet what it
 			will meet there. Only the API server and
 			--never-proxy are reached by this machine itself. The pod stays the same as
 			long as it runs; then another one takes its place, and open connections are

@@ -12,7 +12,9 @@ package carrier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"slices"
 )
 
 // Names of the transports, as --transport takes them.
@@ -21,6 +23,14 @@ const (
 	ViaService     = "service-proxy"
 	ViaPortForward = "port-forward"
 )
+
+// CheckName refuses what is no value of --transport.
+func CheckName(transport string) error {
+	if !slices.Contains([]string{Auto, ViaService, ViaPortForward}, transport) {
+		return fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", transport)
+	}
+	return nil
+}
 
 // Transport is one way to reach the traffic-manager. It is safe for concurrent use.
 type Transport interface {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -30,8 +29,8 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !slices.Contains([]string{carrier.Auto, carrier.ViaService, carrier.ViaPortForward}, transport) {
-				return fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", transport)
+			if err := carrier.CheckName(transport); err != nil {
+				return err
 			}
 			l := new(slog.LevelVar)
 			if err := l.UnmarshalText([]byte(level)); err != nil {
