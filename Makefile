@@ -259,7 +259,8 @@ try-down: ## Remove the cluster of make try
 	$(SUDO) bin/cluster down --name $(CLUSTER)
 
 .PHONY: bench
-bench: deps images bin/apps.tar ## Measure against kubectl port-forward, nginx and HAProxy, in one run
+bench: deps images bin/apps.tar ## Measure against kubectl port-forward, nginx, HAProxy, kubectl cp and sshfs, in one run
+	@test/unpack.sh bin/sshfs sshfs libfuse3-3 libglib2.0-0 libpcre2-8-0
 	$(SUDO) env "PATH=$$PATH" $(GO) run ./test/bench
 
 .PHONY: demo

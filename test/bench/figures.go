@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/meter"
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/report"
 )
@@ -95,7 +97,7 @@ func figures() []report.Figure {
 	}
 	add("delay.ping50", "API server 20 ms away: 64 bytes and back, p50", report.Millis, report.Bar{})
 	add("delay.connect50", "API server 20 ms away: new connection + 1 byte, p50", report.Millis, report.Bar{})
-	return append(append(list, webFigures()...), outFigures()...)
+	return slices.Concat(list, webFigures(), outFigures(), volumeFigures())
 }
 
 // directions of a healthy flow, one stream each.

@@ -44,7 +44,7 @@ func openLab(ctx context.Context, o *options, log io.Writer) (l *lab, fresh bool
 		return l, false, err
 	}
 	archive := filepath.Join(l.tmp, "meter.tar")
-	if _, err := output(ctx, 5*time.Minute, []string{"go", "run", "-C", o.root, "./krew/image", "-name", image, "-binary", l.self, "-o", archive}, goEnv); err != nil {
+	if _, err := output(ctx, 5*time.Minute, []string{"go", "run", "-C", o.root, "./krew/image", "-name", image, "-binary", l.self, "-file", l.self + ":/bin/tar:755", "-o", archive}, goEnv); err != nil {
 		return l, false, err
 	}
 	list, err := output(ctx, time.Minute, []string{l.program("cluster"), "list"}, l.env)

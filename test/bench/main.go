@@ -63,6 +63,8 @@
 //	            those of the cluster take
 //	flows       memory of the session with 1000 idle connections of the laptop, and
 //	            with 20 whose receiver never reads; how long `connect` takes
+//	volumes     how long it takes to copy a pod's files to the laptop, beside kubectl cp
+//	            and sshfs (by kubectl port-forward, without SSH)
 //
 // Below the table, Bench prints the peak resident memory of each process in each phase,
 // and the CPU time of each process per 1e9 bytes. It also prints the sum of these CPU
@@ -87,12 +89,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/tree"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	program := run
+	if filepath.Base(os.Args[0]) == "tar" { // in the pods that kubectl cp copies from
+		program = func(_ context.Context, args []string, out, _ io.Writer) error { return tree.Tar(args, out) }
+	}
+	err := program(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -115,6 +124,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 			return clock(ctx, args[1:], out)
 		case "alone":
 			return alone(ctx, args[1:], out)
+		case "volume":
+			return serveVolume(ctx, args[1:])
 		}
 	}
 	o, err := parse(args, log)

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/delay"
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/meter"
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/stack"
+	"github.com/kubectl-intercept/kubectl-intercept/test/bench/tree"
 	"github.com/kubectl-intercept/kubectl-intercept/test/bench/web"
 )
 
@@ -55,6 +56,26 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	err = meter.Serve(ctx, l, *name)
 	cancel()
 	return errors.Join(err, <-ended)
+}
+
+// serveVolume fills a pod's volume and serves it by SFTP.
+func serveVolume(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("volume", flag.ContinueOnError)
+	listen := flags.String("listen", ":7000", "address")
+	dir := flags.String("dir", "", "where to put files")
+	count := flags.Int("files", 0, "how many")
+	size := flags.Int64("size", 0, "bytes in each")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := tree.Fill(*dir, *count, *size); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	return tree.ServeSFTP(ctx, l)
 }
 
 // delayProxy runs a proxy that simulates a distant API server.

@@ -16,12 +16,20 @@ const (
 	HAProxy   = "HAProxy"   // the same
 	Matched   = "matched"   // through the agent, to the laptop
 	Unmatched = "unmatched" // through the agent, to the application
+
+	// Of a pod's volumes, on the laptop.
+	KubectlCp = "kubectl cp"
+	SSHFS     = "sshfs"
+	Volume    = "volume" // ours
 )
 
 // columns of the table in which a column is the last.
 func columns(last string, rows []Row) []string {
 	if last == Unmatched {
 		return []string{Direct, Nginx, HAProxy, Matched, last}
+	}
+	if last == Volume {
+		return []string{KubectlCp, SSHFS, last}
 	}
 	for _, r := range rows {
 		if _, ok := r.Cells[Loopback]; ok && r.Column == last {
