@@ -22,7 +22,7 @@ func (s *shared) agentConfig() inject.Config {
 // newInjector makes the mutating webhook.
 func (s *shared) newInjector() *webhook.Injector {
 	return &webhook.Injector{Cache: s.mgr.GetClient(), Live: s.hook, Policy: s.config.AgentInjector.InjectPolicy, Agent: s.agentConfig, Namespaces: s.watch,
-		Mesh: s.config.ServiceMesh.Type, Exits: mesh.Exits{Ports: []uint16{server.AgentsPort}}, Log: s.log}
+		Mesh: s.config.ServiceMesh.Type, Exits: mesh.Exits{Ports: []uint16{server.AgentsPort}}, Outcomes: s.injections, Log: s.log}
 }
 
 // newWebhookBundle makes the part that keeps the CA bundle in the webhook's
@@ -50,7 +50,7 @@ func (s *shared) setupControllers(cluster *network.Watcher, sidecars *mesh.Keepe
 	}
 	return controller.Setup(s.mgr,
 		&controller.Intercepts{Client: c, Live: s.direct, Namespace: s.namespace, Replacer: replacer,
-			Agents: &controller.EphemeralAgents{Client: c, Authority: s.authority, Config: s.agentConfig, Log: s.log},
+			Agents: &controller.EphemeralAgents{Client: c, Authority: s.authority, Config: s.agentConfig, Outcomes: s.injections, Log: s.log},
 			Policy: s.config.AgentInjector.InjectPolicy, HasWebhook: s.options.webhook != "", Mesh: controller.Mesh{Client: c, Keeper: sidecars},
 			UnmatchedAfter: s.config.Intercept.UnmatchedAfter.Duration, Events: s.mgr.GetEventRecorder("traffic-manager"), Log: s.log},
 		&controller.Sessions{Client: c, Namespace: s.namespace, Network: cluster.Network, Changes: cluster.Changes(), Identity: s.guard, Judged: s.judged, Log: s.log})

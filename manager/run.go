@@ -14,15 +14,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	crmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/agents"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/budget"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/controller"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/identity"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/metrics"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/pki"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/plan"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/preview"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/relay"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/server"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
@@ -41,6 +46,7 @@ type shared struct {
 	certificate *pki.Serving
 	planner     *plan.Planner
 	budget      *budget.Budget
+	injections  *inject.Metrics
 	guard       *identity.Guard
 	// judged has an event whenever guard sees another state of the admission policies.
 	judged chan event.GenericEvent
@@ -92,11 +98,12 @@ func prepare(ctx context.Context, log *slog.Logger, o *options) (*shared, error)
 	planner.Protocols = o.config.Agent.AppProtocolStrategy
 	name := handshake.ServerName(o.service, o.namespace)
 	bounds := budget.New(log)
-	if err := metrics.Registry.Register(budget.NewMetrics(bounds)); err != nil {
+	injections, err := inject.NewMetrics(crmetrics.Registry)
+	if err != nil {
 		return nil, err
 	}
 	s := &shared{options: o, log: log, direct: direct, hook: hook, budget: bounds, mgr: mgr, authority: authority, names: names,
-		planner:       planner,
+		planner: planner, injections: injections,
 		certificate:   &pki.Serving{Authority: authority, Names: []string{name}, IPs: []net.IP{o.ip}},
 		agentsName:    name,
 		agentsAddress: net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(server.AgentsPort)),
@@ -131,6 +138,10 @@ func (s *shared) assemble(ctx context.Context) error {
 	}
 	control, err := s.newAgents(ctx)
 	if err != nil {
+		return err
+	}
+	if err := metrics.Register(crmetrics.Registry, metrics.NewBuild(), budget.NewMetrics(s.budget), relay.NewMetrics(rel),
+		agents.NewMetrics(control), controller.NewMetrics(s.mgr.GetClient(), s.mgr.Elected())); err != nil {
 		return err
 	}
 	cluster, sidecars := s.newNetwork(), s.newMesh()

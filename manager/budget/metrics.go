@@ -29,7 +29,11 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(c chan<- prometheus.Metric) {
-	for what, n := range m.budget.Refusals() {
+	counts := m.budget.Refusals()
+	for _, what := range m.budget.bounds() {
+		counts[what] += 0 // who asks how a counter grows wants to see it from the beginning
+	}
+	for what, n := range counts {
 		c <- prometheus.MustNewConstMetric(m.refusals, prometheus.CounterValue, float64(n), string(what.Peer), what.Reason)
 	}
 	b := m.budget
@@ -40,4 +44,16 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	for _, l := range []*Limit{b.Reviews, b.Connections, b.Watches, b.sessionFlows, b.sessionLines} {
 		gauge(l.peer, l.things, l.inUse())
 	}
+}
+
+// bounds are what peers may be refused because of.
+func (b *Budget) bounds() []Refusal {
+	all := []Refusal{{Stranger, "connections"}}
+	for _, r := range []*Rate{b.Lookups, b.Enrollments, b.Hellos, b.Reports} {
+		all = append(all, Refusal{r.peer, r.things})
+	}
+	for _, l := range []*Limit{b.Reviews, b.Connections, b.Watches, b.sessionFlows, b.userFlows, b.sessionLines, b.userLines} {
+		all = append(all, Refusal{l.peer, l.things})
+	}
+	return all
 }

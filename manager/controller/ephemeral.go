@@ -27,7 +27,9 @@ type EphemeralAgents struct {
 	Authority *pki.Authority
 	// Config is what agents are started with.
 	Config func() inject.Config
-	Log    *slog.Logger
+	// Outcomes counts the pods.
+	Outcomes *inject.Metrics
+	Log      *slog.Logger
 
 	silences silences
 }
@@ -89,8 +91,12 @@ func (a *EphemeralAgents) addContainer(ctx context.Context, pod *corev1.Pod, nam
 	fresh := pod.DeepCopy()
 	fresh.Spec.EphemeralContainers = append(fresh.Spec.EphemeralContainers, with(token))
 	err := a.Client.SubResource("ephemeralcontainers").Patch(ctx, fresh, client.StrategicMergeFrom(pod, client.MergeFromWithOptimisticLock{}))
-	if err == nil {
+	switch {
+	case err == nil:
+		a.Outcomes.Count(inject.ByPatch, inject.Injected)
 		a.Log.Info("agent attached", "pod", who, "container", name)
+	case apierrors.IsForbidden(err), denial.Is(err):
+		a.Outcomes.Count(inject.ByPatch, inject.Refused)
 	}
 	return err
 }

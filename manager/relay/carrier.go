@@ -49,9 +49,10 @@ func (r *Relay) carry(conn *net.TCPConn, visit *budget.Visit) {
 		return
 	}
 	conn.SetDeadline(time.Time{})
+	defer r.totals.carrier(hello.Direction, conn)()
 	log.Info("carrier up", "version", hello.Version, "protocol", hello.Protocol, "took", took)
 	if hello.Direction == handshake.Outbound {
-		err = mux.ServeBounded(s.ctx, secure, s.windows, func() (func(), error) { return r.flowOf(s) }, r.outbound(s))
+		err = mux.ServeBounded(s.ctx, secure, s.windows, func() (func(), error) { return r.flowOf(s) }, r.outbound(s, wayCarrier))
 	} else {
 		err = s.group.Add(s.ctx, secure, nil)
 	}

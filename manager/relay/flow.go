@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/patience"
@@ -64,7 +65,10 @@ func (r *Relay) serveFlow(pod pki.Pod, agent tunnel.Stream) {
 		return
 	}
 	if verdict == frame.Accepted {
-		flow.Join(agent, nil)
+		moved := s.traffic.of(wayCarrier, handshake.Inbound, open.Intercept)
+		defer moved.begin()()
+		moved.moved(0, len(open.First))
+		flow.Join(agent, moved.moved)
 	}
 }
 

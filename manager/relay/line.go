@@ -108,7 +108,13 @@ func (r *Relay) ServeLine(agent *tls.Conn) {
 	if !ok {
 		return
 	}
-	if splice(conn, l.conn) {
+	direction := handshake.Inbound
+	if want.FromSession {
+		direction = handshake.Outbound
+	}
+	moved := s.traffic.of(wayLine, direction, want.Intercept)
+	defer moved.line()()
+	if splice(conn, l.conn, moved.moved) {
 		r.check(s) // the agent gave up: does the laptop still answer?
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/record"
 )
 
-// outbound connects a session's flows with Services and pods.
-func (r *Relay) outbound(s *session) tunnel.Handler {
+// outbound connects a session's flows, which come that way, with Services and pods.
+func (r *Relay) outbound(s *session, way string) tunnel.Handler {
 	return func(ctx context.Context, o *frame.Open, in tunnel.Incoming) error {
 		if !o.Supported(frame.Dialed) {
 			return frame.ErrUnsupported
@@ -24,6 +24,7 @@ func (r *Relay) outbound(s *session) tunnel.Handler {
 		if err != nil {
 			return err
 		}
+		in = &counted{in, s.traffic.of(way, handshake.Outbound, ""), len(o.First)}
 		if err = dialed.Connect(ctx, o, in, target); err != nil {
 			r.cfg.Log.Debug("outbound flow", "session", s.name, "target", target, "error", err)
 		}
@@ -82,5 +83,6 @@ func (r *Relay) serveOutboundLine(s *session, conn *net.TCPConn, hello *handshak
 		r.cfg.Log.Debug("outbound line", "session", s.name, "error", err)
 		return
 	}
-	line.Serve(s.ctx, f, func(*frame.Open) bool { return true }, r.outbound(s))
+	defer s.traffic.of(wayLine, handshake.Outbound, "").line()()
+	line.Serve(s.ctx, f, func(*frame.Open) bool { return true }, r.outbound(s, wayLine))
 }

@@ -59,6 +59,8 @@ type Relay struct {
 	mu       sync.Mutex
 	sessions map[string]*session
 	windows  *windows
+
+	totals *totals
 }
 
 // Reach says what a user may do; see package authz.
@@ -88,7 +90,7 @@ func New(c Config) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Relay{cfg: c, own: own, ownPin: pin, sessions: map[string]*session{}, invented: newInvented(), windows: newWindows()}, nil
+	return &Relay{cfg: c, own: own, ownPin: pin, sessions: map[string]*session{}, invented: newInvented(), windows: newWindows(), totals: newTotals()}, nil
 }
 
 // Connected says whether the session has a carrier at this replica.

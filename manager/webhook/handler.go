@@ -38,13 +38,15 @@ type Injector struct {
 	// Mesh is the mesh of the cluster; Exits are what its proxies are to spare.
 	Mesh  mesh.Kind
 	Exits mesh.Exits
-	Log   *slog.Logger
+	// Outcomes counts the answers.
+	Outcomes *inject.Metrics
+	Log      *slog.Logger
 }
 
-// Handler serves admission reviews.
+// Handler serves admission reviews, and has controller-runtime measure them.
 func (j *Injector) Handler(scheme *runtime.Scheme) http.Handler {
 	decoder := admission.NewDecoder(scheme)
-	return &admission.Webhook{Handler: admission.HandlerFunc(func(ctx context.Context, q admission.Request) admission.Response {
+	hook := &admission.Webhook{Handler: admission.HandlerFunc(func(ctx context.Context, q admission.Request) admission.Response {
 		var pod corev1.Pod
 		if err := decoder.Decode(q, &pod); err != nil {
 			return admission.Errored(http.StatusBadRequest, err)
@@ -60,12 +62,22 @@ func (j *Injector) Handler(scheme *runtime.Scheme) http.Handler {
 			}
 			r = admission.PatchResponseFromRaw(q.Object.Raw, text)
 		}
+		switch {
+		case out != nil:
+			j.Outcomes.Count(inject.ByWebhook, inject.Injected)
+		case warning == "":
+			j.Outcomes.Count(inject.ByWebhook, inject.Skipped)
+		default:
+			j.Outcomes.Count(inject.ByWebhook, inject.Refused)
+		}
 		if warning != "" {
 			j.Log.Warn("pod stays without an agent", "namespace", q.Namespace, "pod", pod.Name+pod.GenerateName, "reason", warning)
 			r = r.WithWarnings("traffic-manager: " + warning)
 		}
 		return r
 	})}
+	measured, _ := admission.StandaloneWebhook(hook, admission.StandaloneOptions{MetricsPath: Path}) // it has no error to return
+	return measured
 }
 
 // Pod returns the pod with an agent; nil when it is to stay as it is, with the
