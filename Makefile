@@ -34,6 +34,8 @@ TOOLS += tcsh zsh python3-dotenv
 PODMAN := podman conmon crun netavark golang-github-containers-common golang-github-containers-image \
           libdevmapper1.02.1 libgpgme11 libsubid4 libseccomp2 libassuan0 libyajl2 libglib2.0-0 libsystemd0 libgpg-error0 \
           libcap2 libselinux1 libudev1 libpcre2-8-0 liblz4-1 libzstd1 liblzma5 libgcrypt20
+# Reads the traffic-manager's metrics. The C library is the machine's.
+PROMETHEUS := prometheus
 # A browser, the libraries that it names, and a font.
 BROWSER := chromium-headless-shell chromium-common fonts-dejavu-core \
            libasound2 libasyncns0 libatk1.0-0 libatspi2.0-0 libblkid1 libbrotli1 libbsd0 libcap2 libdav1d6 libdbus-1-3 \
@@ -76,6 +78,7 @@ deps: ## Install the Debian packages that demo and test need
 	@test/unpack.sh bin/tools $(TOOLS)
 	@test/unpack.sh bin/browser $(BROWSER)
 	@test/unpack.sh bin/podman $(PODMAN)
+	@test/unpack.sh bin/prometheus $(PROMETHEUS)
 
 .PHONY: build
 build: bin/cluster bin/coredns bin/pause programs ## Build every binary into bin/

@@ -38,6 +38,7 @@ func (s *shared) newRelay(ctx context.Context, changes chan<- string) (*relay.Re
 		Log: s.log, Reader: s.direct, Cache: s.mgr.GetClient(), Budget: s.budget, Planner: s.planner, Certificate: s.certificate.Certificate, Namespace: s.namespace, Pod: s.pod, Version: version.Version,
 		OnChange: func(session string) { changes <- session }, Identity: s.guard,
 		Reach:      authz.New(s.mgr.GetClient(), s.direct, authz.Policy{Everything: s.config.Client.OpenNetwork, Subnets: open}),
+		Replicas:   s.replicas(),
 		NameServer: net.JoinHostPort(s.names.Servers[0], s.names.Port), Domain: domain(s.names.Search),
 	})
 	if err != nil {
@@ -75,6 +76,7 @@ func (s *shared) newAgents(ctx context.Context) (*agents.Server, error) {
 // newServer makes the server of the TLS ports.
 func (s *shared) newServer(rel *relay.Relay, control *agents.Server) *server.Server {
 	mux := http.NewServeMux()
+	mux.Handle(relay.TrafficPath, s.replicas().Handler(rel))
 	mux.Handle(webhook.Path, s.budget.Bounded(s.newInjector().Handler(s.mgr.GetScheme())))
 	return &server.Server{Listen: s.listen, ListenAgents: s.listenAgents, Authority: s.authority, Certificate: s.certificate,
 		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Sessions: rel.Sessions(), Budget: s.budget, Log: s.log}
@@ -85,6 +87,12 @@ func (s *shared) newServer(rel *relay.Relay, control *agents.Server) *server.Ser
 func (s *shared) newNetwork() *network.Watcher {
 	return network.New(network.Config{Cache: s.mgr.GetCache(), Live: s.direct, Log: s.log, Domain: domain(s.names.Search), DNS: servers(s.names.Servers),
 		Routing: s.config.Client.Routing, Names: s.config.Client.DNS})
+}
+
+// replicas asks other replicas, and answers them.
+func (s *shared) replicas() *relay.Replicas {
+	_, port, _ := net.SplitHostPort(s.listen) // the server says so if it is none
+	return &relay.Replicas{Authority: s.authority, ServerName: s.agentsName, Port: port}
 }
 
 // newPresence makes the part that writes into the status of a Session that this

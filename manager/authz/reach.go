@@ -174,9 +174,14 @@ func (r *Reach) MayExec(ctx context.Context, s Subject, namespace, pod string) (
 	return r.may(ctx, s, authorizationv1.ResourceAttributes{Namespace: namespace, Name: pod, Verb: "create", Resource: "pods", Subresource: "exec"})
 }
 
+// MayList says whether the user may list objects of a namespace.
+func (r *Reach) MayList(ctx context.Context, s Subject, group, resource, namespace string) (bool, error) {
+	return r.may(ctx, s, authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "list", Group: group, Resource: resource})
+}
+
 // may asks the API server, or remembers its answer.
 func (r *Reach) may(ctx context.Context, s Subject, what authorizationv1.ResourceAttributes) (bool, error) {
-	key := strings.Join([]string{what.Namespace, what.Name, what.Subresource, s.key()}, "\x00")
+	key := strings.Join([]string{what.Namespace, what.Name, what.Verb, what.Group, what.Resource, what.Subresource, s.key()}, "\x00")
 	now := r.now()
 	r.mu.Lock()
 	known, ok := r.answers[key]

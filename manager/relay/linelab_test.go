@@ -51,6 +51,7 @@ type lineLab struct {
 	objects       client.Client
 	agents, lines string
 	mayExec       bool
+	mayList       bool
 }
 
 func newLineLab(t *testing.T) *lineLab {
@@ -121,6 +122,11 @@ func (l *lineLab) Check(_ context.Context, s authz.Subject, to netip.AddrPort) e
 		return nil
 	}
 	return &authz.DeniedError{User: s.User, Address: to.Addr().String()}
+}
+
+// MayList implements Reach.
+func (l *lineLab) MayList(_ context.Context, s authz.Subject, group, resource, namespace string) (bool, error) {
+	return l.mayList && s.User == "alice" && group == v1alpha1.Group && resource == "sessions" && namespace == system, nil
 }
 
 // MayExec implements Reach.

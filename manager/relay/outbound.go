@@ -20,6 +20,9 @@ func (r *Relay) outbound(s *session, way string) tunnel.Handler {
 		if !o.Supported(frame.Dialed) {
 			return frame.ErrUnsupported
 		}
+		if asksTraffic(o) {
+			return r.answerTraffic(ctx, s, in)
+		}
 		target, err := r.target(ctx, s, o)
 		if err != nil {
 			return err

@@ -44,6 +44,8 @@ type Config struct {
 	NameServer, Domain string
 	// Budget bounds what each peer uses.
 	Budget *budget.Budget
+	// Replicas asks the other replicas; nil if there are none.
+	Replicas *Replicas
 }
 
 // Relay holds the sessions with a carrier at this replica. It is safe for
@@ -69,6 +71,8 @@ type Reach interface {
 	Check(context.Context, authz.Subject, netip.AddrPort) error
 	// MayExec says whether the user may execute commands in a pod.
 	MayExec(ctx context.Context, s authz.Subject, namespace, pod string) (bool, error)
+	// MayList says whether the user may list objects.
+	MayList(ctx context.Context, s authz.Subject, group, resource, namespace string) (bool, error)
 }
 
 // Identity says whether a Session is its user's; see package identity.

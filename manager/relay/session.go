@@ -36,7 +36,7 @@ type session struct {
 	answered   atomic.Int64 // when it answered a flow last, in nanoseconds since 1970
 	checking   sync.Mutex   // held while a ping finds out whether the laptop answers
 	lines      *lines
-	traffic    *traffic
+	traffic    *sessionTraffic
 }
 
 // owner is a session's user, as the API server has confirmed it.
@@ -99,7 +99,7 @@ func (r *Relay) count(h *handshake.Hello, publicKey string, of *owner) (s *sessi
 	if s == nil {
 		first = true
 		user := of.User
-		if s, err = newSession(h, publicKey, of, r.windows.of(user), &traffic{totals: r.totals, each: map[subject]*counter{}}); err != nil {
+		if s, err = newSession(h, publicKey, of, r.windows.of(user), &sessionTraffic{totals: r.totals, each: map[subject]*counter{}}); err != nil {
 			r.windows.done(user)
 			return nil, false, err
 		}
@@ -111,7 +111,7 @@ func (r *Relay) count(h *handshake.Hello, publicKey string, of *owner) (s *sessi
 }
 
 // newSession makes a session whose windows grow within those of its user.
-func newSession(h *handshake.Hello, publicKey string, of *owner, windows *mux.Budget, t *traffic) (*session, error) {
+func newSession(h *handshake.Hello, publicKey string, of *owner, windows *mux.Budget, t *sessionTraffic) (*session, error) {
 	pin, err := handshake.PinOfPublicKey(publicKey)
 	if err != nil {
 		return nil, err

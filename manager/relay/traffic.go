@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -144,16 +145,38 @@ type subject struct {
 // flow nor a line.
 const maxSubjects = 256
 
-// traffic is what one session moves. It is safe for concurrent use.
-type traffic struct {
+// sessionTraffic is what one session moves. It is safe for concurrent use.
+type sessionTraffic struct {
 	totals *totals
 
-	mu   sync.Mutex
-	each map[subject]*counter
+	mu        sync.Mutex
+	each      map[subject]*counter
+	transport string // of the youngest carrier
+}
+
+// carrier counts a carrier. The caller must call down when it is over.
+func (t *sessionTraffic) carrier(d handshake.Direction, c net.Conn) (down func()) {
+	t.mu.Lock()
+	t.transport = transportOf(c)
+	t.mu.Unlock()
+	return t.totals.carrier(d, c)
+}
+
+func (t *sessionTraffic) youngest() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.transport
+}
+
+// counters are those that there are now.
+func (t *sessionTraffic) counters() map[subject]*counter {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.each)
 }
 
 // of returns the counter of a subject.
-func (t *traffic) of(way string, d handshake.Direction, intercept string) *counter {
+func (t *sessionTraffic) of(way string, d handshake.Direction, intercept string) *counter {
 	key := subject{path{way, d.String()}, intercept}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/traffic"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/connect"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
@@ -18,6 +19,23 @@ func (f fakeSessions) LogLevel(context.Context, *kube.Factory, session.LogLevel)
 		return "", nil
 	}
 	return "/tmp/session.log", nil
+}
+
+// Traffic is alice's, and bob's if everybody's is asked for.
+func (f fakeSessions) Traffic(context.Context, *kube.Factory, func(string)) (*traffic.Report, error) {
+	if f.w.lost != nil {
+		return nil, f.w.lost
+	}
+	one := int64(1)
+	r := &traffic.Report{Entries: []traffic.Entry{
+		{User: "alice", Host: "birch", Session: "a", Direction: "outbound", Way: "line", Transport: "service-proxy", Flows: &one, Down: 3 << 20, DownRate: 2048, Up: 700},
+		{User: "alice", Host: "birch", Session: "a", Intercept: "shop/quote", Direction: "inbound", Way: "line", Transport: "service-proxy", Lines: 2, Down: 1500, Up: 12 << 30, UpRate: 90 << 20},
+	}}
+	if f.w.user == "admin" {
+		r.Everybody, r.Missing = true, []string{"traffic-manager-2: connection refused"}
+		r.Entries = append(r.Entries, traffic.Entry{User: "bob", Session: "b", Intercept: "pay/till", Direction: "inbound", Way: "carrier", Transport: "port-forward", Flows: &one, Down: 9 << 30})
+	}
+	return r, nil
 }
 
 // Netd runs with the session.

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/traffic"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/kube"
@@ -48,6 +49,16 @@ func (sessions) Headers(ctx context.Context, f *kube.Factory, namespace, name st
 		return nil, err
 	}
 	return c.Headers(ctx, namespace, name)
+}
+
+// Traffic asks through the session that runs, or starts one.
+func (sessions) Traffic(ctx context.Context, f *kube.Factory, progress func(string)) (*traffic.Report, error) {
+	c, err := session.Ensure(ctx, session.Config{Factory: f}, progress)
+	if err != nil {
+		return nil, err
+	}
+	progress("counting for a second")
+	return c.Traffic(ctx)
 }
 
 // Netd asks the one that runs, and lets it go.

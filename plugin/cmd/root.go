@@ -30,6 +30,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/quit"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/run"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/status"
+	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/top"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/uninstall"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/upgrade"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/cmd/version"
@@ -52,6 +53,7 @@ type Sessions interface {
 	gather.Sessions
 	version.Sessions
 	loglevel.Sessions
+	top.Sessions
 }
 
 const (
@@ -110,7 +112,7 @@ func newRoot(f *kube.Factory, streams genericiooptions.IOStreams, err *errOut, s
 	}
 	for _, c := range []*cobra.Command{
 		install.NewCommand(f, streams), upgrade.NewCommand(f, streams), uninstall.NewCommand(f, streams),
-		check.NewCommand(f, streams), license.NewCommand(f, streams), loglevel.NewCommand(f, streams, sessions),
+		check.NewCommand(f, streams), license.NewCommand(f, streams), loglevel.NewCommand(f, streams, sessions), top.NewCommand(f, streams, sessions),
 	} {
 		c.GroupID = groupCluster
 		root.AddCommand(c)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-intercept/kubectl-intercept/manager/api/traffic"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/rpc/process"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/socket"
@@ -107,6 +108,15 @@ func (c *Client) Leave(ctx context.Context, namespace, name string, wait bool) (
 	var was v1alpha1.Intercept
 	err := c.call(ctx, http.MethodPost, socket.PathLeave, socket.Leaving{Namespace: namespace, Name: name, Wait: wait}, &was)
 	return &was, err
+}
+
+// Traffic asks the traffic-manager who moves how much.
+func (c *Client) Traffic(ctx context.Context) (*traffic.Report, error) {
+	var report traffic.Report
+	if err := c.call(ctx, http.MethodGet, socket.PathTraffic, nil, &report); err != nil {
+		return nil, err
+	}
+	return &report, nil
 }
 
 // Headers asks the agents of an intercept of the session which headers requests had that the

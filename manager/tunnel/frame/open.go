@@ -110,6 +110,10 @@ func (o *Open) Supported(by ...Kind) bool { return slices.Contains(by, o.Kind) &
 // UDP.
 const TargetDNS = "dns"
 
+// TargetTraffic is no address either: the traffic-manager itself answers, with a
+// traffic.Report in JSON, over TCP only.
+const TargetTraffic = "traffic"
+
 // The targets that flows of the kind Network have beside those of Dialed.
 const (
 	// TargetLocalhost, followed by a port, is the localhost of the pod, of either family.

@@ -32,6 +32,7 @@ func (a *api) routes() http.Handler {
 	})
 	mux.HandleFunc("POST "+socket.PathIntercepts, a.serveTrack)
 	mux.HandleFunc("POST "+socket.PathLeave, a.serveLeave)
+	mux.HandleFunc("GET "+socket.PathTraffic, a.serveTraffic)
 	mux.HandleFunc("POST "+socket.PathHeaders, a.serveHeaders)
 	mux.HandleFunc("POST "+socket.PathProcess, a.serveProcess)
 	mux.HandleFunc("POST "+socket.PathMount, a.serveMount)

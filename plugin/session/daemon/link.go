@@ -45,6 +45,7 @@ type link struct {
 	dial     func(context.Context) (net.Conn, string, error)
 	pool     *carrier.Pool
 	lines    *carrier.Lines
+	hello    handshake.Hello
 	drop     func() // drops connections that lines use
 
 	mu        sync.Mutex
@@ -55,7 +56,7 @@ type link struct {
 // newLink makes the carriers and the lines, and does not start them.
 func (p *process) newLink(ctx context.Context, c client.Reader, hello handshake.Hello, handle tunnel.Handler, pods *standin.Lines) (*link, error) {
 	s := p.record.State()
-	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record, renewal: p.renewal, identity: s.Identity()}
+	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record, renewal: p.renewal, identity: s.Identity(), hello: hello}
 	dialer, err := l.newDialer(ctx, c)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ const (
 	PathProcess    = "/process"
 	PathMount      = "/mount"
 	PathLogLevel   = "/loglevel"
+	PathTraffic    = "/traffic"
 )
 
 // Tracked is an intercept for which the process is to stay alive, and its program. In the
