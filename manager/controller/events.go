@@ -6,8 +6,10 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
@@ -16,8 +18,12 @@ import (
 // announce writes an Event on the workload about what has changed.
 func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) {
 	if active(ic) && !active(old) {
-		r.event(ctx, ic, corev1.EventTypeNormal, "Intercepted", "Intercept", "%s intercepts port %s: %s",
-			ic.Spec.User, ic.Status.Port, meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionActive).Message)
+		did := "began"
+		if old.Status.State == v1alpha1.StateDisconnected {
+			did = "resumed"
+		}
+		r.event(ctx, ic, corev1.EventTypeNormal, "Intercepted", "Intercept", "%s %s intercept %s: %s",
+			ic.Spec.User, did, which(ic), meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionActive).Message)
 	}
 	overlap := meta.FindStatusCondition(ic.Status.Conditions, v1alpha1.ConditionOverlap)
 	if overlap != nil && meta.FindStatusCondition(old.Status.Conditions, v1alpha1.ConditionOverlap) == nil {
@@ -39,6 +45,26 @@ func (r *Intercepts) announce(ctx context.Context, old, ic *v1alpha1.Intercept) 
 	if v1alpha1.MeaningOf(now.Reason).Fails() {
 		r.event(ctx, ic, corev1.EventTypeWarning, "AgentInjectionFailed", "Inject", "%s", now.Message)
 	}
+}
+
+// ended writes an Event on the workload that an intercept is over. Who deleted it is in the API
+// server's audit log alone.
+func (r *Intercepts) ended(ctx context.Context, ic *v1alpha1.Intercept) {
+	why := "it was deleted"
+	var s v1alpha1.Session
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: ic.Spec.Session}, &s)
+	if apierrors.IsNotFound(err) || err == nil && !s.Serves(ic.Spec.User) {
+		why = "its session is over"
+	}
+	r.event(ctx, ic, corev1.EventTypeNormal, "InterceptRemoved", "Intercept", "intercept %s of %s has ended: %s", which(ic), ic.Spec.User, why)
+}
+
+// which names an intercept, and its port if it has one.
+func which(ic *v1alpha1.Intercept) string {
+	if ic.Status.Port == "" {
+		return ic.Name
+	}
+	return fmt.Sprintf("%s (port %s)", ic.Name, ic.Status.Port)
 }
 
 // event writes an Event on the workload, related to the Intercept: those that differ in

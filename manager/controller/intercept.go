@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"github.com/kubectl-intercept/kubectl-intercept/manager/api/resolve"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/inject"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/replacement"
@@ -125,8 +124,7 @@ func (r *Intercepts) release(ctx context.Context, ic *v1alpha1.Intercept) (ctrl.
 	if err := r.Client.Patch(ctx, ic, client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})); err != nil {
 		return retry(err)
 	}
-	r.event(ctx, ic, corev1.EventTypeNormal, "InterceptRemoved", "Intercept",
-		"%s no longer intercepts %s", ic.Spec.User, resolve.RefString(ic.Spec.Workload))
+	r.ended(ctx, ic)
 	return ctrl.Result{}, nil
 }
 

@@ -50,7 +50,7 @@ func (r *Relay) carry(conn *net.TCPConn, visit *budget.Visit) {
 	}
 	conn.SetDeadline(time.Time{})
 	defer s.traffic.carrier(hello.Direction, conn)()
-	log.Info("carrier up", "version", hello.Version, "protocol", hello.Protocol, "took", took)
+	log.Info("carrier up", "user", s.user(), "version", hello.Version, "protocol", hello.Protocol, "took", took)
 	if hello.Direction == handshake.Outbound {
 		err = mux.ServeBounded(s.ctx, secure, s.windows, func() (func(), error) { return r.flowOf(s) }, r.outbound(s, wayCarrier))
 	} else {

@@ -124,7 +124,21 @@ func TestMetrics(t *testing.T) {
 		if !r.Everybody || entry(r, "alice", l.Namespace+"/quote") == nil || entry(r, "bob", "") == nil {
 			t.Errorf("carol sees %+v", r)
 		}
+		if s := carol.Kubectl("get", "sessions", "-n", lab.ManagerNamespace, "-o", "wide"); !strings.Contains(s, "SINCE") || !strings.Contains(s, "traffic-manager-") {
+			t.Errorf("sessions are\n%s", s)
+		}
 		t.Logf("%s", carol.Try("kubectl-intercept", "top", "--sort-by", "rate").Out)
+	})
+
+	alice.Intercept("leave", "quote")
+	l.Until("Events say who began and ended what", func() error {
+		said := alice.Kubectl("describe", "deployment/quote")
+		for _, want := range []string{"alice began intercept quote (port http): ", "intercept quote (port http) of alice has ended: it was deleted"} {
+			if !strings.Contains(said, want) {
+				return fmt.Errorf("no %q in\n%s", want, said)
+			}
+		}
+		return nil
 	})
 }
 

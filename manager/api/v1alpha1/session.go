@@ -12,6 +12,10 @@ import (
 // +kubebuilder:printcolumn:name="Host",type=string,JSONPath=`.spec.host`
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.spec.version`
 // +kubebuilder:printcolumn:name="Connected",type=string,JSONPath=`.status.conditions[?(@.type=="Connected")].status`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Connected")].lastTransitionTime`,description="When it connected, or was seen last."
+// +kubebuilder:printcolumn:name="Confirmed",type=date,JSONPath=`.status.owner.confirmed`,priority=1,description="When the API server last said again who the user is."
+// +kubebuilder:printcolumn:name="Groups",type=string,JSONPath=`.spec.groups`,priority=1
+// +kubebuilder:printcolumn:name="Replicas",type=string,JSONPath=`.status.relays[*].pod`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Session struct {
 	metav1.TypeMeta   `json:",inline"`
