@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -97,6 +98,9 @@ func TestMetrics(t *testing.T) {
 	t.Run("top", func(t *testing.T) {
 		l.Until("alice sees what she moves", func() error { // between two pieces the rate is nothing
 			r := top(t, alice)
+			if r == nil {
+				return fmt.Errorf("no answer")
+			}
 			in, out := entry(r, "alice", l.Namespace+"/quote"), entry(r, "alice", "")
 			if in == nil || in.DownRate == 0 || in.UpRate == 0 || in.Direction != "inbound" || in.Transport != "service-proxy" || in.Host == "" ||
 				out == nil || out.Down == 0 || out.Up == 0 || out.Direction != "outbound" {
@@ -107,7 +111,7 @@ func TestMetrics(t *testing.T) {
 			}
 			return nil
 		})
-		if r := top(t, bob); r.Everybody || entry(r, "bob", "") == nil || entry(r, "alice", "") != nil {
+		if r := top(t, bob); r == nil || r.Everybody || entry(r, "bob", "") == nil || entry(r, "alice", "") != nil {
 			t.Errorf("bob sees %+v", r)
 		}
 		carol := l.Laptop("carol")
@@ -121,11 +125,29 @@ func TestMetrics(t *testing.T) {
 			}
 		})
 		r := top(t, carol) // whoever may list sessions sees everybody's
-		if !r.Everybody || entry(r, "alice", l.Namespace+"/quote") == nil || entry(r, "bob", "") == nil {
+		if r == nil || !r.Everybody || entry(r, "alice", l.Namespace+"/quote") == nil || entry(r, "bob", "") == nil {
 			t.Errorf("carol sees %+v", r)
 		}
 		if s := carol.Kubectl("get", "sessions", "-n", lab.ManagerNamespace, "-o", "wide"); !strings.Contains(s, "SINCE") || !strings.Contains(s, "traffic-manager-") {
 			t.Errorf("sessions are\n%s", s)
+		}
+		// Alice's connections are all at one replica, whichever is asked.
+		scale := func(n string) {
+			carol.Kubectl("scale", "deployment/traffic-manager", "-n", lab.ManagerNamespace, "--replicas="+n)
+			carol.Kubectl("rollout", "status", "deployment/traffic-manager", "-n", lab.ManagerNamespace, "--timeout=60s")
+		}
+		scale("2")
+		defer scale("1")
+		reports := make([]*traffic.Report, 8)
+		var asked sync.WaitGroup
+		for i := range reports {
+			asked.Go(func() { reports[i] = top(t, carol) })
+		}
+		asked.Wait()
+		for _, r := range reports {
+			if r == nil || len(r.Missing) > 0 || entry(r, "alice", l.Namespace+"/quote") == nil {
+				t.Errorf("with two replicas carol sees %+v", r)
+			}
 		}
 		t.Logf("%s", carol.Try("kubectl-intercept", "top", "--sort-by", "rate").Out)
 	})
@@ -142,15 +164,18 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
+// top is what a user is told; nil if that fails.
 func top(t *testing.T, p *lab.Laptop) *traffic.Report {
 	t.Helper()
 	var r traffic.Report
 	if o := p.Try("kubectl-intercept", "top", "-o", "json"); o.Failed || json.Unmarshal([]byte(o.Out), &r) != nil {
-		t.Fatalf("top: %s%s", o.Out, o.Err)
+		t.Errorf("top: %s%s", o.Out, o.Err)
+		return nil
 	}
 	return &r
 }
 
+// entry is the first of a user for an intercept; nil if there is none.
 func entry(r *traffic.Report, user, intercept string) *traffic.Entry {
 	for i := range r.Entries {
 		if e := &r.Entries[i]; e.User == user && e.Intercept == intercept {
