@@ -18,6 +18,7 @@ import (
 type options struct {
 	listen, listenAgents string
 	listenPreview        string
+	listenDirect         string
 	health, metrics      string
 	service, namespaces  string
 	file, logLevel       string
@@ -38,6 +39,7 @@ type options struct {
 func (o *options) addFlags(f *flag.FlagSet) {
 	f.StringVar(&o.listen, "listen", ":443", "address of the TLS port for agents, sessions and the API server")
 	f.StringVar(&o.listenAgents, "listen-agents", fmt.Sprintf(":%d", server.AgentsPort), "address of the TLS port for agents")
+	f.StringVar(&o.listenDirect, "listen-direct", "", "address of the TLS port for sessions that do not come by the API server; none when empty")
 	f.StringVar(&o.listenPreview, "listen-preview", ":8082", "address of the port for visitors of previews, if they are enabled")
 	f.StringVar(&o.health, "health", ":8081", "address of /healthz and /readyz")
 	f.StringVar(&o.metrics, "metrics", ":8080", "address of /metrics")

@@ -78,8 +78,8 @@ func (s *shared) newServer(rel *relay.Relay, control *agents.Server) *server.Ser
 	mux := http.NewServeMux()
 	mux.Handle(relay.TrafficPath, s.replicas().Handler(rel))
 	mux.Handle(webhook.Path, s.budget.Bounded(s.newInjector().Handler(s.mgr.GetScheme())))
-	return &server.Server{Listen: s.listen, ListenAgents: s.listenAgents, Authority: s.authority, Certificate: s.certificate,
-		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Sessions: rel.Sessions(), Budget: s.budget, Log: s.log}
+	return &server.Server{Listen: s.listen, ListenAgents: s.listenAgents, ListenDirect: s.listenDirect, Authority: s.authority, Certificate: s.certificate,
+		HTTP: mux, Agents: control, Flow: rel.ServeFlow, Line: rel.ServeLine, Sessions: rel.Sessions(), Direct: rel.ServeDirect, Budget: s.budget, Log: s.log}
 }
 
 // newNetwork makes the watcher of the cluster's network, which the status of each

@@ -27,6 +27,12 @@ func (r *Relay) carry(conn *net.TCPConn, visit *budget.Visit) {
 		r.cfg.Log.Debug("carrier refused", "peer", conn.RemoteAddr(), "reason", err)
 		return
 	}
+	r.serveCarrier(secure, publicKey, visit, transportOf(conn))
+}
+
+// serveCarrier serves a carrier of a session that has proved to hold the private key of a
+// public key. The caller closes the connection.
+func (r *Relay) serveCarrier(secure net.Conn, publicKey string, visit *budget.Visit, transport string) {
 	hello, err := handshake.ReadHello(secure)
 	if err != nil {
 		handshake.WriteWelcome(secure, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version})
@@ -34,7 +40,7 @@ func (r *Relay) carry(conn *net.TCPConn, visit *budget.Visit) {
 	}
 	log := r.cfg.Log.With("session", hello.Session, "direction", hello.Direction.String())
 	began := time.Now()
-	s, err := r.admit(hello, publicKey, budget.AddressOf(conn.RemoteAddr()))
+	s, err := r.admit(hello, publicKey, budget.AddressOf(secure.RemoteAddr()))
 	if err != nil {
 		log.Info("carrier refused", "reason", err)
 		var unconfirmed *identity.UnconfirmedError
@@ -48,9 +54,9 @@ func (r *Relay) carry(conn *net.TCPConn, visit *budget.Visit) {
 	if err := handshake.WriteWelcome(secure, &handshake.Welcome{Pod: r.cfg.Pod, Version: r.cfg.Version, Domain: r.cfg.Domain, Took: took}); err != nil {
 		return
 	}
-	conn.SetDeadline(time.Time{})
-	defer s.traffic.carrier(hello.Direction, conn)()
-	log.Info("carrier up", "user", s.user(), "version", hello.Version, "protocol", hello.Protocol, "took", took)
+	secure.SetDeadline(time.Time{})
+	defer s.traffic.carrier(hello.Direction, transport)()
+	log.Info("carrier up", "user", s.user(), "transport", transport, "version", hello.Version, "protocol", hello.Protocol, "took", took)
 	if hello.Direction == handshake.Outbound {
 		err = mux.ServeBounded(s.ctx, secure, s.windows, func() (func(), error) { return r.flowOf(s) }, r.outbound(s, wayCarrier))
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"time"
 
@@ -22,40 +23,52 @@ var errNoCarrier = errors.New("the session has no carrier at this replica")
 // offered accepts a line.
 func (r *Relay) offered(conn *net.TCPConn, visit *budget.Visit) {
 	defer visit.Known()
-	if err := r.welcomeLine(conn); err != nil {
+	conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	r.welcome(offer{conn, conn}, func(*session) bool { return true })
+}
+
+// offer is a connection on which a session offers a line. What it says before agent and
+// session speak with each other goes by said: the connection itself, or TLS on it.
+type offer struct {
+	conn *net.TCPConn
+	said io.ReadWriter
+}
+
+// welcome accepts a line of a session for which owns is true, or closes the connection.
+func (r *Relay) welcome(o offer, owns func(*session) bool) {
+	if err := r.welcomeLine(o, owns); err != nil {
 		r.cfg.Log.Debug("line refused", "reason", err)
-		conn.Close()
+		o.conn.Close()
 	}
 }
 
-func (r *Relay) welcomeLine(conn *net.TCPConn) error {
-	conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	hello, err := handshake.ReadLineHello(conn)
+func (r *Relay) welcomeLine(o offer, owns func(*session) bool) error {
+	hello, err := handshake.ReadLineHello(o.said)
 	if err != nil {
 		return err
 	}
 	s := r.session(hello.Session)
-	if s == nil || s.generation != hello.Generation || !hello.Check(&s.lines.secret) {
-		handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: errNoCarrier.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
+	if s == nil || s.generation != hello.Generation || !hello.Check(&s.lines.secret) || !owns(s) {
+		handshake.WriteWelcome(o.said, &handshake.Welcome{Refusal: errNoCarrier.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
 		return errNoCarrier // the same words, so that an answer does not tell which names exist
 	}
 	release := func() {}
 	if hello.Direction == handshake.Outbound {
 		if release, err = r.cfg.Budget.Line(s.name, s.user()); err != nil {
-			handshake.WriteWelcome(conn, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
+			handshake.WriteWelcome(o.said, &handshake.Welcome{Refusal: err.Error(), Version: r.cfg.Version, Pod: r.cfg.Pod})
 			return err
 		}
 	}
-	if err := handshake.WriteWelcome(conn, &handshake.Welcome{Version: r.cfg.Version, Pod: r.cfg.Pod}); err != nil {
+	if err := handshake.WriteWelcome(o.said, &handshake.Welcome{Version: r.cfg.Version, Pod: r.cfg.Pod}); err != nil {
 		release()
 		return err
 	}
-	conn.SetDeadline(time.Time{})
+	o.conn.SetDeadline(time.Time{})
 	if hello.Direction == handshake.Outbound {
-		go r.serveOutboundLine(s, conn, hello, release)
+		go r.serveOutboundLine(s, o, hello, release)
 		return nil
 	}
-	return s.lines.offer(&idleLine{conn, hello})
+	return s.lines.offer(&idleLine{o, hello})
 }
 
 // ServeLine assigns a line to an agent that asks for one, and moves its bytes until

@@ -50,6 +50,7 @@ type lineLab struct {
 	authority     *pki.Authority
 	objects       client.Client
 	agents, lines string
+	direct        string // where sessions come that dial the traffic-manager themselves
 	mayExec       bool
 	mayList       bool
 }
@@ -113,6 +114,7 @@ func newLineLab(t *testing.T) *lineLab {
 	go server.Serve(plain)
 	t.Cleanup(func() { server.Close() })
 	l.lines = plain.Addr().String()
+	l.direct = l.listen(func(c net.Conn) { l.relay.ServeDirect(c, nil) })
 	return l
 }
 
@@ -182,7 +184,12 @@ func (l *lineLab) upgraded(path, protocol string) net.Conn {
 // offer offers a line and returns the connection with its Hello.
 func (l *lineLab) offer(s handshake.Secret, d handshake.Direction) (net.Conn, *handshake.LineHello, *handshake.Welcome) {
 	l.t.Helper()
-	c := l.upgraded(handshake.LineUpgradePath, handshake.LineUpgradeProtocol)
+	return l.offerOn(l.upgraded(handshake.LineUpgradePath, handshake.LineUpgradeProtocol), s, d)
+}
+
+// offerOn does so on a connection.
+func (l *lineLab) offerOn(c net.Conn, s handshake.Secret, d handshake.Direction) (net.Conn, *handshake.LineHello, *handshake.Welcome) {
+	l.t.Helper()
 	h := handshake.NewLineHello(&s, "alice", 1, d)
 	if err := handshake.WriteLineHello(c, h); err != nil {
 		l.t.Fatal(err)
@@ -198,7 +205,13 @@ func (l *lineLab) offer(s handshake.Secret, d handshake.Direction) (net.Conn, *h
 // intercept.
 func (l *lineLab) serve() {
 	l.t.Helper()
-	c, h, w := l.offer(secret, handshake.Inbound)
+	l.serveOn(l.upgraded(handshake.LineUpgradePath, handshake.LineUpgradeProtocol))
+}
+
+// serveOn is serve on a connection.
+func (l *lineLab) serveOn(c net.Conn) {
+	l.t.Helper()
+	_, h, w := l.offerOn(c, secret, handshake.Inbound)
 	if w.Refusal != "" {
 		l.t.Fatal(w.Refusal)
 	}
@@ -216,7 +229,11 @@ func (l *lineLab) serve() {
 			return
 		}
 		c.SetDeadline(time.Time{})
-		f, err := server.Accept(context.Background(), c, j)
+		on := c
+		if o, ok := c.(*handshake.Offer); ok {
+			on = o.Below(o.Close)
+		}
+		f, err := server.Accept(context.Background(), on, j)
 		if err != nil {
 			c.Close()
 			return

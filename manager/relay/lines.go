@@ -23,7 +23,7 @@ const (
 
 // idleLine is a line that a session has offered and that no agent has.
 type idleLine struct {
-	conn  *net.TCPConn
+	offer
 	hello *handshake.LineHello
 }
 
@@ -86,7 +86,7 @@ func (s *lines) keepalive() {
 		select {
 		case l := <-s.idle:
 			l.conn.SetWriteDeadline(time.Now().Add(frameTimeout))
-			if handshake.WriteLineKeepalive(l.conn) != nil || s.offer(l) != nil {
+			if handshake.WriteLineKeepalive(l.said) != nil || s.offer(l) != nil {
 				l.conn.Close()
 			}
 		default:
@@ -118,7 +118,7 @@ func (s *lines) assign(pod pki.Pod, q *handshake.LineRequest, agent handshake.Pi
 
 // tell tells the session which agent has the line.
 func (s *lines) tell(l *idleLine, to *handshake.LineAssigned) bool {
-	if gone(l.conn) || handshake.WriteLineAssigned(l.conn, &s.secret, l.hello, to) != nil {
+	if gone(l.conn) || handshake.WriteLineAssigned(l.said, &s.secret, l.hello, to) != nil {
 		return false
 	}
 	return l.conn.SetWriteDeadline(time.Time{}) == nil

@@ -73,7 +73,7 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 // carried is how many carriers there are, with the kinds of which there are none.
 func (t *totals) carried() map[carrierKind]int {
 	all := map[carrierKind]int{}
-	for _, transport := range []string{serviceProxy, portForward} {
+	for _, transport := range []string{directly, serviceProxy, portForward} {
 		for _, d := range []handshake.Direction{handshake.Inbound, handshake.Outbound} {
 			all[carrierKind{transport, d.String()}] = 0
 		}

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"net"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/authz"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -71,12 +70,13 @@ func (r *Relay) target(ctx context.Context, s *session, o *frame.Open) (string, 
 
 // serveOutboundLine serves a line on which the session opens flows: the relay itself
 // is its other end. It calls release when the line is closed.
-func (r *Relay) serveOutboundLine(s *session, conn *net.TCPConn, hello *handshake.LineHello, release func()) {
+func (r *Relay) serveOutboundLine(s *session, o offer, hello *handshake.LineHello, release func()) {
+	conn := o.conn
 	defer release()
 	defer conn.Close()
 	stop := context.AfterFunc(s.ctx, func() { conn.Close() })
 	defer stop()
-	if err := handshake.WriteLineAssigned(conn, &s.lines.secret, hello, &handshake.LineAssigned{Agent: r.ownPin, Pod: r.cfg.Namespace + "/" + r.cfg.Pod}); err != nil {
+	if err := handshake.WriteLineAssigned(o.said, &s.lines.secret, hello, &handshake.LineAssigned{Agent: r.ownPin, Pod: r.cfg.Namespace + "/" + r.cfg.Pod}); err != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)

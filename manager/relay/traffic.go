@@ -108,8 +108,8 @@ func newTotals() *totals {
 }
 
 // carrier counts a carrier. The caller must call down when it is over.
-func (t *totals) carrier(d handshake.Direction, c net.Conn) (down func()) {
-	kind := carrierKind{transportOf(c), d.String()}
+func (t *totals) carrier(d handshake.Direction, transport string) (down func()) {
+	kind := carrierKind{transport, d.String()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.carriers[kind]++
@@ -122,11 +122,12 @@ func (t *totals) carrier(d handshake.Direction, c net.Conn) (down func()) {
 
 // Transports of carriers, as metrics spell them.
 const (
+	directly     = "direct"
 	serviceProxy = "service-proxy"
 	portForward  = "port-forward"
 )
 
-// transportOf says how a connection came: a port-forward ends at the loopback of this pod.
+// transportOf says how a connection came through the API server: a port-forward ends at the loopback of this pod.
 func transportOf(c net.Conn) string {
 	if at, ok := c.RemoteAddr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
 		return portForward
@@ -155,11 +156,11 @@ type sessionTraffic struct {
 }
 
 // carrier counts a carrier. The caller must call down when it is over.
-func (t *sessionTraffic) carrier(d handshake.Direction, c net.Conn) (down func()) {
+func (t *sessionTraffic) carrier(d handshake.Direction, transport string) (down func()) {
 	t.mu.Lock()
-	t.transport = transportOf(c)
+	t.transport = transport
 	t.mu.Unlock()
-	return t.totals.carrier(d, c)
+	return t.totals.carrier(d, transport)
 }
 
 func (t *sessionTraffic) youngest() string {

@@ -2,7 +2,8 @@
 // on 443 and 10250 only, so everything that comes from outside of the cluster
 // shares one. Agents are in the cluster and have a port of their own, which a mesh
 // can exempt without exempting anything of the application's. There, the protocol
-// that the agent names by ALPN says what a connection is for.
+// that the agent names by ALPN says what a connection is for. Where the chart opens a direct
+// way in, sessions have a third port, on which nothing is served but them.
 package server
 
 import (
@@ -35,6 +36,9 @@ type Server struct {
 	Listen string
 	// ListenAgents is the address for agents only, ":17843".
 	ListenAgents string
+	// ListenDirect is the address for sessions that do not come by the API server, ":8443".
+	// If it is empty, there is none.
+	ListenDirect string
 
 	Authority *pki.Authority
 	// Certificate is this replica's.
@@ -48,6 +52,9 @@ type Server struct {
 	Flow, Line func(*tls.Conn)
 	// Sessions serves HTTP without TLS: carriers and lines, which bring TLS of their own.
 	Sessions http.Handler
+	// Direct serves one connection that has come to ListenDirect and of which nothing is
+	// known. It owns it, and says when the peer of the Visit is known.
+	Direct func(net.Conn, *budget.Visit)
 	// Budget bounds the connections of those who have not proven who they are, and of each
 	// pod's agents.
 	Budget *budget.Budget
@@ -69,6 +76,10 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("listen for agents: %w", err)
 	}
 	defer forAgents.Close()
+	directly, err := s.listenDirect()
+	if err != nil {
+		return err
+	}
 	q := queues{web: newQueue(l.Addr()), sessions: newQueue(l.Addr()), control: newQueue(l.Addr())}
 	httpServer, sessionServer := s.http(s.HTTP), s.http(s.Sessions)
 	grpcServer := grpc.NewServer(grpc.Creds(shaken{}),
@@ -84,20 +95,36 @@ func (s *Server) Start(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		l.Close()
 		forAgents.Close()
+		directly.Close()
 		httpServer.Close()
 		sessionServer.Close()
 		grpcServer.Stop()
 	})
 	defer stop()
 
-	var agents sync.WaitGroup
-	defer agents.Wait()
-	agents.Go(func() {
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() {
+		s.accept(ctx, directly, nil, func(c visitor, _ *tls.Config) { s.Direct(c.Conn, c.visit) })
+	})
+	others.Go(func() {
 		s.accept(ctx, forAgents, []string{handshake.ALPNAgent, handshake.ALPNFlow, handshake.ALPNLine}, func(c visitor, config *tls.Config) { s.serveAgent(c, config, q) })
 	})
 	s.accept(ctx, l, []string{"http/1.1"},
 		func(c visitor, config *tls.Config) { s.sort(c, config, q) })
 	return nil
+}
+
+// listenDirect returns a listener that accepts nothing if there is no address for it.
+func (s *Server) listenDirect() (net.Listener, error) {
+	if s.ListenDirect == "" {
+		return newQueue(nil), nil
+	}
+	l, err := net.Listen("tcp", s.ListenDirect)
+	if err != nil {
+		return nil, fmt.Errorf("listen for sessions: %w", err)
+	}
+	return l, nil
 }
 
 // queues are where connections go.

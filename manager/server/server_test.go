@@ -71,7 +71,7 @@ func agentCert(t *testing.T, s *Server, pod string) tls.Certificate {
 }
 
 // start starts a Server with these handlers, which says what it takes other connections for.
-func start(t *testing.T, web, sessions http.Handler) *Server {
+func start(t *testing.T, web, sessions http.Handler, more ...func(*Server)) *Server {
 	t.Helper()
 	authority, err := pki.Load(t.Context(), fake.NewFakeClient(), "intercept-system", time.Now())
 	if err != nil {
@@ -86,7 +86,11 @@ func start(t *testing.T, web, sessions http.Handler) *Server {
 	log := slog.New(slog.DiscardHandler)
 	s := &Server{Listen: free(t), ListenAgents: free(t), Authority: authority, Certificate: &pki.Serving{Authority: authority, Names: []string{"traffic-manager"}},
 		HTTP: web, Sessions: sessions, Agents: rpc.UnimplementedAgentsServer{}, Flow: conn("flow"), Line: conn("line"),
+		ListenDirect: free(t), Direct: func(c net.Conn, v *budget.Visit) { c.Close(); v.Known() },
 		Budget: budget.New(log), Log: log}
+	for _, change := range more {
+		change(s)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Start(ctx) }()
@@ -96,7 +100,7 @@ func start(t *testing.T, web, sessions http.Handler) *Server {
 			t.Error(err)
 		}
 	})
-	for _, addr := range []string{s.Listen, s.ListenAgents} {
+	for _, addr := range []string{s.Listen, s.ListenAgents, s.ListenDirect} {
 		for deadline := time.Now().Add(10 * time.Second); ; {
 			c, err := net.Dial("tcp", addr)
 			if err == nil {

@@ -13,6 +13,9 @@ const (
 	ALPNLine = "kubectl-intercept-line/1"
 	// ALPNCarrier is what session and relay speak inside of a carrier.
 	ALPNCarrier = "kubectl-intercept-carrier/1"
+	// ALPNOffer is what they speak on a direct connection while the session offers a line.
+	// Agent and session follow, below that TLS.
+	ALPNOffer = "kubectl-intercept-offer/1"
 	// UpgradeProtocol is the HTTP Upgrade token of a carrier.
 	UpgradeProtocol = "kubectl-intercept-tunnel-1"
 	// UpgradePath is where the manager accepts carriers.

@@ -41,8 +41,12 @@ const (
 	recordMax = 17 << 10
 )
 
-// NewConn wraps a connection on which TLS will shake hands.
+// NewConn wraps a connection on which TLS will shake hands. A Conn on which another TLS has
+// ended is as good: TLS begins with a record.
 func NewConn(c net.Conn) *Conn {
+	if r, ok := c.(*Conn); ok {
+		return r
+	}
 	r := &Conn{Conn: c, header: recordHeader, fetch: smallFetch}
 	if t, ok := c.(*net.TCPConn); ok {
 		r.batch = NewBatcher(t)
