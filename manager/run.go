@@ -145,7 +145,7 @@ func (s *shared) assemble(ctx context.Context) error {
 		return err
 	}
 	cluster, sidecars := s.newNetwork(), s.newMesh()
-	runnables := []manager.Runnable{s.guard, control, rel, cluster, s.newClaim(), s.newAuthorityKeeper(), s.newAuthorityPublisher(), s.newPresence(rel, changes), s.newServer(rel, control)}
+	runnables := []manager.Runnable{s.guard, control, rel, cluster, s.newClaim(), s.newAuthorityKeeper(), s.newAuthorityPublisher(), s.newEntrance(), s.newPresence(rel, changes), s.newServer(rel, control)}
 	if sidecars != nil {
 		runnables = append(runnables, sidecars)
 	}

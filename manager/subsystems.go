@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/manager/claim"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/config"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/controller"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/entrance"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/identity"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/loglevel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/network"
@@ -116,6 +117,11 @@ func (s *shared) newAuthorityKeeper() *pki.Keeper {
 // newAuthorityPublisher makes the part that tells sessions the certificate authority.
 func (s *shared) newAuthorityPublisher() *pki.Publisher {
 	return &pki.Publisher{Authority: s.authority, Client: s.direct, Namespace: s.namespace, Name: s.service, Log: s.log}
+}
+
+// newEntrance makes the part that tells sessions where they reach this program directly.
+func (s *shared) newEntrance() *entrance.Publisher {
+	return &entrance.Publisher{DirectAccess: s.config.DirectAccess, Client: s.direct, Namespace: s.namespace, Name: s.service, Log: s.log}
 }
 
 // servers returns the addresses of the name servers.

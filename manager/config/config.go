@@ -32,6 +32,17 @@ type Config struct {
 	Client        Client        `json:"client"`
 	Session       Session       `json:"session"`
 	Preview       Preview       `json:"preview"`
+	DirectAccess  DirectAccess  `json:"directAccess"`
+}
+
+// DirectAccess is about connections of sessions that do not come by the API server.
+type DirectAccess struct {
+	// Type is LoadBalancer, NodePort or Ingress; empty if there are none.
+	Type string `json:"type,omitempty"`
+	// Host is what sessions dial, unless the Service or the nodes say it. Port is that of the
+	// load balancer or Ingress.
+	Host string `json:"host,omitempty"`
+	Port int32  `json:"port,omitempty"`
 }
 
 // Preview is about the URLs of intercepts.
@@ -189,6 +200,7 @@ func (c *Config) check() error {
 		{"agent.logLevel", c.Agent.LogLevel, []string{"debug", "info", "warn", "error"}},
 		{"agent.appProtocolStrategy", string(c.Agent.AppProtocolStrategy), []string{"http2Probe", "portName", "http", "http2"}},
 		{"agentInjector.injectPolicy", string(c.AgentInjector.InjectPolicy), []string{string(inject.OnDemand), string(inject.WhenEnabled)}},
+		{"directAccess.type", c.DirectAccess.Type, []string{"", "LoadBalancer", "NodePort", "Ingress"}},
 		{"serviceMesh.type", string(c.ServiceMesh.Type), []string{string(mesh.None), string(mesh.Istio), string(mesh.Linkerd)}},
 	} {
 		if !slices.Contains(f.allowed, f.value) {

@@ -128,7 +128,7 @@ func TestTransportOf(t *testing.T) {
 	for address, want := range map[string]string{"127.0.0.1": portForward, "::1": portForward, "10.0.0.1": serviceProxy} {
 		c := &from{at: &net.TCPAddr{IP: net.ParseIP(address), Port: 1}}
 		totals := newTotals()
-		down := totals.carrier(handshake.Inbound, c)
+		down := totals.carrier(handshake.Inbound, transportOf(c))
 		if n := totals.carried()[carrierKind{want, "inbound"}]; n != 1 {
 			t.Errorf("%s: %v", address, totals.carried())
 		}
