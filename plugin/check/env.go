@@ -33,6 +33,9 @@ type Env struct {
 	TryPod func(context.Context, *corev1.Pod) (*corev1.Pod, []string, error)
 	// Reach connects to the traffic-manager as a session would.
 	Reach func(context.Context) (*Reached, error)
+	// Direct is Reach without the API server; it returns nil if the cluster offers no such
+	// way.
+	Direct func(context.Context) (*Reached, error)
 	// Line opens a line as a session would, and returns the round-trip time.
 	Line func(context.Context) (time.Duration, error)
 	// Session returns the status of the kubeconfig's session process, and nil if there

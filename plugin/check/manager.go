@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -43,6 +44,11 @@ func (e *Env) managerChecks() []Check {
 		{"it answers through the API server", "it does not answer through the API server", e.withManager(func(ctx context.Context) Outcome {
 			r, err := e.Reach(ctx)
 			return e.judgeReached(r, err)
+		})},
+		{"it is reached directly", "it is not reached directly", e.withManager(func(ctx context.Context) Outcome {
+			ctx, cancel := context.WithTimeout(ctx, directTimeout)
+			defer cancel()
+			return judgeDirect(e.Direct(ctx))
 		})},
 		{"flows take the fast way", "flows do not take the fast way", e.withManager(e.fastWay)},
 	}
@@ -162,6 +168,21 @@ func (e *Env) judgeReached(r *Reached, err error) Outcome {
 		return warn(detail, "everything that is intercepted takes this long in addition; a VPN or proxy on the way may be the reason").saying("it answers slowly through the API server")
 	}
 	return ok(detail)
+}
+
+// directTimeout bounds the dial without the API server, which sessions can do without.
+const directTimeout = 5 * time.Second
+
+// judgeDirect judges whether the plugin reaches the traffic-manager without the API server.
+func judgeDirect(r *Reached, err error) Outcome {
+	switch {
+	case err != nil:
+		return warn(render.Error(err)+"; sessions go by the API server, which is slower",
+			"the network of this machine has to let connections through to that address, or an administrator sets directAccess.host of the chart to one that it reaches; --transport service-proxy does without")
+	case r == nil:
+		return skip("the cluster offers no direct way; an administrator opens one with the value directAccess.type of the chart")
+	}
+	return ok(fmt.Sprintf("pod %s, round trip %s", cmp.Or(r.Pod, "unknown"), milliseconds(r.RTT)))
 }
 
 // fastWay opens a line. If that fails, it only warns, because flows then use carriers.

@@ -42,6 +42,7 @@ func NewEnv(f *kube.Factory) (*Env, error) {
 	if e.Reach, err = NewReach(cfg, e.Client, f.ManagerNamespace); err != nil {
 		return nil, err
 	}
+	e.Direct = NewDirect(cfg, e.Client, f.ManagerNamespace)
 	if e.Line, err = NewLine(cfg, e.Client, f.ManagerNamespace); err != nil {
 		return nil, err
 	}

@@ -57,6 +57,17 @@ func NewReach(cfg *rest.Config, c client.Reader, namespace string) (func(context
 	}, nil
 }
 
+// NewDirect returns the function Env.Direct for a cluster.
+func NewDirect(cfg *rest.Config, c client.Reader, namespace string) func(context.Context) (*Reached, error) {
+	return func(ctx context.Context) (*Reached, error) {
+		way := carrier.NewDirect(carrier.Fixed(cfg), handshake.RandomIdentity(), carrier.NewTrust(c, namespace))
+		if !way.Offered(ctx) {
+			return nil, nil
+		}
+		return knock(ctx, way)
+	}
+}
+
 // NewLine returns the function Env.Line for a cluster. It opens a line for a session that
 // does not exist. Any answer of the traffic-manager shows that lines work.
 func NewLine(cfg *rest.Config, c client.Reader, namespace string) (func(context.Context) (time.Duration, error), error) {

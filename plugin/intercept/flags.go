@@ -62,7 +62,7 @@ func (f *Flags) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.LocalProtocol, "local-protocol", f.LocalProtocol, "What the local program gets of callers that speak HTTP/2: http1 (HTTP/1.1, without gRPC), http2, or auto: with --match, the program is asked which of both it speaks")
 	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
 	_ = fs.MarkHidden("preview-url") // what people are used to say, where it says nothing here
-	fs.StringVar(&f.Transport, "transport", f.Transport, "Transport to the traffic-manager: auto, service-proxy or port-forward")
+	fs.StringVar(&f.Transport, "transport", f.Transport, "Transport to the traffic-manager: auto, direct, service-proxy or port-forward")
 	fs.DurationVar(&f.Timeout, "timeout", f.Timeout, "How long to wait. Zero checks once, negative waits for a week")
 }
 

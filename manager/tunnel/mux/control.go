@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -176,6 +177,19 @@ func (c *control) remove(flow uint32) {
 	c.mu.Lock()
 	delete(c.flows, flow)
 	c.mu.Unlock()
+}
+
+// Counted is a carrier's connection that wants to know how many flows are on it.
+type Counted interface {
+	// CountFlows gets what counts them.
+	CountFlows(count func() int)
+}
+
+// tell tells a connection that is Counted.
+func (c *control) tell(conn net.Conn) {
+	if counted, ok := conn.(Counted); ok {
+		counted.CountFlows(c.count)
+	}
 }
 
 func (c *control) count() int {

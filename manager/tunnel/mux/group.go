@@ -74,6 +74,7 @@ func (g *Group) Add(ctx context.Context, c net.Conn, up func()) error {
 		return fmt.Errorf("open control stream: %w", err)
 	}
 	o := &opener{cc: cc, control: newControl(), lastTime: time.Now()}
+	o.control.tell(c)
 	g.mu.Lock()
 	g.carriers = append(g.carriers, o)
 	g.mu.Unlock()

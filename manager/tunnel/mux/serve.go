@@ -52,6 +52,7 @@ func Serve(ctx context.Context, c net.Conn, budget *Budget, h tunnel.Handler) er
 func ServeBounded(ctx context.Context, c net.Conn, budget *Budget, admit Admit, h tunnel.Handler) error {
 	defer c.Close()
 	s := &acceptor{control: newControl(), budget: budget, admit: admit, handler: h}
+	s.control.tell(c)
 	server := grpc.NewServer(serverOptions()...)
 	server.RegisterService(&grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{
 		{StreamName: "Flow", ServerStreams: true, ClientStreams: true, Handler: s.flow},

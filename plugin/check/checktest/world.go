@@ -110,7 +110,8 @@ func New() *World {
 		Session: func(context.Context) (*session.Status, error) {
 			return &session.Status{PID: 4242, Connected: true, Transport: "service-proxy"}, nil
 		},
-		Line: func(context.Context) (time.Duration, error) { return 3 * time.Millisecond, nil },
+		Direct: func(context.Context) (*check.Reached, error) { return nil, nil },
+		Line:   func(context.Context) (time.Duration, error) { return 3 * time.Millisecond, nil },
 		Machine: check.Machine{
 			LookPath: func(name string) (string, error) { return "/usr/local/bin/" + name, nil },
 			Netd: func(context.Context) (string, error) {

@@ -37,7 +37,7 @@ func (f *Flags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Via, "via", viaNone, "`TYPE/NAME` from one of whose pods connections leave; none: from the traffic-manager")
 	fs.StringArrayVar(&f.ToPod, "to-pod", nil, "With --via, `PORT[/UDP]`: port of localhost that leads to the same port of the pod's localhost. Repeatable")
 	f.Routing.AddFlags(fs)
-	fs.StringVar(&f.Transport, "transport", "auto", "Transport to the traffic-manager: auto, service-proxy or port-forward")
+	fs.StringVar(&f.Transport, "transport", "auto", "Transport to the traffic-manager: auto, direct, service-proxy or port-forward")
 	fs.DurationVar(&f.Timeout, "timeout", f.Timeout, "How long to wait for the connection")
 	fs.BoolVar(&f.PreviewURL, "preview-url", false, "")
 	_ = fs.MarkHidden("preview-url") // only --preview-url=false, as people are used to type

@@ -69,7 +69,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions in
 	fs.StringVar(&flags.Container, "container", "", "Container of the pod (default: the one that kubectl exec would take)")
 	fs.StringVar(&flags.Syntax, "env-syntax", flags.Syntax, "Syntax: "+strings.Join(environment.Syntaxes(), ", "))
 	fs.StringVar(&flags.File, "env-file", "", "Write to this file instead of the terminal; nobody else can read it")
-	fs.StringVar(&flags.Transport, "transport", flags.Transport, "Transport to the traffic-manager: auto, service-proxy or port-forward")
+	fs.StringVar(&flags.Transport, "transport", flags.Transport, "Transport to the traffic-manager: auto, direct, service-proxy or port-forward")
 	fs.DurationVar(&flags.Timeout, "timeout", flags.Timeout, "How long to wait. Zero checks once, negative waits for a week")
 	_ = cmd.RegisterFlagCompletionFunc("env-syntax", cobra.FixedCompletions(completions(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd

@@ -77,7 +77,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams, sessions Se
 	fs := cmd.Flags()
 	fs.StringVar(&flags.Listen, "listen", flags.Listen, "`ADDRESS:PORT` of this machine; port 0 is any free one")
 	preview.AddFlags(fs)
-	fs.StringVar(&flags.Transport, "transport", flags.Transport, "Way to the traffic-manager: auto, service-proxy or port-forward")
+	fs.StringVar(&flags.Transport, "transport", flags.Transport, "Way to the traffic-manager: auto, direct, service-proxy or port-forward")
 	fs.DurationVar(&flags.Timeout, "timeout", flags.Timeout, "How long to wait for the connection")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/version"
@@ -177,8 +178,12 @@ func tunnel(p *session.Status) string {
 }
 
 func transport(p *session.Status) string {
-	if p.Relay == "" {
-		return p.Transport
+	text := p.Transport
+	if p.Relay != "" {
+		text += ", relay " + p.Relay
 	}
-	return p.Transport + ", relay " + p.Relay
+	if p.NotDirect != "" {
+		text += "; not directly: " + strings.TrimPrefix(p.NotDirect, "direct: ")
+	}
+	return text
 }

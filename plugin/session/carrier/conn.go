@@ -35,11 +35,38 @@ func (u *upgradedConn) Write(p []byte) (int, error) { return u.stream.Write(p) }
 // Close unblocks Read and Write.
 func (u *upgradedConn) Close() error { return u.stream.Close() }
 
-// silentConn counts reads, so that it can close when the peer is silent.
+// silentConn counts reads and flows, so that it can close when the peer is silent, or when
+// nobody needs it.
 type silentConn struct {
 	net.Conn
 	heard func() // may be nil
 	reads atomic.Int64
+	flows atomic.Pointer[func() int] // counts them; nil until there may be any
+}
+
+// CountFlows implements mux.Counted.
+func (s *silentConn) CountFlows(count func() int) { s.flows.Store(&count) }
+
+// idleLook is the time between two looks for flows.
+const idleLook = 250 * time.Millisecond
+
+// closeWhenIdle closes the connection when it is outdated and has had no flow at two looks. It
+// runs until ctx ends.
+func (s *silentConn) closeWhenIdle(ctx context.Context, outdated func() bool) {
+	ticker := time.NewTicker(idleLook)
+	defer ticker.Stop()
+	for looks := 0; looks < 2; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		looks++
+		if count := s.flows.Load(); count == nil || (*count)() > 0 || !outdated() {
+			looks = 0
+		}
+	}
+	s.Close()
 }
 
 // Read implements net.Conn.

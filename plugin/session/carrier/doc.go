@@ -1,11 +1,12 @@
 // Package carrier connects the laptop with the traffic-manager, by nothing but the
 // kubeconfig: it keeps carriers up and offers lines.
 //
-//	Pool ─ keeps N carriers, reconnects ─ Dialer ─ ServiceProxy   API server → manager
-//	                                            └─ PortForward    API server → kubelet → manager
+//	Pool ─ keeps N carriers, reconnects ─ Ladder ─ Direct                  manager
+//	                                            └─ Dialer ─ ServiceProxy   API server → manager
+//	                                                     └─ PortForward    API server → kubelet → manager
 //
-// On each of them is a Secure transport: TLS between the session and the traffic-manager.
-// Every transport below it ends in the same HTTP Upgrade request to the manager, so that what
+// On each of these is a Secure transport: TLS between the session and the traffic-manager.
+// Every transport by the API server ends in the same HTTP Upgrade request to the manager, so that what
 // is above does not depend on the transport.
 package carrier
 
@@ -20,14 +21,15 @@ import (
 // Names of the transports, as --transport takes them.
 const (
 	Auto           = "auto"
+	ViaDirect      = "direct"
 	ViaService     = "service-proxy"
 	ViaPortForward = "port-forward"
 )
 
 // CheckName refuses what is no value of --transport.
 func CheckName(transport string) error {
-	if !slices.Contains([]string{Auto, ViaService, ViaPortForward}, transport) {
-		return fmt.Errorf("--transport %q: use auto, service-proxy or port-forward", transport)
+	if !slices.Contains([]string{Auto, ViaDirect, ViaService, ViaPortForward}, transport) {
+		return fmt.Errorf("--transport %q: use auto, direct, service-proxy or port-forward", transport)
 	}
 	return nil
 }

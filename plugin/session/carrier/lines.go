@@ -53,6 +53,7 @@ type Lines struct {
 
 	mu       sync.Mutex
 	assigned int
+	idle     map[net.Conn]func() // lines that no agent has, and what closes them
 }
 
 // NewLines returns Lines that are not running yet.
@@ -61,7 +62,7 @@ func NewLines(cfg LinesConfig) (*Lines, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Lines{cfg: cfg, server: s, signals: newSignals(), outbound: make(chan struct{}, outboundMax), pods: make(chan struct{}, podsMax)}, nil
+	return &Lines{cfg: cfg, server: s, signals: newSignals(), outbound: make(chan struct{}, outboundMax), pods: make(chan struct{}, podsMax), idle: map[net.Conn]func(){}}, nil
 }
 
 // Assigned is the number of lines that are assigned to agents.
@@ -153,12 +154,14 @@ func (l *Lines) one(ctx context.Context, assigned, uncounted func()) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
+	l.keep(below, func() { conn.Close() })
 	j, err := l.offer(conn, handshake.Inbound)
+	l.keep(below, nil)
 	if err != nil {
 		return err
 	}
 	assigned()
-	f, err := l.server.Accept(ctx, conn, j)
+	f, err := l.server.Accept(ctx, conn.below(), j)
 	if err != nil {
 		l.cfg.Log.Warn("line is not used", "error", err)
 		return nil
@@ -179,6 +182,29 @@ func (l *Lines) one(ctx context.Context, assigned, uncounted func()) error {
 	}
 	line.Serve(ctx, f, j.OfIntercept, l.cfg.Handler)
 	return nil
+}
+
+// keep notes an idle line, or that a line is not idle any more.
+func (l *Lines) keep(c net.Conn, close func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if close == nil {
+		delete(l.idle, c)
+	} else {
+		l.idle[c] = close
+	}
+}
+
+// Move closes the idle lines for which outdated is true. Others take their place, by a better
+// transport.
+func (l *Lines) Move(outdated func(net.Conn) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c, close := range l.idle {
+		if outdated(c) {
+			close()
+		}
+	}
 }
 
 func (l *Lines) count(n int) {
@@ -206,7 +232,7 @@ func (l *Lines) DialOutbound(ctx context.Context) (tunnel.Stream, error) {
 		conn.Close()
 		return nil, err
 	}
-	f, err := l.server.Accept(ctx, conn, j)
+	f, err := l.server.Accept(ctx, conn.below(), j)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -225,6 +251,15 @@ type closingConn struct {
 func (c *closingConn) Close() error {
 	c.once.Do(c.closed)
 	return c.Conn.Close()
+}
+
+// below is where agent and session speak with each other: the connection itself, or what is
+// below the TLS of a direct one.
+func (c *closingConn) below() net.Conn {
+	if o, ok := c.Conn.(*handshake.Offer); ok {
+		return o.Below(c.Close)
+	}
+	return c
 }
 
 // Trim releases buffers; see record.Conn.

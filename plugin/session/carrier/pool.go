@@ -46,7 +46,10 @@ type Config struct {
 	// attempt that failed. Several goroutines may call them at once.
 	Connected func(transport string)
 	Failed    func(error)
-	Log       *slog.Logger
+	// Outdated, if not nil, says that there is a better transport now. A carrier ends then as
+	// soon as there is no flow on it.
+	Outdated func(transport string) bool
+	Log      *slog.Logger
 }
 
 // State is a snapshot of a Pool.
@@ -153,6 +156,9 @@ func (p *Pool) once(ctx context.Context) (lived time.Duration, err error) {
 	p.up(transport, welcome, rtt)
 	watched := &silentConn{Conn: conn, heard: p.hear}
 	go watched.closeWhenSilent(ctx, silence)
+	if p.cfg.Outdated != nil {
+		go watched.closeWhenIdle(ctx, func() bool { return p.cfg.Outdated(transport) })
+	}
 	err = p.cfg.Serve(ctx, watched)
 	p.mu.Lock()
 	p.state.Carriers--

@@ -60,7 +60,7 @@ func NewCommand(f *kube.Factory, streams genericiooptions.IOStreams) *cobra.Comm
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&transport, "transport", transport, "Transport to the traffic-manager: auto, service-proxy or port-forward")
+	cmd.Flags().StringVar(&transport, "transport", transport, "Transport to the traffic-manager: auto, direct, service-proxy or port-forward")
 	cmd.Flags().StringVar(&level, "log-level", level, "debug, info, warn or error")
 	cmd.Flags().BoolVar(&child, session.ChildFlag, child, "Read from the standard input what the command says of itself that starts the session")
 	return cmd

@@ -43,6 +43,8 @@ type link struct {
 	renewal  *renewal
 	identity *handshake.Identity
 	dial     func(context.Context) (net.Conn, string, error)
+	direct   *carrier.Direct
+	ladder   *carrier.Ladder // nil unless the transport is chosen automatically
 	pool     *carrier.Pool
 	lines    *carrier.Lines
 	hello    handshake.Hello
@@ -57,27 +59,37 @@ type link struct {
 func (p *process) newLink(ctx context.Context, c client.Reader, hello handshake.Hello, handle tunnel.Handler, pods *standin.Lines) (*link, error) {
 	s := p.record.State()
 	l := &link{settings: p.settings, started: p.started, life: p.life, record: p.record, renewal: p.renewal, identity: s.Identity(), hello: hello}
-	dialer, err := l.newDialer(ctx, c)
-	if err != nil {
+	if err := l.newDialer(ctx, c); err != nil {
 		return nil, err
 	}
-	l.dial = dialer.Dial
 	budget := mux.NewBudget(windowBudget)
 	serve := func(ctx context.Context, conn net.Conn) error { return mux.Serve(ctx, conn, budget, handle) }
 	l.pool = carrier.NewPool(carrier.Config{Size: carriers, Dial: l.dial, Hello: hello, Log: l.log, Serve: serve,
-		Connected: l.up, Failed: l.failed})
-	return l, l.addLines(c, &hello, handle, pods)
+		Connected: l.up, Failed: l.failed, Outdated: l.outdated})
+	if err := l.addLines(c, &hello, handle, pods); err != nil {
+		return nil, err
+	}
+	if l.ladder != nil {
+		go l.ladder.Run(ctx)
+	}
+	return l, nil
 }
 
-func (l *link) newDialer(ctx context.Context, c client.Reader) (*carrier.Dialer, error) {
+// newDialer makes what dials carriers.
+func (l *link) newDialer(ctx context.Context, c client.Reader) error {
 	trust := carrier.NewTrust(c, l.id.ManagerNamespace)
 	go trust.Prefetch(ctx)
+	l.direct = carrier.NewDirect(l.source, l.identity, trust)
+	if l.transport == carrier.ViaDirect {
+		l.dial = carrier.NewDialer(l.direct).Dial
+		return nil
+	}
 	var transports []carrier.Transport
 	add := func(t carrier.Transport) { transports = append(transports, carrier.Secure(t, l.identity, trust)) }
 	if l.transport != carrier.ViaPortForward {
 		t, err := carrier.NewServiceProxy(l.source, l.id.ManagerNamespace)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		add(t)
 	}
@@ -88,7 +100,30 @@ func (l *link) newDialer(ctx context.Context, c client.Reader) (*carrier.Dialer,
 	if s := l.record.State(); s.Transport != "" {
 		dialer.Prefer(s.Transport, s.TransportTime.Add(carrier.ForgetAfter))
 	}
-	return dialer, nil
+	if l.dial = dialer.Dial; l.transport == carrier.Auto {
+		l.ladder = carrier.NewLadder(carrier.LadderConfig{Direct: l.direct, Reread: trust.Refresh, Below: dialer.Dial,
+			Failed:   func(network string) bool { s := l.record.State(); return s.NotDirect.Has(network) },
+			Remember: l.remember, Moved: l.moved, Log: l.log})
+		l.dial = l.ladder.Dial
+	}
+	return nil
+}
+
+// remember keeps for the next process whether the direct way failed in a network.
+func (l *link) remember(network string, failed bool) {
+	l.record.Change(func(s *state.State) { s.NotDirect = s.NotDirect.With(network, failed, time.Now()) })
+}
+
+// outdated says whether there is a better transport than that of a carrier.
+func (l *link) outdated(transport string) bool {
+	return l.ladder != nil && transport != carrier.ViaDirect && l.ladder.Good()
+}
+
+// moved has lines begin again that no agent has: the direct way works.
+func (l *link) moved() {
+	if l.lines != nil {
+		l.lines.Move(func(c net.Conn) bool { return !carrier.IsDirect(c) })
+	}
 }
 
 // addLines makes the lines. They go the way of the carriers.
@@ -97,13 +132,26 @@ func (l *link) addLines(c client.Reader, hello *handshake.Hello, handle tunnel.H
 	if err != nil {
 		return err
 	}
-	l.drop = proxy.Drop
+	l.drop = func() { proxy.Drop(); l.direct.Drop() }
 	forward := carrier.NewLineForward(l.source, c, l.id.ManagerNamespace, func() string { return l.pool.State().Relay })
-	dial := func(ctx context.Context) (net.Conn, error) {
+	below := func(ctx context.Context) (net.Conn, string, error) {
 		if l.pool.State().Transport == carrier.ViaPortForward {
-			return forward.Dial(ctx)
+			conn, err := forward.Dial(ctx)
+			return conn, carrier.ViaPortForward, err
 		}
-		return proxy.Dial(ctx)
+		conn, err := proxy.Dial(ctx)
+		return conn, carrier.ViaService, err
+	}
+	dial := func(ctx context.Context) (conn net.Conn, err error) {
+		switch {
+		case l.ladder != nil:
+			conn, _, err = l.ladder.Race(ctx, l.direct.DialLine, below)
+		case l.transport == carrier.ViaDirect:
+			conn, err = l.direct.DialLine(ctx)
+		default:
+			conn, _, err = below(ctx)
+		}
+		return conn, err
 	}
 	l.lines, err = carrier.NewLines(carrier.LinesConfig{Dial: dial, Identity: l.identity, Hello: *hello,
 		Handler: handle, FromSession: pods.Offer, Log: l.log,
@@ -122,7 +170,7 @@ func (l *link) up(transport string) {
 		go trim()
 	}
 	l.lines.Retry()
-	if s := l.record.State(); l.transport != carrier.Auto || s.Transport == transport && time.Since(s.TransportTime) < carrier.ForgetAfter {
+	if s := l.record.State(); l.transport != carrier.Auto || transport == carrier.ViaDirect || s.Transport == transport && time.Since(s.TransportTime) < carrier.ForgetAfter {
 		return
 	}
 	l.record.Change(func(s *state.State) { s.Transport, s.TransportTime = transport, time.Now() })
@@ -169,6 +217,9 @@ func (l *link) woke(gap time.Duration) {
 
 // redial closes every connection and dials again.
 func (l *link) redial() {
+	if l.ladder != nil {
+		l.ladder.Retry()
+	}
 	l.pool.Renew()
 	l.redialLines()
 }
@@ -180,6 +231,9 @@ func (l *link) redialLines() {
 
 // retry dials at once where a connection waits for its next attempt.
 func (l *link) retry() {
+	if l.ladder != nil {
+		l.ladder.Retry()
+	}
 	l.pool.Retry()
 	l.lines.Retry()
 }

@@ -45,6 +45,9 @@ func (w *work) describe(s *socket.Status) {
 	if c.Transport != "" {
 		s.Transport = c.Transport
 	}
+	if l := w.link.ladder; l != nil && s.Transport != carrier.ViaDirect && l.Problem() != nil {
+		s.NotDirect = render.Error(l.Problem())
+	}
 	if c.Err != nil {
 		s.LastError = render.Error(w.explain(c.Err))
 	}

@@ -12,24 +12,27 @@ import (
 // Status is what a session process says about itself. Its many fields are those of status -o
 // json.
 type Status struct {
-	Version          string        `json:"version"`
-	Build            string        `json:"build"`
-	User             string        `json:"user"`
-	Context          string        `json:"context"`
-	Server           string        `json:"server"`
-	Namespace        string        `json:"namespace"`
-	ManagerNamespace string        `json:"managerNamespace"`
-	ManagerVersion   string        `json:"managerVersion"`
-	Session          string        `json:"session"`
-	PID              int           `json:"pid"`
-	Transport        string        `json:"transport"`
-	Relay            string        `json:"relay"`
-	Connected        bool          `json:"connected"`
-	Carriers         int           `json:"carriers"`
-	Lines            int           `json:"lines"`
-	RTT              time.Duration `json:"rtt,omitempty"`
-	LogFile          string        `json:"logFile"`
-	LastError        string        `json:"lastError,omitempty"`
+	Version          string `json:"version"`
+	Build            string `json:"build"`
+	User             string `json:"user"`
+	Context          string `json:"context"`
+	Server           string `json:"server"`
+	Namespace        string `json:"namespace"`
+	ManagerNamespace string `json:"managerNamespace"`
+	ManagerVersion   string `json:"managerVersion"`
+	Session          string `json:"session"`
+	PID              int    `json:"pid"`
+	Transport        string `json:"transport"`
+	// NotDirect says why the traffic-manager is not reached directly; empty if it is, or if
+	// the cluster offers no such way.
+	NotDirect string        `json:"notDirect,omitempty"`
+	Relay     string        `json:"relay"`
+	Connected bool          `json:"connected"`
+	Carriers  int           `json:"carriers"`
+	Lines     int           `json:"lines"`
+	RTT       time.Duration `json:"rtt,omitempty"`
+	LogFile   string        `json:"logFile"`
+	LastError string        `json:"lastError,omitempty"`
 	// Rejected says that the API server does not accept the credentials, or shows
 	// a certificate that does not hold; LastError is that then.
 	Rejected bool `json:"rejected,omitempty"`

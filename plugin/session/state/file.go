@@ -32,6 +32,8 @@ type State struct {
 	// Transport is the transport that worked last, at TransportTime.
 	Transport     string    `json:"transport,omitempty"`
 	TransportTime time.Time `json:"transportTime,omitzero"`
+	// NotDirect are the networks in which the traffic-manager was not reached directly.
+	NotDirect Networks `json:"notDirect,omitempty"`
 	// Intercepts are the intercepts that the last process served.
 	Intercepts []types.NamespacedName `json:"intercepts,omitempty"`
 	// Programs are the programs for which there are intercepts, by the intercept's

@@ -23,9 +23,10 @@ table inet hub {
 		ct state established,related accept
 		iifname %[1]q oifname %[1]q accept
 		ip saddr != %[4]s ip daddr %[2]s tcp dport %[3]d accept
+		ip saddr != %[4]s ip daddr %[4]s tcp dport %[5]d accept
 		meta l4proto tcp reject with tcp reset
 		reject with icmpx type admin-prohibited
 	}
 }
-`, bridge, c.API(), plan.APIPort, c.NodeNet())
+`, bridge, c.API(), plan.APIPort, c.NodeNet(), plan.OpenPort)
 }

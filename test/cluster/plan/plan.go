@@ -27,12 +27,14 @@ import (
 
 // Fixed properties of every cluster.
 const (
-	ServiceCIDR   = "10.96.0.0/16"
-	KubernetesIP  = "10.96.0.1"
-	DNSIP         = "10.96.0.10"
-	PodCIDR       = "10.244.0.0/16"
-	Domain        = "cluster.local"
-	APIPort       = 6443
+	ServiceCIDR  = "10.96.0.0/16"
+	KubernetesIP = "10.96.0.1"
+	DNSIP        = "10.96.0.10"
+	PodCIDR      = "10.244.0.0/16"
+	Domain       = "cluster.local"
+	APIPort      = 6443
+	// OpenPort is the only node port that laptops may reach. Nobody has it by default.
+	OpenPort      = 30443
 	MaxNodes      = 60
 	MaxLaptops    = 128
 	Slots         = 256

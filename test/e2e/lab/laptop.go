@@ -208,9 +208,9 @@ type Status struct {
 	Running bool
 	Network string
 	Session struct {
-		Session, Transport, Relay, LogFile string
-		PID, Lines                         int
-		Connected                          bool
+		Session, Transport, NotDirect, Relay, LogFile string
+		PID, Lines                                    int
+		Connected                                     bool
 	}
 	Intercepts []struct {
 		Namespace, Name, State, Message string
