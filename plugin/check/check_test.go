@@ -88,6 +88,8 @@ func TestStatements(t *testing.T) {
 		"away":             {func(w *checktest.World) { w.Reach = reach(nil, down) }, "it answers", "it does not answer through the API server"},
 		"refuses":          {func(w *checktest.World) { w.Reach = reach(&check.Reached{Refusal: "no"}, nil) }, "it answers", "it answers through the API server, and takes no session"},
 		"slower way":       {func(w *checktest.World) { w.Reach = reach(&check.Reached{Closed: down}, nil) }, "it answers", "it answers through the API server"},
+		"not directly":     {func(w *checktest.World) { w.Direct = reach(nil, down) }, "it is reached directly", "it is not reached directly"},
+		"directly":         {func(w *checktest.World) { w.Direct = reach(&check.Reached{Pod: "a"}, nil) }, "it is reached directly", "it is reached directly"},
 		"reviews fail":     {func(w *checktest.World) { w.Break("create", "selfsubjectaccessreviews", down) }, "you may connect", "it is not known whether you may connect this machine"},
 		"may not":          {func(w *checktest.World) { w.Denied = []string{"create sessions"} }, "you may connect", "you may not connect this machine"},
 		"by port-forward":  {func(w *checktest.World) { w.Denied = []string{"get services/proxy"} }, "you may reach the tr", "you may reach the traffic-manager"},
