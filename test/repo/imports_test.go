@@ -147,6 +147,7 @@ var layers = map[string][]string{
 	"/datagram":   {""},
 	"/dialed":     {"", "datagram", "frame"},
 	"/frame":      {},
+	"/direct":     {},
 	"/handshake":  {"frame", "record"},
 	"/line":       {"", "frame", "handshake", "record"},
 	"/mux":        {"", "buffer", "frame"},
