@@ -21,9 +21,9 @@
 //	outbound      caller on the laptop → TUN or proxy → Service → pod
 //
 // The outbound figures have their own table. In it, TUN is what `connect` makes, and
-// proxy is the SOCKS5 proxy of `connect --proxy`. Both are measured with the session's
-// default transport, which is the service proxy of the API server. The rows "by
-// port-forward" are measured with the other transport.
+// proxy is the SOCKS5 proxy of `connect --proxy`. All sessions go by the service proxy of the
+// API server, but in the rows "by port-forward", and in the rows "past the API server", in
+// which they go by a port of the node.
 //
 // Requests of HTTP have a table of their own. In it, a caller in the node's network asks a
 // pod. The last column is judged, and behind each value stands its ratio to direct:

@@ -34,7 +34,8 @@ type targets struct{ plain, service, ephemeral, sidecar string }
 // prepare installs the product and deploys the targets.
 func prepare(ctx context.Context, l *lab, fresh bool) (t targets, err error) {
 	l.say("installing")
-	install := l.laptop(l.program("kubectl-intercept"), "upgrade", "--install", "--wait", "--timeout=2m")
+	install := l.laptop(l.program("kubectl-intercept"), "upgrade", "--install", "--wait", "--timeout=2m",
+		"--set=directAccess.type=NodePort,directAccess.nodePort="+openPort)
 	if _, err := output(ctx, 3*time.Minute, install, l.env); err != nil {
 		return t, err
 	}
@@ -115,7 +116,7 @@ func (l *lab) add(ctx context.Context, deployment, kubeconfig string, more ...st
 // addPort is add for another port.
 func (l *lab) addPort(ctx context.Context, deployment, port, kubeconfig string, more ...string) (span, error) {
 	var s span
-	argv := l.laptop(l.self, "clock", l.program("kubectl-intercept"), "add", "deployment/"+deployment, "--port", port)
+	argv := l.laptop(l.self, "clock", l.program("kubectl-intercept"), "add", "deployment/"+deployment, "--port", port, "--transport=service-proxy")
 	argv = append(argv, more...)
 	out, err := output(ctx, 90*time.Second, argv, l.withKubeconfig(kubeconfig))
 	if err != nil {

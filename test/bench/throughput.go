@@ -31,7 +31,7 @@ func (b *bench) throughput(ctx context.Context) error {
 		}
 	}
 	peaks.note(phaseLoad)
-	return nil
+	return b.pastThroughput(ctx)
 }
 
 // latency measures round trips and new connections on all paths.
@@ -46,7 +46,7 @@ func (b *bench) latency(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return b.pastLatency(ctx)
 }
 
 // latencies measures round trips and new connections on one path. The keys of the figures
