@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
@@ -79,6 +80,7 @@ func (l *Lines) Run(ctx context.Context) {
 	total, idle := make(chan struct{}, linesMax), make(chan struct{}, idleLines)
 	failures := make(chan error, linesMax)
 	var pause backoff
+	var worked atomic.Bool // since the last failure
 	for ctx.Err() == nil {
 		wake := l.pause()
 		if !l.cfg.Up() {
@@ -87,6 +89,9 @@ func (l *Lines) Run(ctx context.Context) {
 		}
 		select {
 		case err := <-failures:
+			if worked.Swap(false) {
+				pause.reset()
+			}
 			rest, level := pause.next(time.Now()), slog.LevelDebug
 			if IsNotPossible(err) {
 				rest, level = ForgetAfter, slog.LevelInfo
@@ -107,7 +112,7 @@ func (l *Lines) Run(ctx context.Context) {
 		}
 		wg.Go(func() {
 			notIdle, uncounted := sync.OnceFunc(func() { <-idle }), sync.OnceFunc(func() { <-total })
-			err := l.one(ctx, func() { pause.reset(); notIdle() }, uncounted)
+			err := l.one(ctx, func() { worked.Store(true); notIdle() }, uncounted)
 			notIdle()
 			uncounted()
 			if err != nil && ctx.Err() == nil {
