@@ -270,6 +270,11 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 		conn.Close()
 		return
 	}
+	c.carryOn(r.Context(), conn, secure, publicKey, cuts)
+}
+
+// carryOn is carry after the TLS of a session with a public key.
+func (c *cluster) carryOn(ctx context.Context, conn, secure net.Conn, publicKey string, cuts int) {
 	hello, err := handshake.ReadHello(secure)
 	if err != nil {
 		conn.Close()
@@ -306,10 +311,10 @@ func (c *cluster) carry(w http.ResponseWriter, r *http.Request, cuts int) {
 		if handle == nil {
 			handle = func(context.Context, *frame.Open, tunnel.Incoming) error { return frame.ErrRefused }
 		}
-		mux.Serve(r.Context(), secure, mux.NewBudget(1<<20), handle)
+		mux.Serve(ctx, secure, mux.NewBudget(1<<20), handle)
 		return
 	}
-	c.group.Add(r.Context(), secure, nil)
+	c.group.Add(ctx, secure, nil)
 }
 
 // offer is the traffic-manager's end of a line.
@@ -323,11 +328,16 @@ func (c *cluster) offer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+handshake.LineUpgradeProtocol+"\r\n\r\n")
-	hello, err := handshake.ReadLineHello(conn)
+	c.offerOn(conn, conn)
+}
+
+// offerOn is offer on a connection, for what is said on it.
+func (c *cluster) offerOn(conn, said net.Conn) {
+	hello, err := handshake.ReadLineHello(said)
 	c.mu.Lock()
 	ok := err == nil && hello.Check(&c.secret)
 	c.mu.Unlock()
-	if !ok || handshake.WriteWelcome(conn, &handshake.Welcome{}) != nil {
+	if !ok || handshake.WriteWelcome(said, &handshake.Welcome{}) != nil {
 		conn.Close()
 		return
 	}
