@@ -113,7 +113,7 @@ func (c *Completer) flags() map[string]cobra.CompletionFunc {
 		// how
 		"inject":            fixed("auto\ta sidecar that is there, else as the namespace admits", "ephemeral\tat once, no pod is replaced", "sidecar\tpods are replaced"),
 		"local-protocol":    fixed("auto\task the local program", "http1", "http2"),
-		"transport":         fixed("auto", "service-proxy", "port-forward"),
+		"transport":         fixed("auto", "direct", "service-proxy", "port-forward"),
 		"match":             fixed("auto\ta header that is made and shown", "all\tevery HTTP request"),
 		"timeout":           none,
 		"duration":          fixed("10m", "30m", "1h", "4h"),

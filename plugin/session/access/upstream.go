@@ -29,6 +29,8 @@ const (
 type Upstream struct {
 	// Dial makes a carrier: see carrier.Config.
 	Dial func(context.Context) (net.Conn, string, error)
+	// Outdated may be nil: see carrier.Config.
+	Outdated func(transport string) bool
 	// Hello is that of carriers, but for its direction.
 	Hello handshake.Hello
 	// Lines may be nil.
@@ -67,7 +69,7 @@ func (c *Upstream) open(ctx, running context.Context, denials *outbound.Denials,
 			}
 		})
 	}
-	u.pool = carrier.NewPool(carrier.Config{Size: outboundCarriers, Dial: c.Dial, Hello: hello, Log: log, Serve: serve})
+	u.pool = carrier.NewPool(carrier.Config{Size: outboundCarriers, Dial: c.Dial, Hello: hello, Log: log, Serve: serve, Outdated: c.Outdated})
 	u.done.Go(func() { u.pool.Run(u.ctx) })
 	var err error
 	select {

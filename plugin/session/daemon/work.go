@@ -66,7 +66,7 @@ func (p *process) newWork(ctx context.Context, c client.WithWatch) (*work, error
 	}
 	w.access = access.New(ctx, access.Config{
 		Log:      p.log,
-		Upstream: access.Upstream{Dial: w.link.dial, Hello: hello, Lines: w.link.lines, Budget: windowBudget},
+		Upstream: access.Upstream{Dial: w.link.dial, Outdated: w.link.outdated, Hello: hello, Lines: w.link.lines, Budget: windowBudget},
 		Cluster: access.Cluster{Feed: w.feed, Reader: c, Config: p.source.Config, Domain: func() string { return w.link.pool.State().Domain },
 			Intercepts: w.table.Keys},
 		Machine: p.machine,
