@@ -91,24 +91,7 @@ func (c *inside) asBefore() error {
 // service starts intercept-netd as systemd would.
 func (c *inside) service() {
 	c.Lab.Helper()
-	c.shell("rm -f /run/intercept-netd/netd.sock") // of one that was killed
-	netd := c.Command(context.Background(), "intercept-netd", "serve", "--socket", "/run/intercept-netd/netd.sock")
-	log := &strings.Builder{}
-	netd.Stderr = log
-	c.Must(netd.Start())
-	done := make(chan struct{})
-	go func() { _ = netd.Wait(); close(done) }()
-	c.netd = netd
-	c.Cleanup(func() {
-		_ = netd.Process.Signal(syscall.SIGTERM) // it may have ended
-		<-done
-		if c.Failed() {
-			c.Logf("--- intercept-netd\n%s", log)
-		}
-	})
-	c.Until("intercept-netd listens", func() error {
-		return c.command("test -S /run/intercept-netd/netd.sock").Run()
-	})
+	c.netd = c.ServeNetd()
 }
 
 // kill ends intercept-netd as a crash does. The command is a wrapper that has

@@ -165,7 +165,12 @@ func (c *Cluster) down() error {
 // component runs again. It runs up after restart, because a port may stay in use for
 // a moment.
 func (c *Cluster) Restart(ctx context.Context, component string) error {
-	if _, err := c.Tool(ctx, "restart", component, "--name", c.Name); err != nil {
+	return c.RestartOn(ctx, "node-1", component)
+}
+
+// RestartOn is Restart for a component of any node.
+func (c *Cluster) RestartOn(ctx context.Context, node, component string) error {
+	if _, err := c.Tool(ctx, "restart", component, "--name", c.Name, "--node", node); err != nil {
 		return err
 	}
 	_, err := c.Tool(ctx, "up", "--name", c.Name, "--nodes", "2")

@@ -77,6 +77,9 @@ func (l *Lab) Files(p *corev1.Pod, text string) string {
 	return fmt.Sprintf("nsenter --target=%d --mount --root", l.Process(p, text))
 }
 
+// Processes returns the IDs of a pod's processes whose command line contains text.
+func Processes(p *corev1.Pod, text string) []int { return podProcesses(p, text) }
+
 // Process returns the ID of a pod's process whose command line contains text.
 func (l *Lab) Process(p *corev1.Pod, text string) int {
 	l.Helper()

@@ -67,11 +67,23 @@ func (p *Laptop) ServeHTTP1(name string) *Program {
 
 func (p *Laptop) serve(name string, port int, protocols *http.Protocols) *Program {
 	p.lab.Helper()
+	return p.handle(port, protocols, func(w http.ResponseWriter, _ *http.Request) { Answer(w, name) })
+}
+
+// Answer answers a request as bin/quote does.
+func Answer(w http.ResponseWriter, name string) { fmt.Fprintf(w, "answered by %s (laptop)\n", name) }
+
+// Handle is Serve for a server that does with requests what handler says.
+func (p *Laptop) Handle(handler http.HandlerFunc) *Program {
+	p.lab.Helper()
+	return p.handle(0, nil, handler)
+}
+
+func (p *Laptop) handle(port int, protocols *http.Protocols, handler http.HandlerFunc) *Program {
+	p.lab.Helper()
 	ln, err := p.Space.Listen(fmt.Sprintf("127.0.0.1:%d", port))
 	p.lab.Must(err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "answered by %s (laptop)\n", name)
-	})}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Protocols: protocols, Handler: handler}
 	go server.Serve(ln)
 	p.lab.Cleanup(func() { server.Close() })
 	return &Program{Port: ln.Addr().(*net.TCPAddr).Port, close: server.Close}

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -101,11 +102,54 @@ func (p *Laptop) TryKnock(session string, own *handshake.Identity) (refusal stri
 		return "", err
 	}
 	defer conn.Close()
+	return knock(conn, session)
+}
+
+// knock asks for a carrier of a session.
+func knock(conn net.Conn, session string) (refusal string, err error) {
 	welcome, err := shake(conn, &handshake.Hello{Session: session, Direction: handshake.Inbound, Version: "e2e"})
 	if err != nil {
 		return "", err
 	}
 	return welcome.Refusal, nil
+}
+
+// Gate is the port of a traffic-manager's pod to which the API server brings carriers, with
+// what a session would know of it.
+type Gate struct {
+	from      *Space
+	addr      string
+	authority handshake.Authority
+}
+
+// Gate returns the port of that pod as callers in s reach it, past the API server.
+func (l *Lab) Gate(s *Space, p *corev1.Pod) *Gate {
+	l.Helper()
+	return &Gate{from: s, addr: net.JoinHostPort(p.Status.PodIP, "443"), authority: l.authority()}
+}
+
+// Dial connects and says nothing.
+func (g *Gate) Dial(ctx context.Context) (net.Conn, error) { return g.from.Dial(ctx, "tcp", g.addr) }
+
+// Knock is Laptop.TryKnock at this port.
+func (g *Gate) Knock(ctx context.Context, session string, own *handshake.Identity) (refusal string, err error) {
+	raw, err := g.Dial(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer raw.Close()
+	if err := raw.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return "", err
+	}
+	upgraded, err := upgrade(raw, handshake.UpgradePath)
+	if err != nil {
+		return "", err
+	}
+	conn, err := handshake.DialCarrier(ctx, upgraded, own, g.authority)
+	if err != nil {
+		return "", err
+	}
+	return knock(conn, session)
 }
 
 // tunnel connects to the traffic-manager through the API server, and proves to it who the
@@ -115,7 +159,7 @@ func (p *Laptop) tunnel(own *handshake.Identity) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	upgraded, err := upgrade(conn)
+	upgraded, err := upgrade(conn, "/api/v1/namespaces/"+ManagerNamespace+"/services/http:traffic-manager:tunnel/proxy"+handshake.UpgradePath)
 	if err == nil {
 		conn, err = handshake.DialCarrier(p.lab.Context(), upgraded, own, p.lab.authority())
 	}
@@ -158,9 +202,9 @@ func (p *Laptop) apiServer() (net.Conn, error) {
 	return conn, conn.SetDeadline(time.Now().Add(20 * time.Second))
 }
 
-// upgrade asks the service proxy for a connection to the traffic-manager.
-func upgrade(conn net.Conn) (net.Conn, error) {
-	path := "/api/v1/namespaces/" + ManagerNamespace + "/services/http:traffic-manager:tunnel/proxy" + handshake.UpgradePath
+// upgrade asks the traffic-manager, or the API server's service proxy, for a carrier's
+// connection to the traffic-manager.
+func upgrade(conn net.Conn, path string) (net.Conn, error) {
 	req, err := http.NewRequest(http.MethodGet, "https://"+conn.RemoteAddr().String()+path, nil)
 	if err != nil {
 		return conn, err
@@ -176,7 +220,7 @@ func upgrade(conn net.Conn) (net.Conn, error) {
 		return conn, err
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return conn, fmt.Errorf("the service proxy answers %s", resp.Status)
+		return conn, fmt.Errorf("an upgrade is answered by %s", resp.Status)
 	}
 	return readAhead{conn, in}, nil
 }

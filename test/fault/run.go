@@ -1,0 +1,142 @@
+//go:build linux
+
+package fault
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
+)
+
+// Options are what a run does.
+type Options struct {
+	Times int            // how often each fault is injected
+	Only  *regexp.Regexp // which faults, by name; nil for all
+	Short bool           // only the quick ones, with one leave at the end
+	Seed  uint64         // of the moments between faults
+}
+
+// Run injects faults in the Lab's cluster, with the agent in both modes. The cluster must
+// have three traffic-managers. What cannot be injected fails a round and not the run.
+func Run(l *lab.Lab, o Options) *Report {
+	l.Helper()
+	report := &Report{Seed: o.Seed}
+	for _, mode := range []string{Ephemeral, Sidecar} {
+		report.Rows = append(report.Rows, run(l, mode, o)...)
+	}
+	report.Notes = append(report.Notes, clockNote)
+	return report
+}
+
+// run injects the faults in one mode.
+func run(l *lab.Lab, mode string, o Options) (rows []*Row) {
+	l.Helper()
+	chosen := slices.DeleteFunc(faults(), func(f fault) bool {
+		return o.Short && !f.quick || o.Only != nil && !o.Only.MatchString(f.name)
+	})
+	if len(chosen) == 0 {
+		return nil
+	}
+	ctx, stop := context.WithCancel(l.Context())
+	s, wait := open(ctx, l.Another(), mode)
+	defer wait()
+	defer stop()
+	pauses := rand.New(rand.NewPCG(o.Seed, 0))
+	for i, f := range chosen {
+		row := &Row{Fault: f.name, Mode: mode, Known: f.known[mode]}
+		rows = append(rows, row)
+		for n := range o.Times {
+			began := time.Now()
+			figures, err := s.round(ctx, f, time.Duration(pauses.IntN(500))*time.Millisecond)
+			if err != nil {
+				row.Failed = append(row.Failed, fmt.Sprintf("round %d: %v", n+1, err))
+			}
+			if figures != nil {
+				row.Rounds = append(row.Rounds, *figures)
+				l.Logf("%s, %s, round %d in %s: %d requests, %d in flight, %d lost", f.name, mode, n+1, time.Since(began).Round(time.Millisecond),
+					figures.Requests, figures.InFlight, figures.Lost)
+			}
+			if err != nil {
+				l.Logf("%s, %s, round %d: %v", f.name, mode, n+1, err)
+			}
+			if len(row.Failed) > mostFailed {
+				break
+			}
+		}
+		if last := i == len(chosen)-1; last || !o.Short {
+			row.Left = s.leave(ctx)
+			if !last {
+				s.join()
+			}
+		}
+	}
+	return rows
+}
+
+// mostFailed is after how many rounds that do not come to an end a fault is given up.
+const mostFailed = 3
+
+// round injects a fault once. It returns figures also with an error, if the fault was there.
+func (s *scene) round(ctx context.Context, f fault, pause time.Duration) (*figures, error) {
+	if err := s.steady(ctx); err != nil {
+		return nil, err
+	}
+	in := s.rec.open()
+	defer s.rec.close()
+	if err := wait(ctx, pause); err != nil {
+		return nil, err
+	}
+	at, err := f.inject(s, ctx)
+	if err != nil {
+		return nil, fmt.Errorf("inject: %w", err)
+	}
+	s.rec.expect()
+	s.rec.with(func(r *round) { r.fault, r.base = at, at })
+	err = s.overcome(ctx, f)
+	var got figures
+	s.rec.with(func(*round) { got = in.judge(user) })
+	s.rec.close()
+	if err == nil && f.after != nil {
+		err = f.after(s, ctx)
+	}
+	return &got, err
+}
+
+// overcome waits until a fault that is there has been overcome.
+func (s *scene) overcome(ctx context.Context, f fault) error {
+	if err := wait(ctx, f.lasts); err != nil {
+		return err
+	}
+	if f.dark {
+		if err := until(ctx, lab.Patience, s.answeredByApplication); err != nil {
+			return err
+		}
+	}
+	if f.heal != nil {
+		var before time.Time
+		s.rec.with(func(r *round) { before = r.base })
+		if err := f.heal(s, ctx); err != nil {
+			return fmt.Errorf("heal: %w", err)
+		}
+		s.rec.with(func(r *round) {
+			if r.base.Equal(before) { // heal did not say
+				r.base, r.since = time.Now(), map[string]int64{}
+			}
+		})
+	}
+	return s.settles(ctx)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
