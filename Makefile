@@ -212,7 +212,7 @@ lint: ## Check formatting, vet and the linters
 	@out=$$(gofmt -l agent chart krew manager netd plugin test); [ -z "$$out" ] || { echo "not formatted:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags rootful $(ROOTFUL)
-	$(GO) vet -tags e2e ./test/e2e/... ./test/environment
+	$(GO) vet -tags e2e ./test/e2e/... ./test/fault ./test/environment
 	$(GO) tool staticcheck ./...
 
 # Lint has vetted what is tested: with the race detector, go vet would read all that it imports
@@ -265,6 +265,11 @@ try-down: ## Remove the cluster of make try
 bench: deps images bin/apps.tar ## Measure against kubectl port-forward, nginx, HAProxy, kubectl cp and sshfs, in one run
 	@test/unpack.sh bin/sshfs sshfs libfuse3-3 libglib2.0-0 libpcre2-8-0
 	$(SUDO) env "PATH=$$PATH" $(GO) run ./test/bench
+
+# FAULT is for the suite: make fault FAULT="-times 5 -only 'agent|session' -json faults.json"
+.PHONY: fault
+fault: deps images ## Inject every fault under load, 100 times each, and count what is lost (hours)
+	$(SUDO) env "PATH=$$PATH" $(GO) $(TESTED) -count=1 -tags e2e -timeout 48h -v ./test/fault -run TestFaults -args $(FAULT)
 
 .PHONY: demo
 demo: about deps images ## Show the main job on an embedded cluster

@@ -14,9 +14,6 @@ import (
 	"github.com/kubectl-intercept/kubectl-intercept/test/e2e/lab"
 )
 
-// flows are the names of the bulk flows.
-var flows = [...]string{"bulk to the laptop", "bulk from the laptop"}
-
 const (
 	block      = 64 << 10
 	blockEvery = 40 * time.Millisecond // 1.6 MB/s each way

@@ -27,4 +27,7 @@
 // second one counts from when whatever has to be brought back by somebody else is there: the
 // API server answers, the user has typed a command, the network is up. After the last time,
 // the user leaves and quits, and what is left on laptop and pod is counted.
+//
+// At the end, strangers knock at a traffic-manager with forged handshakes, and none may be
+// admitted.
 package fault

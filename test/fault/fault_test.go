@@ -16,6 +16,7 @@ import (
 // asked is what the flags say.
 var asked struct {
 	times      int
+	handshakes int
 	only, json string
 	seed       uint64
 }
@@ -25,6 +26,7 @@ var clusters *lab.Pool
 
 func TestMain(m *testing.M) {
 	flag.IntVar(&asked.times, "times", 100, "how often each fault is injected")
+	flag.IntVar(&asked.handshakes, "handshakes", 1_000_000, "how many forged handshakes there are")
 	flag.StringVar(&asked.only, "only", "", "a regular expression of names of faults and crowds; empty for all")
 	flag.StringVar(&asked.json, "json", "", "write the report to this file")
 	flag.Uint64Var(&asked.seed, "seed", 1, "of the moments between faults")
@@ -51,11 +53,14 @@ func TestFaults(t *testing.T) {
 	}
 	l := lab.New(t, clusters)
 	l.Must(l.Upgrade(t.Context(), "--reuse-values", "--wait", "--set", fmt.Sprintf("replicas=%d", replicas)))
-	report := Run(l, Options{Times: asked.times, Only: only, Seed: asked.seed})
-	l.Must(report.Print(os.Stdout))
-	if asked.json != "" {
-		l.Must(report.Write(asked.json))
-	}
+	report := &Report{}
+	t.Cleanup(func() { // also of a run that ends early
+		l.Must(report.Print(os.Stdout))
+		if asked.json != "" {
+			l.Must(report.Write(asked.json))
+		}
+	})
+	Run(l, Options{Times: asked.times, Only: only, Seed: asked.seed, Handshakes: asked.handshakes}, report)
 	for _, problem := range report.Problems() {
 		t.Error(problem)
 	}

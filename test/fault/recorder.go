@@ -16,6 +16,9 @@ const (
 	outbound stream = "outbound"
 )
 
+// flows are the names of the bulk flows.
+var flows = [...]string{"bulk to the laptop", "bulk from the laptop"}
+
 // result is a request that has ended.
 type result struct {
 	stream       stream
@@ -102,8 +105,12 @@ func (r *recorder) expect() {
 	r.with(func(in *round) { in.base, in.since = time.Now(), map[string]int64{} })
 }
 
-// settledAfter is how many answers in a row show that a stream works again.
-const settledAfter = 15
+// settledAfter is how many answers in a row show that a stream works again, and how long
+// after base they are looked at: what a fault does may show late.
+const (
+	settledAfter = 15
+	lookedAt     = 1500 * time.Millisecond
+)
 
 // settled says which part of the load does not work since base; empty if all of it does.
 func (r *recorder) settled(laptop string) string {
@@ -111,6 +118,9 @@ func (r *recorder) settled(laptop string) string {
 	defer r.mu.Unlock()
 	if r.round == nil {
 		return "no round"
+	}
+	if over := time.Since(r.round.base); over < lookedAt {
+		return "it is too early to say"
 	}
 	row := map[stream]int{}
 	last := map[stream]string{}

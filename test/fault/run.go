@@ -19,28 +19,33 @@ type Options struct {
 	Only  *regexp.Regexp // which faults, by name; nil for all
 	Short bool           // only the quick ones, with one leave at the end
 	Seed  uint64         // of the moments between faults
+	// Handshakes is how many forged ones there are; 0 for none.
+	Handshakes int
 }
 
 // Run injects faults in the Lab's cluster, with the agent in both modes. The cluster must
 // have three traffic-managers. What cannot be injected fails a round and not the run.
-func Run(l *lab.Lab, o Options) *Report {
+// Report has what there is, also when the test ends in the middle.
+func Run(l *lab.Lab, o Options, report *Report) {
 	l.Helper()
-	report := &Report{Seed: o.Seed}
-	for _, mode := range []string{Ephemeral, Sidecar} {
-		report.Rows = append(report.Rows, run(l, mode, o)...)
-	}
+	report.Seed = o.Seed
 	report.Notes = append(report.Notes, clockNote)
-	return report
+	for _, mode := range []string{Ephemeral, Sidecar} {
+		run(l, mode, o, report)
+	}
+	if gates := o.Handshakes; gates > 0 && (o.Only == nil || o.Only.MatchString(handshakesName)) {
+		report.Counts = append(report.Counts, handshakes(l, gates)...)
+	}
 }
 
 // run injects the faults in one mode.
-func run(l *lab.Lab, mode string, o Options) (rows []*Row) {
+func run(l *lab.Lab, mode string, o Options, report *Report) {
 	l.Helper()
 	chosen := slices.DeleteFunc(faults(), func(f fault) bool {
 		return o.Short && !f.quick || o.Only != nil && !o.Only.MatchString(f.name)
 	})
 	if len(chosen) == 0 {
-		return nil
+		return
 	}
 	ctx, stop := context.WithCancel(l.Context())
 	s, wait := open(ctx, l.Another(), mode)
@@ -49,7 +54,7 @@ func run(l *lab.Lab, mode string, o Options) (rows []*Row) {
 	pauses := rand.New(rand.NewPCG(o.Seed, 0))
 	for i, f := range chosen {
 		row := &Row{Fault: f.name, Mode: mode, Known: f.known[mode]}
-		rows = append(rows, row)
+		report.Rows = append(report.Rows, row)
 		for n := range o.Times {
 			began := time.Now()
 			figures, err := s.round(ctx, f, time.Duration(pauses.IntN(500))*time.Millisecond)
@@ -75,7 +80,6 @@ func run(l *lab.Lab, mode string, o Options) (rows []*Row) {
 			}
 		}
 	}
-	return rows
 }
 
 // mostFailed is after how many rounds that do not come to an end a fault is given up.

@@ -72,6 +72,7 @@ func open(ctx context.Context, l *lab.Lab, mode string) (s *scene, wait func()) 
 		"--port", s.alice.ServeUDP(user).To("udp/udp")}
 	s.personal = []string{"add", "quote", "--name", "mine", "--inject", mode, "--port", s.alice.Handle(s.load.answer).To("mine"), "--match", userHeader + "=" + user}
 	s.join()
+	l.Must(s.find(ctx)) // a pod that was born without a sidecar has been replaced
 	return s, s.load.start(ctx)
 }
 
@@ -158,6 +159,9 @@ func (s *scene) status() (status lab.Status, err error) {
 
 // steady waits until all of the load works.
 func (s *scene) steady(ctx context.Context) error {
+	if err := until(ctx, lab.Patience, func() error { return s.find(ctx) }); err != nil {
+		return err
+	}
 	s.rec.open()
 	defer s.rec.close()
 	s.rec.expect()
@@ -225,8 +229,11 @@ func (s *scene) leave(ctx context.Context) map[string]int {
 func (s *scene) left(ctx context.Context) map[string]int {
 	s.Helper()
 	n := map[string]int{}
-	p, err := s.quote(ctx)
-	s.Must(err)
+	var p *corev1.Pod
+	s.Must(until(ctx, lab.Patience, func() (err error) { // a node that was away is not ready for a moment
+		p, err = s.quote(ctx)
+		return err
+	}))
 	n["rules"] = len(s.Redirects(p))
 	n["processes"] = len(s.alice.Sessions())
 	for what, command := range map[string]string{
