@@ -11,7 +11,8 @@ const application = "the cluster"
 // figures are what one round showed.
 type figures struct {
 	Requests int `json:"requests"`
-	InFlight int `json:"inFlight"` // requests without an answer that began before the fault, or had reached the laptop
+	InFlight int `json:"inFlight"` // requests without an answer that began before the fault was there, or had reached the laptop
+	Dying    int `json:"dying"`    // of these, those that began between a signal and the death of a process
 	Lost     int `json:"lost"`     // the other ones of callers in the cluster
 	Astray   int `json:"astray"`   // requests answered by whoever should not have had them
 	Outbound int `json:"outboundFailed"`
@@ -39,7 +40,10 @@ func (r *round) judge(laptop string) figures {
 			if !expected {
 				f.Astray++
 			}
-		case res.began.Before(r.fault) || res.reached:
+		case res.began.Before(r.struck) || res.reached:
+			f.InFlight++
+		case res.began.Before(r.fault):
+			f.Dying++
 			f.InFlight++
 		case res.stream == outbound:
 			f.Outbound++

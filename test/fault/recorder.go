@@ -37,6 +37,7 @@ type recorder struct {
 
 // round is one injection of one fault.
 type round struct {
+	struck  time.Time // when it began to come; zero before
 	fault   time.Time // when it was there; zero before
 	base    time.Time // from when the laptop can be expected to answer; zero before
 	results []result

@@ -63,8 +63,8 @@ func run(l *lab.Lab, mode string, o Options, report *Report) {
 			}
 			if figures != nil {
 				row.Rounds = append(row.Rounds, *figures)
-				l.Logf("%s, %s, round %d in %s: %d requests, %d in flight, %d lost", f.name, mode, n+1, time.Since(began).Round(time.Millisecond),
-					figures.Requests, figures.InFlight, figures.Lost)
+				l.Logf("%s, %s, round %d in %s: %d requests, %d in flight, %d lost %q", f.name, mode, n+1, time.Since(began).Round(time.Millisecond),
+					figures.Requests, figures.InFlight, figures.Lost, figures.Examples)
 			}
 			if err != nil {
 				l.Logf("%s, %s, round %d: %v", f.name, mode, n+1, err)
@@ -95,6 +95,7 @@ func (s *scene) round(ctx context.Context, f fault, pause time.Duration) (*figur
 	if err := wait(ctx, pause); err != nil {
 		return nil, err
 	}
+	s.rec.with(func(r *round) { r.struck = time.Now() })
 	at, err := f.inject(s, ctx)
 	if err != nil {
 		return nil, fmt.Errorf("inject: %w", err)

@@ -61,6 +61,7 @@ func open(ctx context.Context, l *lab.Lab, mode string) (s *scene, wait func()) 
 	l.Must(err)
 	s.load.plain = plain
 	s.netd = s.alice.ServeNetd()
+	l.Must(until(ctx, lab.Patience, s.sidecar(ctx)))
 	l.Must(s.find(ctx))
 	s.before = s.left(ctx)
 	program := s.alice.Handle(s.load.answer)
@@ -72,8 +73,20 @@ func open(ctx context.Context, l *lab.Lab, mode string) (s *scene, wait func()) 
 		"--port", s.alice.ServeUDP(user).To("udp/udp")}
 	s.personal = []string{"add", "quote", "--name", "mine", "--inject", mode, "--port", s.alice.Handle(s.load.answer).To("mine"), "--match", userHeader + "=" + user}
 	s.join()
-	l.Must(s.find(ctx)) // a pod that was born without a sidecar has been replaced
 	return s, s.load.start(ctx)
+}
+
+// sidecar returns a condition: the pod has a sidecar, in that mode. A pod that is made while
+// traffic-managers are replaced may have none, and another one is made.
+func (s *scene) sidecar(ctx context.Context) func() error {
+	return func() error {
+		p, err := s.quote(ctx)
+		if err != nil || s.mode != Sidecar || len(p.Spec.Containers) > 1 {
+			return err
+		}
+		s.Logf("pod %s has no sidecar", p.Name)
+		return errors.Join(errors.New("the pod has no sidecar"), s.renew(ctx))
+	}
 }
 
 // join has alice take the ports and the network.

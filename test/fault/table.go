@@ -142,7 +142,7 @@ func (r *Row) verdict() string {
 func (p *Report) Print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(p.Rows) > 0 {
-		fmt.Fprintf(w, "fault\tagent\ttimes\trequests\tin flight\tlost (0)\tredirect gone ms p50/p99 (≤ %d)\tserving again ms p50/p99 (≤ %d)\toutbound again ms\tdamaged of MB (0)\tUDP answered\tleft (0)\t\n", goneAtMost, againAtMost)
+		fmt.Fprintf(w, "fault\tagent\ttimes\trequests\tin flight\tof these, while it died\tlost (0)\tredirect gone ms p50/p99 (≤ %d)\tserving again ms p50/p99 (≤ %d)\toutbound again ms\tdamaged of MB (0)\tUDP answered\tleft (0)\t\n", goneAtMost, againAtMost)
 	}
 	for _, r := range p.Rows {
 		asked := r.sum(func(f figures) int64 { return f.Asked })
@@ -150,8 +150,8 @@ func (p *Report) Print(out io.Writer) error {
 		if asked > 0 {
 			udp = fmt.Sprintf("%.1f %%", 100*float64(r.sum(func(f figures) int64 { return f.Echoed }))/float64(asked))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%d of %.0f\t%s\t%d\t%s\n", r.Fault, r.Mode, len(r.Rounds),
-			r.sum(func(f figures) int64 { return int64(f.Requests) }), r.sum(func(f figures) int64 { return int64(f.InFlight) }), r.Lost(),
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%d of %.0f\t%s\t%d\t%s\n", r.Fault, r.Mode, len(r.Rounds),
+			r.sum(func(f figures) int64 { return int64(f.Requests) }), r.sum(func(f figures) int64 { return int64(f.InFlight) }), r.sum(func(f figures) int64 { return int64(f.Dying) }), r.Lost(),
 			r.times(gone), r.times(again), r.times(reached), r.Damaged(), float64(r.sum(func(f figures) int64 { return f.Moved }))/1e6,
 			udp, r.LeftBehind(), r.verdict())
 	}

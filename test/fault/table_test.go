@@ -13,8 +13,9 @@ func TestJudge(t *testing.T) {
 	start := time.Now()
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 	refused := errors.New("refused")
-	r := &round{fault: at(100), base: at(100), results: []result{
+	r := &round{struck: at(95), fault: at(100), base: at(100), results: []result{
 		{stream: whole, began: at(90), ended: at(110), err: refused},
+		{stream: whole, began: at(97), ended: at(110), err: refused},
 		{stream: whole, began: at(101), ended: at(120), err: refused, reached: true},
 		{stream: whole, began: at(130), ended: at(150), who: application},
 		{stream: others, began: at(130), ended: at(140), err: refused},
@@ -24,7 +25,7 @@ func TestJudge(t *testing.T) {
 		{stream: whole, began: at(300), ended: at(400), who: "alice"},
 	}}
 	f := r.judge("alice")
-	if f.InFlight != 2 || f.Lost != 1 || f.Astray != 1 || f.Outbound != 1 || len(f.Examples) != 1 {
+	if f.InFlight != 3 || f.Dying != 1 || f.Lost != 1 || f.Astray != 1 || f.Outbound != 1 || len(f.Examples) != 1 {
 		t.Errorf("%+v", f)
 	}
 	for what, got := range map[string]struct {
