@@ -60,6 +60,8 @@ func TestDirect(t *testing.T) {
 			})
 			if kind == "ephemeral" {
 				bulk(l, alice, quote)
+				alice.Intercept("add", "quote", "--port", program.To("")) // again, in the echo's place
+				l.Eventually(quote, "alice")
 			}
 			proxied(l, alice)
 			alice.Intercept("leave", "quote")
