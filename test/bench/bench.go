@@ -55,6 +55,7 @@ func sections() []section {
 		{"outbound", (*bench).outbound},
 		{"names", (*bench).names},
 		{"flows", (*bench).flows},
+		{"via", (*bench).viaPod},
 		{"volumes", (*bench).volumes},
 	}
 }

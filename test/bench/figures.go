@@ -97,7 +97,7 @@ func figures() []report.Figure {
 	}
 	add("delay.ping50", "API server 20 ms away: 64 bytes and back, p50", report.Millis, report.Bar{})
 	add("delay.connect50", "API server 20 ms away: new connection + 1 byte, p50", report.Millis, report.Bar{})
-	return slices.Concat(list, pastFigures(), webFigures(), outFigures(), volumeFigures())
+	return slices.Concat(list, pastFigures(), webFigures(), outFigures(), viaFigures(), volumeFigures())
 }
 
 // directions of a healthy flow, one stream each.

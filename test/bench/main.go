@@ -63,6 +63,8 @@
 //	            those of the cluster take
 //	flows       memory of the session with 1000 idle connections of the laptop, and
 //	            with 20 whose receiver never reads; how long `connect` takes
+//	via         throughput and latency from the network of a pod, beside that of the
+//	            traffic-manager
 //	volumes     how long it takes to copy a pod's files to the laptop, beside kubectl cp
 //	            and sshfs (by kubectl port-forward, without SSH)
 //

@@ -17,6 +17,10 @@ const (
 	Matched   = "matched"   // through the agent, to the laptop
 	Unmatched = "unmatched" // through the agent, to the application
 
+	// Of the laptop's connections, by where they leave from.
+	ViaNone = "traffic-manager"
+	ViaPod  = "pod"
+
 	// Of a pod's volumes, on the laptop.
 	KubectlCp = "kubectl cp"
 	SSHFS     = "sshfs"
@@ -27,6 +31,9 @@ const (
 func columns(last string, rows []Row) []string {
 	if last == Unmatched {
 		return []string{Direct, Nginx, HAProxy, Matched, last}
+	}
+	if last == ViaPod {
+		return []string{ViaNone, last}
 	}
 	if last == Volume {
 		return []string{KubectlCp, SSHFS, last}

@@ -91,7 +91,7 @@ func (r *Report) Rows() []Row {
 	var rows []Row
 	for _, f := range r.figures {
 		row := Row{Key: f.Key, Title: f.Title, Unit: f.Unit, Column: cmp.Or(f.Column, Intercept), Cells: map[string]Cell{}}
-		for _, column := range []string{Loopback, Direct, Forward, Nginx, HAProxy, Matched, KubectlCp, SSHFS, row.Column} {
+		for _, column := range []string{Loopback, Direct, Forward, Nginx, HAProxy, Matched, ViaNone, KubectlCp, SSHFS, row.Column} {
 			if c := r.cells[cellKey{f.Key, column}]; c != nil {
 				row.Cells[column] = *c
 			}
