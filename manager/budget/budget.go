@@ -36,6 +36,8 @@ type Budget struct {
 	Reviews *Limit
 	// Hellos are carriers that a session begins.
 	Hellos *Rate
+	// Questions are what a session asks about traffic, of which every replica is asked.
+	Questions *Rate
 	// Connections are those of a pod's agents, Watches their control streams, and Reports
 	// what they say on these.
 	Connections, Watches *Limit
@@ -56,6 +58,7 @@ func New(log *slog.Logger) *Budget {
 		Enrollments:  newRate(r, Stranger, "enrollments", enrollmentsPerSecond, enrollmentsBurst),
 		Reviews:      newLimit(r, Stranger, "admission reviews", reviewsEach, reviewsAll),
 		Hellos:       newRate(r, Session, "new carriers", hellosPerSecond, hellosBurst),
+		Questions:    newRate(r, Session, "questions about traffic", questionsPerSecond, questionsBurst),
 		Connections:  newLimit(r, Agent, "connections", agentConnections, 0),
 		Watches:      newLimit(r, Agent, "control streams", agentWatches, 0),
 		Reports:      newRate(r, Agent, "reports", reportsPerSecond, reportsBurst),

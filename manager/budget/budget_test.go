@@ -261,7 +261,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is %g, want %g", key, n, want)
 		}
 	}
-	if n, there := got["traffic_manager_refusals_total peer=user reason=flows"]; !there || n != 0 || len(got) != 6+12 {
+	if n, there := got["traffic_manager_refusals_total peer=user reason=flows"]; !there || n != 0 || len(got) != 6+13 {
 		t.Errorf("got %v", got)
 	}
 }

@@ -36,6 +36,8 @@ const (
 	// hellos are carriers that a session begins. It has eight, and begins all of them again
 	// when its network changes.
 	hellosPerSecond, hellosBurst = 10, 100
+	// questions about traffic take a second each, and every replica looks at all its sessions.
+	questionsPerSecond, questionsBurst = 1, 10
 	// Carriers bounds the carriers of one session.
 	Carriers = 32
 	// Flows on carriers are refused beyond this. Outbound, the laptop's program is told so;

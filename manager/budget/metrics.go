@@ -31,7 +31,7 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	counts := m.budget.Refusals()
 	for _, what := range m.budget.bounds() {
-		counts[what] += 0 // who asks how a counter grows wants to see it from the beginning
+		counts[what] += 0 // so that a counter's growth is seen from the beginning
 	}
 	for what, n := range counts {
 		c <- prometheus.MustNewConstMetric(m.refusals, prometheus.CounterValue, float64(n), string(what.Peer), what.Reason)
@@ -49,7 +49,7 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 // bounds are what peers may be refused because of.
 func (b *Budget) bounds() []Refusal {
 	all := []Refusal{{Stranger, "connections"}}
-	for _, r := range []*Rate{b.Lookups, b.Enrollments, b.Hellos, b.Reports} {
+	for _, r := range []*Rate{b.Lookups, b.Enrollments, b.Hellos, b.Questions, b.Reports} {
 		all = append(all, Refusal{r.peer, r.things})
 	}
 	for _, l := range []*Limit{b.Reviews, b.Connections, b.Watches, b.sessionFlows, b.userFlows, b.sessionLines, b.userLines} {

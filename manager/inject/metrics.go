@@ -32,7 +32,7 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	for _, o := range []Outcome{Injected, Skipped, Refused} {
 		m.attempts.WithLabelValues(ByWebhook, string(o))
 	}
-	for _, o := range []Outcome{Injected, Refused} { // who brings one does so because one is wanted
+	for _, o := range []Outcome{Injected, Refused} { // a patch brings an agent that is wanted
 		m.attempts.WithLabelValues(ByPatch, string(o))
 	}
 	return m, r.Register(m.attempts)

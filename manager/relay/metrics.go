@@ -70,7 +70,7 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	}
 }
 
-// carried is how many carriers there are, with the kinds of which there are none.
+// carried is how many carriers there are of each kind, also 0.
 func (t *totals) carried() map[carrierKind]int {
 	all := map[carrierKind]int{}
 	for _, transport := range []string{directly, serviceProxy, portForward} {

@@ -26,7 +26,8 @@ const TrafficPath = "/replicas/traffic"
 const (
 	// replicaTimeout bounds a question to another replica, which takes traffic.Interval to answer.
 	replicaTimeout = 5 * time.Second
-	// proofLife is how long a replica's proof is good, whatever the clocks of two nodes say.
+	// proofLife is when a replica's proof ends. The clocks of two nodes may differ by as much
+	// again, in either direction.
 	proofLife = time.Minute
 	// maxTraffic bounds an answer.
 	maxTraffic = 16 << 20
@@ -67,7 +68,8 @@ func (p *Replicas) Traffic(ctx context.Context, address string) ([]traffic.Entry
 		return nil, fmt.Errorf("it answers %s", resp.Status)
 	}
 	var list []traffic.Entry
-	return list, json.NewDecoder(io.LimitReader(resp.Body, maxTraffic)).Decode(&list)
+	err = json.NewDecoder(io.LimitReader(resp.Body, maxTraffic)).Decode(&list)
+	return list, err
 }
 
 // Handler answers Traffic of other replicas.
@@ -102,7 +104,7 @@ func (p *Replicas) check(proof string, now time.Time) error {
 	if err != nil || !hmac.Equal(given, want) {
 		return errProof
 	}
-	if until, err := strconv.ParseInt(expiry, 10, 64); err != nil || now.Add(-proofLife).Unix() > until {
+	if until, err := strconv.ParseInt(expiry, 10, 64); err != nil || now.Add(-proofLife).Unix() > until || now.Add(2*proofLife).Unix() < until {
 		return errProof
 	}
 	return nil

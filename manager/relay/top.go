@@ -19,17 +19,23 @@ import (
 // answerTraffic tells a session who moves how much at any replica: its user's sessions, and
 // everybody's if the user may list Sessions.
 func (r *Relay) answerTraffic(ctx context.Context, s *session, in tunnel.Incoming) error {
-	who := s.owner.Load().Subject
-	everybody, err := r.cfg.Reach.MayList(ctx, who, v1alpha1.Group, "sessions", r.cfg.Namespace)
+	if err := r.cfg.Budget.Questions.Allow(s.name); err != nil {
+		return &frame.DeniedError{Reason: err.Error()}
+	}
+	owner := s.owner.Load().Subject
+	everybody, err := r.cfg.Reach.MayList(ctx, owner, v1alpha1.Group, "sessions", r.cfg.Namespace)
 	if err != nil {
-		r.cfg.Log.Warn("it cannot be checked whose traffic a user may see", "session", s.name, "error", err)
-		return err
+		r.cfg.Log.Warn("a user's right to list sessions cannot be checked", "session", s.name, "error", err)
+		return &frame.DeniedError{Reason: fmt.Sprintf("it cannot be checked whether you may list sessions: %v", err)}
 	}
 	report := traffic.Report{Everybody: everybody}
 	lists, missing := r.everywhere(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	report.Entries, report.Missing = traffic.Merge(lists...), missing
 	if !everybody {
-		report.Entries = slices.DeleteFunc(report.Entries, func(e traffic.Entry) bool { return e.User != who.User })
+		report.Entries = slices.DeleteFunc(report.Entries, func(e traffic.Entry) bool { return e.User != owner.User })
 	}
 	text, err := json.Marshal(report)
 	if err != nil {
@@ -94,6 +100,7 @@ func (r *Relay) Traffic(ctx context.Context) []traffic.Entry {
 	select {
 	case <-time.After(traffic.Interval * time.Second):
 	case <-ctx.Done():
+		return nil
 	}
 	took := time.Since(began).Seconds()
 	r.mu.Lock()
@@ -105,7 +112,7 @@ func (r *Relay) Traffic(ctx context.Context) []traffic.Entry {
 	var list []traffic.Entry
 	for _, s := range sessions {
 		var o v1alpha1.Session
-		_ = r.cfg.Cache.Get(ctx, client.ObjectKey{Namespace: r.cfg.Namespace, Name: s.name}, &o) // its host is for people
+		_ = r.cfg.Cache.Get(ctx, client.ObjectKey{Namespace: r.cfg.Namespace, Name: s.name}, &o) // without it, the entry has no host
 		for what, c := range s.traffic.counters() {
 			e := traffic.Entry{User: s.user(), Host: o.Spec.Host, Session: s.name, Intercept: what.intercept, Direction: what.direction, Way: what.way,
 				Transport: s.traffic.youngest(), Down: c.toLaptop.Load(), Up: c.toTarget.Load()}

@@ -15,13 +15,15 @@ import (
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/traffic"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/v1alpha1"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 )
 
-// ask is what alice's session is told about traffic, on an outbound line.
-func (l *lineLab) ask() *traffic.Report {
+// asked is the answer when alice's session asks about traffic on an outbound line. The caller
+// must close the stream.
+func (l *lineLab) asked() (s tunnel.Stream, v frame.Verdict, reason string) {
 	l.t.Helper()
 	c, h, _ := l.offer(secret, handshake.Outbound)
 	server, err := line.NewServer(ofAlice)
@@ -32,16 +34,24 @@ func (l *lineLab) ask() *traffic.Report {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	s, err := server.Accept(l.t.Context(), c, j)
+	s, err = server.Accept(l.t.Context(), c, j)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	defer s.Close()
-	if err := frame.WriteOpen(s, &frame.Open{Kind: frame.Dialed, Target: frame.TargetTraffic, Session: "alice"}); err != nil {
+	v, reason, err = line.Ask(l.t.Context(), s, &frame.Open{Kind: frame.Dialed, Target: frame.TargetTraffic, Session: "alice"})
+	if err != nil {
 		l.t.Fatal(err)
 	}
-	if v, reason, err := frame.ReadAnswer(s); v != frame.Accepted || err != nil {
-		l.t.Fatal(v, reason, err)
+	return s, v, reason
+}
+
+// ask is what alice's session is told about traffic.
+func (l *lineLab) ask() *traffic.Report {
+	l.t.Helper()
+	s, v, reason := l.asked()
+	defer s.Close()
+	if v != frame.Accepted {
+		l.t.Fatal(v, reason)
 	}
 	text, err := io.ReadAll(s)
 	var r traffic.Report
@@ -105,7 +115,19 @@ func TestTrafficOfAllReplicas(t *testing.T) {
 	}
 	l.mayList = true
 	if r = l.ask(); !r.Everybody || !slices.Equal(who(r), []string{"alice shop/alice", "bob shop/bob"}) {
-		t.Errorf("who may list sessions sees %q", who(r))
+		t.Errorf("a user who may list sessions sees %q", who(r))
+	}
+}
+
+// A session that asks all the time is refused, and told so.
+func TestTopIsBounded(t *testing.T) {
+	l := newLineLab(t)
+	for l.relay.cfg.Budget.Questions.Allow("alice") == nil {
+	}
+	s, v, reason := l.asked()
+	defer s.Close()
+	if v != frame.Denied || !strings.Contains(reason, "questions about traffic") {
+		t.Errorf("the answer is %s, %q", v, reason)
 	}
 }
 

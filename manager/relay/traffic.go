@@ -16,7 +16,7 @@ const (
 	wayLine    = "line"
 )
 
-// path is where flows go, without whose they are.
+// path is a way and a direction of flows, of any session.
 type path struct{ way, direction string }
 
 // paths are all there are.
@@ -29,8 +29,8 @@ func paths() []path {
 // knows of lines there, and not of flows.
 func (p path) sealed() bool { return p == path{wayLine, handshake.Inbound.String()} }
 
-// counter counts flows and bytes. Whoever moves bytes calls it as often as it has called
-// nothing before: once for each piece. It is safe for concurrent use.
+// counter counts flows and bytes. It is told of bytes once for each piece that is moved. It is
+// safe for concurrent use.
 type counter struct {
 	all                *counter // of all sessions, which outlives this one
 	lines              atomic.Int64

@@ -120,18 +120,10 @@ func TestReplace(t *testing.T) {
 			l.Must(err)
 			l.Must(syscall.Kill(l.Process(c.worker(), "traffic-agent\x00container"), syscall.SIGKILL))
 			c.works(lab.Application, worked)
-			c.Until("another agent stops the application", func() error {
-				before, err := c.now(lab.Application)
-				l.Must(err)
-				laptop, err := c.now("the laptop")
-				l.Must(err)
-				c.works("the laptop", laptop+10)
-				if now, err := c.now(lab.Application); err != nil || now != before {
-					return fmt.Errorf("the application had claimed %d jobs and has %d, %v", before, now, err)
-				}
-				return nil
-			})
-			c.rests()
+			c.stops()
+			if level == "privileged" {
+				c.withoutManager()
+			}
 
 			l.Must(r.Process.Signal(unix.SIGTERM))
 			alice.ends(r)
@@ -146,6 +138,41 @@ func TestReplace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stops waits until the application claims nothing while the laptop claims jobs.
+func (c *consumers) stops() {
+	c.Helper()
+	c.Until("the application is stopped", func() error {
+		before, err := c.now(lab.Application)
+		c.Must(err)
+		laptop, err := c.now("the laptop")
+		c.Must(err)
+		c.works("the laptop", laptop+10)
+		if now, err := c.now(lab.Application); err != nil || now != before {
+			return fmt.Errorf("the application had claimed %d jobs and has %d, %v", before, now, err)
+		}
+		return nil
+	})
+	c.rests()
+}
+
+// withoutManager: the application goes on when the traffic-manager stays away, and stops when
+// it is back.
+func (c *consumers) withoutManager() {
+	c.Helper()
+	replicas := func(n string) {
+		c.Helper()
+		_, err := kubectl(c.Lab, "scale", "deploy/traffic-manager", "-n", lab.ManagerNamespace, "--replicas="+n)
+		c.Must(err)
+	}
+	worked, err := c.now(lab.Application)
+	c.Must(err)
+	replicas("0")
+	defer replicas("1")
+	c.works(lab.Application, worked)
+	replicas("1")
+	c.stops()
 }
 
 // withPort replaces a container that has callers, whom the laptop answers. It ends with a

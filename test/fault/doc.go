@@ -18,9 +18,9 @@
 // Callers are on the pod's node and call the pod's own address. So what they lose is not
 // lost by a Service or by the network between nodes.
 //
-// Each fault is injected a number of times. A request counts as lost if it began after the
-// fault, had no answer, and had not reached the program on the laptop. A request that began
-// before is in flight. A process counts as dead when the kernel has ended it.
+// Each fault is injected a number of times. A request without an answer is in flight if it
+// had begun when the fault was there, and else it is lost. A round is judged when all its
+// requests have ended. A process counts as dead when the kernel has ended it.
 //
 // What a fault makes of intercepts is measured in milliseconds: how long until the
 // application answers again, if it was asked at all, and how long until the laptop does. The

@@ -4,6 +4,7 @@ package fault
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,12 @@ func handshakes(l *lab.Lab, n int) []Count {
 	pods, err := s.managers(l.Context(), replicas)
 	l.Must(err)
 	gate := l.Gate(l.Nodes[0], &pods[0])
+	shutOut := 0.0
+	// The session that runs is newer than this knock, of which only the holder of its key is told.
+	if refusal, err := gate.Knock(l.Context(), before.Session, alice.Identity()); !strings.Contains(refusal, "newer process") {
+		l.Logf("the right key is not known: %q, %v", refusal, err)
+		shutOut = 1
+	}
 	var accepted, refused, unanswered, next atomic.Int64
 	var all sync.WaitGroup
 	began := time.Now()
@@ -57,7 +64,13 @@ func handshakes(l *lab.Lab, n int) []Count {
 	if after := alice.Status().Session; !after.Connected || after.PID != before.PID {
 		lost = 1
 	}
+	silent := 0.0
+	if refused.Load() == 0 {
+		silent = 1
+	}
 	return []Count{
+		{Name: handshakesName + ", the right key not known", Value: shutOut, Promise: true},
+		{Name: handshakesName + ", none was refused", Value: silent, Promise: true},
 		{Name: handshakesName + ", accepted", Value: float64(accepted.Load()), Promise: true},
 		{Name: handshakesName + ", refused", Value: float64(refused.Load()), Limit: NoLimit},
 		{Name: handshakesName + ", cut off without an answer", Value: float64(unanswered.Load()), Limit: NoLimit},

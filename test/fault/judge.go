@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// application is who answers what no intercept takes.
+// application is the name that the application answers with, which has what no intercept takes.
 const application = "the cluster"
 
 // figures are what one round showed.
 type figures struct {
-	Requests int `json:"requests"`
-	InFlight int `json:"inFlight"` // requests without an answer that began before the fault was there, or had reached the laptop
-	Dying    int `json:"dying"`    // of these, those that began between a signal and the death of a process
-	Lost     int `json:"lost"`     // the other ones of callers in the cluster
-	Astray   int `json:"astray"`   // requests answered by whoever should not have had them
-	Outbound int `json:"outboundFailed"`
+	Requests int     `json:"requests"`
+	InFlight int     `json:"inFlight"`                 // requests without an answer that had begun when the fault was there
+	Dying    int     `json:"dying"`                    // of these, those that began between a signal and the death of a process
+	Lost     int     `json:"lost"`                     // the other ones of callers in the cluster
+	LastLost float64 `json:"lastLostMillis,omitempty"` // when the last of these began, after the fault
+	Astray   int     `json:"astray"`                   // requests answered by whoever should not have had them
+	Outbound int     `json:"outboundFailed"`
 
 	Gone     *float64 `json:"redirectGoneMillis,omitempty"`  // nil: the application was not asked
 	Again    *float64 `json:"servingAgainMillis,omitempty"`  // nil: the laptop answered throughout
@@ -40,18 +41,23 @@ func (r *round) judge(laptop string) figures {
 			if !expected {
 				f.Astray++
 			}
-		case res.began.Before(r.struck) || res.reached:
+		case res.began.Before(r.struck) && !res.ended.Before(r.struck):
 			f.InFlight++
-		case res.began.Before(r.fault):
+		case res.began.Before(r.fault) && !res.ended.Before(r.struck):
 			f.Dying++
 			f.InFlight++
 		case res.stream == outbound:
 			f.Outbound++
 		default:
 			f.Lost++
+			f.LastLost = max(f.LastLost, millis(res.began.Sub(r.fault)))
 			if len(f.Examples) < maxExamples {
-				f.Examples = append(f.Examples, fmt.Sprintf("%s, %s after the fault, for %s: %v", res.stream,
-					res.began.Sub(r.fault).Round(time.Millisecond), res.ended.Sub(res.began).Round(time.Millisecond), res.err))
+				had := ""
+				if res.reached {
+					had = ", and the laptop had it"
+				}
+				f.Examples = append(f.Examples, fmt.Sprintf("%s, %s after the fault, for %s%s: %v", res.stream,
+					res.began.Sub(r.fault).Round(time.Millisecond), res.ended.Sub(res.began).Round(time.Millisecond), had, res.err))
 			}
 		}
 	}

@@ -26,6 +26,8 @@ const (
 	userHeader    = "X-User"
 )
 
+var errTooMany = fmt.Errorf("%d requests wait already", mostRequests)
+
 // load is all that goes on while faults are injected.
 type load struct {
 	rec    *recorder
@@ -78,13 +80,16 @@ func (g *load) requests(ctx context.Context, s stream) {
 		}
 		select {
 		case room <- struct{}{}:
-		default:
+		default: // a caller who comes now waits for nothing, and loses
+			in := g.rec.begin()
+			now := time.Now()
+			g.rec.note(in, "", result{stream: s, began: now, ended: now, err: errTooMany})
 			continue
 		}
 		g.ran.Go(func() {
 			defer func() { <-room }()
 			id := fmt.Sprint(g.ids.Add(1))
-			in := g.rec.current()
+			in := g.rec.begin()
 			res := result{stream: s, began: time.Now()}
 			res.who, res.err = g.ask(ctx, c, s, id)
 			res.ended = time.Now()

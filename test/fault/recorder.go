@@ -41,6 +41,8 @@ type round struct {
 	fault   time.Time // when it was there; zero before
 	base    time.Time // from when the laptop can be expected to answer; zero before
 	results []result
+	open    int              // requests that have not ended
+	over    bool             // no more requests begin
 	damaged int64            // bytes
 	moved   int64            // bytes of the bulk flows
 	since   map[string]int64 // the same by flow, since base
@@ -57,7 +59,18 @@ func (r *recorder) open() *round {
 	return r.round
 }
 
-// close ends the round. Requests that have not ended are not counted.
+// end has no more requests begin in the round, and says whether all of them have ended.
+func (r *recorder) end() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.round == nil {
+		return true
+	}
+	r.round.over = true
+	return r.round.open == 0
+}
+
+// close ends the round.
 func (r *recorder) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,10 +86,14 @@ func (r *recorder) with(f func(*round)) {
 	}
 }
 
-// current returns the round in which a request begins; nil between rounds.
-func (r *recorder) current() *round {
+// begin returns the round in which a request begins; nil between rounds.
+func (r *recorder) begin() *round {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.round == nil || r.round.over {
+		return nil
+	}
+	r.round.open++
 	return r.round
 }
 
@@ -89,13 +106,14 @@ func (r *recorder) reach(id string) {
 	}
 }
 
-// note adds a request that began in round in.
+// note adds a request that has ended and began in round in.
 func (r *recorder) note(in *round, id string, res result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if in == nil || r.round != in {
 		return
 	}
+	in.open--
 	res.reached = r.reached[id]
 	delete(r.reached, id)
 	in.results = append(in.results, res)

@@ -4,6 +4,7 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -103,11 +104,13 @@ func (s *scene) round(ctx context.Context, f fault, pause time.Duration) (*figur
 	s.rec.expect()
 	s.rec.with(func(r *round) { r.fault, r.base = at, at })
 	err = s.overcome(ctx, f)
+	// What still waits is judged too: it may wait for what is gone.
+	err = errors.Join(err, until(ctx, requestLimit+5*time.Second, s.ended))
 	var got figures
 	s.rec.with(func(*round) { got = in.judge(user) })
 	s.rec.close()
-	if err == nil && f.after != nil {
-		err = f.after(s, ctx)
+	if f.after != nil {
+		err = errors.Join(err, f.after(s, ctx))
 	}
 	return &got, err
 }
@@ -117,16 +120,15 @@ func (s *scene) overcome(ctx context.Context, f fault) error {
 	if err := wait(ctx, f.lasts); err != nil {
 		return err
 	}
+	var unanswered error
 	if f.dark {
-		if err := until(ctx, lab.Patience, s.answeredByApplication); err != nil {
-			return err
-		}
+		unanswered = until(ctx, lab.Patience, s.answeredByApplication)
 	}
 	if f.heal != nil {
 		var before time.Time
 		s.rec.with(func(r *round) { before = r.base })
 		if err := f.heal(s, ctx); err != nil {
-			return fmt.Errorf("heal: %w", err)
+			return errors.Join(unanswered, fmt.Errorf("heal: %w", err))
 		}
 		s.rec.with(func(r *round) {
 			if r.base.Equal(before) { // heal did not say
@@ -134,7 +136,15 @@ func (s *scene) overcome(ctx context.Context, f fault) error {
 			}
 		})
 	}
-	return s.settles(ctx)
+	return errors.Join(unanswered, s.settles(ctx))
+}
+
+// ended is an error while requests of the round wait.
+func (s *scene) ended() error {
+	if !s.rec.end() {
+		return errors.New("requests wait for an answer")
+	}
+	return nil
 }
 
 func wait(ctx context.Context, d time.Duration) error {

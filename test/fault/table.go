@@ -72,6 +72,22 @@ func (r *Row) sum(of func(figures) int64) (n int64) {
 // should not have had the request.
 func (r *Row) Lost() int64 { return r.sum(func(f figures) int64 { return int64(f.Lost + f.Astray) }) }
 
+// knownFor bounds, in milliseconds after the fault, what a row may call known.
+const knownFor = 5_000
+
+// unknown is how many of the lost requests nothing explains.
+func (r *Row) unknown() int64 {
+	if r.Known == "" {
+		return r.Lost()
+	}
+	return r.sum(func(f figures) int64 {
+		if f.LastLost > knownFor {
+			return int64(f.Lost + f.Astray)
+		}
+		return int64(f.Astray)
+	})
+}
+
 // Damaged is how many bytes were not what was sent.
 func (r *Row) Damaged() int64 { return r.sum(func(f figures) int64 { return f.Damaged }) }
 
@@ -212,8 +228,8 @@ func (p *Report) Problems() (all []string) {
 		for _, why := range r.Failed {
 			all = append(all, name+": "+why)
 		}
-		if n := r.Lost(); n > 0 && r.Known == "" {
-			all = append(all, fmt.Sprintf("%s: %d requests lost", name, n))
+		if n := r.unknown(); n > 0 {
+			all = append(all, fmt.Sprintf("%s: %d requests lost or answered by others", name, n))
 		}
 		if n := r.Damaged(); n > 0 {
 			all = append(all, fmt.Sprintf("%s: %d bytes damaged", name, n))

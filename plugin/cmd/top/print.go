@@ -43,12 +43,15 @@ func most(e *traffic.Entry) int64 {
 
 func (o *Options) print(r *traffic.Report) error {
 	if len(r.Entries) == 0 {
-		text := "Nothing has moved yet"
+		text := "No session has moved anything yet"
+		if !r.Everybody {
+			text = "Your sessions have moved nothing yet"
+		}
 		if o.Namespace != "" {
 			text += fmt.Sprintf(" for intercepts in namespace %q", o.Namespace)
 		}
 		if !r.Everybody {
-			text += ", of your own sessions"
+			text += ". To see those of others, you need the right to list sessions in the traffic-manager's namespace"
 		}
 		_, err := fmt.Fprintln(o.ErrOut, text)
 		return err

@@ -5,17 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/kubectl-intercept/kubectl-intercept/manager/api/traffic"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel"
 	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/frame"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/handshake"
-	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/mux"
+	"github.com/kubectl-intercept/kubectl-intercept/manager/tunnel/line"
 	"github.com/kubectl-intercept/kubectl-intercept/plugin/render"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/carrier"
-	"github.com/kubectl-intercept/kubectl-intercept/plugin/session/outbound"
 )
 
 // trafficTimeout bounds the whole question who moves how much.
@@ -35,59 +32,48 @@ func (a *api) serveTraffic(w http.ResponseWriter, r *http.Request) {
 	answer(w, report)
 }
 
-// traffic asks on a carrier of its own, since those of the session may be of the other
-// direction.
+// trafficTries is how many lines are offered: of several replicas, one that has no carrier of the
+// session refuses its lines.
+const trafficTries = 16
+
+// traffic asks on an outbound line of its own, which changes nothing for the session at the
+// replica.
 func (w *work) traffic(ctx context.Context) (*traffic.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, trafficTimeout)
-	hello := w.link.hello
-	hello.Direction = handshake.Outbound
-	group := mux.NewGroup(mux.NewBudget(windowBudget))
-	up := make(chan struct{}, 1)
-	pool := carrier.NewPool(carrier.Config{Size: 1, Dial: w.link.dial, Hello: hello, Log: w.log,
-		Serve: func(ctx context.Context, conn net.Conn) error {
-			return group.Add(ctx, conn, func() {
-				select {
-				case up <- struct{}{}:
-				default:
-				}
-			})
-		}})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		pool.Run(ctx)
-	}()
-	defer func() {
-		cancel()
-		<-ended
-	}()
-	select {
-	case <-up:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("ask the traffic-manager: %w", errors.Join(pool.State().Err, context.Cause(ctx)))
+	defer cancel()
+	var err error
+	for range trafficTries {
+		var s tunnel.Stream
+		if s, err = w.link.lines.DialOutbound(ctx); err == nil {
+			var report *traffic.Report
+			if report, err = askTraffic(ctx, s, w.link.hello.Session); err != nil {
+				err = fmt.Errorf("ask the traffic-manager who moves how much: %w", err)
+			}
+			return report, err
+		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	report, err := askTraffic(ctx, &outbound.Dialer{Session: hello.Session, Group: group})
-	if err != nil {
-		return nil, fmt.Errorf("ask the traffic-manager who moves how much: %w", err)
-	}
-	return report, nil
+	return nil, fmt.Errorf("ask the traffic-manager: %w", err)
 }
 
-// askTraffic asks by a Dialer.
-func askTraffic(ctx context.Context, d *outbound.Dialer) (*traffic.Report, error) {
-	conn, err := d.Open(ctx, frame.TCP, frame.TargetTraffic, nil)
-	if errors.Is(err, frame.ErrDenied) {
-		return nil, errors.New("it does not know this question: kubectl intercept upgrade brings a newer one")
-	}
-	if err != nil {
+// askTraffic asks on a line, which it closes.
+func askTraffic(ctx context.Context, s tunnel.Stream, session string) (*traffic.Report, error) {
+	defer s.Close()
+	open := &frame.Open{Kind: frame.Dialed, Session: session, Protocol: frame.TCP, Target: frame.TargetTraffic}
+	verdict, reason, err := line.Ask(ctx, s, open)
+	switch {
+	case err != nil:
 		return nil, err
+	case verdict == frame.Denied && reason == "":
+		return nil, errors.New("it does not know this question: kubectl intercept upgrade brings a newer one")
+	case verdict != frame.Accepted:
+		return nil, verdict.Err(reason)
 	}
-	near, far := net.Pipe()
-	go conn.Join(&outbound.PipeEnd{Conn: far}, nil) // ends with near
-	defer near.Close()
-	defer context.AfterFunc(ctx, func() { near.Close() })()
+	defer context.AfterFunc(ctx, s.Reset)()
 	var report traffic.Report
-	if err := json.NewDecoder(near).Decode(&report); err != nil {
+	if err := json.NewDecoder(s).Decode(&report); err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	return &report, nil
