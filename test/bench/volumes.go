@@ -101,7 +101,7 @@ func (b *bench) volume(ctx context.Context, v volume) error {
 		if err := b.byMount(ctx, v, key); err != nil {
 			return err
 		}
-		err := b.timed(ctx, []string{key + ".copy"}, report.Volume, b.lab.program("kubectl-intercept"), "add", "deployment/"+v.name, "--mode=ingest", "--mount=copy")
+		err := b.timed(ctx, []string{key + ".copy"}, report.Volume, b.lab.program("kubectl-intercept"), "add", "deployment/"+v.name, "--mode=ingest", "--transport=service-proxy", "--mount=copy")
 		if err = errors.Join(err, b.lab.leave(ctx, v.name, "")); err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func (b *bench) bySSHFS(ctx context.Context, keys []string) error {
 // byMount measures what lies in our mount.
 func (b *bench) byMount(ctx context.Context, v volume, key string) error {
 	at := filepath.Join(b.lab.tmp, "mounted")
-	argv := b.lab.laptop(b.lab.program("kubectl-intercept"), "add", "deployment/"+v.name, "--mode=ingest", "--mount="+at)
+	argv := b.lab.laptop(b.lab.program("kubectl-intercept"), "add", "deployment/"+v.name, "--mode=ingest", "--transport=service-proxy", "--mount="+at)
 	if _, err := output(ctx, copyLimit, argv, b.lab.env); err != nil {
 		return b.failed(ctx, key, report.Volume, err)
 	}
