@@ -64,19 +64,7 @@ func becomes(t *testing.T, r *Relay, want map[string]float64) {
 func TestOutboundIsCounted(t *testing.T) {
 	l := newLineLab(t)
 	echo := l.echo()
-	c, h, _ := l.offer(secret, handshake.Outbound)
-	server, err := line.NewServer(ofAlice)
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := handshake.ReadLineAssigned(c, &secret, h, func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := server.Accept(t.Context(), c, j)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := l.outboundLine()
 	if err := frame.WriteOpen(s, &frame.Open{Kind: frame.Dialed, Target: echo, Session: "alice", First: []byte("first ")}); err != nil {
 		t.Fatal(err)
 	}

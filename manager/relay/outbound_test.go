@@ -20,24 +20,30 @@ func (l *lineLab) echo() string {
 	})
 }
 
+// outboundLine is a line on which alice's session opens flows. It ends with the test.
+func (l *lineLab) outboundLine() *line.Conn {
+	l.t.Helper()
+	c, h, _ := l.offer(secret, handshake.Outbound)
+	server, err := line.NewServer(ofAlice)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	j, err := handshake.ReadLineAssigned(c, &secret, h, func() {})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	f, err := server.Accept(l.t.Context(), c, j)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return f
+}
+
 func TestOutboundLine(t *testing.T) {
 	l := newLineLab(t)
 	echo := l.echo()
 	l.relay.cfg.NameServer = echo
-	c, h, _ := l.offer(secret, handshake.Outbound)
-	server, err := line.NewServer(ofAlice)
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := handshake.ReadLineAssigned(c, &secret, h, func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := server.Accept(t.Context(), c, j)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var s tunnel.Stream = f
+	var s tunnel.Stream = l.outboundLine()
 	_, port, _ := net.SplitHostPort(echo)
 	for _, x := range []struct {
 		target string

@@ -25,20 +25,8 @@ import (
 // must close the stream.
 func (l *lineLab) asked() (s tunnel.Stream, v frame.Verdict, reason string) {
 	l.t.Helper()
-	c, h, _ := l.offer(secret, handshake.Outbound)
-	server, err := line.NewServer(ofAlice)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	j, err := handshake.ReadLineAssigned(c, &secret, h, func() {})
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	s, err = server.Accept(l.t.Context(), c, j)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	v, reason, err = line.Ask(l.t.Context(), s, &frame.Open{Kind: frame.Dialed, Target: frame.TargetTraffic, Session: "alice"})
+	s = l.outboundLine()
+	v, reason, err := line.Ask(l.t.Context(), s, &frame.Open{Kind: frame.Dialed, Target: frame.TargetTraffic, Session: "alice"})
 	if err != nil {
 		l.t.Fatal(err)
 	}

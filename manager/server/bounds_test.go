@@ -47,19 +47,7 @@ func TestStrangersMakeRoom(t *testing.T) {
 		t.Fatalf("%v, %v", r, err)
 	}
 
-	var silent []net.Conn
-	for range 600 {
-		c, err := net.Dial("tcp", s.Listen)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		silent = append(silent, c)
-	}
-	silent[0].SetReadDeadline(time.Now().Add(5 * time.Second)) // less than shakeTimeout
-	if _, err := silent[0].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the oldest of 600 connections: %v", err)
-	}
+	silent := crowd(t, s.Listen)
 	if got := over(t, s.Listen, "http/1.1", tls.Certificate{}); got != "web" {
 		t.Errorf("beside 600 silent connections a request is answered: %s", got)
 	}
@@ -202,4 +190,23 @@ func TestLargeHead(t *testing.T) {
 			t.Errorf("%v, %v", r, err)
 		}
 	})
+}
+
+// crowd makes 600 connections to an address that say nothing, of which the oldest has to make
+// room. They end with the test.
+func crowd(t *testing.T, address string) (silent []net.Conn) {
+	t.Helper()
+	for range 600 {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		silent = append(silent, c)
+	}
+	silent[0].SetReadDeadline(time.Now().Add(5 * time.Second)) // less than shakeTimeout
+	if _, err := silent[0].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the oldest of 600 connections: %v", err)
+	}
+	return silent
 }

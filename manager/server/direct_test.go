@@ -1,11 +1,9 @@
 package server
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"testing"
 	"time"
 
@@ -35,19 +33,7 @@ func TestDirectStrangersMakeRoom(t *testing.T) {
 	defer session.Close()
 	io.WriteString(session, "s")
 	<-known
-	var silent []net.Conn
-	for range 600 {
-		c, err := net.Dial("tcp", s.ListenDirect)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		silent = append(silent, c)
-	}
-	silent[0].SetReadDeadline(time.Now().Add(5 * time.Second)) // less than shakeTimeout
-	if _, err := silent[0].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the oldest of 600 connections: %v", err)
-	}
+	silent := crowd(t, s.ListenDirect)
 	refusal := budget.Refusal{Peer: budget.Stranger, Reason: "connections"}
 	for deadline := time.Now().Add(10 * time.Second); s.Budget.Refusals()[refusal] < 88; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -40,26 +40,13 @@ func TestDirectAddresses(t *testing.T) {
 // inTown is a Direct that dials a listener with a certificate. The listener echoes.
 func inTown(t *testing.T, shown tls.Certificate, published tls.Certificate, entrance func(address string) string) *Direct {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				if s, _, err := handshake.Accept(context.Background(), c, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &shown, nil },
-					handshake.ALPNCarrier, handshake.ALPNOffer); err == nil {
-					io.Copy(s, s)
-				}
-			}()
+	l := tunneltest.Listen(t, func(c net.Conn) {
+		defer c.Close()
+		if s, _, err := handshake.Accept(context.Background(), c, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &shown, nil },
+			handshake.ALPNCarrier, handshake.ALPNOffer); err == nil {
+			io.Copy(s, s)
 		}
-	}()
+	})
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: managerName}, Data: map[string]string{
 		handshake.AuthorityKey: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: published.Certificate[0]})),
 		direct.Key:             entrance(l.Addr().String())}}
